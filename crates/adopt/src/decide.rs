@@ -1,0 +1,322 @@
+//! The decision, as a pure function: options, login and the node's steps in, a plan out.
+//!
+//! Order and outcomes are those of SchedMD's module in 26.05 (docs/differences.md has what
+//! differs and why); every branch of the man page is a row of the table below.
+
+use std::fmt;
+
+use pam::ItemError;
+use sys::UserLookupError;
+
+use crate::login::{Account, Login};
+use crate::node::NodeError;
+use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown, shown};
+use crate::stepd::SpoolProblem;
+
+/// One of the user's own jobs on this node: its stepd said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnJob {
+    /// The job's number (an array task's own).
+    pub job: u32,
+    /// When its extern step's socket was made: ctime in whole seconds since 1970, as 26.05 compares it.
+    pub started: i64,
+}
+
+impl OwnJob {
+    /// Larger is newer: the socket's second, then the job's number.
+    #[must_use]
+    pub fn age_key(&self) -> (i64, u32) {
+        (self.started, self.job)
+    }
+}
+
+/// What the extern steps on this node are.
+#[derive(Debug, Default)]
+pub struct Steps {
+    /// The user's own.
+    pub own: Vec<OwnJob>,
+    /// How many belong to other users.
+    pub others: usize,
+    /// Jobs whose stepd did not answer in time: counted as nobody's.
+    pub silent: Vec<u32>,
+    /// Why the spool directory could not be looked at: counted as no steps at all.
+    pub problem: Option<SpoolProblem>,
+}
+
+/// What is to be done, with every fallback in it: whoever carries it out has no choice left.
+#[derive(Debug)]
+#[must_use]
+pub enum Plan {
+    /// Nothing to do but to answer.
+    Settle(Verdict),
+    /// Put the process into the job.
+    Adopt {
+        /// Which.
+        job: u32,
+        /// Why this one.
+        choice: Choice,
+        /// What the refusal of the stepd comes to.
+        if_refused: Answer,
+        /// What its silence comes to.
+        if_silent: Answer,
+    },
+}
+
+/// Why a job was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// There is no other.
+    OnlyJob,
+    /// It started last.
+    Newest {
+        /// Of how many.
+        of: usize,
+    },
+}
+
+/// The answer to the host, before it becomes a PAM code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Let the user in, inside a job.
+    Adopted,
+    /// Let the user in.
+    Allow,
+    /// Keep the user out.
+    Deny,
+    /// Leave it to the other modules.
+    Ignore,
+    /// There is no such user to decide about.
+    SessionError,
+    /// The application did not say what it is.
+    BadItem,
+}
+
+/// An answer with its reason.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The answer.
+    pub answer: Answer,
+    /// Why, for the log and the user.
+    pub reason: Reason,
+}
+
+/// Why a login was answered as it was.
+#[derive(Debug)]
+pub enum Reason {
+    /// The stack's service is not ours.
+    OtherService(String),
+    /// PAM_SERVICE is not to be had.
+    NoService(ItemError),
+    /// PAM_USER is not to be had.
+    NoUser(ItemError),
+    /// The user database does not know the user.
+    UnknownUser(String),
+    /// Root passes.
+    Root,
+    /// It can't be known what runs here.
+    Node(NodeError),
+    /// The module itself failed.
+    Panicked(String),
+    /// No job of the user's here that answers.
+    NoJob {
+        /// Extern steps of others.
+        others: usize,
+        /// Stepds that did not answer.
+        silent: Vec<u32>,
+        /// Why the spool directory could not be looked at.
+        problem: Option<SpoolProblem>,
+    },
+    /// Several jobs, and no telling which.
+    Several {
+        /// How many.
+        count: usize,
+    },
+    /// Adopted.
+    Job(Choice),
+    /// The stepd would not have the process; its words.
+    Refused(String),
+    /// The stepd was asked to adopt and did not answer.
+    StepdSilent {
+        /// Whose.
+        job: u32,
+    },
+}
+
+/// What can be said before anything about Slurm is known; root passes here.
+///
+/// # Errors
+/// No error: `Err` is the verdict that ends the login's business, `Ok` the user's uid.
+pub fn before(options: &Options, login: &Login) -> Result<u32, Verdict> {
+    let verdict = |answer, reason| Err(Verdict { answer, reason });
+    match &login.service {
+        Err(error) => return verdict(Answer::BadItem, Reason::NoService(*error)),
+        Ok(service) if !acts_for(options, service) => {
+            return verdict(Answer::Ignore, Reason::OtherService(service.clone()));
+        }
+        Ok(_) => {}
+    }
+    match &login.account {
+        Account::Missing(error) => verdict(Answer::SessionError, Reason::NoUser(*error)),
+        Account::Unknown(error) => {
+            let cause = match error {
+                UserLookupError::Unknown => "no such user".to_owned(),
+                UserLookupError::Failed(_) => error.to_string(),
+            };
+            verdict(Answer::SessionError, Reason::UnknownUser(cause))
+        }
+        Account::Known { uid: 0 } => verdict(Answer::Ignore, Reason::Root),
+        Account::Known { uid } => Ok(*uid),
+    }
+}
+
+/// Whether the module acts for this PAM service.
+#[must_use]
+pub fn acts_for(options: &Options, service: &str) -> bool {
+    options.service == "*" || options.service == service
+}
+
+/// Whether the answer depends on which job the connection comes from.
+#[must_use]
+pub fn wants_caller(options: &Options, steps: &Steps) -> bool {
+    match steps.own.len() {
+        0 => false,
+        1 => !options.single_job_skip_rpc,
+        _ => true,
+    }
+}
+
+/// The plan for a user who is neither root nor unknown, on a node whose extern steps are `steps`.
+pub fn plan(options: &Options, steps: Result<Steps, NodeError>) -> Plan {
+    let steps = match steps {
+        Ok(steps) => steps,
+        Err(error) => return Plan::Settle(generic_failure(options, Reason::Node(error))),
+    };
+    let count = steps.own.len();
+    let Some(newest) = steps.own.iter().max_by_key(|job| job.age_key()) else {
+        let Steps {
+            others,
+            silent,
+            problem,
+            ..
+        } = steps;
+        let reason = Reason::NoJob {
+            others,
+            silent,
+            problem,
+        };
+        return Plan::Settle(Verdict {
+            answer: no_jobs(options),
+            reason,
+        });
+    };
+    let choice = match (count, options.unknown) {
+        (1, _) => Choice::OnlyJob,
+        (of, Unknown::Newest) => Choice::Newest { of },
+        (_, Unknown::Allow) => return several(Answer::Allow, count),
+        (_, Unknown::Deny) => return several(Answer::Deny, count),
+    };
+    Plan::Adopt {
+        job: newest.job,
+        choice,
+        if_refused: match options.adopt_failure {
+            AdoptFailure::Allow => Answer::Allow,
+            AdoptFailure::Deny => Answer::Deny,
+        },
+        // SchedMD's module waits for ever here. To let a user in who can make the own stepd hang
+        // (the job's memory is the user's) would be a way around adoption.
+        if_silent: no_jobs(options),
+    }
+}
+
+/// The verdict where it can't be known what runs here.
+pub fn generic_failure(options: &Options, reason: Reason) -> Verdict {
+    let answer = match options.generic_failure {
+        GenericFailure::Ignore => Answer::Ignore,
+        GenericFailure::Allow => Answer::Allow,
+        GenericFailure::Deny => Answer::Deny,
+    };
+    Verdict { answer, reason }
+}
+
+/// Whether a silent stepd may be given up once one own job is known: not where its answer could
+/// still keep the user out (a second job, with action_unknown=deny).
+#[must_use]
+pub fn may_stop_at_first_job(options: &Options) -> bool {
+    options.unknown != Unknown::Deny
+}
+
+fn no_jobs(options: &Options) -> Answer {
+    match options.no_jobs {
+        NoJobs::Deny => Answer::Deny,
+        NoJobs::Ignore => Answer::Ignore,
+    }
+}
+
+fn several(answer: Answer, count: usize) -> Plan {
+    Plan::Settle(Verdict {
+        answer,
+        reason: Reason::Several { count },
+    })
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherService(name) => {
+                write!(f, "service is «{}», not the one of service=", shown(name))
+            }
+            Self::NoService(error) => write!(f, "no PAM_SERVICE: {error}"),
+            Self::NoUser(error) => write!(f, "no PAM_USER: {error}"),
+            Self::UnknownUser(cause) => f.write_str(cause),
+            Self::Root => f.write_str("root always passes"),
+            Self::Node(error) => write!(f, "{error}"),
+            Self::Panicked(cause) => write!(f, "internal error: {}", shown(cause)),
+            Self::NoJob {
+                others,
+                silent,
+                problem,
+            } => {
+                match problem {
+                    Some(problem) => write!(f, "{problem}")?,
+                    None => write!(f, "no job of this user here, {others} of others")?,
+                }
+                if silent.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "; {}", silence(silent))
+                }
+            }
+            Self::Several { count } => {
+                write!(
+                    f,
+                    "{count} jobs here and no telling which the connection is from"
+                )
+            }
+            Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
+            Self::Job(Choice::Newest { of }) => write!(f, "the newest of {of} jobs here"),
+            Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
+            Self::StepdSilent { job } => f.write_str(&silence(&[*job])),
+        }
+    }
+}
+
+/// «slurmstepd of job 103 does not answer»; of many the first few.
+#[must_use]
+pub fn silence(jobs: &[u32]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<_> = jobs.iter().take(NAMED).map(u32::to_string).collect();
+    match jobs {
+        [job] => format!("slurmstepd of job {job} does not answer"),
+        _ if jobs.len() <= NAMED => {
+            format!("slurmstepds of jobs {} do not answer", named.join(", "))
+        }
+        _ => format!(
+            "slurmstepds of jobs {} and {} more do not answer",
+            named.join(", "),
+            jobs.len() - NAMED
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

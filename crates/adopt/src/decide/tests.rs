@@ -1,0 +1,267 @@
+//! Every branch of the man page is a row here.
+
+use super::*;
+
+fn options(line: &str) -> Options {
+    let (options, bad) = Options::parse(&line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(bad, [], "{line}");
+    options
+}
+
+fn login(service: &str, account: Account) -> Login {
+    Login {
+        service: Ok(service.into()),
+        user: "u".into(),
+        account,
+        pid: 1,
+    }
+}
+
+fn steps(own: &[(u32, i64)]) -> Steps {
+    let own = own
+        .iter()
+        .map(|(job, started)| OwnJob {
+            job: *job,
+            started: *started,
+        })
+        .collect();
+    Steps {
+        own,
+        others: 3,
+        ..Steps::default()
+    }
+}
+
+#[test]
+fn before_slurm_is_looked_at() {
+    use Account::{Known, Missing, Unknown};
+    let lost = || Unknown(UserLookupError::Unknown);
+    let gone = || Missing(ItemError::Missing);
+    for (line, service, account, expected) in [
+        ("", "sshd", Known { uid: 2001 }, Ok(2001)),
+        ("", "su", Known { uid: 2001 }, Err(Answer::Ignore)),
+        ("", "SSHD", Known { uid: 2001 }, Err(Answer::Ignore)),
+        ("service=su", "sshd", gone(), Err(Answer::Ignore)),
+        ("service=su", "su", Known { uid: 2001 }, Ok(2001)),
+        ("service=*", "cron", Known { uid: 2001 }, Ok(2001)),
+        ("", "sshd", gone(), Err(Answer::SessionError)),
+        ("", "sshd", lost(), Err(Answer::SessionError)),
+        (
+            "action_generic_failure=allow",
+            "sshd",
+            lost(),
+            Err(Answer::SessionError),
+        ),
+        ("", "sshd", Known { uid: 0 }, Err(Answer::Ignore)),
+        (
+            "ignore_root=0",
+            "sshd",
+            Known { uid: 0 },
+            Err(Answer::Ignore),
+        ),
+        (
+            "action_generic_failure=deny",
+            "sshd",
+            Known { uid: 0 },
+            Err(Answer::Ignore),
+        ),
+        ("", "sshd", Known { uid: u32::MAX }, Ok(u32::MAX)),
+    ] {
+        let text = format!("{line} {service} {account:?}");
+        let got = before(&options(line), &login(service, account)).map_err(|it| it.answer);
+        assert_eq!(got, expected, "{text}");
+    }
+    let damaged = Login {
+        service: Err(ItemError::Missing),
+        ..login("", gone())
+    };
+    let verdict = before(&Options::default(), &damaged).expect_err("no service");
+    assert_eq!(verdict.answer, Answer::BadItem);
+}
+
+#[test]
+fn settled_without_adoption() {
+    let two = [(7, 100), (8, 90)];
+    for (line, own, answer, reason) in [
+        (
+            "",
+            &[][..],
+            Answer::Deny,
+            "no job of this user here, 3 of others",
+        ),
+        (
+            "action_no_jobs=ignore",
+            &[],
+            Answer::Ignore,
+            "no job of this user here",
+        ),
+        ("action_unknown=allow", &[], Answer::Deny, "no job"),
+        (
+            "action_unknown=allow",
+            &two,
+            Answer::Allow,
+            "2 jobs here and no telling",
+        ),
+        (
+            "action_unknown=deny",
+            &two,
+            Answer::Deny,
+            "2 jobs here and no telling",
+        ),
+    ] {
+        let Plan::Settle(verdict) = plan(&options(line), Ok(steps(own))) else {
+            panic!("{line}: nothing to adopt here")
+        };
+        assert_eq!(verdict.answer, answer, "{line}");
+        assert!(
+            verdict.reason.to_string().contains(reason),
+            "{line}: {}",
+            verdict.reason
+        );
+    }
+}
+
+#[test]
+fn adopted_into() {
+    use Answer::{Allow, Deny, Ignore};
+    let only = Choice::OnlyJob;
+    for (line, own, expected) in [
+        ("", &[(7, 100)][..], (7, only, Allow, Deny)),
+        ("action_unknown=deny", &[(7, 100)], (7, only, Allow, Deny)),
+        (
+            "action_unknown=deny single_job_skip_rpc=0",
+            &[(7, 100)],
+            (7, only, Allow, Deny),
+        ),
+        (
+            "action_adopt_failure=deny",
+            &[(7, 100)],
+            (7, only, Deny, Deny),
+        ),
+        (
+            "action_no_jobs=ignore",
+            &[(7, 100)],
+            (7, only, Allow, Ignore),
+        ),
+        (
+            "action_adopt_failure=allow",
+            &[(7, 100)],
+            (7, only, Allow, Deny),
+        ),
+        (
+            "",
+            &[(7, 100), (8, 90)],
+            (7, Choice::Newest { of: 2 }, Allow, Deny),
+        ),
+        (
+            "",
+            &[(8, 90), (7, 100)],
+            (7, Choice::Newest { of: 2 }, Allow, Deny),
+        ),
+        (
+            "",
+            &[(8, 90), (7, 90)],
+            (8, Choice::Newest { of: 2 }, Allow, Deny),
+        ),
+        (
+            "",
+            &[(1, 5), (9, 5), (3, 5)],
+            (9, Choice::Newest { of: 3 }, Allow, Deny),
+        ),
+        (
+            "",
+            &[(1, -5), (9, -7)],
+            (1, Choice::Newest { of: 2 }, Allow, Deny),
+        ),
+    ] {
+        match plan(&options(line), Ok(steps(own))) {
+            Plan::Adopt {
+                job,
+                choice,
+                if_refused,
+                if_silent,
+            } => {
+                assert_eq!(
+                    (job, choice, if_refused, if_silent),
+                    expected,
+                    "{line} {own:?}"
+                );
+            }
+            Plan::Settle(verdict) => panic!("{line} {own:?}: {verdict:?}"),
+        }
+    }
+}
+
+#[test]
+fn nothing_known_of_the_node() {
+    for (line, answer) in [
+        ("", Answer::Ignore),
+        ("action_generic_failure=ignore", Answer::Ignore),
+        ("action_generic_failure=allow", Answer::Allow),
+        ("action_generic_failure=deny", Answer::Deny),
+        (
+            "action_generic_failure=deny action_no_jobs=ignore",
+            Answer::Deny,
+        ),
+    ] {
+        let Plan::Settle(verdict) = plan(&options(line), Err(NodeError::NotFound)) else {
+            panic!("{line}: no job is known")
+        };
+        assert_eq!(verdict.answer, answer, "{line}");
+        let panicked = generic_failure(&options(line), Reason::Panicked("x".into()));
+        assert_eq!(panicked.answer, answer, "{line}");
+    }
+}
+
+#[test]
+fn when_the_caller_is_asked() {
+    for (line, own, asked) in [
+        ("", &[][..], false),
+        ("single_job_skip_rpc=0", &[], false),
+        ("", &[(1, 1)], false),
+        ("single_job_skip_rpc=0", &[(1, 1)], true),
+        ("", &[(1, 1), (2, 2)], true),
+        ("action_unknown=allow", &[(1, 1), (2, 2)], true),
+    ] {
+        assert_eq!(
+            wants_caller(&options(line), &steps(own)),
+            asked,
+            "{line} {own:?}"
+        );
+    }
+}
+
+#[test]
+fn silence_is_nobodys_job_and_is_named() {
+    let silent = Steps {
+        silent: vec![103],
+        ..Steps::default()
+    };
+    let Plan::Settle(verdict) = plan(&Options::default(), Ok(silent)) else {
+        panic!("no job")
+    };
+    assert_eq!(verdict.answer, Answer::Deny);
+    assert!(
+        verdict
+            .reason
+            .to_string()
+            .ends_with("slurmstepd of job 103 does not answer")
+    );
+
+    let silent = Steps {
+        silent: vec![103],
+        ..steps(&[(7, 1)])
+    };
+    assert!(matches!(
+        plan(&Options::default(), Ok(silent)),
+        Plan::Adopt { job: 7, .. }
+    ));
+
+    assert_eq!(silence(&[1, 2]), "slurmstepds of jobs 1, 2 do not answer");
+    assert_eq!(
+        silence(&[1, 2, 3, 4, 5]),
+        "slurmstepds of jobs 1, 2, 3 and 2 more do not answer"
+    );
+    assert!(may_stop_at_first_job(&options("action_unknown=allow")));
+    assert!(!may_stop_at_first_job(&options("action_unknown=deny")));
+}

@@ -1,0 +1,132 @@
+//! What a login would meet, without letting anyone in: the same questions and the same decision
+//! as a real login, printed instead of done.
+
+use std::fmt;
+
+use pam::ReturnCode;
+use sys::Deadline;
+
+use crate::decide::{self, Answer, Choice, Plan, Reason, Verdict};
+use crate::log::{Log, Sink};
+use crate::login::Login;
+use crate::node::Environment;
+use crate::options::{LogLevel, Options};
+use crate::report;
+use crate::{gather_and_decide, options::shown};
+
+/// What a login by sshd would meet.
+#[derive(Debug)]
+pub struct Explanation {
+    user: String,
+    uid: Option<u32>,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    Settled(Verdict),
+    Adopted {
+        job: u32,
+        choice: Choice,
+        if_refused: Answer,
+        if_silent: Answer,
+    },
+}
+
+/// Asks and decides for `user` with a PAM line's arguments; each step goes to `sink`.
+///
+/// The environment of the calling shell does not count; sshd's own is not known here.
+#[must_use]
+pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
+    let (options, bad_arguments) = Options::parse(args);
+    let deadline = Deadline::after(options.timeout);
+    let log = Log::new(sink, LogLevel::Debug);
+    for bad in bad_arguments {
+        log.error(|| bad.to_string());
+    }
+    let login = Login::of_user(user.as_bytes());
+    // The service is the one that the line is for, so that service= never answers here.
+    let login = Login {
+        service: Ok(options.service.clone()),
+        ..login
+    };
+    let end = match decide::before(&options, &login) {
+        Err(verdict) => End::Settled(verdict),
+        Ok(uid) => {
+            match gather_and_decide(&options, &Environment::default(), uid, &deadline, log).0 {
+                Plan::Settle(verdict) => End::Settled(verdict),
+                Plan::Adopt {
+                    job,
+                    choice,
+                    if_refused,
+                    if_silent,
+                } => End::Adopted {
+                    job,
+                    choice,
+                    if_refused,
+                    if_silent,
+                },
+            }
+        }
+    };
+    Explanation {
+        uid: login.uid(),
+        user: login.user,
+        end,
+    }
+}
+
+impl Explanation {
+    /// PAM's code for such a login, as far as no stepd refuses it.
+    #[must_use]
+    pub fn code(&self) -> ReturnCode {
+        match &self.end {
+            End::Settled(verdict) => report::code(verdict.answer),
+            End::Adopted { .. } => report::code(Answer::Adopted),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}", shown(&self.user))?;
+        match self.uid {
+            Some(uid) => writeln!(f, " (uid {uid})")?,
+            None => writeln!(f)?,
+        }
+        match &self.end {
+            End::Adopted {
+                job,
+                choice,
+                if_refused,
+                if_silent,
+            } => {
+                writeln!(
+                    f,
+                    "would be adopted into job {job}: {}",
+                    Reason::Job(*choice)
+                )?;
+                writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?;
+                write!(f, "if it does not answer: {}", in_words(*if_silent))
+            }
+            End::Settled(Verdict { answer, reason }) => {
+                write!(f, "would be {}: {reason}", in_words(*answer))?;
+                match report::user_text(*answer, reason) {
+                    Some(text) => write!(f, "\nand would read: {text}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn in_words(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Adopted => "adopted (PAM_SUCCESS)",
+        Answer::Allow => "let in without adoption (PAM_SUCCESS)",
+        Answer::Deny => "kept out (PAM_PERM_DENIED)",
+        Answer::Ignore => "left to the other modules (PAM_IGNORE)",
+        Answer::SessionError => "refused as no user of this host (PAM_SESSION_ERR)",
+        Answer::BadItem => "refused as a damaged call (PAM_BAD_ITEM)",
+    }
+}

@@ -1,0 +1,335 @@
+//! Which node this is and where its stepds listen: slurm.conf found and read as slurmd does.
+//!
+//! Order of places and of names: docs/protocol.md. The environment counts for sshd alone, and not
+//! where the process got privileges from its file: with any other service it is the user's.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use proto::conf::{self, Conf, ConfError, Query};
+
+use crate::log::Log;
+use crate::options::{Options, shown};
+use crate::slurmd::{ConfHint, Slurmd};
+
+/// This node, as its slurm.conf describes it.
+#[derive(Debug)]
+pub struct Node {
+    /// The slurm.conf that was read.
+    pub conf: PathBuf,
+    /// NodeName; for a host that slurm.conf does not know the host's name, in full and then short.
+    pub names: Vec<String>,
+    /// SlurmdSpoolDir for each of the names, `%h` and `%n` filled in.
+    pub spool_dirs: Vec<PathBuf>,
+    /// SlurmdUser, where that is not root: trusted as root is.
+    pub slurmd_uid: Option<u32>,
+}
+
+/// Why it can't be known which node this is.
+#[derive(Debug)]
+pub enum NodeError {
+    /// No slurm.conf in any of the places.
+    NotFound,
+    /// slurm.conf can't be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        cause: io::Error,
+    },
+    /// slurm.conf can't be understood.
+    Broken(ConfError),
+    /// The host has no usable name.
+    HostName(io::Error),
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => write!(
+                f,
+                "no slurm.conf: none of slurm_conf=, a running slurmd, {RUN_DIR}, {}",
+                ETC_DIRS.join(", ")
+            ),
+            Self::Unreadable { path, cause } => {
+                write!(
+                    f,
+                    "read slurm.conf {}: {cause}",
+                    shown(&path.to_string_lossy())
+                )
+            }
+            Self::Broken(error) => write!(f, "understand slurm.conf: {error}"),
+            Self::HostName(cause) => write!(f, "gethostname: {cause}"),
+        }
+    }
+}
+
+/// The two variables that count, and only where the environment is sshd's own.
+#[derive(Debug, Default)]
+pub struct Environment {
+    slurm_conf: Option<PathBuf>,
+    node_name: Option<String>,
+}
+
+impl Environment {
+    /// Reads them if `service` is sshd and the process is not privileged by its file.
+    #[must_use]
+    pub fn of_service(service: &str) -> Self {
+        if service != "sshd" || sys::is_secure_execution() {
+            return Self::default();
+        }
+        let text = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            slurm_conf: text("SLURM_CONF").map(PathBuf::from),
+            node_name: text("SLURMD_NODENAME").and_then(|name| name.into_string().ok()),
+        }
+    }
+}
+
+/// Where a configless slurmd and sackd keep their copy.
+const RUN_DIR: &str = "/run/slurm/conf";
+/// Compiled-in places of the usual builds: packages, Debian up to 10, /opt, `./configure`.
+const ETC_DIRS: [&str; 4] = [
+    "/etc/slurm",
+    "/etc/slurm-llnl",
+    "/opt/slurm/etc",
+    "/usr/local/etc",
+];
+/// Where Slurm looks for SlurmdSpoolDir if slurm.conf does not say, `read_config.h`.
+const DEFAULT_SPOOL_DIR: &str = "/var/spool/slurmd";
+/// The largest file that is read as a part of slurm.conf, in bytes.
+const MAX_CONF: u64 = 256 << 20;
+
+impl Node {
+    /// Finds and reads slurm.conf, names the node.
+    ///
+    /// # Errors
+    /// [`NodeError`]: action_generic_failure applies.
+    pub fn find(
+        options: &Options,
+        environment: &Environment,
+        log: Log<'_>,
+    ) -> Result<Self, NodeError> {
+        let path = find_conf(options, environment, log)?;
+        let full = sys::hostname().map_err(NodeError::HostName)?;
+        let short = full.split('.').next().unwrap_or_default().to_owned();
+        let given = options
+            .node_name
+            .as_deref()
+            .or(environment.node_name.as_deref());
+        let hosts: [&str; 3] = [&short, &full, "localhost"];
+        let conf = read(
+            &path,
+            Query {
+                hosts: &hosts,
+                node: given,
+            },
+        )?;
+
+        let names = match given {
+            Some(name) => vec![(name.to_owned(), conf.host.clone())],
+            None => names_of_host(&path, &conf, &full, &short)?,
+        };
+        let slurmd_uid = conf
+            .slurmd_user
+            .as_deref()
+            .and_then(|user| uid_of(user, log));
+        let template = conf.spool_dir.as_deref().unwrap_or(DEFAULT_SPOOL_DIR);
+        let spool_dirs = names
+            .iter()
+            .map(|(name, host)| expand(template, name, host.as_deref()))
+            .collect();
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+        log.debug(|| format!("{}: node name {}", path.display(), names.join(" or ")));
+        Ok(Self {
+            conf: path,
+            names,
+            spool_dirs,
+            slurmd_uid,
+        })
+    }
+}
+
+/// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`.
+fn names_of_host(
+    path: &Path,
+    conf: &Conf,
+    full: &str,
+    short: &str,
+) -> Result<Vec<(String, Option<String>)>, NodeError> {
+    let known = |index: usize, host: &str| {
+        conf.nodes[index]
+            .as_ref()
+            .map(|name| vec![(name.clone(), Some(host.to_owned()))])
+    };
+    if let Some(names) = known(0, short).or_else(|| known(1, full)) {
+        return Ok(names);
+    }
+    let aliases = aliases(full, short);
+    let hosts: Vec<&str> = aliases.iter().map(String::as_str).collect();
+    if !hosts.is_empty() {
+        let conf = read(
+            path,
+            Query {
+                hosts: &hosts,
+                node: None,
+            },
+        )?;
+        let found = conf.nodes.into_iter().zip(&hosts);
+        if let Some(names) = found
+            .filter_map(|(name, host)| name.map(|name| vec![(name, Some((*host).to_owned()))]))
+            .next()
+        {
+            return Ok(names);
+        }
+    }
+    if let Some(names) = known(2, "localhost") {
+        return Ok(names);
+    }
+    // A dynamic node is named by its host: in full from 25.11.2 on, short before.
+    let mut names = vec![(full.to_owned(), None)];
+    if short != full {
+        names.push((short.to_owned(), None));
+    }
+    Ok(names)
+}
+
+/// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
+fn aliases(full: &str, short: &str) -> Vec<String> {
+    const MAX_HOSTS: u64 = 16 << 20;
+    let Ok(bytes) = sys::read_regular(Path::new("/etc/hosts"), MAX_HOSTS) else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
+    let mut found: Vec<String> = Vec::new();
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let Some(address) = words.next() else {
+            continue;
+        };
+        let names: Vec<_> = words.collect();
+        if names.contains(&full) || names.contains(&short) {
+            let new = names.into_iter().chain([address]);
+            found.extend(
+                new.filter(|name| *name != full && *name != short)
+                    .map(str::to_owned),
+            );
+        }
+    }
+    found
+}
+
+fn find_conf(
+    options: &Options,
+    environment: &Environment,
+    log: Log<'_>,
+) -> Result<PathBuf, NodeError> {
+    if let Some(path) = &options.slurm_conf {
+        return Ok(PathBuf::from(path));
+    }
+    if let Some(path) = &environment.slurm_conf {
+        return Ok(path.clone());
+    }
+    let exists = |path: &PathBuf| path.try_exists().unwrap_or(false);
+    let run = Path::new(RUN_DIR).join("slurm.conf");
+    let etc = || ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
+    let slurmd = Slurmd::running();
+    let hint = slurmd.as_ref().map(|slurmd| slurmd.conf_hint());
+    log.debug(|| format!("running slurmd: {slurmd:?}"));
+    let found = match hint {
+        Some(ConfHint::File(path)) => return Ok(path),
+        Some(ConfHint::Configless) | None => [run].into_iter().chain(etc()).find(exists),
+        // A slurmd without -f looks at its compiled-in place first, then at the cache.
+        Some(ConfHint::Default { prefix }) => prefix
+            .map(|prefix| prefix.join("etc/slurm.conf"))
+            .into_iter()
+            .chain(etc())
+            .chain([run])
+            .find(exists),
+    };
+    found
+        .or_else(|| match Slurmd::scan()?.conf_hint() {
+            ConfHint::File(path) => Some(path),
+            _ => None,
+        })
+        .ok_or(NodeError::NotFound)
+}
+
+fn read(path: &Path, query: Query<'_>) -> Result<Conf, NodeError> {
+    let bytes = sys::read_regular(path, MAX_CONF).map_err(|cause| NodeError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    })?;
+    let main_dir = path.parent().unwrap_or(Path::new("/"));
+    let mut include = |name: &str, from: &str| {
+        // From 23.02 on beside the main file, before that beside the including one.
+        let beside_main = main_dir.join(name);
+        let beside_from = Path::new(from).parent().unwrap_or(main_dir).join(name);
+        sys::read_regular(&beside_main, MAX_CONF)
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound if beside_from != beside_main => {
+                    sys::read_regular(&beside_from, MAX_CONF)
+                }
+                _ => Err(error),
+            })
+            .map_err(|error| error.to_string())
+    };
+    conf::parse(&path.to_string_lossy(), &bytes, query, &mut include).map_err(NodeError::Broken)
+}
+
+/// `read_config.c:slurm_conf_expand_slurmd_path`: the first of each, `%h` before `%n`; a `%h`
+/// that slurm.conf can't fill goes away.
+fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
+    PathBuf::from(
+        template
+            .replacen("%h", host.unwrap_or_default(), 1)
+            .replacen("%n", node, 1),
+    )
+}
+
+/// None for root, who is trusted anyway, and for a name that nobody has.
+fn uid_of(user: &str, log: Log<'_>) -> Option<u32> {
+    let uid = match user.parse() {
+        Ok(uid) => uid,
+        Err(_) => match sys::uid_of_user(user.as_bytes()) {
+            Ok(uid) => uid,
+            Err(error) => {
+                log.error(|| format!("SlurmdUser «{}»: {error}; trusting root only", shown(user)));
+                return None;
+            }
+        },
+    };
+    (uid != 0).then_some(uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spool_directories() {
+        for (template, host, path) in [
+            ("/var/spool/slurmd", Some("h"), "/var/spool/slurmd"),
+            ("/s/%n", Some("h"), "/s/n1"),
+            ("/s/%h/%n/%n", Some("h"), "/s/h/n1/%n"),
+            ("/s/%h-%n", None, "/s/-n1"),
+            ("/s/%%n", None, "/s/%n1"),
+        ] {
+            assert_eq!(expand(template, "n1", host), Path::new(path), "{template}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_sshds_alone() {
+        // Cargo sets neither variable; PATH stands for «there is an environment».
+        assert!(std::env::var_os("PATH").is_some());
+        for service in ["su", "login", "sshd2", ""] {
+            let environment = Environment::of_service(service);
+            assert!(environment.slurm_conf.is_none() && environment.node_name.is_none());
+        }
+    }
+}

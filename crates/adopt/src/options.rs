@@ -1,0 +1,695 @@
+//! The module's arguments, parsed once.
+//!
+//! [`TABLE`] is the one place that knows the options: the parser takes names and values from it,
+//! the man page and the README are generated from it (`cargo xtask docs`).
+//! Names and values match as SchedMD's module matches them: whatever the case, and a value by its
+//! beginning (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What to answer when a user without a job here logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoJobs {
+    /// Keep the user out.
+    Deny,
+    /// Leave it to the other modules of the stack.
+    Ignore,
+}
+
+/// What to do with a user of several jobs when the connection's own job is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Adopt into the job whose extern step started last on this node.
+    Newest,
+    /// Let the user in without adoption.
+    Allow,
+    /// Keep the user out.
+    Deny,
+}
+
+/// What to answer when the stepd refuses to adopt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdoptFailure {
+    /// Let the user in without adoption.
+    Allow,
+    /// Keep the user out.
+    Deny,
+}
+
+/// What to answer when it can't be known what runs on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GenericFailure {
+    /// Leave it to the other modules of the stack.
+    Ignore,
+    /// Let the user in without adoption.
+    Allow,
+    /// Keep the user out.
+    Deny,
+}
+
+/// How much goes to the admin's log; each level contains those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Nothing at all.
+    Quiet,
+    /// SchedMD's fatal: here the same as quiet, nothing is fatal to the host.
+    Fatal,
+    /// What needs an admin.
+    Error,
+    /// One line a login.
+    Info,
+    /// The same as info.
+    Verbose,
+    /// Each step of the conversation with the stepds. SchedMD's debug2 to debug5 mean this too.
+    Debug,
+}
+
+/// The module's arguments as values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// `action_no_jobs=`
+    pub no_jobs: NoJobs,
+    /// `action_unknown=`
+    pub unknown: Unknown,
+    /// `action_adopt_failure=`
+    pub adopt_failure: AdoptFailure,
+    /// `action_generic_failure=`
+    pub generic_failure: GenericFailure,
+    /// `ignore_root=`: kept so that old lines parse. Root always passes, with either value.
+    pub ignore_root: bool,
+    /// `single_job_skip_rpc=`
+    pub single_job_skip_rpc: bool,
+    /// `disable_x11=`
+    pub disable_x11: bool,
+    /// `join_container=`
+    pub join_container: bool,
+    /// `log_level=`
+    pub log_level: LogLevel,
+    /// `nodename=`
+    pub node_name: Option<String>,
+    /// `service=`
+    pub service: String,
+    /// `slurm_conf=`
+    pub slurm_conf: Option<String>,
+    /// `timeout=`
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            no_jobs: NoJobs::Deny,
+            unknown: Unknown::Newest,
+            adopt_failure: AdoptFailure::Allow,
+            generic_failure: GenericFailure::Ignore,
+            ignore_root: true,
+            single_job_skip_rpc: true,
+            disable_x11: false,
+            join_container: true,
+            log_level: LogLevel::Info,
+            node_name: None,
+            service: "sshd".into(),
+            slurm_conf: None,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One option, for the parser and for people.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    /// Name before the `=`.
+    pub name: &'static str,
+    /// What may stand after it, the default first; a word in capitals stands for free text.
+    pub values: &'static [&'static str],
+    /// The default, as text.
+    pub default: &'static str,
+    /// Ours; SchedMD's module does not have it.
+    pub since_us: bool,
+    /// What it does, in Markdown.
+    pub doc: &'static str,
+    set: fn(&mut Options, &str) -> bool,
+}
+
+/// All options, in the order of the man page.
+pub const TABLE: &[OptionSpec] = &[
+    OptionSpec {
+        name: "action_no_jobs",
+        values: &["deny", "ignore"],
+        default: "deny",
+        since_us: false,
+        doc: "The user has no job on this node, or none whose slurmstepd answers. `deny`: keep the \
+              user out (PAM_PERM_DENIED). `ignore`: leave it to the other modules (PAM_IGNORE).",
+        set: |options, value| {
+            choose(
+                &mut options.no_jobs,
+                value,
+                &[("deny", NoJobs::Deny), ("ignore", NoJobs::Ignore)],
+            )
+        },
+    },
+    OptionSpec {
+        name: "action_unknown",
+        values: &["newest", "allow", "deny"],
+        default: "newest",
+        since_us: false,
+        doc: "The user has several jobs on this node and it can't be found out from which of them \
+              the connection comes. `newest`: adopt into the one whose extern step started last. \
+              `allow`: let the user in *without* adoption. `deny`: keep the user out.",
+        set: |options, value| {
+            let words = [
+                ("newest", Unknown::Newest),
+                ("allow", Unknown::Allow),
+                ("deny", Unknown::Deny),
+            ];
+            choose(&mut options.unknown, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "action_adopt_failure",
+        values: &["allow", "deny"],
+        default: "allow",
+        since_us: false,
+        doc: "The job's slurmstepd refuses the process, or ends before it has taken it. `allow`: let \
+              the user in *without* adoption. `deny`: keep the user out. Set `deny` once all is \
+              seen to work. (A slurmstepd that does not answer at all counts as no job.)",
+        set: |options, value| {
+            let words = [("allow", AdoptFailure::Allow), ("deny", AdoptFailure::Deny)];
+            choose(&mut options.adopt_failure, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "action_generic_failure",
+        values: &["ignore", "allow", "deny"],
+        default: "ignore",
+        since_us: false,
+        doc: "It can't be known what runs here: slurm.conf can't be found, read or understood, or \
+              the module itself failed. `ignore`: leave it to the other modules. `allow`: let the \
+              user in. `deny`: keep the user out.",
+        set: |options, value| {
+            let words = [
+                ("ignore", GenericFailure::Ignore),
+                ("allow", GenericFailure::Allow),
+                ("deny", GenericFailure::Deny),
+            ];
+            choose(&mut options.generic_failure, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "log_level",
+        values: &[
+            "info",
+            "quiet",
+            "fatal",
+            "error",
+            "verbose",
+            "debug",
+            "debug2 to debug5",
+            "0 to 9",
+        ],
+        default: "info",
+        since_us: false,
+        doc: "How much is written to the log (facility AUTHPRIV). `error`: what needs an admin. \
+              `info`: also one line a login. `debug`: also each step.",
+        set: log_level,
+    },
+    OptionSpec {
+        name: "nodename",
+        values: &["NAME"],
+        default: "found in slurm.conf by the host's name",
+        since_us: false,
+        doc: "This node's NodeName, where it can't be found by the host's name, or several slurmds \
+              run on the host.",
+        set: |options, value| text(value, |value| options.node_name = Some(value)),
+    },
+    OptionSpec {
+        name: "service",
+        values: &["NAME", "*"],
+        default: "sshd",
+        since_us: false,
+        doc: "The PAM service that the module acts for, exactly; it answers PAM_IGNORE to any other. \
+              `*`: all.",
+        set: |options, value| text(value, |value| options.service = value),
+    },
+    OptionSpec {
+        name: "disable_x11",
+        values: &["0", "1"],
+        default: "0",
+        since_us: false,
+        doc: "`1`: don't give the login the job's X11 display.",
+        set: |options, value| {
+            choose(
+                &mut options.disable_x11,
+                value,
+                &[("0", false), ("1", true)],
+            )
+        },
+    },
+    OptionSpec {
+        name: "join_container",
+        values: &["true", "false"],
+        default: "true",
+        since_us: false,
+        doc: "`false`: don't enter the namespaces that the job's container plugin made.",
+        set: |options, value| {
+            choose(
+                &mut options.join_container,
+                value,
+                &[("true", true), ("false", false)],
+            )
+        },
+    },
+    OptionSpec {
+        name: "single_job_skip_rpc",
+        values: &["1", "0"],
+        default: "1",
+        since_us: false,
+        doc: "`0`: ask where the connection comes from also when the user has only one job here.",
+        set: |options, value| {
+            choose(
+                &mut options.single_job_skip_rpc,
+                value,
+                &[("1", true), ("0", false)],
+            )
+        },
+    },
+    OptionSpec {
+        name: "ignore_root",
+        values: &["1", "0"],
+        default: "1",
+        since_us: false,
+        doc: "Accepted for the sake of old lines. Root always passes (PAM_IGNORE), with either \
+              value, as in SchedMD's module.",
+        set: |options, value| {
+            choose(
+                &mut options.ignore_root,
+                value,
+                &[("1", true), ("0", false)],
+            )
+        },
+    },
+    OptionSpec {
+        name: "slurm_conf",
+        values: &["PATH"],
+        default: "as slurmd finds it",
+        since_us: true,
+        doc: "The slurm.conf to read: an absolute path. It wins over the environment and over all \
+              places where the file is looked for.",
+        set: |options, value| {
+            value.starts_with('/') && text(value, |value| options.slurm_conf = Some(value))
+        },
+    },
+    OptionSpec {
+        name: "timeout",
+        values: &["SECONDS"],
+        default: "5",
+        since_us: true,
+        doc: "The longest that all questions of one login may take together, 0.1 to 60 seconds.",
+        set: timeout,
+    },
+];
+
+/// An argument that was not taken; the option keeps the value that it had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadArgument {
+    /// No option has this name.
+    UnknownOption(String),
+    /// The option does not take this value.
+    BadValue {
+        /// The option's name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it takes, for people.
+        takes: String,
+    },
+}
+
+impl fmt::Display for BadArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownOption(arg) => {
+                write!(f, "unknown option «{}» is passed over", shown(arg))
+            }
+            Self::BadValue { name, value, takes } => {
+                write!(
+                    f,
+                    "{name} can't be «{}»: it takes {takes}; not changed",
+                    shown(value)
+                )
+            }
+        }
+    }
+}
+
+impl Options {
+    /// Parses the arguments of a PAM line; the last setting of an option wins. What can't be
+    /// taken comes back to be logged, and changes nothing.
+    #[must_use]
+    pub fn parse<A: AsRef<[u8]>>(args: &[A]) -> (Self, Vec<BadArgument>) {
+        let mut options = Self::default();
+        let mut bad = Vec::new();
+        for arg in args {
+            let arg = String::from_utf8_lossy(arg.as_ref());
+            if let Err(problem) = options.set(&arg) {
+                bad.push(problem);
+            }
+        }
+        (options, bad)
+    }
+
+    fn set(&mut self, arg: &str) -> Result<(), BadArgument> {
+        let unknown = || BadArgument::UnknownOption(arg.to_owned());
+        let (name, value) = arg.split_once('=').ok_or_else(unknown)?;
+        let spec = TABLE
+            .iter()
+            .find(|spec| spec.name.eq_ignore_ascii_case(name))
+            .ok_or_else(unknown)?;
+        if (spec.set)(self, value) {
+            return Ok(());
+        }
+        let takes = spec.values.join(", ");
+        Err(BadArgument::BadValue {
+            name: spec.name,
+            value: value.to_owned(),
+            takes,
+        })
+    }
+}
+
+/// A piece of foreign text for a log line: control characters escaped, of bearable length.
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn choose<T: Copy>(place: &mut T, value: &str, words: &[(&str, T)]) -> bool {
+    let Some((_, chosen)) = words.iter().find(|(word, _)| starts_with(value, word)) else {
+        return false;
+    };
+    *place = *chosen;
+    true
+}
+
+/// As strncasecmp(3) with the word's length.
+fn starts_with(value: &str, word: &str) -> bool {
+    value
+        .as_bytes()
+        .get(..word.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn text(value: &str, set: impl FnOnce(String)) -> bool {
+    if value.is_empty() {
+        return false;
+    }
+    set(value.to_owned());
+    true
+}
+
+fn log_level(options: &mut Options, value: &str) -> bool {
+    use LogLevel::{Debug, Error, Fatal, Info, Quiet, Verbose};
+    const LEVELS: [LogLevel; 6] = [Quiet, Fatal, Error, Info, Verbose, Debug];
+    if let Ok(number) = value.parse::<usize>() {
+        if let Some(level) = LEVELS
+            .get(number.min(LEVELS.len() - 1))
+            .filter(|_| number <= 9)
+        {
+            options.log_level = *level;
+            return true;
+        }
+        return false;
+    }
+    let words = [
+        ("quiet", Quiet),
+        ("fatal", Fatal),
+        ("error", Error),
+        ("info", Info),
+        ("verbose", Verbose),
+        ("debug", Debug),
+    ];
+    choose(&mut options.log_level, value, &words)
+}
+
+/// Seconds with at most three decimals.
+fn timeout(options: &mut Options, value: &str) -> bool {
+    const MILLIS: std::ops::RangeInclusive<u64> = 100..=60_000;
+    let (seconds, decimals) = value.split_once('.').unwrap_or((value, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_digit());
+    if !digits(seconds) || !digits(decimals) || seconds.len() > 3 || decimals.len() > 3 {
+        return false;
+    }
+    let Ok(millis) = format!("{seconds}{decimals:0<3}").parse() else {
+        return false;
+    };
+    if !MILLIS.contains(&millis) {
+        return false;
+    }
+    options.timeout = Duration::from_millis(millis);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> (Options, Vec<BadArgument>) {
+        Options::parse(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_tables_defaults_are_the_defaults() {
+        for spec in TABLE {
+            let mut options = Options::default();
+            let free_text = spec.default.contains(' ');
+            assert!(
+                free_text || (spec.set)(&mut options, spec.default),
+                "{}",
+                spec.name
+            );
+            assert_eq!(options, Options::default(), "{}", spec.name);
+            assert!(
+                free_text
+                    || spec.values[0] == spec.default
+                    || spec.values[0].chars().all(char::is_uppercase)
+            );
+        }
+    }
+
+    #[test]
+    fn each_word_of_the_table_is_taken() {
+        for spec in TABLE {
+            for value in spec.values {
+                let samples: &[&str] = match *value {
+                    "NAME" => &["x"],
+                    "PATH" => &["/x"],
+                    "SECONDS" => &["1", "0.1", "60"],
+                    "debug2 to debug5" => &["debug2", "debug3", "debug4", "debug5"],
+                    "0 to 9" => &["0", "5", "9"],
+                    word => &[word],
+                };
+                for sample in samples {
+                    assert!(
+                        (spec.set)(&mut Options::default(), sample),
+                        "{}={sample}",
+                        spec.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn matches_as_the_original_does() {
+        let ours = Options::default();
+        for (line, expected) in [
+            ("", ours.clone()),
+            (
+                "action_no_jobs=ignore",
+                Options {
+                    no_jobs: NoJobs::Ignore,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "ACTION_NO_JOBS=IGNORE",
+                Options {
+                    no_jobs: NoJobs::Ignore,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "action_no_jobs=ignored_for_now",
+                Options {
+                    no_jobs: NoJobs::Ignore,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "action_unknown=Allow",
+                Options {
+                    unknown: Unknown::Allow,
+                    ..ours.clone()
+                },
+            ),
+            ("action_unknown=deny action_unknown=newest", ours.clone()),
+            (
+                "action_generic_failure=DENYxyz",
+                Options {
+                    generic_failure: GenericFailure::Deny,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "action_adopt_failure=deny",
+                Options {
+                    adopt_failure: AdoptFailure::Deny,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "disable_x11=1x",
+                Options {
+                    disable_x11: true,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "join_container=falsehood",
+                Options {
+                    join_container: false,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "single_job_skip_rpc=0",
+                Options {
+                    single_job_skip_rpc: false,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "ignore_root=0",
+                Options {
+                    ignore_root: false,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "Service=*",
+                Options {
+                    service: "*".into(),
+                    ..ours.clone()
+                },
+            ),
+            (
+                "service=SSHD",
+                Options {
+                    service: "SSHD".into(),
+                    ..ours.clone()
+                },
+            ),
+            (
+                "nodename=N1",
+                Options {
+                    node_name: Some("N1".into()),
+                    ..ours.clone()
+                },
+            ),
+            (
+                "log_level=debug3",
+                Options {
+                    log_level: LogLevel::Debug,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "log_level=0",
+                Options {
+                    log_level: LogLevel::Quiet,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "log_level=2",
+                Options {
+                    log_level: LogLevel::Error,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "log_level=9",
+                Options {
+                    log_level: LogLevel::Debug,
+                    ..ours.clone()
+                },
+            ),
+            (
+                "slurm_conf=/a/b",
+                Options {
+                    slurm_conf: Some("/a/b".into()),
+                    ..ours.clone()
+                },
+            ),
+            (
+                "timeout=0.5",
+                Options {
+                    timeout: Duration::from_millis(500),
+                    ..ours.clone()
+                },
+            ),
+        ] {
+            assert_eq!(parse(line), (expected, vec![]), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_changes_nothing_and_is_named() {
+        for (line, part) in [
+            (
+                "action_no_jobs=allow",
+                "action_no_jobs can't be «allow»: it takes deny, ignore",
+            ),
+            ("action_no_jobs=ign", "«ign»"),
+            ("action_no_jobs=", "«»"),
+            ("action_no_jobs", "unknown option «action_no_jobs»"),
+            ("action_no_job=deny", "unknown option"),
+            ("disable_x11=true", "disable_x11"),
+            ("join_container=0", "join_container"),
+            ("log_level=loud", "log_level"),
+            ("log_level=10", "log_level"),
+            ("log_level=-1", "log_level"),
+            ("slurm_conf=etc/slurm.conf", "slurm_conf"),
+            ("timeout=0", "timeout"),
+            ("timeout=61", "timeout"),
+            ("timeout=60.001", "timeout"),
+            ("timeout=-1", "timeout"),
+            ("timeout=1.", "timeout"),
+            ("timeout=.5", "timeout"),
+            ("timeout=9999999999999", "timeout"),
+            ("timeout=NaN", "timeout"),
+            ("nodename=", "nodename"),
+            ("service=", "service"),
+            ("debug\u{1b}[31m", "\\u{1b}"),
+        ] {
+            let (options, bad) = parse(line);
+            assert_eq!(options, Options::default(), "{line}");
+            assert_eq!(bad.len(), 1, "{line}");
+            assert!(bad[0].to_string().contains(part), "{line}: {}", bad[0]);
+        }
+        let (options, bad) = parse("action_no_jobs=ignore action_no_jobs=x");
+        assert_eq!((options.no_jobs, bad.len()), (NoJobs::Ignore, 1));
+        let long = format!("x{}", "y".repeat(70_000));
+        assert!(parse(&long).1[0].to_string().len() < 300);
+        assert_eq!(Options::parse(&[b"\xff\xfe"]).1.len(), 1);
+    }
+}

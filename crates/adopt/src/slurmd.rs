@@ -1,0 +1,258 @@
+//! The running slurmd, for one question: which slurm.conf does it read?
+//!
+//! A process counts as slurmd only if its program is called slurmd and all its uids are 0: what a
+//! user may name or start can't pass for it. (The owner of /proc/PID says less: a process that is
+//! not dumpable appears as root's, proc_pid(5).)
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Where a slurmd of the usual builds leaves its pid, SlurmdPidFile of slurm.conf(5).
+const PID_FILES: [&str; 3] = [
+    "/run/slurmd.pid",
+    "/run/slurm/slurmd.pid",
+    "/run/slurmd/slurmd.pid",
+];
+/// The processes of slurmd.service, cgroup v2 and v1: started by systemd it may have no pid file.
+const SERVICE_CGROUPS: [&str; 2] = [
+    "/sys/fs/cgroup/system.slice/slurmd.service/cgroup.procs",
+    "/sys/fs/cgroup/systemd/system.slice/slurmd.service/cgroup.procs",
+];
+/// Processes looked at in the service's cgroup, where old stepds may be too.
+const MAX_SERVICE_PIDS: usize = 32;
+/// The largest of the files under /proc that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What a running slurmd tells about itself.
+#[derive(Debug)]
+pub struct Slurmd {
+    program: PathBuf,
+    args: Vec<OsString>,
+    slurm_conf: Option<PathBuf>,
+}
+
+/// Where a slurmd takes its slurm.conf from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConfHint {
+    /// `-f`, or SLURM_CONF in its environment.
+    File(PathBuf),
+    /// `--conf-server`: its cache.
+    Configless,
+    /// Its compiled-in place; the prefix if it is installed outside /usr.
+    Default {
+        /// Such as /opt/slurm for /opt/slurm/sbin/slurmd.
+        prefix: Option<PathBuf>,
+    },
+}
+
+impl Slurmd {
+    /// The slurmd that a pid file or the service's cgroup names.
+    #[must_use]
+    pub fn running() -> Option<Self> {
+        let from_pid_file = |path: &str| read(Path::new(path)).and_then(|text| pid(&text));
+        let found = PID_FILES
+            .iter()
+            .filter_map(|path| from_pid_file(path))
+            .find_map(Self::of_pid);
+        found.or_else(|| {
+            SERVICE_CGROUPS
+                .iter()
+                .filter_map(|path| read(Path::new(path)))
+                .find_map(|text| {
+                    let pids = text.split(|byte| *byte == b'\n').filter_map(pid);
+                    pids.take(MAX_SERVICE_PIDS).find_map(Self::of_pid)
+                })
+        })
+    }
+
+    /// Looks through all processes: only for where there is no other trace of a slurm.conf.
+    #[must_use]
+    pub fn scan() -> Option<Self> {
+        let entries = std::fs::read_dir("/proc").ok()?;
+        entries
+            .filter_map(|entry| pid(entry.ok()?.file_name().as_bytes()))
+            .find_map(Self::of_pid)
+    }
+
+    fn of_pid(pid: u32) -> Option<Self> {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
+        let program = std::fs::read_link(dir.join("exe")).ok()?;
+        if !is_slurmd(&program) || !all_uids_are_root(&read(&dir.join("status"))?) {
+            return None;
+        }
+        let args = words(&read(&dir.join("cmdline"))?);
+        let environment = words(&read(&dir.join("environ"))?);
+        let slurm_conf = environment.iter().find_map(|pair| {
+            pair.as_bytes()
+                .strip_prefix(b"SLURM_CONF=")
+                .map(|path| OsStr::from_bytes(path).into())
+        });
+        Some(Self {
+            program,
+            args,
+            slurm_conf,
+        })
+    }
+
+    /// Where it takes its slurm.conf from: slurmd(8), `-f` before SLURM_CONF before the rest.
+    #[must_use]
+    pub fn conf_hint(&self) -> ConfHint {
+        let named = file_argument(&self.args).or_else(|| self.slurm_conf.clone());
+        // A relative path was relative to where slurmd was started, which nobody knows any more.
+        if let Some(path) = named.filter(|path| path.is_absolute()) {
+            return ConfHint::File(path);
+        }
+        let is_conf_server = |arg: &OsString| arg.as_bytes().starts_with(b"--conf-server");
+        if self.args.iter().any(is_conf_server) {
+            return ConfHint::Configless;
+        }
+        let prefix = self.program.parent().and_then(Path::parent);
+        let prefix = prefix.filter(|prefix| !matches!(prefix.to_str(), Some("/usr" | "/")));
+        ConfHint::Default {
+            prefix: prefix.map(Path::to_owned),
+        }
+    }
+}
+
+/// The value of `-f`, with short options joined as getopt(3) takes them.
+fn file_argument(args: &[OsString]) -> Option<PathBuf> {
+    /// slurmd(8): short options that take a value.
+    const WITH_VALUE: &[u8] = b"dfLnN";
+    let mut args = args.iter().skip(1);
+    let mut found = None;
+    while let Some(arg) = args.next() {
+        let Some(letters) = arg
+            .as_bytes()
+            .strip_prefix(b"-")
+            .filter(|it| !it.starts_with(b"-"))
+        else {
+            continue;
+        };
+        let Some(at) = letters
+            .iter()
+            .position(|letter| WITH_VALUE.contains(letter))
+        else {
+            continue;
+        };
+        let value = match &letters[at + 1..] {
+            [] => args.next().cloned(),
+            joined => Some(OsString::from_vec(joined.to_vec())),
+        };
+        if letters[at] == b'f' {
+            found = value.map(PathBuf::from).or(found);
+        }
+    }
+    found
+}
+
+fn is_slurmd(program: &Path) -> bool {
+    // A program that was upgraded while it runs is shown as deleted, proc_pid_exe(5).
+    let name = program.file_name().unwrap_or_default().as_bytes();
+    name.strip_suffix(b" (deleted)").unwrap_or(name) == b"slurmd"
+}
+
+fn all_uids_are_root(status: &[u8]) -> bool {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    lines
+        .find_map(|line| line.strip_prefix(b"Uid:"))
+        .is_some_and(|uids| {
+            let mut uids = uids
+                .split(u8::is_ascii_whitespace)
+                .filter(|uid| !uid.is_empty());
+            uids.by_ref().take(4).filter(|uid| *uid == b"0").count() == 4 && uids.next().is_none()
+        })
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    sys::read_regular(path, MAX_FILE).ok()
+}
+
+fn pid(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
+}
+
+fn words(text: &[u8]) -> Vec<OsString> {
+    let words = text
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty());
+    words
+        .map(|word| OsString::from_vec(word.to_vec()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(program: &str, args: &str, slurm_conf: Option<&str>) -> ConfHint {
+        let args = args.split(' ').map(OsString::from).collect();
+        Slurmd {
+            program: program.into(),
+            args,
+            slurm_conf: slurm_conf.map(PathBuf::from),
+        }
+        .conf_hint()
+    }
+
+    #[test]
+    fn hints() {
+        let file = |path: &str| ConfHint::File(path.into());
+        let default = |prefix: Option<&str>| ConfHint::Default {
+            prefix: prefix.map(Into::into),
+        };
+        let usr = "/usr/sbin/slurmd";
+        for (program, args, environment, expected) in [
+            (usr, "slurmd", None, default(None)),
+            (usr, "slurmd -D -s", None, default(None)),
+            (usr, "slurmd -f /a/b", None, file("/a/b")),
+            (usr, "slurmd -f/a/b", None, file("/a/b")),
+            (usr, "slurmd -Dsf /a/b -c", None, file("/a/b")),
+            (usr, "slurmd -N -f -f /c", None, file("/c")),
+            (usr, "slurmd -f", None, default(None)),
+            (usr, "slurmd -f rel", None, default(None)),
+            (usr, "slurmd -L /log -f /c", Some("/env"), file("/c")),
+            (usr, "slurmd", Some("/env"), file("/env")),
+            (
+                usr,
+                "slurmd --conf-server ctl:6817",
+                None,
+                ConfHint::Configless,
+            ),
+            (
+                usr,
+                "slurmd --conf-server=ctl -Z",
+                None,
+                ConfHint::Configless,
+            ),
+            (usr, "slurmd --conf -f", None, default(None)),
+            (
+                "/opt/slurm/sbin/slurmd",
+                "slurmd",
+                None,
+                default(Some("/opt/slurm")),
+            ),
+            ("/sbin/slurmd", "slurmd", None, default(None)),
+        ] {
+            assert_eq!(
+                hint(program, args, environment),
+                expected,
+                "{program} {args}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_is_slurmd() {
+        assert!(is_slurmd(Path::new("/usr/sbin/slurmd")));
+        assert!(is_slurmd(Path::new("/usr/sbin/slurmd (deleted)")));
+        assert!(!is_slurmd(Path::new("/usr/sbin/slurmstepd")));
+        assert!(!is_slurmd(Path::new("/tmp/slurmd/evil")));
+        assert!(all_uids_are_root(
+            b"Name:\tslurmd\nUid:\t0\t0\t0\t0\nGid:\t1\n"
+        ));
+        assert!(!all_uids_are_root(b"Name:\tsu\nUid:\t2001\t0\t0\t0\n"));
+        assert!(!all_uids_are_root(b"Uid:\t0\t0\t0\n"));
+        assert!(!all_uids_are_root(b""));
+    }
+}

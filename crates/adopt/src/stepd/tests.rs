@@ -1,0 +1,278 @@
+//! Against a fake stepd, for what a real one can't be made to show; the real ones answer in the
+//! tests of the clusters.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
+
+use pam::Severity;
+
+use super::*;
+use crate::log::Sink;
+use crate::options::LogLevel;
+
+struct Silent;
+
+impl Sink for Silent {
+    fn line(&self, _: Severity, _: &str) {}
+}
+
+/// A spool directory below one that only we may write to; trusted through SlurmdUser, so that no
+/// test needs root.
+struct Spool {
+    dir: PathBuf,
+    node: Node,
+}
+
+impl Spool {
+    fn new(name: &str) -> Self {
+        let home = std::env::temp_dir()
+            .canonicalize()
+            .expect("temporary directory");
+        let dir = home.join(format!("stepd-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).expect("spool directory");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("mode");
+        let node = Node {
+            conf: PathBuf::new(),
+            names: vec!["n1".into()],
+            spool_dirs: vec![dir.clone()],
+            slurmd_uid: Some(fs::metadata(&dir).expect("owner").uid()),
+        };
+        Self { dir, node }
+    }
+
+    /// A fake stepd of `job` that reads the question and answers with `answer` bytes, then again
+    /// for the next; it keeps the connection open for as long as `keep` says.
+    fn fake(&self, job: u32, answers: Vec<Vec<u8>>, keep: bool) {
+        let listener = UnixListener::bind(self.dir.join(format!("n1_{job}.4294967292")));
+        let listener = listener.expect("bind");
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream: UnixStream = stream.expect("accept");
+                let mut question = [0; 8];
+                for answer in &answers {
+                    if stream.read_exact(&mut question).is_err() {
+                        break;
+                    }
+                    for byte in answer {
+                        // In pieces: an answer may come so.
+                        let _ = stream.write_all(&[*byte]);
+                    }
+                }
+                if keep {
+                    std::mem::forget(stream);
+                }
+            }
+        });
+    }
+
+    fn census(&self, may_stop: bool, millis: u64) -> Census {
+        let deadline = Deadline::after(Duration::from_millis(millis));
+        census(
+            &self.node,
+            2001,
+            may_stop,
+            &deadline,
+            Log::new(&Silent, LogLevel::Debug),
+        )
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn ints(values: &[i32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_ne_bytes())
+        .collect()
+}
+
+fn owner(uid: i32) -> Vec<u8> {
+    ints(&[0x2D00, uid])
+}
+
+#[test]
+fn sorts_answers_from_nonsense() {
+    let spool = Spool::new("nonsense");
+    spool.fake(1, vec![owner(2001)], true);
+    spool.fake(2, vec![owner(2002)], true);
+    spool.fake(3, vec![ints(&[-1])], false); // handshake refused
+    spool.fake(4, vec![vec![]], false); // closes
+    spool.fake(5, vec![vec![0, 1, 2]], false); // half an answer
+    spool.fake(6, vec![ints(&[-7, 2001])], true); // no version
+    drop(UnixListener::bind(spool.dir.join("n1_7.4294967292"))); // nobody listens any more
+    fs::write(spool.dir.join("n1_8.4294967292"), "no socket").expect("junk");
+    symlink(
+        spool.dir.join("n1_1.4294967292"),
+        spool.dir.join("n1_9.4294967292"),
+    )
+    .expect("link");
+    let found = spool.census(true, 5000).steps;
+    assert_eq!(found.own.iter().map(|it| it.job).collect::<Vec<_>>(), [1]);
+    assert_eq!((found.others, found.silent.as_slice()), (1, &[][..]));
+    assert!(found.problem.is_none());
+}
+
+#[test]
+fn silence_costs_patience_or_the_deadline() {
+    let spool = Spool::new("silence");
+    spool.fake(5, vec![vec![]], true);
+    spool.fake(6, vec![vec![1]], true);
+    let deadline = Duration::from_millis(600);
+    let timed = |may_stop| {
+        let start = Instant::now();
+        let census = spool.census(may_stop, 600);
+        (census.steps, start.elapsed())
+    };
+    let (steps, took) = timed(true);
+    assert_eq!((steps.own.len(), steps.silent), (0, vec![5, 6]));
+    assert!(
+        took >= deadline,
+        "no own job: the silent one may be it; took {took:?}"
+    );
+
+    spool.fake(7, vec![owner(2001)], true);
+    let (steps, took) = timed(true);
+    assert_eq!((steps.own.len(), steps.silent), (1, vec![5, 6]));
+    assert!(took >= PATIENCE && took < deadline, "took {took:?}");
+    let (steps, took) = timed(false);
+    assert_eq!((steps.own.len(), steps.silent), (1, vec![5, 6]));
+    assert!(
+        took >= deadline,
+        "its answer could keep the user out; took {took:?}"
+    );
+}
+
+#[test]
+fn a_full_backlog_is_silence_too() {
+    let spool = Spool::new("backlog");
+    let path = spool.dir.join("n1_5.4294967292");
+    let _listener = UnixListener::bind(&path).expect("bind");
+    let held: Vec<_> = std::iter::from_fn(|| sys::connect_unix(&path).ok()).collect();
+    assert!(!held.is_empty());
+    assert_eq!(spool.census(true, 100).steps.silent, [5]);
+}
+
+#[test]
+fn asks_the_newest_to_adopt() {
+    for (answer, keep, expected) in [
+        (ints(&[0]), true, "Ok"),
+        (ints(&[-1]), true, "can't be -1"),
+        (ints(&[1]), true, "can't be 1"),
+        (vec![], false, "closed the connection"),
+        (vec![0, 0], false, "closed the connection"),
+        (vec![0, 0], true, "Silent"),
+    ] {
+        let spool = Spool::new("adopt");
+        spool.fake(3, vec![owner(2001), ints(&[77])], true);
+        spool.fake(9, vec![owner(2001), answer.clone()], keep);
+        let census = spool.census(true, 5000);
+        assert_eq!(census.steps.own.len(), 2);
+        let result = census.adopt(9, 1, &Deadline::after(Duration::from_millis(200)));
+        assert!(
+            format!("{result:?}").contains(expected),
+            "{answer:?}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn adopts_into_no_other_job() {
+    let spool = Spool::new("other");
+    spool.fake(3, vec![owner(2001), ints(&[0])], true);
+    let result = spool
+        .census(true, 5000)
+        .adopt(4, 1, &Deadline::after(Duration::from_secs(1)));
+    assert!(matches!(result, Err(AdoptError::Refused(_))), "{result:?}");
+}
+
+#[test]
+fn trusts_no_directory_that_others_may_write_to() {
+    for (mode, trusted) in [
+        (0o755, true),
+        (0o700, true),
+        (0o757, false),
+        (0o775, false),
+        (0o1777, false),
+    ] {
+        let mut spool = Spool::new("trust");
+        spool.fake(1, vec![owner(2001)], true);
+        fs::set_permissions(&spool.dir, fs::Permissions::from_mode(mode)).expect("mode");
+        if mode == 0o775 && fs::metadata(&spool.dir).expect("group").gid() == 0 {
+            // The group root may write to what is root's: give the directory to another.
+            if std::os::unix::fs::chown(&spool.dir, None, Some(65534)).is_err() {
+                continue;
+            }
+        }
+        let found = spool.census(true, 5000).steps;
+        assert_eq!(found.own.len(), usize::from(trusted), "mode {mode:o}");
+        assert_eq!(
+            found.problem.is_none(),
+            trusted,
+            "mode {mode:o}: {:?}",
+            found.problem
+        );
+        // Nor below such a directory, unless it is sticky.
+        let below = spool.dir.join("below");
+        fs::create_dir(&below).expect("below");
+        spool.node.spool_dirs = vec![below];
+        let sound = trusted || mode == 0o1777;
+        assert_eq!(
+            spool.census(true, 5000).steps.problem.is_none(),
+            sound,
+            "below {mode:o}"
+        );
+    }
+}
+
+#[test]
+fn trusts_sockets_of_root_and_slurmd_only() {
+    let mut spool = Spool::new("owner");
+    spool.fake(1, vec![owner(2001)], true);
+    let me = spool.node.slurmd_uid.take();
+    let steps = spool.census(true, 5000).steps;
+    match me {
+        // Root's directory and socket are trusted without SlurmdUser.
+        Some(0) => assert_eq!(steps.own.len(), 1),
+        _ => assert!(matches!(
+            steps.problem,
+            Some(SpoolProblem::Untrusted { .. })
+        )),
+    }
+}
+
+#[test]
+fn spool_directories_that_are_none() {
+    let mut spool = Spool::new("none");
+    fs::write(spool.dir.join("file"), "").expect("file");
+    for (name, text) in [("missing", "find"), ("file", "read")] {
+        spool.node.spool_dirs = vec![spool.dir.join(name)];
+        let problem = spool
+            .census(true, 5000)
+            .steps
+            .problem
+            .expect(name)
+            .to_string();
+        assert!(
+            problem.contains(text) && problem.contains(name),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn the_full_host_name_wins_over_the_short_one() {
+    let mut spool = Spool::new("names");
+    spool.node.names = vec!["n1.site".into(), "n1".into()];
+    spool.node.spool_dirs = vec![spool.dir.clone(), spool.dir.clone()];
+    spool.fake(4, vec![owner(2001)], true);
+    assert_eq!(spool.census(true, 5000).steps.own.len(), 1);
+    let _full = UnixListener::bind(spool.dir.join("n1.site_5.4294967292")).expect("bind");
+    assert_eq!(spool.census(true, 100).steps.silent, [5]);
+}

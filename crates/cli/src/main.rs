@@ -1,0 +1,55 @@
+//! slurm-adopt(8): for the admin of a node.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a terminal"
+)]
+
+use std::process::ExitCode;
+
+use adopt::log::Sink;
+use clap::{Parser, Subcommand};
+
+/// Tells what pam_slurm_adopt.so does on this node.
+#[derive(Parser)]
+#[command(name = "slurm-adopt", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prints what an ssh login of USER would meet here, and lets nobody in.
+    ///
+    /// The same code as the module's: it asks the slurmstepds and decides, but adopts nothing.
+    /// The steps go to stderr, the decision to stdout; the exit status is PAM's code.
+    Explain {
+        /// The user's name.
+        user: String,
+        /// The module's arguments, as they stand in the PAM file.
+        #[arg(value_name = "OPTION=VALUE")]
+        options: Vec<String>,
+    },
+}
+
+/// The steps, for whoever looks.
+struct Steps;
+
+impl Sink for Steps {
+    fn line(&self, severity: pam::Severity, text: &str) {
+        eprintln!("{severity:?}: {text}");
+    }
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Explain { user, options } => {
+            let options: Vec<_> = options.into_iter().map(String::into_bytes).collect();
+            let explanation = adopt::explain::explain(&user, &options, &Steps);
+            println!("{explanation}");
+            ExitCode::from(u8::try_from(explanation.code().as_raw()).unwrap_or(u8::MAX))
+        }
+    }
+}

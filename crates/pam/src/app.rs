@@ -1,0 +1,454 @@
+//! The application's side of libpam: what sshd does around a module, for the tests and the bench.
+//!
+//! Never part of the shipped module (feature `app`). Contracts are those of pam_start(3),
+//! pam_set_item(3), pam_acct_mgmt(3), pam_open_session(3), pam_getenvlist(3), pam_conv(3),
+//! pam_end(3).
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use crate::ffi;
+
+/// What a transaction begins with, pam_start(3).
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'text> {
+    /// The name of the stack's file.
+    pub service: &'text str,
+    /// PAM_USER.
+    pub user: &'text str,
+    /// The directory of the stack's file; `None`: /etc/pam.d, as every application has it.
+    pub confdir: Option<&'text Path>,
+    /// Whether the application has a conversation. Without one messages can't be shown.
+    pub conversation: bool,
+}
+
+/// Items that an application sets, pam_set_item(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppItem {
+    /// PAM_RHOST: where the user comes from.
+    RemoteHost,
+    /// PAM_TTY: «ssh» with sshd.
+    Tty,
+}
+
+/// What a module said through the conversation, pam_conv(3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// How it is to be shown: «error», «info», or «prompt» (answered with PAM_CONV_ERR).
+    pub style: &'static str,
+    /// The text, with U+FFFD for bytes that are no UTF-8.
+    pub text: String,
+}
+
+/// libpam's answer, `_pam_types.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer(pub i32);
+
+impl Answer {
+    /// PAM_SUCCESS.
+    pub const SUCCESS: Self = Self(ffi::PAM_SUCCESS);
+
+    /// The name of the number in `_pam_types.h`, such as `PAM_PERM_DENIED`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        usize::try_from(self.0)
+            .ok()
+            .and_then(|code| NAMES.get(code))
+            .copied()
+            .unwrap_or("unknown")
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}: {})", self.name(), self.0, strerror(self.0))
+    }
+}
+
+impl std::error::Error for Answer {}
+
+/// One transaction, from pam_start(3) to pam_end(3).
+#[derive(Debug)]
+pub struct Transaction {
+    raw: NonNull<ffi::OpaqueHandle>,
+    /// Boxed: libpam keeps a pointer to it, which must not move with the transaction.
+    said: Box<RefCell<Vec<Message>>>,
+    last: Answer,
+}
+
+impl Transaction {
+    /// pam_start(3), or pam_start_confdir(3) where a directory is given.
+    ///
+    /// # Errors
+    /// libpam's answer; PAM_BUF_ERR also for a NUL in a text.
+    pub fn start(how: Start<'_>) -> Result<Self, Answer> {
+        let service = c_string(how.service)?;
+        let user = c_string(how.user)?;
+        let said = Box::new(RefCell::new(Vec::new()));
+        let conversation = Conversation {
+            conv: if how.conversation {
+                Some(converse)
+            } else {
+                None
+            },
+            appdata: (&raw const *said).cast_mut().cast(),
+        };
+        let mut handle: *mut ffi::OpaqueHandle = ptr::null_mut();
+        let code = match how.confdir {
+            // SAFETY: pam_start(3): three readable strings or structures, of which libpam keeps
+            // copies, and where to store the handle. What the conversation points at lives in
+            // the same Transaction, so as long as the handle.
+            None => unsafe {
+                pam_start(
+                    service.as_ptr(),
+                    user.as_ptr(),
+                    &raw const conversation,
+                    &raw mut handle,
+                )
+            },
+            Some(dir) => {
+                let dir = c_string(&dir.to_string_lossy())?;
+                // SAFETY: as above; the directory's name is copied too (pam_start.c).
+                unsafe {
+                    pam_start_confdir(
+                        service.as_ptr(),
+                        user.as_ptr(),
+                        &raw const conversation,
+                        dir.as_ptr(),
+                        &raw mut handle,
+                    )
+                }
+            }
+        };
+        match NonNull::new(handle) {
+            Some(raw) if code == ffi::PAM_SUCCESS => Ok(Self {
+                raw,
+                said,
+                last: Answer(code),
+            }),
+            _ => Err(Answer(code)),
+        }
+    }
+
+    /// pam_set_item(3).
+    ///
+    /// # Errors
+    /// libpam's answer; PAM_BUF_ERR also for a NUL in the text.
+    pub fn set(&mut self, item: AppItem, value: &str) -> Result<(), Answer> {
+        let kind = match item {
+            AppItem::RemoteHost => ffi::PAM_RHOST,
+            AppItem::Tty => PAM_TTY,
+        };
+        let value = c_string(value)?;
+        // SAFETY: live handle; both items are strings, which pam_set_item(3) copies.
+        match unsafe { pam_set_item(self.raw.as_ptr(), kind, value.as_ptr().cast()) } {
+            ffi::PAM_SUCCESS => Ok(()),
+            code => Err(Answer(code)),
+        }
+    }
+
+    /// The account phase, pam_acct_mgmt(3).
+    pub fn account(&mut self) -> Answer {
+        // SAFETY: live handle; no flags.
+        self.last = Answer(unsafe { pam_acct_mgmt(self.raw.as_ptr(), 0) });
+        self.last
+    }
+
+    /// The first half of the session phase, pam_open_session(3).
+    pub fn open_session(&mut self) -> Answer {
+        // SAFETY: live handle; no flags.
+        self.last = Answer(unsafe { pam_open_session(self.raw.as_ptr(), 0) });
+        self.last
+    }
+
+    /// The second half of the session phase, pam_close_session(3).
+    pub fn close_session(&mut self) -> Answer {
+        // SAFETY: live handle; no flags.
+        self.last = Answer(unsafe { pam_close_session(self.raw.as_ptr(), 0) });
+        self.last
+    }
+
+    /// The environment that the modules left for the login, pam_getenvlist(3).
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
+        // SAFETY: live handle.
+        let list = unsafe { pam_getenvlist(self.raw.as_ptr()) };
+        let mut pairs = Vec::new();
+        if list.is_null() {
+            return pairs;
+        }
+        for index in 0.. {
+            // SAFETY: pam_getenvlist(3): a NULL-terminated array, and we stop at its NULL.
+            let entry = unsafe { *list.add(index) };
+            if entry.is_null() {
+                break;
+            }
+            // SAFETY: each entry is a NUL-terminated string.
+            let text = unsafe { CStr::from_ptr(entry) }
+                .to_string_lossy()
+                .into_owned();
+            // SAFETY: pam_getenvlist(3): the caller frees the strings and the array.
+            unsafe { libc::free(entry.cast()) };
+            let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+        // SAFETY: as above; not used after this.
+        unsafe { libc::free(list.cast()) };
+        pairs
+    }
+
+    /// What the modules have said so far.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        self.said.borrow().clone()
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // SAFETY: live handle, not used after this; pam_end(3) wants the last answer.
+        unsafe { pam_end(self.raw.as_ptr(), self.last.0) };
+    }
+}
+
+/// Opens this process's way to syslog now, openlog(3), as sshd does before it starts PAM: else
+/// the first line that a module logs leaves a new descriptor behind, which is libc's.
+pub fn open_log(ident: &'static CStr) {
+    // SAFETY: openlog(3) keeps the pointer; a 'static text outlives every use.
+    unsafe {
+        libc::openlog(
+            ident.as_ptr(),
+            libc::LOG_PID | libc::LOG_NDELAY,
+            libc::LOG_AUTHPRIV,
+        )
+    };
+}
+
+/// Lets SIGPIPE end this process, the system's default, which Rust's start-up code changes: not
+/// every application with PAM ignores it.
+pub fn default_sigpipe() {
+    // SAFETY: signal(2) with SIG_DFL installs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+fn c_string(text: &str) -> Result<CString, Answer> {
+    const PAM_BUF_ERR: i32 = 5;
+    CString::new(text).map_err(|_| Answer(PAM_BUF_ERR))
+}
+
+fn strerror(code: c_int) -> String {
+    // SAFETY: pam_strerror(3) ignores the handle and returns a static text for any number.
+    let text = unsafe { pam_strerror(ptr::null_mut(), code) };
+    if text.is_null() {
+        return String::from("no text");
+    }
+    // SAFETY: it is NUL-terminated and never freed.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The conversation function: notes every message and answers no prompt. A panic in here would
+/// end the process, since it can't unwind into C.
+extern "C" fn converse(
+    count: c_int,
+    messages: *mut *const RawMessage,
+    responses: *mut *mut RawResponse,
+    appdata: *mut c_void,
+) -> c_int {
+    const PAM_CONV_ERR: c_int = 19;
+    let Ok(count) = usize::try_from(count) else {
+        return PAM_CONV_ERR;
+    };
+    if count == 0 || messages.is_null() || responses.is_null() || appdata.is_null() {
+        return PAM_CONV_ERR;
+    }
+    // SAFETY: pam_start(3) passes on what Transaction::start put there: the RefCell in its box,
+    // alive until pam_end(3) is through.
+    let said = unsafe { &*appdata.cast::<RefCell<Vec<Message>>>() };
+    // SAFETY: pam_conv(3): Linux-PAM passes an array of `count` pointers.
+    let messages = unsafe { slice::from_raw_parts(messages, count) };
+    let mut prompted = false;
+    for message in messages {
+        // SAFETY: pam_conv(3): each points at a pam_message with a NUL-terminated text.
+        let (style, text) = unsafe { ((**message).style, CStr::from_ptr((**message).text)) };
+        let style = match style {
+            3 => "error",
+            4 => "info",
+            _ => "prompt",
+        };
+        prompted |= style == "prompt";
+        said.borrow_mut().push(Message {
+            style,
+            text: text.to_string_lossy().into_owned(),
+        });
+    }
+    if prompted {
+        return PAM_CONV_ERR;
+    }
+    // SAFETY: pam_conv(3): the responses are allocated with calloc(3) and the caller frees them;
+    // all-zero means an empty answer each.
+    let answers = unsafe { libc::calloc(count, size_of::<RawResponse>()) };
+    if answers.is_null() {
+        return PAM_CONV_ERR;
+    }
+    // SAFETY: where to store the array, checked above.
+    unsafe { *responses = answers.cast() };
+    ffi::PAM_SUCCESS
+}
+
+#[repr(C)]
+struct RawMessage {
+    style: c_int,
+    text: *const c_char,
+}
+
+#[repr(C)]
+struct RawResponse {
+    text: *mut c_char,
+    code: c_int,
+}
+
+type Converse =
+    extern "C" fn(c_int, *mut *const RawMessage, *mut *mut RawResponse, *mut c_void) -> c_int;
+
+/// `struct pam_conv`, `_pam_types.h`.
+#[repr(C)]
+struct Conversation {
+    conv: Option<Converse>,
+    appdata: *mut c_void,
+}
+
+const PAM_TTY: c_int = 3;
+
+// Linux-PAM 1.4 to 1.7 number them without a gap from 0.
+const NAMES: [&str; 32] = [
+    "PAM_SUCCESS",
+    "PAM_OPEN_ERR",
+    "PAM_SYMBOL_ERR",
+    "PAM_SERVICE_ERR",
+    "PAM_SYSTEM_ERR",
+    "PAM_BUF_ERR",
+    "PAM_PERM_DENIED",
+    "PAM_AUTH_ERR",
+    "PAM_CRED_INSUFFICIENT",
+    "PAM_AUTHINFO_UNAVAIL",
+    "PAM_USER_UNKNOWN",
+    "PAM_MAXTRIES",
+    "PAM_NEW_AUTHTOK_REQD",
+    "PAM_ACCT_EXPIRED",
+    "PAM_SESSION_ERR",
+    "PAM_CRED_UNAVAIL",
+    "PAM_CRED_EXPIRED",
+    "PAM_CRED_ERR",
+    "PAM_NO_MODULE_DATA",
+    "PAM_CONV_ERR",
+    "PAM_AUTHTOK_ERR",
+    "PAM_AUTHTOK_RECOVERY_ERR",
+    "PAM_AUTHTOK_LOCK_BUSY",
+    "PAM_AUTHTOK_DISABLE_AGING",
+    "PAM_TRY_AGAIN",
+    "PAM_IGNORE",
+    "PAM_ABORT",
+    "PAM_AUTHTOK_EXPIRED",
+    "PAM_MODULE_UNKNOWN",
+    "PAM_BAD_ITEM",
+    "PAM_CONV_AGAIN",
+    "PAM_INCOMPLETE",
+];
+
+#[link(name = "pam")]
+unsafe extern "C" {
+    fn pam_start(
+        service: *const c_char,
+        user: *const c_char,
+        conversation: *const Conversation,
+        handle: *mut *mut ffi::OpaqueHandle,
+    ) -> c_int;
+    fn pam_start_confdir(
+        service: *const c_char,
+        user: *const c_char,
+        conversation: *const Conversation,
+        confdir: *const c_char,
+        handle: *mut *mut ffi::OpaqueHandle,
+    ) -> c_int;
+    fn pam_set_item(pamh: *mut ffi::OpaqueHandle, item_type: c_int, item: *const c_void) -> c_int;
+    fn pam_acct_mgmt(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
+    fn pam_open_session(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
+    fn pam_close_session(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
+    fn pam_getenvlist(pamh: *mut ffi::OpaqueHandle) -> *mut *mut c_char;
+    fn pam_strerror(pamh: *mut ffi::OpaqueHandle, code: c_int) -> *const c_char;
+    fn pam_end(pamh: *mut ffi::OpaqueHandle, status: c_int) -> c_int;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_of_libpams_own_modules_answers() {
+        let dir = std::env::temp_dir().join(format!("pam-app-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("make the directory");
+        std::fs::write(
+            dir.join("echo"),
+            "account [default=done] pam_deny.so\nsession required pam_permit.so\n",
+        )
+        .expect("write the stack");
+        let how = Start {
+            service: "echo",
+            user: "nobody",
+            confdir: Some(&dir),
+            conversation: true,
+        };
+        let mut transaction = Transaction::start(how).expect("pam_start_confdir");
+        transaction
+            .set(AppItem::RemoteHost, "192.0.2.1")
+            .expect("set RHOST");
+        assert_eq!(transaction.account().name(), "PAM_AUTH_ERR");
+        assert_eq!(transaction.open_session(), Answer::SUCCESS);
+        assert_eq!(transaction.close_session(), Answer::SUCCESS);
+        assert_eq!(
+            (transaction.environment(), transaction.messages()),
+            (vec![], vec![])
+        );
+        std::fs::remove_dir_all(&dir).expect("remove the directory");
+    }
+
+    #[test]
+    fn messages_are_noted_and_prompts_refused() {
+        let said = RefCell::new(Vec::<Message>::new());
+        let appdata: *mut c_void = (&raw const said).cast_mut().cast();
+        let ask = |style| {
+            let message = RawMessage {
+                style,
+                text: c"hello".as_ptr(),
+            };
+            let mut list: [*const RawMessage; 1] = [&raw const message];
+            let mut answers: *mut RawResponse = ptr::null_mut();
+            let code = converse(1, list.as_mut_ptr(), &raw mut answers, appdata);
+            let given = !answers.is_null();
+            // SAFETY: converse allocates with calloc(3), or leaves NULL, which free(3) takes.
+            unsafe { libc::free(answers.cast()) };
+            (code, given)
+        };
+        assert_eq!(ask(3), (0, true));
+        assert_eq!(ask(4), (0, true));
+        assert_eq!(ask(1), (19, false));
+        let styles: Vec<_> = said.borrow().iter().map(|it| it.style).collect();
+        assert_eq!(styles, ["error", "info", "prompt"]);
+    }
+
+    #[test]
+    fn numbers_have_names() {
+        assert_eq!(Answer(25).name(), "PAM_IGNORE");
+        assert_eq!(Answer(29).name(), "PAM_BAD_ITEM");
+        assert_eq!(
+            (Answer(32).name(), Answer(-1).name()),
+            ("unknown", "unknown")
+        );
+    }
+}

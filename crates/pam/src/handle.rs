@@ -1,0 +1,111 @@
+//! The handle that libpam lends to a module for the length of one call.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::ptr::{self, NonNull};
+
+use crate::codes::{ItemError, MessageStyle, Severity};
+use crate::ffi;
+
+/// The items that the module reads, pam_get_item(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// PAM_SERVICE: the name of the stack, «sshd».
+    Service,
+    /// PAM_USER: who logs in.
+    User,
+    /// PAM_RHOST: a name or address, or «UNKNOWN»; never to be trusted.
+    RemoteHost,
+}
+
+/// libpam's handle, valid for the length of the call into the module.
+#[derive(Debug)]
+pub struct Handle {
+    raw: NonNull<ffi::OpaqueHandle>,
+}
+
+impl Handle {
+    pub(crate) fn new(raw: NonNull<ffi::OpaqueHandle>) -> Self {
+        Self { raw }
+    }
+
+    /// A copy of an item's bytes (without the NUL).
+    ///
+    /// # Errors
+    /// [`ItemError::Missing`] where the application set none, [`ItemError::Refused`] with
+    /// libpam's code.
+    pub fn item(&self, item: Item) -> Result<Vec<u8>, ItemError> {
+        let kind = match item {
+            Item::Service => ffi::PAM_SERVICE,
+            Item::User => ffi::PAM_USER,
+            Item::RemoteHost => ffi::PAM_RHOST,
+        };
+        let mut value: *const c_void = ptr::null();
+        // SAFETY: the handle is libpam's and live for this call (entry.rs); pam_get_item(3)
+        // stores a pointer into its own memory through the third argument.
+        let code = unsafe { ffi::pam_get_item(self.raw.as_ptr(), kind, &raw mut value) };
+        if code != ffi::PAM_SUCCESS {
+            return Err(ItemError::Refused(code));
+        }
+        if value.is_null() {
+            return Err(ItemError::Missing);
+        }
+        // SAFETY: pam_get_item(3): these three items are NUL-terminated strings that stay valid
+        // until the item is set again, which can't happen before we have copied it.
+        Ok(unsafe { CStr::from_ptr(value.cast()) }.to_bytes().to_vec())
+    }
+
+    /// Sets `name=value` in the environment that the login will get, pam_putenv(3).
+    ///
+    /// # Errors
+    /// libpam's code; 5 (PAM_BUF_ERR) also for a NUL in the text.
+    pub fn put_env(&self, name: &str, value: &str) -> Result<(), i32> {
+        const PAM_BUF_ERR: c_int = 5;
+        let pair = CString::new(format!("{name}={value}")).map_err(|_| PAM_BUF_ERR)?;
+        // SAFETY: live handle, NUL-terminated text; pam_putenv(3) copies it.
+        match unsafe { ffi::pam_putenv(self.raw.as_ptr(), pair.as_ptr()) } {
+            ffi::PAM_SUCCESS => Ok(()),
+            code => Err(code),
+        }
+    }
+
+    /// Shows one line to the user through the application's conversation, pam_prompt(3).
+    ///
+    /// # Errors
+    /// libpam's code, such as 19 (PAM_CONV_ERR) where the application has no conversation.
+    pub fn tell(&self, style: MessageStyle, text: &str) -> Result<(), i32> {
+        const PAM_BUF_ERR: c_int = 5;
+        let text = CString::new(text).map_err(|_| PAM_BUF_ERR)?;
+        // SAFETY: live handle; "%s" takes exactly the one NUL-terminated string that follows;
+        // pam_prompt(3) allows a NULL response for the two message styles.
+        let code = unsafe {
+            ffi::pam_prompt(
+                self.raw.as_ptr(),
+                style as c_int,
+                ptr::null_mut(),
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            )
+        };
+        if code == ffi::PAM_SUCCESS {
+            Ok(())
+        } else {
+            Err(code)
+        }
+    }
+
+    /// Writes one line to the admin's log, pam_syslog(3) (facility AUTHPRIV, with the module's,
+    /// the service's and the phase's name before it). A NUL in the text ends it there.
+    pub fn log(&self, severity: Severity, line: &str) {
+        let text = line.split('\0').next().unwrap_or_default();
+        let Ok(text) = CString::new(text) else { return };
+        // SAFETY: live handle; "%s" takes exactly the one NUL-terminated string that follows.
+        unsafe {
+            ffi::pam_syslog(
+                self.raw.as_ptr(),
+                severity as c_int,
+                c"%s".as_ptr(),
+                text.as_ptr(),
+            );
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The module's side of libpam: one handle, items, environment, messages, syslog, and the wall at
+//! the entry point that no panic passes.
+//!
+//! This crate and `sys` are the only ones with `unsafe` code. Contracts are those of Linux-PAM's
+//! man pages pam_get_item(3), pam_putenv(3), pam_prompt(3), pam_syslog(3) and of the PAM module
+//! writers' guide.
+
+#[cfg(feature = "app")]
+pub mod app;
+mod codes;
+mod entry;
+mod ffi;
+mod handle;
+
+pub use codes::{ItemError, MessageStyle, ReturnCode, Severity};
+pub use entry::{RawArgs, RawHandle, enter};
+pub use handle::{Handle, Item};

@@ -1,0 +1,440 @@
+//! The few keys of slurm.conf that a login needs, read as Slurm's own parser reads them.
+//!
+//! One pass, nothing kept of the other lines: a node's file may have 10,000 NodeName lines.
+//! Source: Slurm 19.05 to 26.05, `src/common/parse_config.c`, `read_config.c`; docs/protocol.md.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::BufRead as _;
+
+use crate::hostlist::{self, HostListError};
+
+/// What to look for among the NodeName lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Query<'a> {
+    /// Host names whose NodeName is wanted.
+    pub hosts: &'a [&'a str],
+    /// A node name whose NodeHostname is wanted.
+    pub node: Option<&'a str>,
+}
+
+/// What a slurm.conf says about this node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conf {
+    /// ClusterName; every slurm.conf must have one.
+    pub cluster_name: String,
+    /// SlurmdSpoolDir as written, with its `%h` and `%n`.
+    pub spool_dir: Option<String>,
+    /// SlurmdUser, a name or number.
+    pub slurmd_user: Option<String>,
+    /// For each of [`Query::hosts`] the first NodeName that has it as its NodeHostname.
+    pub nodes: Vec<Option<String>>,
+    /// The NodeHostname of [`Query::node`].
+    pub host: Option<String>,
+}
+
+/// Why a slurm.conf can't be used. Slurm's own programs end at each of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfError {
+    /// The file, as it was named.
+    pub file: String,
+    /// Line number, from 1; 0 where no line is to blame.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a slurm.conf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// Not of the form `key=value`.
+    Syntax,
+    /// A value that is not UTF-8 for a key that is needed.
+    NotText,
+    /// A host list on a line that names this host.
+    HostList(HostListError),
+    /// An Include of a file that can't be read.
+    Include {
+        /// The file.
+        name: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// Includes within includes, or too many of them.
+    TooManyIncludes,
+    /// An Include with `%c` before ClusterName was given.
+    ClusterNameNotYetKnown,
+    /// No ClusterName anywhere.
+    NoClusterName,
+}
+
+impl fmt::Display for ConfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.escape_debug())?;
+        if self.line > 0 {
+            write!(f, " line {}", self.line)?;
+        }
+        match &self.problem {
+            Problem::Syntax => f.write_str(": not a key=value line"),
+            Problem::NotText => f.write_str(": the value is not UTF-8"),
+            Problem::HostList(cause) => write!(f, ": host list: {cause}"),
+            Problem::Include { name, cause } => {
+                write!(f, ": Include {}: {cause}", name.escape_debug())
+            }
+            Problem::TooManyIncludes => f.write_str(": too many or too deep Includes"),
+            Problem::ClusterNameNotYetKnown => f.write_str(": Include with %c before ClusterName"),
+            Problem::NoClusterName => f.write_str(": no ClusterName"),
+        }
+    }
+}
+
+/// Gives the bytes of an included file: its name as written (after `%c`), and the file that
+/// includes it; the error is what the system said.
+pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Vec<u8>, String> + 'a;
+
+/// Reads a slurm.conf. `file` is its name for messages and for `include`.
+///
+/// Keys that are not needed are passed over, also those that no Slurm knows: a newer release may.
+///
+/// # Errors
+/// [`ConfError`], where Slurm's own parser rejects the file too.
+pub fn parse(
+    file: &str,
+    bytes: &[u8],
+    query: Query<'_>,
+    include: &mut Include<'_>,
+) -> Result<Conf, ConfError> {
+    let mut parser = Parser {
+        query,
+        include,
+        includes: 0,
+        conf: Conf {
+            nodes: vec![None; query.hosts.len()],
+            ..Conf::default()
+        },
+        cluster_name: None,
+    };
+    parser.file(file, bytes, 0)?;
+    match parser.cluster_name {
+        Some(name) => Ok(Conf {
+            cluster_name: name,
+            ..parser.conf
+        }),
+        None => Err(ConfError {
+            file: file.into(),
+            line: 0,
+            problem: Problem::NoClusterName,
+        }),
+    }
+}
+
+/// Includes within includes.
+const MAX_DEPTH: usize = 10;
+/// Includes in all.
+const MAX_INCLUDES: usize = 1000;
+
+struct Parser<'a, 'i> {
+    query: Query<'a>,
+    include: &'a mut Include<'i>,
+    includes: usize,
+    conf: Conf,
+    cluster_name: Option<String>,
+}
+
+impl Parser<'_, '_> {
+    fn file(&mut self, file: &str, bytes: &[u8], depth: usize) -> Result<(), ConfError> {
+        let mut lines = Lines {
+            rest: bytes,
+            number: 0,
+        };
+        while let Some(line) = lines.next_logical() {
+            let at = |problem| ConfError {
+                file: file.into(),
+                line: lines.number,
+                problem,
+            };
+            if let Some(name) = include_name(&line).map_err(at)? {
+                self.included(file, &name, depth, lines.number)?;
+            } else {
+                self.line(&line).map_err(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn included(
+        &mut self,
+        file: &str,
+        name: &str,
+        depth: usize,
+        line: usize,
+    ) -> Result<(), ConfError> {
+        let at = |problem| ConfError {
+            file: file.into(),
+            line,
+            problem,
+        };
+        self.includes += 1;
+        if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES {
+            return Err(at(Problem::TooManyIncludes));
+        }
+        let name = match (name.contains("%c"), &self.cluster_name) {
+            (false, _) => name.to_owned(),
+            (true, Some(cluster)) => name.replacen("%c", &cluster.to_lowercase(), 1),
+            (true, None) => return Err(at(Problem::ClusterNameNotYetKnown)),
+        };
+        let bytes = (self.include)(&name, file).map_err(|cause| {
+            at(Problem::Include {
+                name: name.clone(),
+                cause,
+            })
+        })?;
+        self.file(&name, &bytes, depth + 1)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Problem> {
+        let Some((pair, rest)) = next_pair(line)? else {
+            return Ok(());
+        };
+        // Few keys are ours: look at the length first.
+        match pair.key.len() {
+            8 if pair.is(b"NodeName") => self.node(text(pair.value)?, rest),
+            10 if pair.is(b"SlurmdUser") => scalar(&mut self.conf.slurmd_user, pair.value, rest),
+            11 if pair.is(b"ClusterName") => scalar(&mut self.cluster_name, pair.value, rest),
+            14 if pair.is(b"SlurmdSpoolDir") => scalar(&mut self.conf.spool_dir, pair.value, rest),
+            _ => Ok(()),
+        }
+    }
+
+    fn node(&mut self, names: &str, rest: &[u8]) -> Result<(), Problem> {
+        if names.eq_ignore_ascii_case("DEFAULT") {
+            return Ok(());
+        }
+        let hosts = match mentions_node_hostname(rest) {
+            true => node_hostname(rest)?.unwrap_or(names),
+            false => names,
+        };
+        for (wanted, found) in self.query.hosts.iter().zip(&mut self.conf.nodes) {
+            if found.is_none() {
+                *found = node_of_host(names, hosts, wanted).map_err(Problem::HostList)?;
+            }
+        }
+        if let (Some(node), None) = (self.query.node, &self.conf.host) {
+            self.conf.host = host_of_node(names, hosts, node).map_err(Problem::HostList)?;
+        }
+        Ok(())
+    }
+}
+
+/// Pairs NodeHostname with NodeName by position; surplus host names belong to no node.
+fn node_of_host(names: &str, hosts: &str, host: &str) -> Result<Option<String>, HostListError> {
+    let Some(position) = find(hosts, host)? else {
+        return Ok(None);
+    };
+    if position >= hostlist::count(names)? {
+        return Ok(None);
+    }
+    hostlist::nth_or_last(names, position)
+}
+
+fn host_of_node(names: &str, hosts: &str, node: &str) -> Result<Option<String>, HostListError> {
+    match find(names, node)? {
+        Some(position) => hostlist::nth_or_last(hosts, position),
+        None => Ok(None),
+    }
+}
+
+/// [`hostlist::position`], with a short way for the one plain name that most lines have.
+fn find(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
+    if list == name {
+        return Ok(Some(0));
+    }
+    match list
+        .bytes()
+        .any(|sign| matches!(sign, b'[' | b',' | b' ' | b'\t'))
+    {
+        true => hostlist::position(list, name),
+        false => Ok(None),
+    }
+}
+
+fn scalar(place: &mut Option<String>, value: &[u8], rest: &[u8]) -> Result<(), Problem> {
+    if !rest.trim_ascii().is_empty() {
+        return Err(Problem::Syntax);
+    }
+    *place = Some(text(value)?.to_owned());
+    Ok(())
+}
+
+fn text(value: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(value).map_err(|_| Problem::NotText)
+}
+
+/// Whether a NodeHostname may stand in the rest of a NodeName line: looks at the word before each
+/// `=` only, [`node_hostname`] reads it properly.
+fn mentions_node_hostname(rest: &[u8]) -> bool {
+    const KEY: &[u8] = b"NodeHostname";
+    rest.split(|byte| *byte == b'=').any(|before| {
+        let word = before.trim_ascii_end();
+        word.len() >= KEY.len() && word[word.len() - KEY.len()..].eq_ignore_ascii_case(KEY)
+    })
+}
+
+fn node_hostname(mut rest: &[u8]) -> Result<Option<&str>, Problem> {
+    let mut found = None;
+    while let Some((pair, tail)) = next_pair(rest)? {
+        if pair.is(b"NodeHostname") {
+            found = Some(text(pair.value)?);
+        }
+        rest = tail;
+    }
+    Ok(found)
+}
+
+struct Pair<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+}
+
+impl Pair<'_> {
+    fn is(&self, key: &[u8]) -> bool {
+        self.key.eq_ignore_ascii_case(key)
+    }
+}
+
+/// Takes `key=value` off the front: blanks around `=`, an operator before it, quotes around the
+/// value; an empty value is an error.
+fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Problem> {
+    let line = line.trim_ascii_start();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    let (key, rest) = split_while(line, is_key);
+    let mut rest = rest.trim_ascii_start();
+    if let [b'-' | b'*' | b'+' | b'/', tail @ ..] = rest {
+        rest = tail;
+    }
+    let Some(rest) = rest.strip_prefix(b"=").filter(|_| !key.is_empty()) else {
+        return Err(Problem::Syntax);
+    };
+    let rest = rest.trim_ascii_start();
+    if let Some(quoted) = rest.strip_prefix(b"\"") {
+        let (value, tail) = split_while(quoted, |byte| *byte != b'"');
+        if let Some(tail @ ([] | [b' ' | b'\t' | b'\r' | b'\x0B' | b'\x0C', ..])) =
+            tail.strip_prefix(b"\"")
+        {
+            return Ok(Some((Pair { key, value }, tail)));
+        }
+        // As in Slurm's regular expression, what is no quoted word is a plain one.
+    }
+    let (value, tail) = split_while(rest, |byte| !byte.is_ascii_whitespace() && *byte != b'\x0B');
+    match value {
+        [] => Err(Problem::Syntax),
+        value => Ok(Some((Pair { key, value }, tail))),
+    }
+}
+
+fn split_while(bytes: &[u8], keep: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
+    bytes.split_at(
+        bytes
+            .iter()
+            .position(|byte| !keep(byte))
+            .unwrap_or(bytes.len()),
+    )
+}
+
+/// The file of an `Include` line; the word must stand in the first column.
+fn include_name(line: &[u8]) -> Result<Option<Cow<'_, str>>, Problem> {
+    const WORD: &[u8] = b"include";
+    let Some((word, rest)) = line.split_at_checked(WORD.len()) else {
+        return Ok(None);
+    };
+    if !word.eq_ignore_ascii_case(WORD) || !rest.first().is_some_and(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let (name, tail) = split_while(rest.trim_ascii_start(), |byte| !byte.is_ascii_whitespace());
+    match (name, tail.trim_ascii()) {
+        // `include = x` is a key named include: unknown, and not ours to judge.
+        ([b'=', ..], _) => Ok(None),
+        ([], _) => Err(Problem::Syntax),
+        (name, []) => Ok(Some(Cow::Borrowed(text(name)?))),
+        _ => Err(Problem::Syntax),
+    }
+}
+
+/// Logical lines: comments cut, continuations joined, backslashes taken out.
+struct Lines<'a> {
+    rest: &'a [u8],
+    /// Of the last physical line taken, from 1.
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn next_logical(&mut self) -> Option<Cow<'a, [u8]>> {
+        let line = self.next_physical()?;
+        if !line.contains(&b'#') && !line.contains(&b'\\') {
+            return Some(Cow::Borrowed(line));
+        }
+        let mut whole = cut_comment(line).to_vec();
+        while continues(&whole) {
+            let end = whole.trim_ascii_end().len() - 1;
+            whole.truncate(end);
+            match self.next_physical() {
+                Some(next) => whole.extend_from_slice(cut_comment(next)),
+                None => break,
+            }
+        }
+        Some(Cow::Owned(unescape(&whole)))
+    }
+
+    fn next_physical(&mut self) -> Option<&'a [u8]> {
+        let whole = self.rest;
+        // skip_until is memchr in disguise, the fastest search that std has.
+        let length = self.rest.skip_until(b'\n').unwrap_or(0);
+        if length == 0 {
+            return None;
+        }
+        self.number += 1;
+        let line = &whole[..length];
+        Some(line.strip_suffix(b"\n").unwrap_or(line))
+    }
+}
+
+/// Cuts at the first `#` that no odd number of backslashes stands before; quotes don't protect it.
+fn cut_comment(line: &[u8]) -> &[u8] {
+    let mut odd = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b'#' if !odd => return &line[..at],
+            b'\\' => odd = !odd,
+            _ => odd = false,
+        }
+    }
+    line
+}
+
+fn continues(line: &[u8]) -> bool {
+    line.trim_ascii_end()
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == b'\\')
+        .count()
+        % 2
+        == 1
+}
+
+fn unescape(line: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(line.len());
+    let mut escaped = false;
+    for byte in line {
+        escaped = *byte == b'\\' && !escaped;
+        if !escaped {
+            plain.push(*byte);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! What Slurm's parser does, line by line (seen with `scontrol` of 20.11.4, 24.11.5, 26.05.5).
+
+use super::*;
+
+fn read(text: &str, query: Query<'_>) -> Result<Conf, Problem> {
+    let mut files = |name: &str, _: &str| match name {
+        "nodes.conf" => Ok(b"NodeName=inc1\n".to_vec()),
+        "my.conf" => Ok(b"SlurmdSpoolDir=/by/cluster\n".to_vec()),
+        "loop.conf" => Ok(b"Include loop.conf\n".to_vec()),
+        "bad.conf" => Ok(b"\n\nNonsense\n".to_vec()),
+        _ => Err("No such file or directory".to_owned()),
+    };
+    parse("slurm.conf", text.as_bytes(), query, &mut files).map_err(|error| error.problem)
+}
+
+fn spool(text: &str) -> Result<Option<String>, Problem> {
+    read(&format!("ClusterName=My\n{text}"), Query::default()).map(|conf| conf.spool_dir)
+}
+
+fn node(text: &str, host: &str) -> Option<String> {
+    let query = Query {
+        hosts: &[host],
+        node: None,
+    };
+    read(&format!("ClusterName=My\n{text}"), query)
+        .expect(text)
+        .nodes
+        .remove(0)
+}
+
+#[test]
+fn values() {
+    for (text, value) in [
+        ("", None),
+        ("SlurmdSpoolDir=/a", Some("/a")),
+        ("  slurmdSPOOLdir = /a  \r\n", Some("/a")),
+        ("SlurmdSpoolDir=\"/a b\"", Some("/a b")),
+        ("SlurmdSpoolDir=/a\nSlurmdSpoolDir=/b\n", Some("/b")),
+        ("SlurmdSpoolDir=/a # b", Some("/a")),
+        ("SlurmdSpoolDir=\"/a#b\"", Some("\"/a")),
+        ("SlurmdSpoolDir=/a\\#b", Some("/a#b")),
+        ("SlurmdSpoolDir=/a\\\nb", Some("/ab")),
+        ("SlurmdSpoolDir=/a\\\\b", Some("/a\\b")),
+        ("SlurmdSpoolDir=/a\\", Some("/a")),
+        ("#SlurmdSpoolDir=/a\n\n   \n", None),
+        ("Unknown2030=x y=z\nSlurmdSpoolDir=/a", Some("/a")),
+        ("SlurmdSpoolDirX=/a\nXSlurmdSpoolDir=/b", None),
+        (
+            "PartitionName=p Nodes=ALL Default=YES\nSlurmdSpoolDir=/a\n",
+            Some("/a"),
+        ),
+        ("include my.conf", Some("/by/cluster")),
+        ("INCLUDE\t%c.conf", Some("/by/cluster")),
+    ] {
+        assert_eq!(spool(text), Ok(value.map(str::to_owned)), "{text:?}");
+    }
+}
+
+#[test]
+fn rejected() {
+    let include = |name: &str| Problem::Include {
+        name: name.into(),
+        cause: "No such file or directory".into(),
+    };
+    for (text, problem) in [
+        ("Nonsense", Problem::Syntax),
+        ("=x", Problem::Syntax),
+        ("SlurmdSpoolDir=", Problem::Syntax),
+        ("SlurmdSpoolDir=/a SlurmdUser=root", Problem::Syntax),
+        ("SlurmdSpoolDir=/a\\\n b", Problem::Syntax),
+        (" Include nodes.conf", Problem::Syntax),
+        ("Include nodes.conf x", Problem::Syntax),
+        ("Include ", Problem::Syntax),
+        ("Include bad.conf", Problem::Syntax),
+        ("Include none.conf", include("none.conf")),
+        ("Include loop.conf", Problem::TooManyIncludes),
+    ] {
+        assert_eq!(spool(text), Err(problem), "{text:?}");
+    }
+    assert_eq!(read("", Query::default()), Err(Problem::NoClusterName));
+    assert_eq!(
+        read("Include %c.conf\nClusterName=my", Query::default()),
+        Err(Problem::ClusterNameNotYetKnown)
+    );
+    let query = Query {
+        hosts: &["zz"],
+        node: None,
+    };
+    assert_eq!(
+        read("ClusterName=c\nNodeName=n[3-1]", query),
+        Err(Problem::HostList(HostListError::BadRange))
+    );
+    let mut latin1 = b"ClusterName=c\n# K\xf6ln\nSlurmdSpoolDir=/K\xf6ln\n".to_vec();
+    let error = parse("f", &latin1, Query::default(), &mut |_, _| unreachable!());
+    assert_eq!(
+        error,
+        Err(ConfError {
+            file: "f".into(),
+            line: 3,
+            problem: Problem::NotText
+        })
+    );
+    latin1.truncate(21);
+    assert!(parse("f", &latin1, Query::default(), &mut |_, _| unreachable!()).is_ok());
+}
+
+#[test]
+fn names_the_included_file_and_line() {
+    let error = parse(
+        "slurm.conf",
+        b"ClusterName=c\nInclude x\n",
+        Query::default(),
+        &mut |_, from| {
+            assert_eq!(from, "slurm.conf");
+            Ok(b"\n\nNonsense\n".to_vec())
+        },
+    )
+    .expect_err("nonsense");
+    assert_eq!(error.to_string(), "x line 3: not a key=value line");
+}
+
+#[test]
+fn node_names() {
+    for (text, host, name) in [
+        ("NodeName=n1", "n1", Some("n1")),
+        ("nodename=n1 CPUs=4", "n1", Some("n1")),
+        ("NodeName=n1", "N1", None),
+        (
+            "NodeName=n[1-10000] CPUs=4 State=UNKNOWN",
+            "n777",
+            Some("n777"),
+        ),
+        ("NodeName=n1 NodeHostname=h1", "h1", Some("n1")),
+        ("NodeName=n1 NodeHostname=h1", "n1", None),
+        (
+            "NodeName=n[1-3] CPUs=1 nodeHOSTname = h[11-13]",
+            "h12",
+            Some("n2"),
+        ),
+        (
+            "NodeName=n[1-4] NodeHostname=h Port=[7001-7004]",
+            "h",
+            Some("n1"),
+        ),
+        ("NodeName=n[1-2] NodeHostname=h[1-3]", "h3", None),
+        (
+            "NodeName=n1 NodeAddr=10.0.0.1 Features=a=b,NodeHostname",
+            "n1",
+            Some("n1"),
+        ),
+        ("NodeName=DEFAULT CPUs=4\nNodeName=n1", "DEFAULT", None),
+        (
+            "NodeName=n1 NodeHostname=h\nNodeName=n2 NodeHostname=h",
+            "h",
+            Some("n1"),
+        ),
+        ("NodeName=a,b,c", "c", Some("c")),
+        ("NodeName=\"a,b c\"", "c", Some("c")),
+        (
+            "NodeName=a[1-2]b[3-4] NodeHostname=h[1-4]",
+            "h3",
+            Some("a2b3"),
+        ),
+        ("NodeName=\\\nn1", "n1", Some("n1")),
+        ("Include nodes.conf", "inc1", Some("inc1")),
+        ("DownNodes=n1\nNodeSet=s Nodes=n1", "n1", None),
+    ] {
+        assert_eq!(node(text, host), name.map(str::to_owned), "{text}: {host}");
+    }
+}
+
+#[test]
+fn several_hosts_and_the_host_of_a_node() {
+    let text = "ClusterName=c\nNodeName=x[1-3] NodeHostname=h[1-3]\nNodeName=localhost\n";
+    let query = Query {
+        hosts: &["h2", "localhost", "none"],
+        node: Some("x3"),
+    };
+    let conf = read(text, query).expect("conf");
+    assert_eq!(
+        conf.nodes,
+        [Some("x2".to_owned()), Some("localhost".to_owned()), None]
+    );
+    assert_eq!(conf.host, Some("h3".to_owned()));
+    let query = Query {
+        hosts: &[],
+        node: Some("localhost"),
+    };
+    assert_eq!(
+        read(text, query).expect("conf").host,
+        Some("localhost".to_owned())
+    );
+}

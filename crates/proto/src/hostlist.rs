@@ -1,0 +1,371 @@
+//! Slurm's host lists (`n[1-100],login,a[0-3]b[01-10]`), matched without expanding them.
+//!
+//! Source: Slurm 19.05 to 26.05, `src/common/hostlist.c`, seen through `scontrol show hostnames`;
+//! docs/protocol.md. Names are numbered from 0 in the order in which Slurm expands the list, because
+//! NodeName, NodeHostname and NodeAddr are paired by position.
+
+use std::fmt;
+
+/// Slurm's own limit of names in one range, `hostlist.c` MAX_RANGE.
+const MAX_RANGE: u64 = 65536;
+/// More bracket pairs in one name than any site has; bounds the recursion of [`position`].
+const MAX_BRACKETS: usize = 8;
+
+/// Text that is no host list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostListError {
+    /// A `[` without its `]`.
+    Unclosed,
+    /// A range that is empty, has other signs than digits, or ends before it starts.
+    BadRange,
+    /// More names than Slurm takes in one list element, or more brackets than we do.
+    TooMany,
+}
+
+impl fmt::Display for HostListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unclosed => "a bracket is not closed",
+            Self::BadRange => "a range is not a number or LOW-HIGH",
+            Self::TooMany => "a range or name is too large",
+        })
+    }
+}
+
+/// Where `name` stands in the expanded list; `None` if it is not in it.
+///
+/// # Errors
+/// The list, up to the element that matches, can't be understood.
+pub fn position(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
+    let mut before = 0u64;
+    for element in elements(list) {
+        let element = Element::parse(element?)?;
+        if let Some(at) = element.position(name)? {
+            return before
+                .checked_add(at)
+                .map(Some)
+                .ok_or(HostListError::TooMany);
+        }
+        before = before
+            .checked_add(element.count()?)
+            .ok_or(HostListError::TooMany)?;
+    }
+    Ok(None)
+}
+
+/// How many names the list stands for.
+///
+/// # Errors
+/// The list can't be understood.
+pub fn count(list: &str) -> Result<u64, HostListError> {
+    elements(list).try_fold(0u64, |sum, element| {
+        sum.checked_add(Element::parse(element?)?.count()?)
+            .ok_or(HostListError::TooMany)
+    })
+}
+
+/// The name at `index` of the expanded list; past its end the last name, as Slurm pairs lists.
+///
+/// # Errors
+/// The list can't be understood.
+pub fn nth_or_last(list: &str, index: u64) -> Result<Option<String>, HostListError> {
+    let mut left = index;
+    let mut last = None;
+    for element in elements(list) {
+        let element = Element::parse(element?)?;
+        let count = element.count()?;
+        if left < count {
+            return element.nth(left).map(Some);
+        }
+        left -= count;
+        last = Some((element, count));
+    }
+    last.map(|(element, count)| element.nth(count.saturating_sub(1)))
+        .transpose()
+}
+
+/// Splits at commas and blanks outside brackets.
+fn elements(list: &str) -> impl Iterator<Item = Result<&str, HostListError>> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(is_separator);
+        if rest.is_empty() {
+            return None;
+        }
+        let mut open = false;
+        let end = rest.find(|sign: char| {
+            open = (open || sign == '[') && sign != ']';
+            !open && is_separator(sign)
+        });
+        let (element, tail) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = tail;
+        Some(if open {
+            Err(HostListError::Unclosed)
+        } else {
+            Ok(element)
+        })
+    })
+}
+
+fn is_separator(sign: char) -> bool {
+    matches!(sign, ',' | ' ' | '\t' | '\n' | '\r')
+}
+
+/// One list element: literal text and bracketed ranges in turn, then a last literal.
+#[derive(Debug)]
+struct Element<'a> {
+    parts: Vec<(&'a str, Vec<Range>)>,
+    suffix: &'a str,
+}
+
+/// `LOW-HIGH`, written with at least `width` digits.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    low: u64,
+    high: u64,
+    width: usize,
+}
+
+impl<'a> Element<'a> {
+    fn parse(text: &'a str) -> Result<Self, HostListError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, tail)) = rest.split_once('[') {
+            let (ranges, tail) = tail.split_once(']').ok_or(HostListError::Unclosed)?;
+            if parts.len() == MAX_BRACKETS {
+                return Err(HostListError::TooMany);
+            }
+            let ranges: Result<Vec<_>, _> = ranges.split(',').map(Range::parse).collect();
+            parts.push((literal, ranges?));
+            rest = tail;
+        }
+        Ok(Self {
+            parts,
+            suffix: rest,
+        })
+    }
+
+    /// How many names it stands for.
+    fn count(&self) -> Result<u64, HostListError> {
+        self.parts.iter().try_fold(1u64, |product, (_, ranges)| {
+            product
+                .checked_mul(size(ranges))
+                .ok_or(HostListError::TooMany)
+        })
+    }
+
+    fn position(&self, name: &str) -> Result<Option<u64>, HostListError> {
+        let mut indices = Vec::with_capacity(self.parts.len());
+        match self.match_from(0, name, &mut indices) {
+            true => self.number(&indices).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Tries to match `rest` against the parts from `part` on; leaves each bracket's index.
+    fn match_from(&self, part: usize, rest: &str, indices: &mut Vec<u64>) -> bool {
+        let Some((literal, ranges)) = self.parts.get(part) else {
+            return rest == self.suffix;
+        };
+        let Some(rest) = rest.strip_prefix(literal) else {
+            return false;
+        };
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        // Usually the whole run of digits belongs to the bracket; fewer only if digits follow it.
+        (1..=digits).rev().any(|length| {
+            let Some(index) = index_in(ranges, &rest[..length]) else {
+                return false;
+            };
+            indices.push(index);
+            let matched = self.match_from(part + 1, &rest[length..], indices);
+            if !matched {
+                indices.pop();
+            }
+            matched
+        })
+    }
+
+    /// The last bracket varies fastest; among those before it, the first does.
+    fn number(&self, indices: &[u64]) -> Result<u64, HostListError> {
+        let Some((last, firsts)) = indices.split_last() else {
+            return Ok(0);
+        };
+        let mut prefix = 0u64;
+        for (index, (_, ranges)) in firsts.iter().zip(&self.parts).rev() {
+            prefix = prefix
+                .checked_mul(size(ranges))
+                .and_then(|sum| sum.checked_add(*index))
+                .ok_or(HostListError::TooMany)?;
+        }
+        let last_size = self.parts.last().map_or(1, |(_, ranges)| size(ranges));
+        prefix
+            .checked_mul(last_size)
+            .and_then(|sum| sum.checked_add(*last))
+            .ok_or(HostListError::TooMany)
+    }
+
+    fn nth(&self, index: u64) -> Result<String, HostListError> {
+        let mut name = String::new();
+        if let Some(((last_literal, last_ranges), firsts)) = self.parts.split_last() {
+            let last_size = size(last_ranges);
+            let mut prefix = index / last_size;
+            for (literal, ranges) in firsts {
+                name.push_str(literal);
+                write_nth(&mut name, ranges, prefix % size(ranges))?;
+                prefix /= size(ranges);
+            }
+            name.push_str(last_literal);
+            write_nth(&mut name, last_ranges, index % last_size)?;
+        }
+        name.push_str(self.suffix);
+        Ok(name)
+    }
+}
+
+impl Range {
+    fn parse(text: &str) -> Result<Self, HostListError> {
+        let (low, high) = match text.split_once('-') {
+            // `5-` means just 5.
+            Some((low, "")) => (low, low),
+            Some(ends) => ends,
+            None => (text, text),
+        };
+        let range = Self {
+            low: number(low)?,
+            high: number(high)?,
+            width: low.len(),
+        };
+        if range.high < range.low {
+            return Err(HostListError::BadRange);
+        }
+        if range.high - range.low >= MAX_RANGE {
+            return Err(HostListError::TooMany);
+        }
+        Ok(range)
+    }
+
+    fn size(&self) -> u64 {
+        self.high - self.low + 1
+    }
+
+    /// The index of a number written as this range writes it.
+    fn index_of(&self, digits: &str) -> Option<u64> {
+        let padded = digits.len() == self.width;
+        let longer = digits.len() > self.width && !digits.starts_with('0');
+        let value = number(digits).ok().filter(|_| padded || longer)?;
+        (self.low <= value && value <= self.high).then(|| value - self.low)
+    }
+}
+
+fn number(digits: &str) -> Result<u64, HostListError> {
+    if digits.is_empty() || digits.len() > 18 || !digits.bytes().all(|sign| sign.is_ascii_digit()) {
+        return Err(HostListError::BadRange);
+    }
+    digits.parse().map_err(|_| HostListError::BadRange)
+}
+
+/// Names that the ranges of one bracket stand for; never 0, and small by [`MAX_RANGE`].
+fn size(ranges: &[Range]) -> u64 {
+    ranges
+        .iter()
+        .fold(0, |sum, range| sum.saturating_add(range.size()))
+}
+
+fn index_in(ranges: &[Range], digits: &str) -> Option<u64> {
+    let mut before = 0;
+    for range in ranges {
+        if let Some(index) = range.index_of(digits) {
+            return Some(before + index);
+        }
+        before += range.size();
+    }
+    None
+}
+
+fn write_nth(name: &mut String, ranges: &[Range], index: u64) -> Result<(), HostListError> {
+    use std::fmt::Write as _;
+    let mut left = index;
+    for range in ranges {
+        if left < range.size() {
+            let value = range.low + left;
+            return write!(name, "{value:0width$}", width = range.width)
+                .map_err(|_| HostListError::TooMany);
+        }
+        left -= range.size();
+    }
+    Err(HostListError::TooMany)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expansions as `scontrol show hostnames` of 24.11.5 and 26.05.5 prints them.
+    const EXPANDED: &[(&str, &str)] = &[
+        ("n1", "n1"),
+        ("n[1-3]", "n1 n2 n3"),
+        ("n[08-11]", "n08 n09 n10 n11"),
+        ("n[1-03]", "n1 n2 n3"),
+        ("n[01-03,7,009-010]", "n01 n02 n03 n7 n009 n010"),
+        ("n01-03", "n01-03"),
+        ("[1-3]", "1 2 3"),
+        ("a,b c\td,,e", "a b c d e"),
+        ("a[1-2]b[3-4]", "a1b3 a1b4 a2b3 a2b4"),
+        (
+            "a[1-2]b[3-4]c[5-6]",
+            "a1b3c5 a1b3c6 a2b3c5 a2b3c6 a1b4c5 a1b4c6 a2b4c5 a2b4c6",
+        ),
+        ("n[1-3]-ib", "n1-ib n2-ib n3-ib"),
+        ("n[1-2]5", "n15 n25"),
+        ("n[5-]", "n5"),
+        ("x,n[1-2],y", "x n1 n2 y"),
+    ];
+
+    #[test]
+    fn both_ways_agree_with_slurm() {
+        for (list, names) in EXPANDED {
+            let names: Vec<_> = names.split(' ').collect();
+            assert_eq!(count(list), Ok(names.len() as u64), "{list}");
+            for (index, name) in names.iter().enumerate() {
+                let index = index as u64;
+                assert_eq!(position(list, name), Ok(Some(index)), "{name} in {list}");
+                assert_eq!(
+                    nth_or_last(list, index),
+                    Ok(Some((*name).to_owned())),
+                    "{list}"
+                );
+            }
+            let last = names.last().map(|name| (*name).to_owned());
+            assert_eq!(
+                nth_or_last(list, 1 << 40),
+                Ok(last),
+                "past the end of {list}"
+            );
+            for other in ["", "n", "n0", "n001", "n4", "n1x", "a1b", "zzz", "n[1-3]"] {
+                if !names.contains(&other) {
+                    assert_eq!(position(list, other), Ok(None), "{other} in {list}");
+                }
+            }
+        }
+        assert_eq!(nth_or_last("", 0), Ok(None));
+        assert_eq!(position("", ""), Ok(None));
+    }
+
+    #[test]
+    fn errors() {
+        for (list, error) in [
+            ("n[1-3", HostListError::Unclosed),
+            ("n[3-1]", HostListError::BadRange),
+            ("n[]", HostListError::BadRange),
+            ("n[1,]", HostListError::BadRange),
+            ("n[a-b]", HostListError::BadRange),
+            ("n[-1]", HostListError::BadRange),
+            ("n[0-65536]", HostListError::TooMany),
+            ("[1][1][1][1][1][1][1][1][1]", HostListError::TooMany),
+        ] {
+            assert_eq!(position(list, "zz"), Err(error), "{list}");
+            assert_eq!(nth_or_last(list, 0), Err(error), "{list}");
+        }
+        assert_eq!(position("n[0-65535]", "n65535"), Ok(Some(65535)));
+    }
+}

@@ -1,0 +1,73 @@
+//! Names of the sockets that slurmstepds leave in the spool directory:
+//! `<node>_<job>.<step>` and, from Slurm 20.11 on, `.<het component>` after it.
+//!
+//! Source: Slurm 19.05 to 26.05, `src/slurmd/slurmstepd/req.c:_domain_socket_create`,
+//! `src/common/stepd_api.c`; the step numbers `slurm/slurm.h.in`.
+
+/// Step number of the extern step, 20.11 and later.
+const EXTERN: u32 = 0xFFFF_FFFC;
+/// Step number of the extern step, 19.05 and 20.02; never another kind of step in any release.
+const EXTERN_BEFORE_20_11: u32 = 0xFFFF_FFFF;
+
+/// The job whose extern step listens behind the file name, if it is one of `node`'s.
+///
+/// The node's name is compared byte by byte (SchedMD's module puts it into a regular expression),
+/// numbers are plain decimals of 32 bits.
+#[must_use]
+pub fn extern_step_job(file_name: &[u8], node: &str) -> Option<u32> {
+    let rest = file_name
+        .strip_prefix(node.as_bytes())?
+        .strip_prefix(b"_")?;
+    let mut numbers = rest.split(|byte| *byte == b'.');
+    let job = number(numbers.next()?)?;
+    let step = number(numbers.next()?)?;
+    if let Some(het_component) = numbers.next() {
+        number(het_component)?;
+    }
+    (numbers.next().is_none() && matches!(step, EXTERN | EXTERN_BEFORE_20_11)).then_some(job)
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let table: &[(&str, &str, Option<u32>)] = &[
+            ("node1_5.4294967292", "node1", Some(5)),
+            ("node1_5.4294967295", "node1", Some(5)),
+            ("node1_7.4294967292.0", "node1", Some(7)),
+            ("n.1_4294967295.4294967292", "n.1", Some(u32::MAX)),
+            ("my_node_5.4294967292", "my_node", Some(5)),
+            ("node1_5.4294967291", "node1", None), // batch
+            ("node1_5.0", "node1", None),
+            ("node1_5.4294967292.x", "node1", None),
+            ("node1_5.4294967292.1.2", "node1", None),
+            ("node1_5.4294967292.", "node1", None),
+            ("node1_4294967296.4294967292", "node1", None),
+            ("node1_.4294967292", "node1", None),
+            ("node1_-5.4294967292", "node1", None),
+            ("node1_+5.4294967292", "node1", None),
+            ("node1_5", "node1", None),
+            ("node12_5.4294967292", "node1", None),
+            ("nodeX1_5.4294967292", "node.1", None),
+            ("node1_5.4294967292", "", None),
+            ("cred_state", "node1", None),
+            ("", "node1", None),
+        ];
+        for (file, node, job) in table {
+            assert_eq!(
+                extern_step_job(file.as_bytes(), node),
+                *job,
+                "{file} on {node}"
+            );
+        }
+    }
+}

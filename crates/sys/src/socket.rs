@@ -1,0 +1,274 @@
+//! Unix stream sockets that never block and never raise SIGPIPE.
+
+use std::ffi::c_int;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+/// Who made the listening end, unix(7) `SO_PEERCRED`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// In this process's pid namespace; 0 if it is not visible there.
+    pub pid: i32,
+    /// As this process's user namespace sees it.
+    pub uid: u32,
+}
+
+/// What [`poll`] waits for, and what came.
+#[derive(Debug)]
+pub struct Interest<'fd> {
+    fd: BorrowedFd<'fd>,
+    ready: bool,
+}
+
+impl<'fd> Interest<'fd> {
+    /// Waits until `fd` can be read (data, end or error).
+    #[must_use]
+    pub fn readable(fd: &'fd OwnedFd) -> Self {
+        Self {
+            fd: fd.as_fd(),
+            ready: false,
+        }
+    }
+
+    /// Whether the last [`poll`] found it readable.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+}
+
+/// Connects a close-on-exec, non-blocking stream socket to the socket file at `path`.
+///
+/// # Errors
+/// The system's; `WouldBlock` when the listener's backlog is full (try again later),
+/// `InvalidInput` when the path is too long for sun_path, unix(7).
+pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
+    // SAFETY: sockaddr_un is plain data for which all-zero is a valid value.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "path too long for a socket",
+        ));
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: socket(2) has no pointer arguments.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: socket(2) just returned this descriptor; nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let length = mem::size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    retry_interrupted(|| {
+        // SAFETY: the address is a valid, NUL-terminated sockaddr_un of the length given.
+        unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), length) as isize }
+    })?;
+    Ok(fd)
+}
+
+/// The credentials of the process that listened at the other end, when it began to listen.
+///
+/// # Errors
+/// The system's.
+pub fn peer_credentials(fd: &OwnedFd) -> io::Result<PeerCredentials> {
+    let mut found = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut length = mem::size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: value and length pointers are valid for the call; SO_PEERCRED stores a ucred.
+    let code = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &raw mut length,
+        )
+    };
+    if code != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(PeerCredentials {
+        pid: found.pid,
+        uid: found.uid,
+    })
+}
+
+/// Sends all of `bytes` at once, without blocking and without SIGPIPE (the host may not ignore
+/// it). slurmstepd takes a request number with one read, so a part of it is an error.
+///
+/// # Errors
+/// The system's, or `WriteZero` when not everything went out.
+pub fn send(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    let sent = retry_interrupted(|| {
+        // SAFETY: the slice is readable for its length.
+        unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) }
+    })?;
+    if sent == bytes.len() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::WriteZero.into())
+    }
+}
+
+/// Receives what is there, without blocking; 0 at the end of the stream.
+///
+/// # Errors
+/// The system's; `WouldBlock` when nothing is there yet.
+pub fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+    retry_interrupted(|| {
+        // SAFETY: the slice is writable for its length.
+        unsafe {
+            libc::recv(
+                fd.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                libc::MSG_DONTWAIT,
+            )
+        }
+    })
+}
+
+/// Waits until one is ready or `timeout` has passed; marks those that are ready. An interrupted
+/// call returns as if nothing were ready: the caller knows its deadline.
+///
+/// # Errors
+/// The system's.
+pub fn poll(interests: &mut [Interest<'_>], timeout: Duration) -> io::Result<()> {
+    let mut entries: Vec<libc::pollfd> = interests
+        .iter()
+        .map(|it| libc::pollfd {
+            fd: it.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    // Round up: a wait of 0.4 ms must not spin.
+    let millis = timeout.as_micros().div_ceil(1000);
+    let millis = c_int::try_from(millis).unwrap_or(c_int::MAX);
+    let pointer = if entries.is_empty() {
+        ptr::null_mut()
+    } else {
+        entries.as_mut_ptr()
+    };
+    // SAFETY: the array holds as many entries as we say.
+    let code = unsafe { libc::poll(pointer, entries.len() as libc::nfds_t, millis) };
+    if code < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    for (interest, entry) in interests.iter_mut().zip(&entries) {
+        interest.ready = code > 0 && entry.revents != 0;
+    }
+    Ok(())
+}
+
+fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        if let Ok(count) = usize::try_from(call()) {
+            return Ok(count);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("sys-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    #[test]
+    fn a_closed_peer_is_an_error_not_a_signal() {
+        let path = scratch("closed");
+        let listener = UnixListener::bind(&path).expect("bind");
+        let fd = connect_unix(&path).expect("connect");
+        drop(listener);
+        let error = send(&fd, b"x").expect_err("nobody there");
+        assert!(matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        ));
+        std::fs::remove_file(&path).expect("remove");
+    }
+
+    #[test]
+    fn a_full_backlog_would_block() {
+        let path = scratch("full");
+        let listener = UnixListener::bind(&path).expect("bind");
+        // SAFETY: a test's own descriptor; listen(2) has no pointer arguments.
+        unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        let mut held = Vec::new();
+        let error = loop {
+            match connect_unix(&path) {
+                Ok(fd) if held.len() < 10 => held.push(fd),
+                Ok(_) => panic!("the backlog never filled"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        std::fs::remove_file(&path).expect("remove");
+    }
+
+    #[test]
+    fn credentials_are_the_listeners() {
+        let path = scratch("cred");
+        let _listener = UnixListener::bind(&path).expect("bind");
+        let peer = peer_credentials(&connect_unix(&path).expect("connect")).expect("ask");
+        assert_eq!(u32::try_from(peer.pid).expect("pid"), std::process::id());
+        std::fs::remove_file(&path).expect("remove");
+    }
+
+    #[test]
+    fn a_long_path_is_refused() {
+        let error = connect_unix(Path::new(&"x".repeat(108))).expect_err("too long");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn poll_marks_what_is_ready() {
+        let path = scratch("poll");
+        let listener = UnixListener::bind(&path).expect("bind");
+        let (one, two) = (
+            connect_unix(&path).expect("1"),
+            connect_unix(&path).expect("2"),
+        );
+        let (mut server, _) = listener.accept().expect("accept");
+        std::io::Write::write_all(&mut server, b"hello").expect("write");
+        let mut interests = [Interest::readable(&one), Interest::readable(&two)];
+        poll(&mut interests, Duration::from_secs(5)).expect("poll");
+        assert_eq!(interests.map(|it| it.is_ready()), [true, false]);
+        let mut buffer = [0; 8];
+        assert_eq!(receive(&one, &mut buffer).expect("read"), 5);
+        assert_eq!(
+            receive(&two, &mut buffer).expect_err("empty").kind(),
+            io::ErrorKind::WouldBlock
+        );
+        std::fs::remove_file(&path).expect("remove");
+    }
+}
