@@ -83,3 +83,144 @@ fn quoted(name: &str) -> String {
         false => format!("\"{}\"", shown(name)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pam::ItemError;
+
+    use super::*;
+    use crate::decide::{Choice, Verdict};
+    use crate::login::Account;
+    use crate::node::NodeError;
+
+    fn no_job(silent: &[u32]) -> Reason {
+        Reason::NoJob {
+            others: 2,
+            silent: silent.to_vec(),
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn what_users_read() {
+        let denied = |reason: &Reason| user_text(Answer::Deny, reason).unwrap_or_default();
+        for (reason, text) in [
+            (no_job(&[]), "you have no active jobs on this node"),
+            (
+                no_job(&[103]),
+                "you have no active jobs on this node (slurmstepd of job 103 does not answer)",
+            ),
+            (
+                Reason::StepdSilent { job: 7 },
+                "you have no active jobs on this node (slurmstepd of job 7 does not answer)",
+            ),
+            (
+                Reason::Several { count: 2 },
+                "unable to determine source job",
+            ),
+            (Reason::Refused("x".into()), "adoption failure"),
+            (
+                Reason::Node(NodeError::NotFound),
+                "this node's Slurm configuration can't be read; tell your administrator",
+            ),
+            (
+                Reason::Panicked("x".into()),
+                "internal error; tell your administrator",
+            ),
+        ] {
+            assert_eq!(
+                denied(&reason),
+                format!("Access denied by pam_slurm_adopt: {text}")
+            );
+            for answer in [
+                Answer::Allow,
+                Answer::Ignore,
+                Answer::Adopted,
+                Answer::SessionError,
+            ] {
+                assert_eq!(
+                    user_text(answer, &reason),
+                    None,
+                    "who is not denied reads nothing"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn codes() {
+        for (answer, expected) in [
+            (Answer::Adopted, 0),
+            (Answer::Allow, 0),
+            (Answer::Deny, 6),
+            (Answer::SessionError, 14),
+            (Answer::Ignore, 25),
+            (Answer::BadItem, 29),
+        ] {
+            assert_eq!(code(answer).as_raw(), expected, "{answer:?}");
+        }
+    }
+
+    fn line(user: &str, account: Account, answer: Answer, reason: Reason) -> String {
+        let login = Login {
+            service: Ok("sshd".into()),
+            user: user.into(),
+            account,
+            pid: 1,
+        };
+        let job = matches!(answer, Answer::Adopted).then_some(4711);
+        let outcome = Outcome {
+            verdict: Verdict { answer, reason },
+            job,
+        };
+        admin_line(&login, &outcome, Duration::from_micros(1278))
+    }
+
+    #[test]
+    fn what_admins_read() {
+        assert_eq!(
+            line(
+                "alice",
+                Account::Known { uid: 2001 },
+                Answer::Adopted,
+                Reason::Job(Choice::OnlyJob)
+            ),
+            "user=alice uid=2001 decision=adopted job=4711 ms=1.2 \
+             reason=\"the only job of this user here\""
+        );
+        let missing = ItemError::Missing;
+        assert_eq!(
+            line(
+                "",
+                Account::Missing(missing),
+                Answer::SessionError,
+                Reason::NoUser(missing)
+            ),
+            "user=\"\" uid=- decision=no-such-user job=- ms=1.2 \
+             reason=\"no PAM_USER: the application did not set it\""
+        );
+    }
+
+    #[test]
+    fn no_name_can_pass_for_a_field_or_a_line() {
+        let forged = "x uid=0 decision=adopted\n\u{1b}[2Jroot";
+        let text = line(forged, Account::Known { uid: 5 }, Answer::Deny, no_job(&[]));
+        assert!(
+            text.starts_with("user=\"x uid=0 decision=adopted\\n\\u{1b}[2Jroot\" uid=5 "),
+            "{text}"
+        );
+        let service = Reason::OtherService("a\"\n b".into());
+        let text = line("u", Account::Known { uid: 5 }, Answer::Ignore, service);
+        assert!(
+            !text.contains('\n') && text.matches('"').count() == 2,
+            "{text}"
+        );
+        let long = line(
+            &"y".repeat(70_000),
+            Account::Known { uid: 5 },
+            Answer::Deny,
+            no_job(&[]),
+        );
+        assert!(long.len() < 500, "{} bytes", long.len());
+    }
+}

@@ -143,10 +143,7 @@ struct Parser<'a, 'i> {
 
 impl Parser<'_, '_> {
     fn file(&mut self, file: &str, bytes: &[u8], depth: usize) -> Result<(), ConfError> {
-        let mut lines = Lines {
-            rest: bytes,
-            number: 0,
-        };
+        let mut lines = Lines::new(bytes);
         while let Some(line) = lines.next_logical() {
             let at = |problem| ConfError {
                 file: file.into(),
@@ -228,7 +225,7 @@ impl Parser<'_, '_> {
 
 /// Pairs NodeHostname with NodeName by position; surplus host names belong to no node.
 fn node_of_host(names: &str, hosts: &str, host: &str) -> Result<Option<String>, HostListError> {
-    let Some(position) = find(hosts, host)? else {
+    let Some(position) = place(hosts, host)? else {
         return Ok(None);
     };
     if position >= hostlist::count(names)? {
@@ -238,14 +235,14 @@ fn node_of_host(names: &str, hosts: &str, host: &str) -> Result<Option<String>, 
 }
 
 fn host_of_node(names: &str, hosts: &str, node: &str) -> Result<Option<String>, HostListError> {
-    match find(names, node)? {
+    match place(names, node)? {
         Some(position) => hostlist::nth_or_last(hosts, position),
         None => Ok(None),
     }
 }
 
 /// [`hostlist::position`], with a short way for the one plain name that most lines have.
-fn find(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
+fn place(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
     if list == name {
         return Ok(Some(0));
     }
@@ -270,13 +267,16 @@ fn text(value: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(value).map_err(|_| Problem::NotText)
 }
 
-/// Whether a NodeHostname may stand in the rest of a NodeName line: looks at the word before each
-/// `=` only, [`node_hostname`] reads it properly.
+/// Whether a NodeHostname may stand in the rest of a NodeName line; [`node_hostname`] reads it
+/// properly. Few words have an h, and none but this one has it there.
 fn mentions_node_hostname(rest: &[u8]) -> bool {
     const KEY: &[u8] = b"NodeHostname";
-    rest.split(|byte| *byte == b'=').any(|before| {
-        let word = before.trim_ascii_end();
-        word.len() >= KEY.len() && word[word.len() - KEY.len()..].eq_ignore_ascii_case(KEY)
+    const H: usize = 4;
+    rest.iter().enumerate().skip(H).any(|(at, byte)| {
+        byte | 0x20 == b'h'
+            && rest
+                .get(at - H..at - H + KEY.len())
+                .is_some_and(|it| it.eq_ignore_ascii_case(KEY))
     })
 }
 
@@ -365,39 +365,82 @@ fn include_name(line: &[u8]) -> Result<Option<Cow<'_, str>>, Problem> {
 
 /// Logical lines: comments cut, continuations joined, backslashes taken out.
 struct Lines<'a> {
-    rest: &'a [u8],
+    whole: &'a [u8],
+    /// Where the next physical line starts.
+    start: usize,
     /// Of the last physical line taken, from 1.
     number: usize,
+    comment: Next,
+    backslash: Next,
 }
 
 impl<'a> Lines<'a> {
+    fn new(whole: &'a [u8]) -> Self {
+        let next = |byte| Next { byte, at: None };
+        Self {
+            whole,
+            start: 0,
+            number: 0,
+            comment: next(b'#'),
+            backslash: next(b'\\'),
+        }
+    }
+
     fn next_logical(&mut self) -> Option<Cow<'a, [u8]>> {
+        let start = self.start;
         let line = self.next_physical()?;
-        if !line.contains(&b'#') && !line.contains(&b'\\') {
+        let end = start + line.len();
+        if !self.comment.is_in(self.whole, start, end)
+            && !self.backslash.is_in(self.whole, start, end)
+        {
             return Some(Cow::Borrowed(line));
         }
-        let mut whole = cut_comment(line).to_vec();
-        while continues(&whole) {
-            let end = whole.trim_ascii_end().len() - 1;
-            whole.truncate(end);
+        let mut logical = cut_comment(line).to_vec();
+        while continues(&logical) {
+            logical.truncate(logical.trim_ascii_end().len() - 1);
             match self.next_physical() {
-                Some(next) => whole.extend_from_slice(cut_comment(next)),
+                Some(next) => logical.extend_from_slice(cut_comment(next)),
                 None => break,
             }
         }
-        Some(Cow::Owned(unescape(&whole)))
+        Some(Cow::Owned(unescape(&logical)))
     }
 
     fn next_physical(&mut self) -> Option<&'a [u8]> {
-        let whole = self.rest;
-        // skip_until is memchr in disguise, the fastest search that std has.
-        let length = self.rest.skip_until(b'\n').unwrap_or(0);
-        if length == 0 {
+        let rest = &self.whole[self.start..];
+        if rest.is_empty() {
             return None;
         }
         self.number += 1;
-        let line = &whole[..length];
-        Some(line.strip_suffix(b"\n").unwrap_or(line))
+        let length = find(rest, b'\n');
+        self.start += (length + 1).min(rest.len());
+        Some(&rest[..length])
+    }
+}
+
+/// The next place of a byte that is on few lines: looked for once, not on every line.
+struct Next {
+    byte: u8,
+    at: Option<usize>,
+}
+
+impl Next {
+    fn is_in(&mut self, whole: &[u8], start: usize, end: usize) -> bool {
+        let at = match self.at {
+            Some(at) if at >= start => at,
+            _ => start + find(&whole[start..], self.byte),
+        };
+        self.at = Some(at);
+        at < end
+    }
+}
+
+/// Where the byte is, or the length. `skip_until` searches a word at a time.
+fn find(bytes: &[u8], byte: u8) -> usize {
+    let length = { bytes }.skip_until(byte).unwrap_or(0);
+    match bytes[..length].last() {
+        Some(last) if *last == byte => length - 1,
+        _ => length,
     }
 }
 

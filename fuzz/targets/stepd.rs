@@ -1,0 +1,20 @@
+//! A slurmstepd's answers.
+#![no_main]
+#![forbid(unsafe_code)]
+
+use libfuzzer_sys::fuzz_target;
+use proto::stepd::{ADOPT_ANSWER, OWNER_ANSWER, read_adopted, read_owner};
+
+fuzz_target!(|answer: &[u8]| {
+    match read_owner(answer) {
+        Ok(owner) => {
+            assert_eq!(answer.len(), OWNER_ANSWER);
+            assert!(owner.version > 0);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    match read_adopted(answer) {
+        Ok(()) => assert_eq!(answer, [0; ADOPT_ANSWER]),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});

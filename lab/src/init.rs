@@ -1,0 +1,59 @@
+//! How a node's namespaces come about, and the first process in them.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
+
+use crate::cgroup;
+use crate::keeper;
+
+/// Enters the node's cgroups, then becomes the `unshare` that holds its namespaces.
+pub fn enter(dir: &Path, number: usize) -> Result<()> {
+    // Stays in force in `unshare`, which in turn takes the node's first process along.
+    set_parent_process_death_signal(Some(Signal::KILL)).context("tying to the keeper")?;
+    let spec = keeper::read_spec(dir)?;
+    cgroup::enter(&spec.hierarchies, &spec.id, number)?;
+
+    let program = std::env::current_exe().context("finding the path of this program")?;
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--net",
+    ]);
+    command.args(["--cgroup", "--fork", "--kill-child", "--"]);
+    let error = command
+        .arg(program)
+        .arg("init")
+        .arg(dir)
+        .arg(number.to_string())
+        .exec();
+    Err(error).context("running unshare")
+}
+
+/// The first process of a node: starts the agent, then collects the dead until it is gone.
+pub fn run(dir: &Path, number: usize) -> Result<()> {
+    let program = std::env::current_exe().context("finding the path of this program")?;
+    let mut command = Command::new(program);
+    command.arg("agent").arg(dir).arg(number.to_string());
+    let agent = command
+        .stdin(Stdio::null())
+        .spawn()
+        .context("starting the agent")?;
+    // The agent's pivot_root takes this process along if its working directory is the old root.
+    std::env::set_current_dir("/").context("changing to /")?;
+    let agent = Pid::from_child(&agent);
+    loop {
+        match wait(WaitOptions::empty()).context("waiting for processes to end")? {
+            Some((pid, status)) if pid == agent => bail!("the agent has ended: {status:?}"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! A node of a running cluster.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+
+use crate::command::{Command, Output};
+use crate::poll;
+use crate::wire::{self, Reply, Request};
+
+/// A node: one slurmd and one sshd in namespaces, a file system and cgroups of their own.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) name: String,
+    pub(crate) number: usize,
+    /// The host's id of a process in the node's namespaces.
+    pub(crate) pid: u32,
+    pub(crate) socket: PathBuf,
+}
+
+impl Node {
+    /// The node name in slurm.conf.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The IPv4 address.
+    pub fn ipv4(&self) -> String {
+        crate::keeper::ipv4(self.number)
+    }
+
+    /// The IPv6 address.
+    pub fn ipv6(&self) -> String {
+        crate::keeper::ipv6(self.number)
+    }
+
+    /// The host's id of a process whose /proc directory shows the node's namespaces.
+    pub fn host_pid(&self) -> u32 {
+        self.pid
+    }
+
+    // ---- programs ----
+
+    /// A program to run here, with more to say about it.
+    pub fn command(&self, argv: &[&str]) -> Command {
+        Command::new(self, argv)
+    }
+
+    /// Runs a program here as root.
+    pub fn run(&self, argv: &[&str]) -> Result<Output> {
+        self.command(argv).output()
+    }
+
+    /// Runs a program here as that user.
+    pub fn run_as(&self, user: &str, argv: &[&str]) -> Result<Output> {
+        self.command(argv).user(user).output()
+    }
+
+    /// Runs a script of the shell here as root; an error unless it succeeds.
+    pub fn sh(&self, script: &str) -> Result<String> {
+        self.run(&["/bin/sh", "-ec", script])?.ok()
+    }
+
+    /// Logs in from here by public key, as the same user on the node `to` (a name or an address).
+    pub fn ssh(&self, user: &str, to: &str, argv: &[&str]) -> Result<Output> {
+        self.ssh_command(user, to, argv).output()
+    }
+
+    /// The login of [`Node::ssh`], with more to say about it.
+    pub fn ssh_command(&self, user: &str, to: &str, argv: &[&str]) -> Command {
+        let mut ssh = vec!["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", to];
+        ssh.extend(argv);
+        self.command(&ssh).user(user)
+    }
+
+    /// Sends a signal (`STOP`, `CONT`, `KILL` ...) to a process here.
+    pub fn signal(&self, pid: u32, signal: &str) -> Result<()> {
+        self.run(&["kill", "-s", signal, &pid.to_string()])?
+            .ok()
+            .map(drop)
+    }
+
+    /// The processes here whose command line contains the text; the id of each and its line.
+    pub fn processes(&self, text: &str) -> Result<Vec<(u32, String)>> {
+        let proc = format!("/proc/{}/root/proc", self.pid);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&proc)
+            .with_context(|| format!("reading {proc}"))?
+            .flatten()
+        {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // It may have ended meanwhile.
+            let Ok(line) = fs::read(entry.path().join("cmdline")) else {
+                continue;
+            };
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(text) {
+                found.push((pid, line.trim_end().to_string()));
+            }
+        }
+        Ok(found)
+    }
+
+    // ---- files ----
+
+    /// Puts a file here, owned by root, in one step; missing directories above it are made.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        self.write_owned(path, content, mode, (0, 0))
+    }
+
+    /// Puts a file here for another owner: user id and group id.
+    pub fn write_owned(
+        &self,
+        path: &str,
+        content: impl AsRef<[u8]>,
+        mode: u32,
+        owner: (u32, u32),
+    ) -> Result<()> {
+        self.place(path, &wire::memory_file(content.as_ref())?, mode, owner)
+    }
+
+    /// Copies a file of the host here, with its permissions, in one step.
+    pub fn copy(&self, from: &Path, path: &str) -> Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let file = File::open(from).with_context(|| format!("opening {}", from.display()))?;
+        let mode = file
+            .metadata()
+            .with_context(|| format!("{}", from.display()))?
+            .mode();
+        self.place(path, &file, mode & 0o7777, (0, 0))
+    }
+
+    fn place(&self, path: &str, content: &File, mode: u32, owner: (u32, u32)) -> Result<()> {
+        let what = || format!("writing {path} on {}", self.name);
+        let request = Request::Write {
+            path: path.into(),
+            mode,
+            owner,
+        };
+        let stream = self.connect().with_context(what)?;
+        wire::send(&stream, &request, &[content.as_fd()]).with_context(what)?;
+        match wire::receive(&stream).with_context(what)? {
+            Some((Reply::Written, _)) => Ok(()),
+            Some((Reply::Failed(cause), _)) => bail!("{}: {cause}", what()),
+            other => bail!(
+                "{}: the agent answered {:?}",
+                what(),
+                other.map(|(reply, _)| reply)
+            ),
+        }
+    }
+
+    /// The content of a file here.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let what = || format!("reading {path} on {}", self.name);
+        let mut bytes = Vec::new();
+        self.open(path, OFlags::RDONLY)
+            .with_context(what)?
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The content of a text file here.
+    pub fn read_text(&self, path: &str) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.read(path)?).into_owned())
+    }
+
+    /// The names in a directory here, sorted; none if it isn't there.
+    pub fn list(&self, path: &str) -> Result<Vec<String>> {
+        let what = || format!("reading {path} on {}", self.name);
+        let dir = match self.open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(what),
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&dir).with_context(what)? {
+            let name = entry
+                .with_context(what)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes a file here, or a directory with all in it; it need not be there.
+    pub fn remove(&self, path: &str) -> Result<()> {
+        self.run(&["rm", "-rf", "--", path])?.ok().map(drop)
+    }
+
+    /// Opens a file of the node from the host; symbolic links lead where they do in the node.
+    fn open(&self, path: &str, flags: OFlags) -> std::io::Result<File> {
+        let flags = flags | OFlags::CLOEXEC;
+        let root = format!("/proc/{}/root", self.pid);
+        let root = open(root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?.into())
+    }
+
+    // ---- the system log ----
+
+    /// All that was logged since the node came up, a message a line, as sent to /dev/log.
+    pub fn syslog(&self) -> Result<String> {
+        self.syslog_since(0)
+    }
+
+    /// The number of messages logged so far: a mark for [`Node::syslog_since`].
+    pub fn syslog_mark(&self) -> Result<usize> {
+        Ok(self.logged(0)?.len())
+    }
+
+    /// What was logged since the mark.
+    pub fn syslog_since(&self, mark: usize) -> Result<String> {
+        Ok(self.logged(mark)?.join("\n"))
+    }
+
+    fn logged(&self, first: usize) -> Result<Vec<String>> {
+        let what = || format!("reading the system log of {}", self.name);
+        let stream = self.connect().with_context(what)?;
+        wire::send(&stream, &Request::Syslog(first), &[]).with_context(what)?;
+        match wire::receive(&stream).with_context(what)? {
+            Some((Reply::Syslog(lines), _)) => Ok(lines),
+            other => bail!(
+                "{}: the agent answered {:?}",
+                what(),
+                other.map(|(reply, _)| reply)
+            ),
+        }
+    }
+
+    // ---- Slurm ----
+
+    /// The process id, in the node, of the slurmstepd that holds the job's extern step.
+    pub fn pid_of_stepd(&self, job: u32) -> Result<u32> {
+        let title = format!("slurmstepd: [{job}.extern]");
+        match self.processes(&title)?.as_slice() {
+            [(pid, _), ..] => Ok(*pid),
+            [] => bail!("no «{title}» runs on {}", self.name),
+        }
+    }
+
+    /// Starts slurmd, which goes to the background.
+    pub fn start_slurmd(&self) -> Result<()> {
+        self.run(&["slurmd", "-N", &self.name])?.ok().map(drop)
+    }
+
+    /// Ends slurmd; running jobs go on.
+    pub fn stop_slurmd(&self) -> Result<()> {
+        let pid = self
+            .read_text("/run/slurmd.pid")?
+            .trim()
+            .parse()
+            .context("slurmd's pid")?;
+        self.signal(pid, "TERM")?;
+        poll::until_true("slurmd to end", Duration::from_secs(20), || {
+            Ok(!Path::new(&format!("/proc/{}/root/proc/{pid}", self.pid)).exists())
+        })
+    }
+
+    /// Ends slurmd and starts it anew, with the slurm.conf that is there now.
+    pub fn restart_slurmd(&self) -> Result<()> {
+        self.stop_slurmd()?;
+        self.start_slurmd()
+    }
+
+    /// Whether someone listens on the unix socket of that path here.
+    pub(crate) fn unix_sockets(&self) -> Result<Vec<String>> {
+        let path = format!("/proc/{}/net/unix", self.pid);
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let listening = text.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // Num RefCount Protocol Flags Type St Inode Path; the flag is __SO_ACCEPTCON
+            (fields.get(3) == Some(&"00010000")).then(|| fields.get(7).map(|path| path.to_string()))
+        });
+        Ok(listening.flatten().collect())
+    }
+
+    /// Whether someone listens on the TCP port here.
+    pub(crate) fn listens_on(&self, port: u16) -> Result<bool> {
+        for file in ["tcp", "tcp6"] {
+            let path = format!("/proc/{}/net/{file}", self.pid);
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
+            let end = format!(":{port:04X}");
+            // sl local_address rem_address st; 0A is LISTEN
+            if text.lines().any(|line| {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                fields.get(1).is_some_and(|local| local.ends_with(&end))
+                    && fields.get(3) == Some(&"0A")
+            }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(crate) fn connect(&self) -> Result<UnixStream> {
+        wire::connect(&self.socket)
+    }
+}

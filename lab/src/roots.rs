@@ -1,0 +1,126 @@
+//! One root directory a suite, made once by mmdebstrap and never written to afterwards.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths::{Lock, lab_dir};
+use crate::suite::Suite;
+
+/// What a root holds besides Debian's minimum.
+const PACKAGES: &[&str] = &[
+    "slurmd",
+    "slurmctld",
+    "slurm-client",
+    "munge",
+    "openssh-server",
+    "openssh-client",
+    "libpam-slurm-adopt",
+    "libpam-modules",
+    "pamtester",
+    "iproute2",
+    "procps",
+    "passwd",
+    "xauth",
+];
+
+/// Increase this when a root that was made before would not do any more.
+const RECIPE: u32 = 1;
+
+/// The root directory of the suite; makes it if it isn't there, which takes half a minute.
+pub fn ensure(suite: Suite) -> Result<PathBuf> {
+    build(suite.name(), suite, PACKAGES)
+}
+
+/// A root of the suite with these packages, cached under that name.
+pub fn build(name: &str, suite: Suite, packages: &[&str]) -> Result<PathBuf> {
+    let packages = packages.join(",");
+    let recipe = format!("{RECIPE} {suite} {packages}\n");
+    let dir = lab_dir()?.join("roots");
+    fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    let root = dir.join(name);
+    let stamp = dir.join(format!("{name}.recipe"));
+    let is_made = || root.is_dir() && fs::read_to_string(&stamp).is_ok_and(|made| made == recipe);
+    if is_made() {
+        return Ok(root);
+    }
+
+    let _lock = Lock::exclusive(&dir.join(format!("{name}.lock")))?;
+    if is_made() {
+        return Ok(root);
+    }
+    let began = Instant::now();
+    note(&format!("making the root «{name}» of Debian {suite} ..."));
+    let new = dir.join(format!("{name}.new"));
+    make(suite, &packages, &new)?;
+    remove(&root)?;
+    fs::rename(&new, &root).with_context(|| format!("renaming {}", new.display()))?;
+    fs::write(&stamp, recipe).with_context(|| format!("writing {}", stamp.display()))?;
+    note(&format!("made it in {} s", began.elapsed().as_secs()));
+    Ok(root)
+}
+
+/// Tries Debian's usual mirrors, then those that are left when a suite grows old.
+fn make(suite: Suite, packages: &str, new: &Path) -> Result<()> {
+    let mirrors: &[Option<&str>] = match suite {
+        Suite::Bullseye => &[
+            None,
+            Some("deb http://deb.debian.org/debian bullseye main"),
+            Some("deb http://archive.debian.org/debian bullseye main"),
+        ],
+        _ => &[None],
+    };
+    let mut error = String::new();
+    for mirror in mirrors {
+        remove(new)?;
+        let mut command = Command::new("mmdebstrap");
+        command.args(["--variant=minbase", "--format=directory", "--quiet"]);
+        // The host's keyring package may be older than the suite's newest key.
+        command.arg("--keyring=/usr/share/keyrings/");
+        // A suite in the making, or one that is archived, may be past its date.
+        command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+        command.arg("--aptopt=Acquire::Languages \"none\"");
+        for unused in ["man", "doc", "locale"] {
+            command.arg(format!("--dpkgopt=path-exclude=/usr/share/{unused}/*"));
+        }
+        command
+            .arg(format!("--include={packages}"))
+            .arg(suite.name())
+            .arg(new)
+            .args(*mirror);
+        command.stdin(Stdio::null()).env_remove("TMPDIR");
+        let output = command
+            .output()
+            .context("running mmdebstrap (is the package installed?)")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        error = String::from_utf8_lossy(&output.stderr).into_owned();
+    }
+    remove(new)?;
+    bail!(
+        "making {} with mmdebstrap:\n{}",
+        new.display(),
+        error.trim_end()
+    )
+}
+
+fn remove(root: &Path) -> Result<()> {
+    match fs::remove_dir_all(root) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", root.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "half a minute without a word looks like a hang"
+)]
+fn note(text: &str) {
+    eprintln!("lab: {text}");
+}

@@ -1,0 +1,273 @@
+//! A whole machine with systemd and cgroup v2 alone, emulated by QEMU.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::keeper;
+use crate::paths;
+use crate::roots;
+use crate::suite::Suite;
+
+/// What the machine needs to boot, and then to run a cluster.
+const PACKAGES: &[&str] = &[
+    "systemd-sysv",
+    "dbus",
+    "udev",
+    "linux-image-cloud-amd64",
+    "initramfs-tools",
+    "kmod",
+    "iproute2",
+    "util-linux",
+];
+
+/// Where the machine has the checkout.
+const CHECKOUT: &str = "/srv/slurm-adopt";
+/// The line before the demo's output.
+const BEGINS: &str = "The demo begins.";
+/// Before the exit status on the line after the demo's output.
+const ENDED: &str = "The demo ended with exit status ";
+
+/// A machine that runs the demo once.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Whose Slurm the demo uses. The machine itself is always Debian trixie.
+    pub suite: Suite,
+    /// The module, a file of the host; none means SchedMD's.
+    pub module: Option<PathBuf>,
+    /// How long it all may take.
+    pub limit: Duration,
+}
+
+impl Machine {
+    /// Builds the disk, boots, runs the demo and checks how it went; hands each line of its
+    /// output on.
+    pub fn demo(&self, mut line: impl FnMut(&str)) -> Result<()> {
+        let root = roots::build("vm", Suite::Trixie, PACKAGES)?;
+        let nodes = roots::ensure(self.suite)?;
+        let dir = Scratch::new()?;
+        self.write_checkout(&dir.path.join("upper"))?;
+        let image = dir.path.join("disk.img");
+        make_disk(&dir.path, &root, &nodes, self.suite, &image)?;
+        let mut console = Console::boot(&root, &image)?;
+        let status = console.read_until_end(self.limit, &mut line)?;
+        if status != "0" {
+            bail!("the demo in the virtual machine ended with exit status {status}");
+        }
+        Ok(())
+    }
+
+    /// Writes what the machine has besides its Debian: only what the demo needs to run.
+    fn write_checkout(&self, disk: &Path) -> Result<()> {
+        let here = paths::checkout()?;
+        let there = disk.join(CHECKOUT.trim_start_matches('/'));
+        copy(&here.join("demo"), &there.join("demo"))?;
+        copy(&here.join("lab/host.sh"), &there.join("lab/host.sh"))?;
+        let release = there.join("target/release");
+        copy(&paths::program()?, &release.join(paths::PROGRAM))?;
+        let mut options = format!("--no-build --suite {}", self.suite);
+        match &self.module {
+            Some(module) => copy(module, &release.join("libpam_slurm_adopt.so"))?,
+            None => options += " --module original",
+        }
+        // The root itself is mounted in its place when the disk is made.
+        let recipe = format!("{}.recipe", self.suite);
+        let roots = there.join("target/lab/roots");
+        copy(
+            &paths::lab_dir()?.join("roots").join(&recipe),
+            &roots.join(&recipe),
+        )?;
+        make_dir(&roots.join(self.suite.name()))?;
+
+        let unit = format!(
+            "[Unit]\nDescription=The demo of slurm-adopt\n\
+             [Service]\nType=oneshot\nWorkingDirectory={CHECKOUT}\nTTYPath=/dev/ttyS0\n\
+             StandardOutput=tty\nStandardError=tty\n\
+             ExecStart=/bin/bash -c 'echo; echo \"{BEGINS}\"; ./demo {options}; echo \"{ENDED}$?\"'\n\
+             ExecStopPost=/sbin/poweroff -f\n"
+        );
+        let units = disk.join("etc/systemd/system");
+        write(&units.join("slurm-adopt-demo.service"), &unit)?;
+        let wants = units.join("multi-user.target.wants");
+        make_dir(&wants)?;
+        std::os::unix::fs::symlink(
+            "../slurm-adopt-demo.service",
+            wants.join("slurm-adopt-demo.service"),
+        )
+        .context("enabling the unit")?;
+        write(&disk.join("etc/hostname"), "machine\n")
+    }
+}
+
+/// Makes the disk's image from the machine's root, what was written beside it, and the nodes' root.
+fn make_disk(dir: &Path, root: &Path, nodes: &Path, suite: Suite, image: &Path) -> Result<()> {
+    for name in ["work", "disk"] {
+        make_dir(&dir.join(name))?;
+    }
+    let script = format!(
+        "mount -t overlay overlay -o \"lowerdir=$1,upperdir=upper,workdir=work\" disk\n\
+         mount --bind \"$2\" disk{CHECKOUT}/target/lab/roots/{suite}\n\
+         mke2fs -q -t ext4 -d disk \"$3\" 2G\n"
+    );
+    // The mounts go with the namespace.
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        "sh",
+        "-ec",
+        &script,
+        "sh",
+    ]);
+    let output = command.args([root, nodes, image]).current_dir(dir).output();
+    let output = output.context("running unshare")?;
+    if !output.status.success() {
+        bail!(
+            "making the disk: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// The machine's serial console. The machine is switched off when this is dropped.
+struct Console {
+    qemu: Child,
+    lines: Receiver<String>,
+}
+
+impl Console {
+    fn boot(root: &Path, image: &Path) -> Result<Self> {
+        // It goes with this process, as the nodes of a cluster do.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        // With cmpxchg16b, QEMU 7.2's emulator corrupts flags and the guest's kernel panics at times.
+        command.args([
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "Nehalem,-cx16",
+            "-smp",
+            "2",
+        ]);
+        command.args(["-m", "2048", "-nographic", "-no-reboot", "-nic", "none"]);
+        command.arg("-kernel").arg(boot_file(root, "vmlinuz-")?);
+        command.arg("-initrd").arg(boot_file(root, "initrd.img-")?);
+        command.args([
+            "-append",
+            "root=/dev/vda rw console=ttyS0 quiet panic=-1 net.ifnames=0 \
+             systemd.mask=serial-getty@ttyS0.service systemd.show_status=no",
+        ]);
+        command
+            .arg("-drive")
+            .arg(format!("file={},if=virtio,format=raw", option(image)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut qemu = command.spawn().context("running qemu-system-x86_64")?;
+        let stdout = qemu.stdout.take().context("qemu has no stdout")?;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_string();
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { qemu, lines })
+    }
+
+    /// Hands the demo's output on until it has ended; says with which exit status.
+    fn read_until_end(&mut self, limit: Duration, line: &mut dyn FnMut(&str)) -> Result<String> {
+        let end = Instant::now() + limit;
+        let mut boot = Some(String::new());
+        let what = loop {
+            match self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                Ok(text) => {
+                    if let Some((_, status)) = text.split_once(ENDED) {
+                        return Ok(status.trim().to_string());
+                    }
+                    match &mut boot {
+                        Some(_) if text.contains(BEGINS) => boot = None,
+                        Some(lines) => *lines += &format!("\n{text}"),
+                        None => line(&text),
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    break format!("was not done after {} s", limit.as_secs());
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    break "went off before the demo had ended".to_string();
+                }
+            }
+        };
+        bail!("the virtual machine {what}{}", boot.unwrap_or_default())
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+fn boot_file(root: &Path, start: &str) -> Result<PathBuf> {
+    let boot = root.join("boot");
+    let entries = fs::read_dir(&boot).with_context(|| format!("reading {}", boot.display()))?;
+    let found = entries.flatten().map(|entry| entry.path()).find(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(start))
+    });
+    found.with_context(|| format!("no {start}* in {}", boot.display()))
+}
+
+/// A file name as part of an option: a comma is doubled there.
+fn option(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+/// A directory that goes when this is dropped, or with the next sweep.
+struct Scratch {
+    path: PathBuf,
+    _lock: paths::Lock,
+}
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let (path, lock) = keeper::claim(&format!("vm-{}", std::process::id()))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    make_dir(to.parent().unwrap_or(to))?;
+    fs::copy(from, to)
+        .map(drop)
+        .with_context(|| format!("copying {} to {}", from.display(), to.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    make_dir(path.parent().unwrap_or(path))?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,274 @@
+//! What the black-box tests share: a live cluster with both modules on it, and one PAM call.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use lab::{Cluster, Command, Node, Status, Suite};
+use serde_json::Value;
+
+/// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
+pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";
+/// The PAM application of these tests on every node.
+pub const PAMCALL: &str = "/usr/local/bin/pamcall";
+/// A PAM call that takes longer hangs: four times the longest deadline that a test sets.
+pub const HANG: Duration = Duration::from_secs(20);
+
+/// What goes to all nodes (`cargo xtask dist`), or why it can't be had.
+///
+/// # Errors
+/// Names the file that is missing.
+pub fn dist(file: &str) -> Result<PathBuf> {
+    let dir = match std::env::var_os("SLURM_ADOPT_DIST") {
+        Some(dir) => PathBuf::from(dir),
+        None => PathBuf::from(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../target/dist/x86_64-unknown-linux-gnu"
+        )),
+    };
+    let path = dir.join(file);
+    path.canonicalize()
+        .with_context(|| format!("{}: run `cargo xtask dist`", path.display()))
+}
+
+/// A builder of a cluster that has both modules and the PAM application.
+///
+/// # Errors
+/// Our module or the application has not been built.
+pub fn cluster(suite: Suite) -> Result<lab::ClusterBuilder> {
+    let module = dist("pam_slurm_adopt.so")?;
+    Ok(Cluster::new(suite)
+        .module(&module)
+        .copy(&module, OURS)
+        .copy(dist("pamcall")?, PAMCALL)
+        // Only the backfill scheduler starts heterogeneous jobs; by default every 30 s.
+        .slurm_conf(
+            "SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,default_queue_depth=1000,bf_interval=1",
+        ))
+}
+
+/// Whose module a call goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Module {
+    /// Ours.
+    Ours,
+    /// SchedMD's, from the suite's own package.
+    SchedMd,
+}
+
+impl Module {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Ours => OURS,
+            Self::SchedMd => lab::config::SCHEDMD_MODULE,
+        }
+    }
+}
+
+/// One call of the account phase.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Arguments of the module's PAM line.
+    pub options: String,
+    /// PAM_USER.
+    pub user: String,
+    /// PAM_SERVICE.
+    pub service: String,
+    /// Environment of the application.
+    pub env: Vec<(String, String)>,
+    /// A shell script that runs the call as `"$@"`, in namespaces of its own for example.
+    pub wrapper: Option<String>,
+}
+
+impl Call {
+    /// By sshd, for that user.
+    #[must_use]
+    pub fn new(user: &str, options: &str) -> Self {
+        Self {
+            options: options.into(),
+            user: user.into(),
+            service: "sshd".into(),
+            env: Vec::new(),
+            wrapper: None,
+        }
+    }
+
+    /// The command that makes the call; the stack holds the module alone, and its code comes
+    /// through as it is.
+    ///
+    /// # Errors
+    /// The stack could not be written.
+    pub fn command(&self, node: &Node, module: Module) -> Result<Command> {
+        let dir = format!("/run/pamcall/{module:?}");
+        let stack = format!(
+            "account [default=done] {} {}\n",
+            module.path(),
+            self.options
+        );
+        node.write(&format!("{dir}/{}", self.service), stack, 0o644)?;
+        let call = [
+            PAMCALL,
+            "--confdir",
+            &dir,
+            "--service",
+            &self.service,
+            "--user",
+            &self.user,
+        ];
+        let argv: Vec<&str> = match &self.wrapper {
+            Some(script) => ["/bin/sh", "-ec", script, "sh"]
+                .into_iter()
+                .chain(call)
+                .collect(),
+            None => call.into(),
+        };
+        let command = node.command(&argv).time_limit(HANG);
+        Ok(self
+            .env
+            .iter()
+            .fold(command, |command, (name, value)| command.env(name, value)))
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// The call itself could not be made; what the module does is in the [`Outcome`].
+    pub fn make(&self, node: &Node, module: Module) -> Result<Outcome> {
+        outcome(self.command(node, module)?)
+    }
+}
+
+/// Runs the command of a [`Call`].
+///
+/// # Errors
+/// The call itself could not be made; what the module does is in the [`Outcome`].
+pub fn outcome(command: Command) -> Result<Outcome> {
+    let output = command.output()?;
+    match output.status {
+        Status::TimedOut => Ok(Outcome::of(End::Hung)),
+        Status::Exited(0) => parse(&output.stdout),
+        // SchedMD's module ends the process where libslurm calls fatal().
+        Status::Exited(1) if output.stderr.contains("fatal") => Ok(Outcome::of(End::Died)),
+        _ => bail!("{output}"),
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With this PAM code.
+    Code(i64),
+    /// The module ended the process.
+    Died,
+    /// Not within [`HANG`].
+    Hung,
+}
+
+/// What is to be seen of one call from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// What the user was shown.
+    pub messages: Vec<String>,
+    /// The PAM environment.
+    pub env: BTreeMap<String, String>,
+    /// The process's cgroups afterwards, as /proc/self/cgroup has them.
+    pub cgroup: String,
+    /// Microseconds from pam_start to pam_end.
+    pub micros: u64,
+}
+
+impl Outcome {
+    fn of(end: End) -> Self {
+        let (messages, env, cgroup) = Default::default();
+        Self {
+            end,
+            messages,
+            env,
+            cgroup,
+            micros: 0,
+        }
+    }
+
+    /// The job whose extern step the process is in: in every hierarchy that knows of jobs.
+    ///
+    /// # Errors
+    /// The process is in the steps of several jobs, or SLURM_JOB_ID says another.
+    pub fn job(&self) -> Result<Option<u32>> {
+        let job = job_of_cgroup(&self.cgroup)?;
+        let told = self
+            .env
+            .get("SLURM_JOB_ID")
+            .map(|id| id.parse::<u32>())
+            .transpose()?;
+        if job != told {
+            bail!("in the extern step of {job:?}, SLURM_JOB_ID {told:?}: {self:?}");
+        }
+        Ok(job)
+    }
+}
+
+/// The job in whose extern step a process with this /proc/PID/cgroup is.
+///
+/// # Errors
+/// The hierarchies disagree.
+pub fn job_of_cgroup(cgroup: &str) -> Result<Option<u32>> {
+    let mut found = None;
+    for line in cgroup.lines() {
+        let Some((before, _)) = line.split_once("/step_extern") else {
+            continue;
+        };
+        let (_, job) = before
+            .rsplit_once("/job_")
+            .with_context(|| format!("cgroup {line}"))?;
+        let job: u32 = job.parse().with_context(|| format!("cgroup {line}"))?;
+        if found.is_some_and(|other| other != job) {
+            bail!("in the steps of several jobs: {cgroup}");
+        }
+        found = Some(job);
+    }
+    Ok(found)
+}
+
+fn parse(json: &str) -> Result<Outcome> {
+    let value: Value = serde_json::from_str(json).with_context(|| format!("pamcall: {json}"))?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let env = value["env"].as_object().context("pamcall: no env")?;
+    let unchanged = value["signals_changed"] == false && value["threads"] == 1;
+    if !unchanged {
+        bail!("the module left signal handlers or threads behind: {json}");
+    }
+    Ok(Outcome {
+        end: End::Code(value["code"].as_i64().context("pamcall: no code")?),
+        messages: value["messages"]
+            .as_array()
+            .context("pamcall: no messages")?
+            .iter()
+            .map(|message| text(&message["text"]))
+            .collect(),
+        env: env
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        cgroup: text(&value["cgroup"]),
+        micros: value["micros"].as_u64().context("pamcall: no micros")?,
+    })
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} {:?} {:?} {}",
+            self.end,
+            self.messages,
+            self.env,
+            self.cgroup.trim()
+        )
+    }
+}

@@ -1,0 +1,759 @@
+//! The same call to SchedMD's module and to ours, on the same live cluster, for each of the four
+//! Slurm versions: PAM code, messages, environment, cgroup.
+//!
+//! Every case states what ours does. SchedMD's does the same, or what the case states with the name
+//! of the difference in docs/differences.md.
+
+#![forbid(unsafe_code)]
+
+mod worlds;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::Suite;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::{Call, End, Module, Outcome};
+use worlds::{Jobs, Stage, World};
+
+const SUCCESS: End = End::Code(0);
+const PERM_DENIED: End = End::Code(6);
+const SESSION_ERR: End = End::Code(14);
+const IGNORE: End = End::Code(25);
+
+const NO_STEPS: &str = "No Slurm jobs found on node.";
+const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
+const UNKNOWN: &str = "Access denied by pam_slurm_adopt: unable to determine source job";
+const FAILURE: &str = "Access denied by pam_slurm_adopt: adoption failure";
+const FAILURE_TO_24_11: &str = "Access denied by pam_slurm_adopt: failed to adopt process into cgroup, \
+                                denying access because action_adopt_failure=deny";
+const NO_CONF: &str = "Access denied by pam_slurm_adopt: this node's Slurm configuration can't be read; \
+                       tell your administrator";
+
+/// The job in which a login is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    None,
+    /// The user's only job, or the one that started last.
+    Newest,
+    /// One of the user's.
+    AnyOwn,
+}
+
+/// What a module is to do. `{bob}` and `{alice}` in a message stand for the number of their job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Expected {
+    end: End,
+    message: Option<&'static str>,
+    inside: Inside,
+}
+
+fn ends(end: End) -> Expected {
+    Expected {
+        end,
+        message: None,
+        inside: Inside::None,
+    }
+}
+
+fn denied(message: &'static str) -> Expected {
+    Expected {
+        end: PERM_DENIED,
+        message: Some(message),
+        inside: Inside::None,
+    }
+}
+
+fn adopted(inside: Inside) -> Expected {
+    Expected {
+        end: SUCCESS,
+        message: None,
+        inside,
+    }
+}
+
+/// One call, in one world.
+#[derive(Clone)]
+struct Case {
+    name: &'static str,
+    world: World,
+    call: Call,
+    ours: Expected,
+    difference: Option<Difference>,
+    /// How long SchedMD's module is watched before it counts as hanging.
+    patience: Duration,
+}
+
+/// Where SchedMD's module does something else, and under which heading the reason stands.
+#[derive(Clone, Copy)]
+struct Difference {
+    heading: &'static str,
+    theirs: fn(Suite, &Case) -> Expected,
+}
+
+fn case(name: &'static str, world: World, user: &str, options: &str, ours: Expected) -> Case {
+    let call = Call::new(user, options);
+    Case {
+        name,
+        world,
+        call,
+        ours,
+        difference: None,
+        patience: tests::HANG,
+    }
+}
+
+impl Case {
+    fn service(mut self, service: &str) -> Self {
+        self.call.service = service.into();
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.call.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs the call from within a script; its `"$@"` is the call.
+    fn within(mut self, script: &str) -> Self {
+        self.call.wrapper = Some(script.into());
+        self
+    }
+
+    fn differs(mut self, heading: &'static str, theirs: fn(Suite, &Case) -> Expected) -> Self {
+        self.difference = Some(Difference { heading, theirs });
+        self
+    }
+
+    /// SchedMD's module hangs here.
+    fn hangs(mut self, heading: &'static str) -> Self {
+        self.patience = Duration::from_secs(8);
+        self.differs(heading, |_, _| ends(End::Hung))
+    }
+}
+
+/// All cases, those of one world together.
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    cases.extend(without_jobs());
+    cases.extend(without_slurm_conf());
+    cases.extend(one_job());
+    cases.extend(several_jobs());
+    cases.extend(kinds_of_jobs());
+    cases.extend(silent_stepds());
+    cases
+}
+
+fn without_jobs() -> Vec<Case> {
+    use World::{BobsJob, Empty, Junk};
+    vec![
+        case("no steps", Empty, "alice", "", denied(NO_JOBS)),
+        case(
+            "no steps, deny",
+            Empty,
+            "alice",
+            "action_no_jobs=deny",
+            denied(NO_JOBS),
+        ),
+        case(
+            "no steps, ignore",
+            Empty,
+            "alice",
+            "action_no_jobs=ignore",
+            ends(IGNORE),
+        ),
+        case(
+            "any case, any tail",
+            Empty,
+            "alice",
+            "ACTION_NO_JOBS=IGNOREd_x",
+            ends(IGNORE),
+        ),
+        case(
+            "a shortened value",
+            Empty,
+            "alice",
+            "action_no_jobs=ign",
+            denied(NO_JOBS),
+        ),
+        case(
+            "a value of others",
+            Empty,
+            "alice",
+            "action_no_jobs=allow",
+            denied(NO_JOBS),
+        ),
+        case(
+            "a bad value after a good one",
+            Empty,
+            "alice",
+            "action_no_jobs=ignore action_no_jobs=x",
+            ends(IGNORE),
+        ),
+        case(
+            "the last setting wins",
+            Empty,
+            "alice",
+            "action_no_jobs=ignore action_no_jobs=deny",
+            denied(NO_JOBS),
+        ),
+        case(
+            "unknown options",
+            Empty,
+            "alice",
+            "debug bogus=1 =x",
+            denied(NO_JOBS),
+        ),
+        case(
+            "log_level",
+            Empty,
+            "alice",
+            "log_level=debug5",
+            denied(NO_JOBS),
+        ),
+        case(
+            "a bad log_level",
+            Empty,
+            "alice",
+            "log_level=loud",
+            denied(NO_JOBS),
+        ),
+        case(
+            "actions for other things",
+            Empty,
+            "alice",
+            "action_unknown=allow",
+            denied(NO_JOBS),
+        ),
+        case(
+            "generic failure is something else",
+            Empty,
+            "alice",
+            "action_generic_failure=allow",
+            denied(NO_JOBS),
+        ),
+        case(
+            "root",
+            Empty,
+            "root",
+            "action_generic_failure=deny",
+            ends(IGNORE),
+        ),
+        case(
+            "ignore_root=0",
+            Empty,
+            "root",
+            "ignore_root=0",
+            ends(IGNORE),
+        ),
+        case("unknown user", Empty, "nobodyhere", "", ends(SESSION_ERR)),
+        case(
+            "unknown user, all allowed",
+            Empty,
+            "nobodyhere",
+            "action_no_jobs=ignore action_generic_failure=allow action_unknown=allow",
+            ends(SESSION_ERR),
+        ),
+        case("another service", Empty, "alice", "", ends(IGNORE)).service("su"),
+        case(
+            "the service given",
+            Empty,
+            "alice",
+            "service=su",
+            denied(NO_JOBS),
+        )
+        .service("su"),
+        case(
+            "not the service given",
+            Empty,
+            "alice",
+            "service=su",
+            ends(IGNORE),
+        ),
+        case("service=*", Empty, "alice", "service=*", denied(NO_JOBS)).service("login"),
+        case(
+            "service is exact",
+            Empty,
+            "alice",
+            "service=SSHD",
+            ends(IGNORE),
+        ),
+        case(
+            "another node's name",
+            BobsJob,
+            "bob",
+            "nodename=other",
+            denied(NO_JOBS),
+        ),
+        case("another's job", BobsJob, "alice", "", denied(NO_JOBS)),
+        case(
+            "another's job, ignore",
+            BobsJob,
+            "alice",
+            "action_no_jobs=ignore",
+            ends(IGNORE),
+        ),
+        case(
+            "another's job, any unknown",
+            BobsJob,
+            "alice",
+            "action_unknown=allow",
+            denied(NO_JOBS),
+        ),
+        case("its owner", BobsJob, "bob", "", adopted(Inside::Newest)),
+        case("junk and stale sockets", Junk, "alice", "", denied(NO_JOBS)),
+        case(
+            "junk beside a job",
+            Junk,
+            "bob",
+            "",
+            adopted(Inside::Newest),
+        ),
+    ]
+}
+
+fn without_slurm_conf() -> Vec<Case> {
+    const NO_FILE: &str = "exec unshare --mount sh -ec \
+                           'mount -t tmpfs none /etc/slurm; exec \"$@\"' sh \"$@\"";
+    const STRANGER: &str = "exec unshare --uts sh -ec 'hostname stranger; exec \"$@\"' sh \"$@\"";
+    const NO_SPOOL: &str = "sed s,/var/spool/slurmd,/nonexistent, /etc/slurm/slurm.conf \
+                            >/run/no-spool.conf; exec \"$@\"";
+    const FILE_FOR_SPOOL: &str = "sed s,/var/spool/slurmd,/etc/passwd, /etc/slurm/slurm.conf \
+                                  >/run/file-spool.conf; exec \"$@\"";
+    const BROKEN: &str =
+        "(cat /etc/slurm/slurm.conf; echo Nonsense) >/run/broken.conf; exec \"$@\"";
+    const NO_INCLUDE: &str =
+        "(cat /etc/slurm/slurm.conf; echo Include none.conf) >/run/include.conf; exec \"$@\"";
+    // SchedMD's module ends sshd's process at a slurm.conf that is missing or broken.
+    let died = |_: Suite, _: &Case| ends(End::Died);
+    // Up to 22.05 a host that slurm.conf does not know was a generic failure.
+    fn stranger(suite: Suite, case: &Case) -> Expected {
+        let end = match case.call.options.as_str() {
+            _ if suite >= Suite::Trixie => return case.ours.clone(),
+            "action_generic_failure=allow" => SUCCESS,
+            "action_generic_failure=deny" => PERM_DENIED,
+            _ => IGNORE,
+        };
+        Expected {
+            end,
+            message: Some(NO_STEPS),
+            inside: Inside::None,
+        }
+    }
+    let mut cases = Vec::new();
+    for (options, ours) in [
+        ("", ends(IGNORE)),
+        ("action_generic_failure=ignore", ends(IGNORE)),
+        ("action_generic_failure=allow", ends(SUCCESS)),
+        ("action_generic_failure=deny", denied(NO_CONF)),
+    ] {
+        let world = World::BobsJob;
+        cases.push(
+            case("no slurm.conf", world, "bob", options, ours.clone())
+                .within(NO_FILE)
+                .differs("a-broken-slurmconf-does-not-end-sshd", died),
+        );
+        cases.push(
+            case("broken slurm.conf", world, "bob", options, ours.clone())
+                .within(BROKEN)
+                .env("SLURM_CONF", "/run/broken.conf")
+                .differs("a-broken-slurmconf-does-not-end-sshd", died),
+        );
+        cases.push(
+            case(
+                "spool directory missing",
+                world,
+                "bob",
+                options,
+                denied(NO_JOBS),
+            )
+            .within(NO_SPOOL)
+            .env("SLURM_CONF", "/run/no-spool.conf"),
+        );
+        cases.push(
+            case(
+                "spool directory is a file",
+                world,
+                "bob",
+                options,
+                denied(NO_JOBS),
+            )
+            .within(FILE_FOR_SPOOL)
+            .env("SLURM_CONF", "/run/file-spool.conf"),
+        );
+        cases.push(
+            case("unknown host name", world, "bob", options, denied(NO_JOBS))
+                .within(STRANGER)
+                .differs("an-unknown-host-name-is-a-node-name", stranger),
+        );
+    }
+    cases.push(
+        case(
+            "SLURM_CONF names no file",
+            World::BobsJob,
+            "bob",
+            "",
+            ends(IGNORE),
+        )
+        .env("SLURM_CONF", "/nonexistent/slurm.conf")
+        .hangs("a-broken-slurmconf-does-not-end-sshd"),
+    );
+    cases.push(
+        case(
+            "an Include of no file",
+            World::BobsJob,
+            "bob",
+            "",
+            ends(IGNORE),
+        )
+        .within(NO_INCLUDE)
+        .env("SLURM_CONF", "/run/include.conf")
+        .hangs("a-broken-slurmconf-does-not-end-sshd"),
+    );
+    cases
+}
+
+/// Makes the call in a pid namespace whose next process has a number that no process has in the
+/// node: the stepd can't adopt it, and says so.
+const UNKNOWN_PID: &str = "exec unshare --pid --fork --mount-proc sh -ec \
+    'echo $(($(cat /proc/sys/kernel/pid_max) - 100)) >/proc/sys/kernel/ns_last_pid; \
+     \"$@\"; exit $?' sh \"$@\"";
+
+fn one_job() -> Vec<Case> {
+    use World::OneJob;
+    let inside = || adopted(Inside::Newest);
+    let mut cases = vec![
+        case("one job", OneJob, "alice", "", inside()),
+        case(
+            "one job, all actions deny",
+            OneJob,
+            "alice",
+            ALL_DENY,
+            inside(),
+        ),
+        case(
+            "node name given",
+            OneJob,
+            "alice",
+            "nodename=node1",
+            inside(),
+        ),
+        case(
+            "no container",
+            OneJob,
+            "alice",
+            "join_container=false",
+            inside(),
+        ),
+        case("no X11", OneJob, "alice", "disable_x11=1", inside()),
+        case("the other user", OneJob, "bob", "", denied(NO_JOBS)),
+        case(
+            "another service, one job",
+            OneJob,
+            "alice",
+            "",
+            ends(IGNORE),
+        )
+        .service("su"),
+        case(
+            "any service, one job",
+            OneJob,
+            "alice",
+            "service=*",
+            inside(),
+        )
+        .service("cron"),
+        case(
+            "asked, newest",
+            OneJob,
+            "alice",
+            "single_job_skip_rpc=0",
+            inside(),
+        ),
+        case(
+            "asked, allow",
+            OneJob,
+            "alice",
+            "single_job_skip_rpc=0 action_unknown=allow",
+            inside(),
+        )
+        .differs("one-job-needs-no-caller", |suite, case| match suite {
+            Suite::Forky => case.ours.clone(),
+            _ => ends(SUCCESS),
+        }),
+        case(
+            "asked, deny",
+            OneJob,
+            "alice",
+            "single_job_skip_rpc=0 action_unknown=deny",
+            inside(),
+        )
+        .differs("one-job-needs-no-caller", |suite, case| match suite {
+            Suite::Forky => case.ours.clone(),
+            _ => denied(UNKNOWN),
+        }),
+    ];
+    for (options, ours) in [
+        ("", ends(SUCCESS)),
+        ("action_adopt_failure=allow", ends(SUCCESS)),
+        ("action_adopt_failure=deny", denied(FAILURE)),
+        (
+            "action_adopt_failure=deny action_no_jobs=ignore",
+            denied(FAILURE),
+        ),
+    ] {
+        cases.push(
+            case("adoption refused", OneJob, "alice", options, ours)
+                .within(UNKNOWN_PID)
+                .differs("texts-are-those-of-2605", |suite, case| {
+                    match (suite, case.ours.end) {
+                        (Suite::Forky, _) | (_, End::Code(0)) => case.ours.clone(),
+                        _ => denied(FAILURE_TO_24_11),
+                    }
+                }),
+        );
+    }
+    cases
+}
+
+const ALL_DENY: &str = "action_no_jobs=deny action_unknown=deny action_adopt_failure=deny \
+                        action_generic_failure=deny";
+
+fn several_jobs() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for world in [World::LateStarter, World::ThirtyJobs] {
+        for options in [
+            "",
+            "action_unknown=newest",
+            "action_unknown=newest nodename=node1",
+        ] {
+            cases.push(
+                case("newest", world, "alice", options, adopted(Inside::Newest))
+                    .differs("newest-is-the-newest", |_, _| adopted(Inside::AnyOwn)),
+            );
+        }
+        cases.push(case(
+            "allow",
+            world,
+            "alice",
+            "action_unknown=allow",
+            ends(SUCCESS),
+        ));
+        cases.push(case(
+            "deny",
+            world,
+            "alice",
+            "action_unknown=deny",
+            denied(UNKNOWN),
+        ));
+        cases.push(case(
+            "not theirs",
+            world,
+            "bob",
+            "action_unknown=allow",
+            denied(NO_JOBS),
+        ));
+    }
+    cases.push(
+        case(
+            "adoption refused, several jobs",
+            World::LateStarter,
+            "alice",
+            "action_adopt_failure=deny",
+            denied(FAILURE),
+        )
+        .within(UNKNOWN_PID)
+        .differs("texts-are-those-of-2605", |suite, case| match suite {
+            Suite::Forky => case.ours.clone(),
+            _ => ends(PERM_DENIED),
+        }),
+    );
+    cases.push(
+        case(
+            "adoption refused, several jobs, allow",
+            World::LateStarter,
+            "alice",
+            "action_adopt_failure=allow",
+            ends(SUCCESS),
+        )
+        .within(UNKNOWN_PID),
+    );
+    cases
+}
+
+fn kinds_of_jobs() -> Vec<Case> {
+    use World::{Array, Het, Salloc};
+    let any = |_: Suite, _: &Case| adopted(Inside::AnyOwn);
+    vec![
+        case(
+            "an array's task",
+            Array,
+            "alice",
+            "",
+            adopted(Inside::Newest),
+        )
+        .differs("newest-is-the-newest", any),
+        case(
+            "an array's tasks are jobs",
+            Array,
+            "alice",
+            "action_unknown=deny",
+            denied(UNKNOWN),
+        ),
+        case(
+            "a het job's part",
+            Het,
+            "alice",
+            "",
+            adopted(Inside::Newest),
+        ),
+        case(
+            "a het job's part, all actions deny",
+            Het,
+            "alice",
+            ALL_DENY,
+            adopted(Inside::Newest),
+        ),
+        case("salloc", Salloc, "alice", "", adopted(Inside::Newest)),
+        case(
+            "salloc, all actions deny",
+            Salloc,
+            "alice",
+            ALL_DENY,
+            adopted(Inside::Newest),
+        ),
+    ]
+}
+
+fn silent_stepds() -> Vec<Case> {
+    use World::{BobStopped, OwnStopped};
+    const HEADING: &str = "one-deadline-for-the-whole-login";
+    const BOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node \
+                        (slurmstepd of job {bob} does not answer)";
+    const OWN: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node \
+                       (slurmstepd of job {alice} does not answer)";
+    vec![
+        case("another's stepd stopped", BobStopped, "alice", "", adopted(Inside::Newest))
+            .hangs(HEADING),
+        case("another's stepd stopped, no job", BobStopped, "carol", "timeout=1", denied(BOBS))
+            .hangs(HEADING),
+        case("own stepd stopped", OwnStopped, "alice", "timeout=1", denied(OWN)).hangs(HEADING),
+        case(
+            "own stepd stopped, all allowed",
+            OwnStopped,
+            "alice",
+            "timeout=1 action_unknown=allow action_adopt_failure=allow action_generic_failure=allow",
+            denied(OWN),
+        )
+        .hangs(HEADING),
+        case(
+            "own stepd stopped, ignore",
+            OwnStopped,
+            "alice",
+            "timeout=1 action_no_jobs=ignore",
+            ends(IGNORE),
+        )
+        .hangs(HEADING),
+    ]
+}
+
+fn check(suite: Suite, case: &Case, stage: &Mutex<Stage>) -> Result<()> {
+    let mut stage = stage
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (cluster, jobs) = stage.set(case.world)?;
+    let node = cluster.node(1);
+    let ours = case.call.make(node, Module::Ours)?;
+    expect(&case.ours, &ours, jobs).with_context(|| format!("ours: {ours}"))?;
+
+    let mut expected = case.ours.clone();
+    if let Some(difference) = case.difference {
+        expected = (difference.theirs)(suite, case);
+        let known = include_str!("../../docs/differences.md");
+        let heading = format!("<a id=\"{}\"></a>", difference.heading);
+        ensure!(
+            known.contains(&heading),
+            "docs/differences.md has no {heading}"
+        );
+    }
+    let command = case
+        .call
+        .command(node, Module::SchedMd)?
+        .time_limit(case.patience);
+    let theirs = tests::outcome(command)?;
+    expect(&expected, &theirs, jobs).with_context(|| format!("SchedMD's: {theirs}"))?;
+    if ours.job()? == theirs.job()? && theirs.end != End::Died && theirs.end != End::Hung {
+        ensure!(
+            ours.cgroup == theirs.cgroup,
+            "cgroups differ:\n{ours}\n{theirs}"
+        );
+        ensure!(
+            ours.env == theirs.env,
+            "environments differ:\n{ours}\n{theirs}"
+        );
+    }
+    Ok(())
+}
+
+fn expect(expected: &Expected, outcome: &Outcome, jobs: &Jobs) -> Result<()> {
+    ensure!(outcome.end == expected.end, "expected {expected:?}");
+    let number = |job: Option<u32>| job.map(|job| job.to_string()).unwrap_or_default();
+    let message = expected.message.map(|text| {
+        text.replace("{alice}", &number(jobs.alice.first().copied()))
+            .replace("{bob}", &number(jobs.bob))
+    });
+    ensure!(
+        outcome.messages == message.into_iter().collect::<Vec<_>>(),
+        "expected {expected:?}"
+    );
+    let job = outcome.job()?;
+    let right = match (expected.inside, job) {
+        (Inside::None, None) => true,
+        (Inside::Newest, Some(job)) => {
+            Some(job) == jobs.newest || (jobs.newest.is_none() && Some(job) == jobs.bob)
+        }
+        (Inside::AnyOwn, Some(job)) => jobs.alice.contains(&job),
+        _ => false,
+    };
+    if !right {
+        bail!("expected {expected:?} with {jobs:?}");
+    }
+    Ok(())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let stages: Vec<_> = Suite::ALL
+        .into_iter()
+        .map(|suite| Arc::new(Mutex::new(Stage::new(suite))))
+        .collect();
+    let mut trials = Vec::new();
+    // Case by case, so that the four threads work on four clusters; those of one suite are made one
+    // after the other, because they share its cluster and its worlds.
+    for case in cases() {
+        for (suite, stage) in Suite::ALL.into_iter().zip(&stages) {
+            let (case, stage) = (case.clone(), Arc::clone(stage));
+            let name = format!(
+                "{}/{:?}/{}/{}",
+                suite.slurm(),
+                case.world,
+                case.name,
+                case.call.options
+            );
+            trials.push(Trial::test(name, move || {
+                check(suite, &case, &stage).map_err(|error| Failed::from(format!("{error:#}")))
+            }));
+        }
+    }
+    let threads = arguments.test_threads.or(Some(stages.len()));
+    let conclusion = libtest_mimic::run(
+        &Arguments {
+            test_threads: threads,
+            ..arguments
+        },
+        trials,
+    );
+    drop(stages);
+    conclusion.exit();
+}

@@ -1,0 +1,434 @@
+//! Real ssh into a real node with our module in sshd's stack, on each of the four OpenSSH versions.
+
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::{Cluster, Status, Suite};
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::job_of_cgroup;
+
+const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
+const CGROUP: &[&str] = &["cat", "/proc/self/cgroup"];
+
+type Test = fn(&Cluster) -> Result<()>;
+
+/// Each starts without jobs and leaves none behind.
+const TESTS: &[(&str, Test)] = &[
+    ("without a job nobody gets in but root", without_a_job),
+    ("the owner of a job gets into it, nobody else", into_the_job),
+    ("root gets in whatever is broken", root_always),
+    (
+        "a login has the environment of SchedMD's module",
+        environment,
+    ),
+    ("scp and sftp", copies),
+    ("a terminal", terminal),
+    ("twenty logins at once", twenty_at_once),
+    ("the session ends with its job", ends_with_the_job),
+    ("a job that ends during the login", ends_during_login),
+    ("a login leaves one line in the log", one_log_line),
+    ("bad options are logged and change nothing", bad_options),
+    ("another's stopped stepd delays nobody", stopped_stepd),
+    ("explain says what a login meets", explain),
+];
+
+fn without_a_job(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    for user in ["alice", "bob"] {
+        let login = node.ssh(user, "node1", CGROUP)?;
+        ensure!(login.status == Status::Exited(255), "{login}");
+        ensure!(login.stderr.contains(NO_JOBS), "{login}");
+        ensure!(login.stdout.is_empty(), "{login}");
+    }
+    Ok(())
+}
+
+fn into_the_job(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &[])?;
+    let login = node.ssh("alice", "node1", CGROUP)?.ok()?;
+    ensure!(
+        job_of_cgroup(&login)? == Some(job),
+        "not in job {job}: {login}"
+    );
+    let login = node.ssh("bob", "node1", CGROUP)?;
+    ensure!(login.stderr.contains(NO_JOBS), "{login}");
+    cluster.cancel(job)?;
+    let login = node.ssh("alice", "node1", CGROUP)?;
+    ensure!(login.stderr.contains(NO_JOBS), "after the job: {login}");
+    Ok(())
+}
+
+fn root_always(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    // Root's own key, made for this test alone.
+    node.sh("mkdir -p -m 700 /root/.ssh; rm -f /root/.ssh/id; \
+         ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id; \
+         cp /root/.ssh/id.pub /root/.ssh/authorized_keys")?;
+    let login = || {
+        node.run(&[
+            "ssh",
+            "-i",
+            "/root/.ssh/id",
+            "-o",
+            "BatchMode=yes",
+            "root@node1",
+            "id",
+            "-u",
+        ])
+    };
+    ensure!(login()?.ok()?.trim() == "0");
+    node.sh("mv /etc/slurm/slurm.conf /etc/slurm/away")?;
+    let broken = login();
+    node.sh("mv /etc/slurm/away /etc/slurm/slurm.conf")?;
+    ensure!(broken?.ok()?.trim() == "0");
+    Ok(())
+}
+
+fn environment(cluster: &Cluster) -> Result<()> {
+    let job = cluster.submit("alice", &[])?;
+    let login = cluster.node(1).ssh("alice", "node1", &["env"])?.ok()?;
+    let slurm: Vec<_> = login
+        .lines()
+        .filter(|line| line.starts_with("SLURM"))
+        .collect();
+    ensure!(slurm == [format!("SLURM_JOB_ID={job}")], "{slurm:?}");
+    cluster.cancel(job)
+}
+
+fn copies(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let scp = |user: &str| {
+        let paths = ["/etc/hostname", "node1:/tmp/copied"];
+        node.run_as(
+            user,
+            &[&["scp", "-q", "-o", "BatchMode=yes"], &paths[..]].concat(),
+        )
+    };
+    let sftp = |user: &str| {
+        let argv = ["sftp", "-q", "-o", "BatchMode=yes", "-b", "-", "node1"];
+        node.command(&argv)
+            .user(user)
+            .stdin("get /etc/hostname /tmp/got\n")
+            .output()
+    };
+    let denied = [scp("alice")?, sftp("alice")?];
+    for denied in denied {
+        ensure!(!denied.success(), "without a job: {denied}");
+    }
+    let job = cluster.submit("alice", &[])?;
+    scp("alice")?.ok()?;
+    sftp("alice")?.ok()?;
+    for path in ["/tmp/copied", "/tmp/got"] {
+        ensure!(
+            node.read(path)? == node.read("/etc/hostname")?,
+            "{path} differs"
+        );
+        node.remove(path)?;
+    }
+    cluster.cancel(job)
+}
+
+fn terminal(cluster: &Cluster) -> Result<()> {
+    let job = cluster.submit("alice", &[])?;
+    let argv = ["ssh", "-tt", "-o", "BatchMode=yes", "node1"];
+    let typed = "tty; cat /proc/self/cgroup; exit 7\n";
+    let login = cluster
+        .node(1)
+        .command(&argv)
+        .user("alice")
+        .stdin(typed)
+        .output()?;
+    ensure!(login.status == Status::Exited(7), "{login}");
+    ensure!(login.stdout.contains("/dev/pts/"), "{login}");
+    let cgroup: Vec<_> = login
+        .stdout
+        .lines()
+        .filter(|line| line.contains(":/"))
+        .collect();
+    ensure!(job_of_cgroup(&cgroup.join("\n"))? == Some(job), "{login}");
+    cluster.cancel(job)
+}
+
+fn twenty_at_once(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let jobs = [cluster.submit("alice", &[])?, cluster.submit("bob", &[])?];
+    let users = ["alice", "bob", "carol"];
+    let mut logins = Vec::new();
+    for turn in 0..20 {
+        let user = users[turn % users.len()];
+        logins.push((user, node.ssh_command(user, "node1", CGROUP).spawn()?));
+    }
+    for (user, mut login) in logins {
+        let status = login
+            .wait(Duration::from_secs(60))?
+            .context("a login hangs")?;
+        let (stdout, stderr) = (login.stdout()?, login.stderr()?);
+        match users
+            .iter()
+            .position(|name| *name == user)
+            .and_then(|at| jobs.get(at))
+        {
+            Some(job) => ensure!(
+                job_of_cgroup(&stdout)? == Some(*job),
+                "{user}: {stdout} {stderr}"
+            ),
+            None => ensure!(
+                status == Status::Exited(255) && stderr.contains(NO_JOBS),
+                "{stderr}"
+            ),
+        }
+    }
+    cluster.cancel_all()
+}
+
+fn ends_with_the_job(cluster: &Cluster) -> Result<()> {
+    let job = cluster.submit("alice", &[])?;
+    let argv = ["echo in; sleep 1000"];
+    let mut login = cluster
+        .node(1)
+        .ssh_command("alice", "node1", &argv)
+        .spawn()?;
+    wait_for("the login", || Ok(login.stdout()?.contains("in")))?;
+    cluster.cancel(job)?;
+    let end = login.wait(Duration::from_secs(30))?;
+    ensure!(
+        end.is_some_and(|end| end != Status::Exited(0)),
+        "the session lives on: {end:?}"
+    );
+    Ok(())
+}
+
+/// Jobs end while logins come in: whatever the moment, a login is kept out or ends with its job.
+fn ends_during_login(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    for turn in 0..6u64 {
+        let job = cluster.submit("alice", &[])?;
+        let mut login = node
+            .ssh_command("alice", "node1", &["sleep 1000"])
+            .spawn()?;
+        // From before the connection is there until after the session has begun.
+        std::thread::sleep(Duration::from_millis(turn * 60));
+        cluster.cancel(job)?;
+        let Some(end) = login.wait(Duration::from_secs(30))? else {
+            bail!("turn {turn}: the login outlives its job")
+        };
+        ensure!(end != Status::Exited(0), "turn {turn}: {end:?}");
+    }
+    let left = node.processes("sleep 1000")?;
+    ensure!(left.is_empty(), "left behind: {left:?}");
+    Ok(())
+}
+
+fn one_log_line(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &[])?;
+    let mark = node.syslog_mark()?;
+    node.ssh("alice", "node1", &["true"])?.ok()?;
+    ensure!(!node.ssh("bob", "node1", &["true"])?.success());
+    let ours = || -> Result<Vec<String>> {
+        let log = node.syslog_since(mark)?;
+        Ok(log
+            .lines()
+            .filter(|it| it.contains("decision="))
+            .map(str::to_owned)
+            .collect())
+    };
+    wait_for("two lines in the log", || Ok(ours()?.len() >= 2))?;
+    let lines = ours()?;
+    let [alice, bob] = &lines[..] else {
+        bail!("not one line a login: {lines:?}")
+    };
+    for (line, parts) in [
+        (
+            alice,
+            format!("user=alice uid=2001 decision=adopted job={job} ms="),
+        ),
+        (
+            bob,
+            "user=bob uid=2002 decision=denied job=- ms=".to_owned(),
+        ),
+        (alice, "the only job of this user here".to_owned()),
+        (bob, "no job of this user here, 1 of others".to_owned()),
+        (alice, "pam_slurm_adopt(sshd:account)".to_owned()),
+        // LOG_AUTHPRIV | LOG_INFO, syslog(3).
+        (alice, "<86>".to_owned()),
+    ] {
+        ensure!(line.contains(&parts), "{line} lacks {parts}");
+    }
+    cluster.cancel(job)
+}
+
+fn bad_options(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let call = tests::Call::new(
+        "alice",
+        "bogus=1 action_no_jobs=allow timeout=0 log_level=loud",
+    );
+    let mark = node.syslog_mark()?;
+    let outcome = call.make(node, tests::Module::Ours)?;
+    ensure!(outcome.end == tests::End::Code(6), "{outcome}");
+    let log = node.syslog_since(mark)?;
+    for part in [
+        "unknown option «bogus=1»",
+        "action_no_jobs can't be «allow»: it takes deny, ignore",
+        "timeout can't be «0»",
+        "log_level can't be «loud»",
+    ] {
+        ensure!(
+            log.matches(part).count() == 1,
+            "{part} is not there once:\n{log}"
+        );
+    }
+    let mark = node.syslog_mark()?;
+    tests::Call::new("alice", "log_level=quiet bogus=1").make(node, tests::Module::Ours)?;
+    ensure!(
+        !node.syslog_since(mark)?.contains("pam_slurm_adopt"),
+        "quiet is not"
+    );
+    Ok(())
+}
+
+fn stopped_stepd(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let bobs = cluster.submit("bob", &[])?;
+    let alices = cluster.submit("alice", &[])?;
+    let stepd = node.pid_of_stepd(bobs)?;
+    node.signal(stepd, "STOP")?;
+    let start = Instant::now();
+    let alice = node.ssh("alice", "node1", CGROUP);
+    let took = start.elapsed();
+    let bob = node.ssh("bob", "node1", CGROUP);
+    node.signal(stepd, "CONT")?;
+    ensure!(job_of_cgroup(&alice?.ok()?)? == Some(alices));
+    // Not a measurement: SchedMD's module hangs here for ever (compliance.rs shows it), ours would
+    // wait for its deadline of 5 s if it did not know better.
+    ensure!(
+        took < Duration::from_secs(4),
+        "alice waited for bob's stepd: {took:?}"
+    );
+    let bob = bob?;
+    let reason = format!("{NO_JOBS} (slurmstepd of job {bobs} does not answer)");
+    ensure!(bob.stderr.contains(&reason), "{bob}");
+    ensure!(job_of_cgroup(&node.ssh("bob", "node1", CGROUP)?.ok()?)? == Some(bobs));
+    cluster.cancel_all()
+}
+
+fn explain(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let explain = |argv: &[&str]| {
+        let argv: Vec<_> = [&["slurm-adopt", "explain"], argv].concat();
+        node.run(&argv)
+    };
+    let nobody = explain(&["alice"])?;
+    ensure!(
+        nobody.status == Status::Exited(6) && nobody.stdout.contains(NO_JOBS),
+        "{nobody}"
+    );
+    let job = cluster.submit("alice", &[])?;
+    let before = node.read("/proc/1/cgroup")?;
+    let alice = explain(&["alice", "action_adopt_failure=deny"])?;
+    ensure!(alice.status == Status::Exited(0), "{alice}");
+    for part in [
+        &format!("would be adopted into job {job}: the only job of this user here"),
+        "if its slurmstepd refuses: kept out (PAM_PERM_DENIED)",
+    ] {
+        ensure!(alice.stdout.contains(part), "{alice}");
+    }
+    ensure!(
+        alice
+            .stderr
+            .contains("/etc/slurm/slurm.conf: node name node1"),
+        "{alice}"
+    );
+    ensure!(
+        node.read("/proc/1/cgroup")? == before,
+        "explain moved something"
+    );
+    cluster.cancel(job)
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done()? {
+        ensure!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// One suite's cluster, started by the first test that needs it.
+struct Stage {
+    suite: Suite,
+    cluster: Option<Result<Cluster, String>>,
+}
+
+impl Stage {
+    fn run(&mut self, test: Test) -> Result<()> {
+        let suite = self.suite;
+        let cluster = self.cluster.get_or_insert_with(|| {
+            let start = || {
+                tests::cluster(suite)?
+                    .copy(tests::dist("slurm-adopt")?, CLI)
+                    .start()
+            };
+            start().map_err(|error| format!("{error:#}"))
+        });
+        match cluster {
+            Ok(cluster) => {
+                let result = test(cluster);
+                if result.is_err() {
+                    cluster
+                        .cancel_all()
+                        .context("clean up after a failed test")?;
+                }
+                result
+            }
+            Err(error) => bail!("the cluster did not come up: {error}"),
+        }
+    }
+}
+
+const CLI: &str = "/usr/local/sbin/slurm-adopt";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let stages: Vec<_> = Suite::ALL
+        .into_iter()
+        .map(|suite| {
+            Arc::new(Mutex::new(Stage {
+                suite,
+                cluster: None,
+            }))
+        })
+        .collect();
+    let mut trials = Vec::new();
+    // One thread a suite; the tests of a suite share its cluster, one after the other.
+    for (name, test) in TESTS {
+        for (suite, stage) in Suite::ALL.into_iter().zip(&stages) {
+            let stage = Arc::clone(stage);
+            trials.push(Trial::test(
+                format!("{}/{name}", suite.slurm()),
+                move || {
+                    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+                    stage
+                        .run(*test)
+                        .map_err(|error| Failed::from(format!("{error:#}")))
+                },
+            ));
+        }
+    }
+    let threads = arguments.test_threads.or(Some(stages.len()));
+    let conclusion = libtest_mimic::run(
+        &Arguments {
+            test_threads: threads,
+            ..arguments
+        },
+        trials,
+    );
+    drop(stages);
+    conclusion.exit();
+}

@@ -1,0 +1,157 @@
+//! What an ELF file says about itself, as far as the gates ask.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use goblin::elf::Elf;
+use goblin::elf::dynamic::{DF_BIND_NOW, DF_TEXTREL};
+use goblin::elf::program_header::{PF_X, PT_GNU_RELRO, PT_GNU_STACK};
+
+/// One function or variable that the file offers to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Its version node, if it has one.
+    pub version: Option<String>,
+}
+
+/// The facts that the gates judge.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The file.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// DT_SONAME.
+    pub soname: Option<String>,
+    /// DT_NEEDED.
+    pub needed: Vec<String>,
+    /// Symbols that it defines for others.
+    pub exports: Vec<Export>,
+    /// Versions that it asks of others: library and node.
+    pub versions: Vec<(String, String)>,
+    /// DF_1_NODELETE: dlclose(3) leaves it in place.
+    pub nodelete: bool,
+    /// DF_BIND_NOW.
+    pub bind_now: bool,
+    /// PT_GNU_RELRO.
+    pub relro: bool,
+    /// The stack may hold code, or the loader must write into code.
+    pub writable_code: bool,
+    /// DT_RPATH and DT_RUNPATH: directories that the loader would search first.
+    pub search_paths: Vec<String>,
+}
+
+const DF_1_NODELETE: u64 = 0x8;
+
+impl Facts {
+    /// Reads them from a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        let elf = Elf::parse(&bytes).with_context(|| format!("parse {}", path.display()))?;
+        let dynamic = elf.dynamic.as_ref().map(|it| &it.info);
+        let (flags, flags_1) = dynamic.map_or((0, 0), |it| (it.flags, it.flags_1));
+        let stack = elf
+            .program_headers
+            .iter()
+            .find(|it| it.p_type == PT_GNU_STACK);
+        let strings = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        Ok(Self {
+            path: path.display().to_string(),
+            size: bytes.len() as u64,
+            soname: elf.soname.map(str::to_owned),
+            needed: strings(&elf.libraries),
+            exports: exports(&elf),
+            versions: versions(&elf),
+            nodelete: flags_1 & DF_1_NODELETE != 0,
+            bind_now: flags & DF_BIND_NOW != 0,
+            relro: elf
+                .program_headers
+                .iter()
+                .any(|it| it.p_type == PT_GNU_RELRO),
+            // Without the header the kernel takes the stack to be executable.
+            writable_code: stack.is_none_or(|it| it.p_flags & PF_X != 0)
+                || flags & DF_TEXTREL != 0
+                || dynamic.is_some_and(|it| it.textrel),
+            search_paths: [strings(&elf.rpaths), strings(&elf.runpaths)].concat(),
+        })
+    }
+}
+
+fn exports(elf: &Elf<'_>) -> Vec<Export> {
+    const HIDDEN: u16 = 0x8000;
+    let mut found = Vec::new();
+    for (index, symbol) in elf.dynsyms.iter().enumerate() {
+        let local = symbol.st_bind() == goblin::elf::sym::STB_LOCAL;
+        if symbol.is_import() || symbol.st_shndx == 0 || local {
+            continue;
+        }
+        let Some(name) = elf.dynstrtab.get_at(symbol.st_name) else {
+            continue;
+        };
+        let number = elf
+            .versym
+            .as_ref()
+            .and_then(|it| it.get_at(index))
+            .map(|it| it.vs_val);
+        let version = number.and_then(|number| {
+            let defined = elf
+                .verdef
+                .as_ref()?
+                .iter()
+                .find(|it| it.vd_ndx == number & !HIDDEN)?;
+            let first = defined.iter().next()?;
+            elf.dynstrtab.get_at(first.vda_name).map(str::to_owned)
+        });
+        found.push(Export {
+            name: name.to_owned(),
+            version,
+        });
+    }
+    found
+}
+
+fn versions(elf: &Elf<'_>) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for library in elf.verneed.iter().flat_map(|it| it.iter()) {
+        let Some(file) = elf.dynstrtab.get_at(library.vn_file) else {
+            continue;
+        };
+        for node in library.iter() {
+            if let Some(name) = elf.dynstrtab.get_at(node.vna_name) {
+                found.push((file.to_owned(), name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_hosts_libpam() {
+        let facts = Facts::read(Path::new("/lib/x86_64-linux-gnu/libpam.so.0")).expect("read");
+        assert_eq!(facts.soname.as_deref(), Some("libpam.so.0"));
+        assert!(facts.needed.contains(&String::from("libc.so.6")));
+        assert!(facts.versions.iter().any(|(file, _)| file == "libc.so.6"));
+        let syslog = Export {
+            name: String::from("pam_syslog"),
+            version: Some(String::from("LIBPAM_EXTENSION_1.0")),
+        };
+        assert!(facts.exports.contains(&syslog));
+        assert!(
+            !facts.exports.iter().any(|it| it.name == "malloc"),
+            "an import"
+        );
+    }
+
+    #[test]
+    fn a_text_is_no_elf_file() {
+        let error = Facts::read(Path::new("/etc/passwd")).expect_err("no ELF file");
+        assert!(error.to_string().contains("/etc/passwd"), "{error}");
+    }
+}

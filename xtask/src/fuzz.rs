@@ -1,0 +1,185 @@
+//! Fuzzing with stable Rust: libFuzzer with the coverage counters that rustc's own LLVM puts in.
+//! No sanitizer (that needs nightly), but debug assertions and overflow checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::run;
+use crate::workspace::Workspace;
+
+/// Code is counted in inline 8-bit counters, and comparisons are reported, as libFuzzer wants it.
+const COVERAGE: [&str; 7] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "--cfg=fuzzing",
+    // The counters of code that the linker throws away must go with it.
+    "-Ccodegen-units=1",
+];
+
+/// With an explicit target, the flags are not used for build scripts and procedural macros.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Memory that one input may lead to, in MiB: a login has no business with more.
+const MEMORY: u32 = 512;
+/// Seconds that one input may take.
+const SLOWEST: u32 = 2;
+/// Fewer inputs a second than this and it was no fuzzing.
+const SLOWEST_RATE: u64 = 50;
+
+/// Builds the targets once and runs each, or the one that is named, for so many seconds.
+pub fn gates(workspace: &Workspace, seconds: u32, only: Option<&str>, report: &mut Report) {
+    let mut targets = Vec::new();
+    let built = report.gate("fuzz: build", || {
+        targets = build(workspace)?;
+        Ok(format!("{} targets", targets.len()))
+    });
+    report.gate("fuzz: clippy", || {
+        let deny = ["--quiet", "--", "--deny=warnings"];
+        run::check(cargo(workspace, "clippy").args(deny)).map(|()| "")
+    });
+    if !built {
+        return report.not_run("fuzz", "the targets were not built");
+    }
+    let chosen: Vec<_> = targets
+        .iter()
+        .filter(|(name, _)| only.is_none_or(|it| it == name))
+        .collect();
+    if chosen.is_empty() {
+        report.not_run("fuzz", &format!("no target {}", only.unwrap_or_default()));
+    }
+    for (name, program) in chosen {
+        report.gate(&format!("fuzz: {name}"), || {
+            fuzz(workspace, name, program, seconds)
+        });
+    }
+}
+
+/// Builds them and gives back name and program of each.
+fn build(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>> {
+    let json = ["--message-format=json-render-diagnostics"];
+    let output = run::output(
+        cargo(workspace, "build")
+            .args(json)
+            .stderr(Stdio::inherit()),
+    )?;
+    programs(&output)
+}
+
+/// cargo as the targets are built with it.
+fn cargo(workspace: &Workspace, verb: &str) -> Command {
+    let mut cargo = run::cargo(&workspace.path("fuzz"));
+    cargo
+        .args([verb, "--release", "--target", TARGET, "--target-dir"])
+        .arg(workspace.target("fuzz"))
+        .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
+    cargo
+}
+
+/// The programs among cargo's messages.
+fn programs(messages: &str) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).context("parse a message of cargo")?;
+        if let (Some(name), Some(program)) = (
+            message["target"]["name"].as_str(),
+            message["executable"].as_str(),
+        ) {
+            found.push((name.to_owned(), PathBuf::from(program)));
+        }
+    }
+    ensure!(!found.is_empty(), "cargo built no target");
+    found.sort();
+    Ok(found)
+}
+
+fn fuzz(workspace: &Workspace, name: &str, program: &Path, seconds: u32) -> Result<String> {
+    let seeds = workspace.path("fuzz/corpus").join(name);
+    let has_seed = fs::read_dir(&seeds)
+        .with_context(|| format!("list {}", seeds.display()))?
+        .next()
+        .is_some();
+    ensure!(has_seed, "{} has no seed", seeds.display());
+    // What it finds on the way goes to the first directory, so not into the repository.
+    let finds = workspace.target("fuzz/corpus").join(name);
+    let crashes = workspace.target("fuzz/crashes").join(name);
+    for dir in [&finds, &crashes] {
+        fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+    }
+    let output = Command::new(program)
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-rss_limit_mb={MEMORY}"))
+        .arg(format!("-timeout={SLOWEST}"))
+        .arg(format!("-artifact_prefix={}/", crashes.display()))
+        .arg("-print_final_stats=1")
+        .args([&finds, &seeds])
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("start {}", program.display()))?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let tail: Vec<&str> = log.lines().rev().take(40).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        bail!("{}\n{}", output.status, tail.join("\n"));
+    }
+    judge(&log, seconds)
+}
+
+/// libFuzzer ends well also when the program has no counters or nothing ran: not here.
+fn judge(log: &str, seconds: u32) -> Result<String> {
+    let counters = log
+        .lines()
+        .find_map(|line| line.strip_prefix("INFO: Loaded ")?.split_once('('))
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok())
+        .context("the program has no coverage counters")?;
+    let inputs = log
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
+        .and_then(|number| number.trim().parse::<u64>().ok())
+        .context("libFuzzer did not say how many inputs it tried")?;
+    let least = SLOWEST_RATE * u64::from(seconds);
+    ensure!(inputs >= least, "only {inputs} inputs in {seconds} s");
+    Ok(format!("{inputs} inputs, {counters} counters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "INFO: Seed: 1\n\
+        INFO: Loaded 1 modules   (1200 inline 8-bit counters): 1200 [0x1, 0x2),\n\
+        stat::number_of_executed_units: 90000\n";
+
+    #[test]
+    fn a_good_run_passes() {
+        assert_eq!(judge(LOG, 5).expect("good"), "90000 inputs, 1200 counters");
+    }
+
+    #[test]
+    fn a_run_without_counters_or_inputs_fails() {
+        for (from, to) in [
+            ("INFO: Loaded 1 modules", "INFO: none"),
+            ("stat::number", "stat::other"),
+            ("90000", "249"),
+        ] {
+            assert!(judge(&LOG.replace(from, to), 5).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn programs_are_found_among_the_messages() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"a\"},\
+            \"executable\":\"/x/a\"}\n{\"reason\":\"build-finished\",\"success\":true}\n";
+        let found = programs(messages).expect("one");
+        assert_eq!(found, [(String::from("a"), PathBuf::from("/x/a"))]);
+        assert!(programs("{\"reason\":\"build-finished\"}\n").is_err());
+        assert!(programs("warning: no JSON\n").is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! Running a test program: its output goes on to ours, its tests are counted, its time is limited.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::report::Counts;
+use crate::run;
+
+/// The same command, ended with all that it started after so many minutes, or when we end.
+pub fn limited(command: &Command, minutes: u32) -> Command {
+    let mut limited = Command::new("setpriv");
+    limited
+        .args(["--pdeathsig", "TERM", "timeout", "--kill-after=20"])
+        .arg(format!("{minutes}m"))
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(dir) = command.get_current_dir() {
+        limited.current_dir(dir);
+    }
+    limited
+}
+
+/// What test programs said.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// The sums of all.
+    pub counts: Counts,
+    /// `name: reason` of each ignored test.
+    pub ignored: Vec<String>,
+}
+
+impl Heard {
+    fn line(&mut self, line: &str) {
+        if let Some(counts) = Counts::parse(line) {
+            self.counts.add(counts);
+        } else if let Some(ignored) = ignored_test(line) {
+            self.ignored.push(ignored);
+        }
+    }
+}
+
+/// Reads `test name ... ignored, reason`.
+fn ignored_test(line: &str) -> Option<String> {
+    let (name, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
+    let reason = rest.trim_start_matches([',', ' ']).trim_end();
+    let reason = if reason.is_empty() {
+        "no reason given"
+    } else {
+        reason
+    };
+    Some(format!("{}: {reason}", name.trim_end()))
+}
+
+/// Runs it with its output going on to ours, and hears what it tells of tests.
+pub fn listen(command: &mut Command, heard: &mut Heard) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {}", run::describe(command)))?;
+    let stdout = child.stdout.take().context("its stdout is a pipe")?;
+    let lines = lines_of(stdout);
+    let mut ended = None;
+    let closed = loop {
+        match lines.recv_timeout(TICK) {
+            Ok(line) => {
+                // What tests print need not be UTF-8.
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end_matches('\n');
+                println!("{text}");
+                heard.line(text);
+            }
+            Err(RecvTimeoutError::Disconnected) => break true,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if ended.is_none()
+            && child
+                .try_wait()
+                .context("ask whether it has ended")?
+                .is_some()
+        {
+            ended = Some(Instant::now());
+        }
+        if ended.is_some_and(|when: Instant| when.elapsed() > GRACE) {
+            break false;
+        }
+    };
+    let status = child
+        .wait()
+        .with_context(|| format!("wait for {}", run::describe(command)))?;
+    // timeout(1)
+    ensure!(status.code() != Some(124), "not done in time");
+    ensure!(status.success(), "{}: {status}", program_of(command));
+    ensure!(closed, "{}: what it started lives on", program_of(command));
+    Ok(())
+}
+
+/// The lines as they come. In a thread: a daemon that a test left behind may keep the pipe open
+/// for ever.
+fn lines_of(stdout: ChildStdout) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while lines
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|length| length > 0)
+        {
+            if sender.send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// How often to look whether the program has ended.
+const TICK: Duration = Duration::from_millis(100);
+/// How long its output may stay open after its end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The program behind setpriv and timeout.
+fn program_of(command: &Command) -> String {
+    let words: Vec<_> = command
+        .get_args()
+        .skip(5)
+        .map(|it| it.to_string_lossy())
+        .collect();
+    let first = words
+        .first()
+        .map(|it| Path::new(it.as_ref()).file_name().unwrap_or_default());
+    let first = first
+        .map(|it| it.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    format!("{first} {}", words.get(1..).unwrap_or_default().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn tests_are_counted_and_reasons_kept() {
+        let mut heard = Heard::default();
+        let script = "echo 'test a ... ok'; echo 'test b ... ignored, no root'; \
+                      echo 'test c ... ignored'; \
+                      echo 'test result: ok. 1 passed; 0 failed; 2 ignored; 0 measured'; \
+                      echo 'test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured'";
+        listen(&mut limited(&shell(script), 1), &mut heard).expect("exit status 0");
+        assert_eq!(
+            heard.counts,
+            Counts {
+                passed: 5,
+                failed: 0,
+                ignored: 2
+            }
+        );
+        assert_eq!(heard.ignored, ["b: no root", "c: no reason given"]);
+    }
+
+    #[test]
+    fn a_failing_program_is_named() {
+        let outcome = listen(&mut limited(&shell("exit 7"), 1), &mut Heard::default());
+        let error = outcome.expect_err("exit status 7").to_string();
+        assert_eq!(error, "sh -c exit 7: exit status: 7");
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let mut command = limited(&shell("sleep 100 & sleep 100"), 0);
+        let argument = command
+            .get_args()
+            .position(|it| it == "0m")
+            .expect("the limit");
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        command = Command::new("setpriv");
+        command
+            .args(&args[..argument])
+            .arg("0.2")
+            .args(&args[argument + 1..]);
+        let error = listen(&mut command, &mut Heard::default())
+            .expect_err("ended")
+            .to_string();
+        assert!(error.starts_with("not done in time"), "{error}");
+    }
+
+    #[test]
+    fn a_daemon_left_behind_is_noticed() {
+        let mut heard = Heard::default();
+        let command = shell("setsid sleep 8 & echo 'test a ... ignored, b'");
+        let error = listen(&mut limited(&command, 1), &mut heard).expect_err("a sleep is left");
+        assert!(
+            error.to_string().ends_with("what it started lives on"),
+            "{error}"
+        );
+        assert_eq!(heard.ignored, ["a: b"]);
+    }
+
+    #[test]
+    fn stdin_is_empty() {
+        listen(
+            &mut limited(&shell("! read line"), 1),
+            &mut Heard::default(),
+        )
+        .expect("no line");
+    }
+}

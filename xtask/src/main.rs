@@ -1,0 +1,123 @@
+//! Chores and gates of the project: `cargo xtask help`.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "it is a command-line tool")]
+
+mod dist;
+mod docs;
+mod elf;
+mod fuzz;
+mod licences;
+mod listen;
+mod report;
+mod rooms;
+mod run;
+mod so;
+mod stages;
+mod stub;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::report::Report;
+use crate::stages::Stage;
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Chores and gates of slurm-adopt")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run all gates and tests, the cheap ones first.
+    Test {
+        /// Without what starts clusters and machines.
+        #[arg(long)]
+        quick: bool,
+        /// Only this one; may be given several times.
+        #[arg(long, value_enum, value_name = "NAME")]
+        only: Vec<Stage>,
+    },
+    /// Build for glibc 2.17: the module, its panicking twin, slurm-adopt and the test driver.
+    Dist,
+    /// Write the option tables into the man page and the README.
+    Docs {
+        /// Only check that they are up to date and that no link is dead.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the decoders on made-up bytes.
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// Only this one of fuzz/targets.
+        target: Option<String>,
+    },
+    /// Run one group of gates by itself.
+    Gate {
+        /// Which.
+        group: Gates,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Gates {
+    /// What the built module needs, exports and weighs.
+    So,
+    /// `unsafe` in crates/pam and crates/sys only.
+    Unsafe,
+}
+
+fn main() -> ExitCode {
+    match perform(&Args::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: &Task) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Test { quick, only } => Ok(stages::all(workspace, *quick, only)),
+        Task::Dist => {
+            let dist = dist::build(&workspace)?;
+            println!("{}", dist.module().display());
+            println!("{}", dist.program().display());
+            println!("{}", dist.forced_panic().display());
+            println!("{}", dist.pamcall().display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Docs { check: false } => {
+            docs::write(&workspace)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Docs { check: true } => {
+            let mut report = Report::new();
+            docs::gates(&workspace, &mut report);
+            Ok(report.finish())
+        }
+        Task::Fuzz { seconds, target } => {
+            let mut report = Report::new();
+            fuzz::gates(&workspace, *seconds, target.as_deref(), &mut report);
+            Ok(report.finish())
+        }
+        Task::Gate { group } => {
+            let mut report = Report::new();
+            match group {
+                Gates::So => so::gates(&workspace, &dist::build(&workspace)?, &mut report),
+                Gates::Unsafe => rooms::gate(&workspace, &mut report),
+            }
+            Ok(report.finish())
+        }
+    }
+}

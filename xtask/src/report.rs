@@ -1,0 +1,276 @@
+//! Counting gates and tests, and the closing line.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// What a test program of libtest's kind said at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Tests that held.
+    pub passed: u32,
+    /// Tests that did not.
+    pub failed: u32,
+    /// Tests that did not run.
+    pub ignored: u32,
+}
+
+impl Counts {
+    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; ...`; `None` for any other line.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line
+            .trim_start()
+            .strip_prefix("test result: ")?
+            .split_once(". ")?;
+        let mut counts = Self::default();
+        for part in rest.split(';') {
+            let Some((number, word)) = part.trim().split_once(' ') else {
+                continue;
+            };
+            let Ok(number) = number.parse() else { continue };
+            match word {
+                "passed" => counts.passed = number,
+                "failed" => counts.failed = number,
+                "ignored" => counts.ignored = number,
+                _ => {}
+            }
+        }
+        Some(counts)
+    }
+
+    /// Adds another program's.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+/// Gates and tests so far.
+#[derive(Debug)]
+pub struct Report {
+    passed: u32,
+    failures: Vec<String>,
+    failed: u32,
+    ignored: Vec<String>,
+    ci: bool,
+}
+
+impl Report {
+    /// Nothing ran yet. Where CI is set, a test that was ignored has failed.
+    pub fn new() -> Self {
+        let ci = std::env::var_os("CI").is_some_and(|it| !it.is_empty() && it != "false");
+        Self {
+            passed: 0,
+            failures: Vec::new(),
+            failed: 0,
+            ignored: Vec::new(),
+            ci,
+        }
+    }
+
+    /// Runs one gate and counts it; its text says what was found.
+    pub fn gate<T: Display>(&mut self, name: &str, gate: impl FnOnce() -> Result<T>) -> bool {
+        let start = Instant::now();
+        let result = gate();
+        self.count(name, start.elapsed(), result)
+    }
+
+    fn count<T: Display>(&mut self, name: &str, took: Duration, result: Result<T>) -> bool {
+        let seconds = took.as_secs_f64();
+        match result {
+            Ok(found) => {
+                println!("ok      {name} ({seconds:.1} s) {found}");
+                self.passed += 1;
+                true
+            }
+            Err(error) => {
+                println!("FAILED  {name} ({seconds:.1} s) {error:#}");
+                self.failures.push(name.to_owned());
+                self.failed += 1;
+                false
+            }
+        }
+    }
+
+    /// Counts the tests of one stage; `ignored` has a line with the reason for each ignored one.
+    /// A stage whose program failed without a failed test, or ran none, has failed as a whole.
+    pub fn tests(
+        &mut self,
+        name: &str,
+        took: Duration,
+        outcome: Result<()>,
+        counts: Counts,
+        ignored: &[String],
+    ) -> bool {
+        let seconds = took.as_secs_f64();
+        let mut good = counts.failed == 0;
+        self.passed += counts.passed;
+        self.failed += counts.failed;
+        if counts.failed > 0 {
+            self.failures
+                .push(format!("{name}: {} tests", counts.failed));
+        }
+        let summary = format!(
+            "{} passed, {} failed, {} ignored",
+            counts.passed, counts.failed, counts.ignored
+        );
+        let trouble = match outcome {
+            Err(error) => Some(format!("{error:#}")),
+            Ok(()) if counts == Counts::default() => Some(String::from("it ran no test")),
+            Ok(()) => None,
+        };
+        if let Some(trouble) = trouble {
+            if counts.failed == 0 {
+                self.failures.push(format!("{name}: {trouble}"));
+                self.failed += 1;
+            }
+            good = false;
+            println!("FAILED  {name} ({seconds:.1} s) {summary}: {trouble}");
+        } else {
+            let word = if good { "ok     " } else { "FAILED " };
+            println!("{word} {name} ({seconds:.1} s) {summary}");
+        }
+        good & self.ignore(name, counts.ignored, ignored)
+    }
+
+    fn ignore(&mut self, name: &str, count: u32, lines: &[String]) -> bool {
+        for line in lines {
+            println!("ignored {name}: {line}");
+            self.ignored.push(format!("{name}: {line}"));
+        }
+        // A test program of another kind may count what it does not list.
+        let listed = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+        for _ in listed..count {
+            self.ignored.push(format!("{name}: no reason given"));
+        }
+        if self.ci && count > 0 {
+            self.failed += count;
+            self.failures
+                .push(format!("{name}: {count} ignored, which CI does not allow"));
+            return false;
+        }
+        true
+    }
+
+    /// Counts a failure of something that could not even begin.
+    pub fn not_run(&mut self, name: &str, reason: &str) {
+        println!("FAILED  {name} (not run) {reason}");
+        self.failures.push(format!("{name}: {reason}"));
+        self.failed += 1;
+    }
+
+    /// Says what failed and what was ignored, and last how many of each.
+    pub fn finish(self) -> ExitCode {
+        for line in &self.ignored {
+            println!("ignored: {line}");
+        }
+        for line in &self.failures {
+            println!("failed: {line}");
+        }
+        if self.passed + self.failed == 0 {
+            println!("failed: nothing ran");
+        }
+        println!("{} passed, {} failed", self.passed, self.failed);
+        if self.failed == 0 && self.passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    fn report(ci: bool) -> Report {
+        Report {
+            ci,
+            ..Report::new()
+        }
+    }
+
+    #[test]
+    fn reads_libtests_closing_line() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; \
+                    2 filtered out; finished in 0.01s";
+        assert_eq!(
+            Counts::parse(line),
+            Some(Counts {
+                passed: 12,
+                failed: 3,
+                ignored: 1
+            })
+        );
+        assert_eq!(Counts::parse("test foo ... ok"), None);
+        assert_eq!(Counts::parse("test result: "), None);
+    }
+
+    #[test]
+    fn a_failed_gate_fails_the_run() {
+        let mut report = report(false);
+        assert!(report.gate("good", || Ok("fine")));
+        assert!(!report.gate("bad", || -> Result<String> { bail!("broken") }));
+        assert_eq!((report.passed, report.failed), (1, 1));
+        assert_eq!(report.finish(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_run_of_nothing_fails() {
+        assert_eq!(report(false).finish(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn a_stage_without_tests_fails() {
+        let mut report = report(false);
+        assert!(!report.tests("none", Duration::ZERO, Ok(()), Counts::default(), &[]));
+        assert_eq!(report.failed, 1);
+    }
+
+    #[test]
+    fn a_crash_counts_once_beside_the_tests_that_ran() {
+        let mut report = report(false);
+        let counts = Counts {
+            passed: 2,
+            failed: 0,
+            ignored: 0,
+        };
+        let crash = Err(anyhow::anyhow!("signal 11"));
+        assert!(!report.tests("crash", Duration::ZERO, crash, counts, &[]));
+        assert_eq!((report.passed, report.failed), (2, 1));
+    }
+
+    #[test]
+    fn failed_tests_are_counted_once() {
+        let mut report = report(false);
+        let counts = Counts {
+            passed: 2,
+            failed: 3,
+            ignored: 0,
+        };
+        let exit = Err(anyhow::anyhow!("exit status: 101"));
+        assert!(!report.tests("tests", Duration::ZERO, exit, counts, &[]));
+        assert_eq!((report.passed, report.failed), (2, 3));
+    }
+
+    #[test]
+    fn ignored_tests_fail_in_ci_alone() {
+        let counts = Counts {
+            passed: 1,
+            failed: 0,
+            ignored: 2,
+        };
+        let lines = [String::from("a: no root")];
+        let mut local = report(false);
+        assert!(local.tests("stage", Duration::ZERO, Ok(()), counts, &lines));
+        assert_eq!((local.failed, local.ignored.len()), (0, 2));
+        let mut ci = report(true);
+        assert!(!ci.tests("stage", Duration::ZERO, Ok(()), counts, &lines));
+        assert_eq!(ci.failed, 2);
+    }
+}

@@ -1,0 +1,283 @@
+//! All gates and tests in order, the cheap ones first: what ./test runs.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::dist::{self, Dist};
+use crate::docs;
+use crate::fuzz;
+use crate::licences;
+use crate::listen::{Heard, limited, listen};
+use crate::report::{Counts, Report};
+use crate::rooms;
+use crate::run;
+use crate::so;
+use crate::workspace::Workspace;
+
+/// One group of gates or tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Stage {
+    /// Cargo.lock is complete
+    Lock,
+    /// Foreign crates' licences and sources
+    Licences,
+    /// cargo fmt
+    Fmt,
+    /// `unsafe` in its two rooms only
+    Unsafe,
+    /// cargo clippy without a warning
+    Clippy,
+    /// Unit tests of the crates and of xtask
+    Unit,
+    /// Option tables and links
+    Docs,
+    /// Build the module for old hosts
+    Dist,
+    /// What the module needs, exports and weighs
+    So,
+    /// Return codes, with a PAM directory of our own
+    Retval,
+    /// Decoders on made-up bytes
+    Fuzz,
+    /// The lab's own tests: clusters
+    Lab,
+    /// Our module and SchedMD's in the same cases: clusters
+    Compliance,
+    /// ssh into jobs: clusters
+    E2e,
+    /// A whole machine with systemd: QEMU
+    Vm,
+}
+
+/// Seconds that each fuzz target runs.
+const FUZZ_SECONDS: u32 = 5;
+/// Minutes after which a stage is ended and has failed.
+const LONGEST: u32 = 25;
+
+/// Those chosen, or all; `quick` leaves out what starts clusters and machines.
+pub fn all(workspace: Workspace, quick: bool, only: &[Stage]) -> ExitCode {
+    let mut runner = Runner {
+        workspace,
+        report: Report::new(),
+        dist: None,
+        lab: None,
+    };
+    for stage in Stage::value_variants() {
+        if !only.is_empty() && !only.contains(stage) {
+            continue;
+        }
+        if quick && *stage >= Stage::Lab {
+            println!("left out by --quick: {stage:?}");
+            continue;
+        }
+        runner.stage(*stage);
+    }
+    runner.report.finish()
+}
+
+struct Runner {
+    workspace: Workspace,
+    report: Report,
+    /// Built at most once; `Some(false)`: could not be.
+    dist: Option<bool>,
+    lab: Option<bool>,
+}
+
+impl Runner {
+    fn stage(&mut self, stage: Stage) {
+        match stage {
+            Stage::Lock => {
+                let fetch = [
+                    "fetch",
+                    "--quiet",
+                    "--locked",
+                    "--target=x86_64-unknown-linux-gnu",
+                ];
+                self.cargo("Cargo.lock", "", &fetch);
+                self.cargo("Cargo.lock: fuzz", "fuzz", &fetch);
+            }
+            Stage::Licences => licences::gates(&self.workspace, &mut self.report),
+            Stage::Fmt => {
+                self.cargo("fmt", "", &["fmt", "--all", "--check"]);
+                self.cargo("fmt: fuzz", "fuzz", &["fmt", "--check"]);
+            }
+            Stage::Unsafe => rooms::gate(&self.workspace, &mut self.report),
+            Stage::Clippy => {
+                let all = ["--workspace", "--all-targets", "--features=pam/app"];
+                self.clippy("clippy", &all);
+                let module = ["--package=pam-slurm-adopt", "--features=forced-panic"];
+                self.clippy("clippy: forced panic", &module);
+            }
+            Stage::Unit => {
+                let all = ["--workspace", "--exclude=lab", "--exclude=tests"];
+                self.tests("unit tests", &[&all[..], &["--features=pam/app"]].concat());
+            }
+            Stage::Docs => {
+                docs::gates(&self.workspace, &mut self.report);
+                let all = [
+                    "doc",
+                    "--quiet",
+                    "--workspace",
+                    "--no-deps",
+                    "--features=pam/app",
+                ];
+                self.cargo("docs: comments", "", &all);
+            }
+            Stage::Dist => {
+                self.need_dist();
+            }
+            Stage::So => {
+                if self.has_dist("so") {
+                    so::gates(
+                        &self.workspace,
+                        &Dist::place(&self.workspace),
+                        &mut self.report,
+                    );
+                }
+            }
+            Stage::Retval => {
+                if self.has_dist("return codes") {
+                    self.tests(
+                        "return codes",
+                        &["--package=tests", "--test=retval", "--test=so"],
+                    );
+                }
+            }
+            Stage::Fuzz => {
+                fuzz::gates(&self.workspace, FUZZ_SECONDS, None, &mut self.report);
+            }
+            Stage::Lab => {
+                if self.has_lab("lab") {
+                    self.tests("lab", &["--package=lab"]);
+                }
+            }
+            Stage::Compliance => {
+                if self.has_dist("compliance") && self.has_lab("compliance") {
+                    self.tests("compliance", &["--package=tests", "--test=compliance"]);
+                }
+            }
+            Stage::E2e => {
+                if self.has_dist("end to end") && self.has_lab("end to end") {
+                    self.tests("end to end", &["--package=tests", "--test=e2e"]);
+                }
+            }
+            Stage::Vm => {
+                if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
+                    self.machine();
+                }
+            }
+        }
+    }
+
+    /// One gate that is cargo, in a directory of the repository.
+    fn cargo(&mut self, name: &str, dir: &str, arguments: &[&str]) {
+        let dir = self.workspace.path(dir);
+        self.report.gate(name, || {
+            let mut cargo = run::cargo(&dir);
+            // Of rustdoc alone: a dead link in a comment is an error.
+            cargo.args(arguments).env("RUSTDOCFLAGS", "--deny=warnings");
+            run::check(&mut cargo).map(|()| run::describe(&cargo))
+        });
+    }
+
+    fn clippy(&mut self, name: &str, what: &[&str]) {
+        let deny = ["--", "--deny=warnings"];
+        self.cargo(name, "", &[&["clippy", "--quiet"], what, &deny].concat());
+    }
+
+    fn has_dist(&mut self, name: &str) -> bool {
+        let there = self.need_dist();
+        if !there {
+            self.report.not_run(name, "the module was not built");
+        }
+        there
+    }
+
+    fn need_dist(&mut self) -> bool {
+        if self.dist.is_none() {
+            let workspace = &self.workspace;
+            let built = self.report.gate("dist", || {
+                dist::build(workspace).map(|dist| dist.dir().display().to_string())
+            });
+            self.dist = Some(built);
+        }
+        self.dist == Some(true)
+    }
+
+    fn has_lab(&mut self, name: &str) -> bool {
+        if self.lab.is_none() {
+            let workspace = &self.workspace;
+            let built = self.report.gate("lab: build", || {
+                let mut cargo = run::cargo(workspace.root());
+                run::check(cargo.args(["build", "--quiet", "--package=lab", "--bins"])).map(|()| "")
+            });
+            self.lab = Some(built);
+        }
+        if self.lab == Some(false) {
+            self.report.not_run(name, "the lab was not built");
+        }
+        self.lab == Some(true)
+    }
+
+    /// A stage of test programs.
+    fn tests(&mut self, name: &str, what: &[&str]) {
+        let mut cargo = run::cargo(self.workspace.root());
+        cargo.args(["test", "--no-fail-fast"]).args(what);
+        let (took, outcome, heard) = self.stream(name, &cargo);
+        self.report
+            .tests(name, took, outcome, heard.counts, &heard.ignored);
+    }
+
+    /// The virtual machine's checks: one gate, unless it tells of tests.
+    fn machine(&mut self) {
+        let mut lab = Command::new(self.lab_program());
+        lab.arg("vm-demo")
+            .arg("--module")
+            .arg(Dist::place(&self.workspace).module());
+        lab.current_dir(self.workspace.root());
+        let name = "virtual machine";
+        let (took, outcome, heard) = self.stream(name, &lab);
+        if heard.counts == Counts::default() {
+            self.report.gate(name, || {
+                outcome.map(|()| format!("{:.1} s", took.as_secs_f64()))
+            });
+        } else {
+            self.report
+                .tests(name, took, outcome, heard.counts, &heard.ignored);
+        }
+    }
+
+    fn lab_program(&self) -> PathBuf {
+        self.workspace.target("debug/slurm-adopt-lab")
+    }
+
+    /// Runs it with its output going on to ours, and hears what it tells of tests.
+    fn stream(&self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
+        println!("        {name} ...");
+        let start = Instant::now();
+        let mut command = limited(command, LONGEST);
+        command
+            .env("SLURM_ADOPT_DIST", Dist::place(&self.workspace).dir())
+            .env("SLURM_ADOPT_LAB_BIN", self.lab_program());
+        let mut heard = Heard::default();
+        let outcome = listen(&mut command, &mut heard);
+        (start.elapsed(), outcome, heard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_clusters_comes_last() {
+        let slow = [Stage::Lab, Stage::Compliance, Stage::E2e, Stage::Vm];
+        for stage in Stage::value_variants() {
+            assert_eq!(*stage >= Stage::Lab, slow.contains(stage), "{stage:?}");
+        }
+    }
+}
