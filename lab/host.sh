@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What ./demo and ./test need from the host. Sourced by bash; defines lists and functions only.
 #
 #   DEMO_PACKAGES              the Debian packages that ./demo needs

@@ -30,6 +30,9 @@ const PACKAGES: &[&str] = &[
 /// Increase this when a root that was made before would not do any more.
 const RECIPE: u32 = 1;
 
+/// Has mmdebstrap work at /mnt, in a mount namespace: apt can't do with a blank in a path.
+const IN_PLACE: &str = "mount --bind \"$1\" /mnt; shift; exec mmdebstrap \"$@\"";
+
 /// The root directory of the suite; makes it if it isn't there, which takes half a minute.
 pub fn ensure(suite: Suite) -> Result<PathBuf> {
     build(suite.name(), suite, PACKAGES)
@@ -76,7 +79,19 @@ fn make(suite: Suite, packages: &str, new: &Path) -> Result<()> {
     let mut error = String::new();
     for mirror in mirrors {
         remove(new)?;
-        let mut command = Command::new("mmdebstrap");
+        fs::create_dir(new).with_context(|| format!("making {}", new.display()))?;
+        let mut command = Command::new("unshare");
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "--",
+            "sh",
+            "-ec",
+            IN_PLACE,
+            "sh",
+        ]);
+        command.arg(new);
         command.args(["--variant=minbase", "--format=directory", "--quiet"]);
         // The host's keyring package may be older than the suite's newest key.
         command.arg("--keyring=/usr/share/keyrings/");
@@ -89,12 +104,10 @@ fn make(suite: Suite, packages: &str, new: &Path) -> Result<()> {
         command
             .arg(format!("--include={packages}"))
             .arg(suite.name())
-            .arg(new)
+            .arg("/mnt")
             .args(*mirror);
         command.stdin(Stdio::null()).env_remove("TMPDIR");
-        let output = command
-            .output()
-            .context("running mmdebstrap (is the package installed?)")?;
+        let output = command.output().context("running unshare")?;
         if output.status.success() {
             return Ok(());
         }

@@ -29,26 +29,73 @@ const PACKAGES: &[&str] = &[
 
 /// Where the machine has the checkout.
 const CHECKOUT: &str = "/srv/slurm-adopt";
-/// The line before the demo's output.
-const BEGINS: &str = "The demo begins.";
-/// Before the exit status on the line after the demo's output.
-const ENDED: &str = "The demo ended with exit status ";
+/// The line before the command's output.
+const BEGINS: &str = "The command begins.";
+/// Before the exit status on the line after the command's output.
+const ENDED: &str = "The command ended with exit status ";
 
-/// A machine that runs the demo once.
+/// A machine that runs one command in a checkout and is switched off.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Whose Slurm the demo uses. The machine itself is always Debian trixie.
+    /// Whose nodes' root it has. The machine itself is always Debian trixie.
     pub suite: Suite,
-    /// The module, a file of the host; none means SchedMD's.
-    pub module: Option<PathBuf>,
+    /// Files of the host, and where they are in the checkout; the lab's program is there anyway.
+    pub files: Vec<(PathBuf, String)>,
+    /// The shell command that it runs in the checkout.
+    pub command: String,
     /// How long it all may take.
     pub limit: Duration,
 }
 
 impl Machine {
-    /// Builds the disk, boots, runs the demo and checks how it went; hands each line of its
+    /// One that runs the demo; without a module with SchedMD's.
+    pub fn of_demo(suite: Suite, module: Option<&Path>) -> Result<Self> {
+        let here = paths::checkout()?;
+        let mut files = vec![
+            (here.join("demo"), "demo".to_string()),
+            (here.join("lab/host.sh"), "lab/host.sh".to_string()),
+        ];
+        let mut command = format!("./demo --no-build --suite {suite}");
+        match module {
+            Some(module) => {
+                files.push((module.into(), "target/release/libpam_slurm_adopt.so".into()))
+            }
+            None => command += " --module original",
+        }
+        Ok(Self {
+            suite,
+            files,
+            command,
+            limit: Duration::from_secs(600),
+        })
+    }
+
+    /// One that runs a test program with what it needs of `dist`, and these arguments.
+    pub fn of_test(suite: Suite, program: &Path, dist: &Path, arguments: &[&str]) -> Result<Self> {
+        let here = paths::checkout()?;
+        let mut files = vec![
+            (here.join("lab/host.sh"), "lab/host.sh".to_string()),
+            (program.into(), "target/test".to_string()),
+        ];
+        for name in ["pam_slurm_adopt.so", "pamcall", "slurm-adopt"] {
+            files.push((dist.join(name), format!("target/dist/{name}")));
+        }
+        let command = format!(
+            "SLURM_ADOPT_DIST=$PWD/target/dist SLURM_ADOPT_LAB_BIN=$PWD/{PROGRAM} \
+             ./target/test {}",
+            arguments.join(" ")
+        );
+        Ok(Self {
+            suite,
+            files,
+            command,
+            limit: Duration::from_secs(1200),
+        })
+    }
+
+    /// Builds the disk, boots, runs the command and checks how it went; hands each line of its
     /// output on.
-    pub fn demo(&self, mut line: impl FnMut(&str)) -> Result<()> {
+    pub fn run(&self, mut line: impl FnMut(&str)) -> Result<()> {
         let root = roots::build("vm", Suite::Trixie, PACKAGES)?;
         let nodes = roots::ensure(self.suite)?;
         let dir = Scratch::new()?;
@@ -58,24 +105,21 @@ impl Machine {
         let mut console = Console::boot(&root, &image)?;
         let status = console.read_until_end(self.limit, &mut line)?;
         if status != "0" {
-            bail!("the demo in the virtual machine ended with exit status {status}");
+            bail!(
+                "«{}» in the virtual machine ended with exit status {status}",
+                self.command
+            );
         }
         Ok(())
     }
 
-    /// Writes what the machine has besides its Debian: only what the demo needs to run.
+    /// Writes what the machine has besides its Debian: only what the command needs to run.
     fn write_checkout(&self, disk: &Path) -> Result<()> {
-        let here = paths::checkout()?;
         let there = disk.join(CHECKOUT.trim_start_matches('/'));
-        copy(&here.join("demo"), &there.join("demo"))?;
-        copy(&here.join("lab/host.sh"), &there.join("lab/host.sh"))?;
-        let release = there.join("target/release");
-        copy(&paths::program()?, &release.join(paths::PROGRAM))?;
-        let mut options = format!("--no-build --suite {}", self.suite);
-        match &self.module {
-            Some(module) => copy(module, &release.join("libpam_slurm_adopt.so"))?,
-            None => options += " --module original",
+        for (from, to) in &self.files {
+            copy(from, &there.join(to))?;
         }
+        copy(&paths::program()?, &there.join(PROGRAM))?;
         // The root itself is mounted in its place when the disk is made.
         let recipe = format!("{}.recipe", self.suite);
         let roots = there.join("target/lab/roots");
@@ -85,25 +129,31 @@ impl Machine {
         )?;
         make_dir(&roots.join(self.suite.name()))?;
 
+        write(
+            &there.join("run.sh"),
+            &format!(
+                "echo; echo '{BEGINS}'; {}; echo \"{ENDED}$?\"\n",
+                self.command
+            ),
+        )?;
         let unit = format!(
-            "[Unit]\nDescription=The demo of slurm-adopt\n\
+            "[Unit]\nDescription=One command of slurm-adopt\n\
              [Service]\nType=oneshot\nWorkingDirectory={CHECKOUT}\nTTYPath=/dev/ttyS0\n\
-             StandardOutput=tty\nStandardError=tty\n\
-             ExecStart=/bin/bash -c 'echo; echo \"{BEGINS}\"; ./demo {options}; echo \"{ENDED}$?\"'\n\
-             ExecStopPost=/sbin/poweroff -f\n"
+             StandardOutput=tty\nStandardError=tty\nTimeoutStartSec=infinity\n\
+             ExecStart=/bin/bash run.sh\nExecStopPost=/sbin/poweroff -f\n"
         );
         let units = disk.join("etc/systemd/system");
-        write(&units.join("slurm-adopt-demo.service"), &unit)?;
+        write(&units.join("slurm-adopt.service"), &unit)?;
         let wants = units.join("multi-user.target.wants");
         make_dir(&wants)?;
-        std::os::unix::fs::symlink(
-            "../slurm-adopt-demo.service",
-            wants.join("slurm-adopt-demo.service"),
-        )
-        .context("enabling the unit")?;
+        std::os::unix::fs::symlink("../slurm-adopt.service", wants.join("slurm-adopt.service"))
+            .context("enabling the unit")?;
         write(&disk.join("etc/hostname"), "machine\n")
     }
 }
+
+/// The lab's program in the checkout: where ./demo looks for it.
+const PROGRAM: &str = "target/release/slurm-adopt-lab";
 
 /// Makes the disk's image from the machine's root, what was written beside it, and the nodes' root.
 fn make_disk(dir: &Path, root: &Path, nodes: &Path, suite: Suite, image: &Path) -> Result<()> {
@@ -113,7 +163,7 @@ fn make_disk(dir: &Path, root: &Path, nodes: &Path, suite: Suite, image: &Path) 
     let script = format!(
         "mount -t overlay overlay -o \"lowerdir=$1,upperdir=upper,workdir=work\" disk\n\
          mount --bind \"$2\" disk{CHECKOUT}/target/lab/roots/{suite}\n\
-         mke2fs -q -t ext4 -d disk \"$3\" 2G\n"
+         mke2fs -q -t ext4 -d disk \"$3\" 3G\n"
     );
     // The mounts go with the namespace.
     let mut command = Command::new("unshare");
@@ -184,7 +234,7 @@ impl Console {
         Ok(Self { qemu, lines })
     }
 
-    /// Hands the demo's output on until it has ended; says with which exit status.
+    /// Hands the command's output on until it has ended; says with which exit status.
     fn read_until_end(&mut self, limit: Duration, line: &mut dyn FnMut(&str)) -> Result<String> {
         let end = Instant::now() + limit;
         let mut boot = Some(String::new());
@@ -207,7 +257,7 @@ impl Console {
                     break format!("was not done after {} s", limit.as_secs());
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    break "went off before the demo had ended".to_string();
+                    break "went off before the command had ended".to_string();
                 }
             }
         };

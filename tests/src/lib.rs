@@ -195,12 +195,12 @@ impl Outcome {
         }
     }
 
-    /// The job whose extern step the process is in: in every hierarchy that knows of jobs.
+    /// The job whose extern step the process is in, by its cgroups and by SLURM_JOB_ID alike.
     ///
     /// # Errors
-    /// The process is in the steps of several jobs, or SLURM_JOB_ID says another.
-    pub fn job(&self) -> Result<Option<u32>> {
-        let job = job_of_cgroup(&self.cgroup)?;
+    /// The two differ, or the hierarchies do.
+    pub fn job(&self, node: &Node) -> Result<Option<u32>> {
+        let job = job_of_cgroup(node, &self.cgroup)?;
         let told = self
             .env
             .get("SLURM_JOB_ID")
@@ -213,26 +213,46 @@ impl Outcome {
     }
 }
 
-/// The job in whose extern step a process with this /proc/PID/cgroup is.
+/// The job in whose extern step on that node a process with this /proc/PID/cgroup is.
 ///
 /// # Errors
-/// The hierarchies disagree.
-pub fn job_of_cgroup(cgroup: &str) -> Result<Option<u32>> {
+/// The hierarchies disagree, or no job is known to have such a cgroup.
+pub fn job_of_cgroup(node: &Node, cgroup: &str) -> Result<Option<u32>> {
+    const END: &str = "/step_extern";
     let mut found = None;
     for line in cgroup.lines() {
-        let Some((before, _)) = line.split_once("/step_extern") else {
+        let Some((before, _)) = line.split_once(END) else {
             continue;
         };
-        let (_, job) = before
-            .rsplit_once("/job_")
-            .with_context(|| format!("cgroup {line}"))?;
-        let job: u32 = job.parse().with_context(|| format!("cgroup {line}"))?;
+        let job = match before.rsplit_once("/job_") {
+            Some((_, job)) => job.parse().with_context(|| format!("cgroup {line}"))?,
+            // Slurm 26.05 with cgroup v2 names a job's directory by chance: ask which one it is.
+            None => job_by_cgroup(node, &format!("{before}{END}"))?,
+        };
         if found.is_some_and(|other| other != job) {
             bail!("in the steps of several jobs: {cgroup}");
         }
         found = Some(job);
     }
     Ok(found)
+}
+
+fn job_by_cgroup(node: &Node, line: &str) -> Result<u32> {
+    for (_, title) in node.processes("slurmstepd: [")? {
+        let Some(job) = title
+            .strip_prefix("slurmstepd: [")
+            .and_then(|it| it.strip_suffix(".extern]"))
+        else {
+            continue;
+        };
+        let job = job
+            .parse()
+            .with_context(|| format!("a process called {title}"))?;
+        if line.ends_with(&node.extern_cgroup(job)?) {
+            return Ok(job);
+        }
+    }
+    bail!("no extern step has the cgroup {line}")
 }
 
 fn parse(json: &str) -> Result<Outcome> {

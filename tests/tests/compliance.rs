@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::Suite;
+use lab::{Node, Suite};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::{Call, End, Module, Outcome};
 use worlds::{Jobs, Stage, World};
@@ -665,7 +665,7 @@ fn check(suite: Suite, case: &Case, stage: &Mutex<Stage>) -> Result<()> {
     let (cluster, jobs) = stage.set(case.world)?;
     let node = cluster.node(1);
     let ours = case.call.make(node, Module::Ours)?;
-    expect(&case.ours, &ours, jobs).with_context(|| format!("ours: {ours}"))?;
+    expect(&case.ours, &ours, jobs, node).with_context(|| format!("ours: {ours}"))?;
 
     let mut expected = case.ours.clone();
     if let Some(difference) = case.difference {
@@ -682,8 +682,8 @@ fn check(suite: Suite, case: &Case, stage: &Mutex<Stage>) -> Result<()> {
         .command(node, Module::SchedMd)?
         .time_limit(case.patience);
     let theirs = tests::outcome(command)?;
-    expect(&expected, &theirs, jobs).with_context(|| format!("SchedMD's: {theirs}"))?;
-    if ours.job()? == theirs.job()? && theirs.end != End::Died && theirs.end != End::Hung {
+    expect(&expected, &theirs, jobs, node).with_context(|| format!("SchedMD's: {theirs}"))?;
+    if ours.job(node)? == theirs.job(node)? && theirs.end != End::Died && theirs.end != End::Hung {
         ensure!(
             ours.cgroup == theirs.cgroup,
             "cgroups differ:\n{ours}\n{theirs}"
@@ -696,7 +696,7 @@ fn check(suite: Suite, case: &Case, stage: &Mutex<Stage>) -> Result<()> {
     Ok(())
 }
 
-fn expect(expected: &Expected, outcome: &Outcome, jobs: &Jobs) -> Result<()> {
+fn expect(expected: &Expected, outcome: &Outcome, jobs: &Jobs, node: &Node) -> Result<()> {
     ensure!(outcome.end == expected.end, "expected {expected:?}");
     let number = |job: Option<u32>| job.map(|job| job.to_string()).unwrap_or_default();
     let message = expected.message.map(|text| {
@@ -707,7 +707,7 @@ fn expect(expected: &Expected, outcome: &Outcome, jobs: &Jobs) -> Result<()> {
         outcome.messages == message.into_iter().collect::<Vec<_>>(),
         "expected {expected:?}"
     );
-    let job = outcome.job()?;
+    let job = outcome.job(node)?;
     let right = match (expected.inside, job) {
         (Inside::None, None) => true,
         (Inside::Newest, Some(job)) => {

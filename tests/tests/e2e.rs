@@ -51,7 +51,7 @@ fn into_the_job(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &[])?;
     let login = node.ssh("alice", "node1", CGROUP)?.ok()?;
     ensure!(
-        job_of_cgroup(&login)? == Some(job),
+        job_of_cgroup(node, &login)? == Some(job),
         "not in job {job}: {login}"
     );
     let login = node.ssh("bob", "node1", CGROUP)?;
@@ -149,7 +149,10 @@ fn terminal(cluster: &Cluster) -> Result<()> {
         .lines()
         .filter(|line| line.contains(":/"))
         .collect();
-    ensure!(job_of_cgroup(&cgroup.join("\n"))? == Some(job), "{login}");
+    ensure!(
+        job_of_cgroup(cluster.node(1), &cgroup.join("\n"))? == Some(job),
+        "{login}"
+    );
     cluster.cancel(job)
 }
 
@@ -173,7 +176,7 @@ fn twenty_at_once(cluster: &Cluster) -> Result<()> {
             .and_then(|at| jobs.get(at))
         {
             Some(job) => ensure!(
-                job_of_cgroup(&stdout)? == Some(*job),
+                job_of_cgroup(node, &stdout)? == Some(*job),
                 "{user}: {stdout} {stderr}"
             ),
             None => ensure!(
@@ -303,7 +306,7 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
     let took = start.elapsed();
     let bob = node.ssh("bob", "node1", CGROUP);
     node.signal(stepd, "CONT")?;
-    ensure!(job_of_cgroup(&alice?.ok()?)? == Some(alices));
+    ensure!(job_of_cgroup(node, &alice?.ok()?)? == Some(alices));
     // Not a measurement: SchedMD's module hangs here for ever (compliance.rs shows it), ours would
     // wait for its deadline of 5 s if it did not know better.
     ensure!(
@@ -313,7 +316,7 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
     let bob = bob?;
     let reason = format!("{NO_JOBS} (slurmstepd of job {bobs} does not answer)");
     ensure!(bob.stderr.contains(&reason), "{bob}");
-    ensure!(job_of_cgroup(&node.ssh("bob", "node1", CGROUP)?.ok()?)? == Some(bobs));
+    ensure!(job_of_cgroup(node, &node.ssh("bob", "node1", CGROUP)?.ok()?)? == Some(bobs));
     cluster.cancel_all()
 }
 

@@ -1,7 +1,7 @@
 //! The running slurmd, for one question: which slurm.conf does it read?
 //!
-//! A process counts as slurmd only if its program is called slurmd and all its uids are 0: what a
-//! user may name or start can't pass for it. (The owner of /proc/PID says less: a process that is
+//! A process counts as slurmd only if it is called so, its program too (Debian's file is slurmd-wlm),
+//! and all its uids are 0: what a user may name or start can't pass for it. (The owner of /proc/PID says less: a process that is
 //! not dumpable appears as root's, proc_pid(5).)
 
 use std::ffi::{OsStr, OsString};
@@ -78,7 +78,7 @@ impl Slurmd {
     fn of_pid(pid: u32) -> Option<Self> {
         let dir = PathBuf::from(format!("/proc/{pid}"));
         let program = std::fs::read_link(dir.join("exe")).ok()?;
-        if !is_slurmd(&program) || !all_uids_are_root(&read(&dir.join("status"))?) {
+        if !is_slurmd(&program, &read(&dir.join("status"))?) {
             return None;
         }
         let args = words(&read(&dir.join("cmdline"))?);
@@ -146,22 +146,19 @@ fn file_argument(args: &[OsString]) -> Option<PathBuf> {
     found
 }
 
-fn is_slurmd(program: &Path) -> bool {
-    // A program that was upgraded while it runs is shown as deleted, proc_pid_exe(5).
-    let name = program.file_name().unwrap_or_default().as_bytes();
-    name.strip_suffix(b" (deleted)").unwrap_or(name) == b"slurmd"
-}
-
-fn all_uids_are_root(status: &[u8]) -> bool {
-    let mut lines = status.split(|byte| *byte == b'\n');
-    lines
-        .find_map(|line| line.strip_prefix(b"Uid:"))
-        .is_some_and(|uids| {
-            let mut uids = uids
-                .split(u8::is_ascii_whitespace)
-                .filter(|uid| !uid.is_empty());
-            uids.by_ref().take(4).filter(|uid| *uid == b"0").count() == 4 && uids.next().is_none()
-        })
+/// `status` is what /proc/PID/status says, proc_pid_status(5).
+fn is_slurmd(program: &Path, status: &[u8]) -> bool {
+    let field = |name: &[u8]| {
+        let mut lines = status.split(|byte| *byte == b'\n');
+        lines
+            .find_map(|line| line.strip_prefix(name))
+            .map(<[u8]>::trim_ascii)
+    };
+    let file = program.file_name().unwrap_or_default().as_bytes();
+    file.starts_with(b"slurmd")
+        && field(b"Name:") == Some(b"slurmd")
+        // Real, effective, saved and of the file system.
+        && field(b"Uid:") == Some(b"0\t0\t0\t0")
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
@@ -244,15 +241,29 @@ mod tests {
 
     #[test]
     fn who_is_slurmd() {
-        assert!(is_slurmd(Path::new("/usr/sbin/slurmd")));
-        assert!(is_slurmd(Path::new("/usr/sbin/slurmd (deleted)")));
-        assert!(!is_slurmd(Path::new("/usr/sbin/slurmstepd")));
-        assert!(!is_slurmd(Path::new("/tmp/slurmd/evil")));
-        assert!(all_uids_are_root(
-            b"Name:\tslurmd\nUid:\t0\t0\t0\t0\nGid:\t1\n"
-        ));
-        assert!(!all_uids_are_root(b"Name:\tsu\nUid:\t2001\t0\t0\t0\n"));
-        assert!(!all_uids_are_root(b"Uid:\t0\t0\t0\n"));
-        assert!(!all_uids_are_root(b""));
+        let root = "Name:\tslurmd\nUmask:\t0022\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n";
+        for (program, status, expected) in [
+            ("/usr/sbin/slurmd", root, true),
+            ("/usr/sbin/slurmd-wlm", root, true),
+            // A program that was upgraded while it runs, proc_pid_exe(5).
+            ("/usr/sbin/slurmd (deleted)", root, true),
+            ("/usr/sbin/slurmstepd", root, false),
+            ("/tmp/slurmd/evil", root, false),
+            (
+                "/usr/sbin/slurmd",
+                "Name:\tslurmstepd\nUid:\t0\t0\t0\t0\n",
+                false,
+            ),
+            (
+                "/usr/sbin/slurmd",
+                "Name:\tslurmd\nUid:\t2001\t0\t0\t0\n",
+                false,
+            ),
+            ("/usr/sbin/slurmd", "Name:\tslurmd\nUid:\t0\t0\t0\n", false),
+            ("/usr/sbin/slurmd", "", false),
+        ] {
+            let is = is_slurmd(Path::new(program), status.as_bytes());
+            assert_eq!(is, expected, "{program} {status}");
+        }
     }
 }

@@ -12,7 +12,7 @@ mod demo;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use lab::vm::Machine;
@@ -23,6 +23,8 @@ usage: slurm-adopt-lab demo [OPTIONS]         show what the module does, and che
        slurm-adopt-lab shell [OPTIONS]        a root shell on the first node of a cluster
        slurm-adopt-lab hold [OPTIONS]         a cluster until the standard input ends
        slurm-adopt-lab vm-demo [OPTIONS]      the demo in a virtual machine with cgroup v2
+       slurm-adopt-lab vm-test SUITE DIST PROGRAM [ARGUMENT...]
+                                              a test program in such a machine
        slurm-adopt-lab roots [SUITE...]       make the root directories
 
   --suite SUITE    bullseye, bookworm, trixie (the default) or forky
@@ -52,6 +54,10 @@ fn run(words: &[&str]) -> Result<()> {
 
         ["demo", options @ ..] => demo::run(&Options::parse(options)?),
         ["vm-demo", options @ ..] => vm_demo(&Options::parse(options)?),
+        ["vm-test", suite, dist, program, arguments @ ..] => {
+            let (program, dist) = (Path::new(program), Path::new(dist));
+            boot(&Machine::of_test(suite.parse()?, program, dist, arguments)?)
+        }
         ["shell", options @ ..] => shell(&Options::parse(options)?),
         ["hold", options @ ..] => hold(&Options::parse(options)?),
         ["roots", suites @ ..] => roots(suites),
@@ -134,18 +140,18 @@ fn hold(options: &Options) -> Result<()> {
 }
 
 fn vm_demo(options: &Options) -> Result<()> {
+    boot(&Machine::of_demo(
+        options.suite,
+        options.module.as_ref().map(Path::new),
+    )?)
+}
+
+fn boot(machine: &Machine) -> Result<()> {
     let began = Instant::now();
-    let machine = Machine {
-        suite: options.suite,
-        module: options.module.as_ref().map(Into::into),
-        limit: Duration::from_secs(600),
-    };
     println!("Booting a virtual machine with systemd and cgroup v2 ...");
-    machine.demo(|line| println!("vm: {line}"))?;
-    println!(
-        "The demo went well in the virtual machine; {} s in all.",
-        began.elapsed().as_secs()
-    );
+    machine.run(|line| println!("vm: {line}"))?;
+    let took = began.elapsed().as_secs();
+    println!("All went well in the virtual machine; {took} s in all.");
     Ok(())
 }
 
