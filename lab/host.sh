@@ -5,6 +5,7 @@
 #   TEST_PACKAGES              those, and what ./test needs besides
 #   need_root "$0" "$@"        ends the script unless it runs as root, naming the command to run
 #   need_packages PACKAGE...   installs the Debian packages that are missing
+#   need_rust_tools            installs Debian's cargo fmt and clippy where cargo is Debian's
 #   need_cargo                 puts a cargo of at least version 1.85 first in PATH, or says how to get one
 
 # shellcheck disable=SC2034 # used by those that source this
@@ -99,4 +100,11 @@ need_cargo() {
         echo "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2
     fi
     exit 1
+}
+
+# rustup's toolchain has them.
+need_rust_tools() {
+    case $(command -v cargo) in
+    /usr/bin/*) need_packages rustfmt rust-clippy ;;
+    esac
 }

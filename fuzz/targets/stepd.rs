@@ -14,7 +14,7 @@ fuzz_target!(|answer: &[u8]| {
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     match read_adopted(answer) {
-        Ok(()) => assert_eq!(answer, [0; ADOPT_ANSWER]),
+        Ok(()) => assert!(answer.len() == ADOPT_ANSWER && answer[..4] == [0; 4]),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::{Cluster, Status, Suite};
+use lab::{Cluster, Node, Status, Suite};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::job_of_cgroup;
 
@@ -305,6 +305,7 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
     let alice = node.ssh("alice", "node1", CGROUP);
     let took = start.elapsed();
     let bob = node.ssh("bob", "node1", CGROUP);
+    let many = more_logins_than_its_backlog(node, alices);
     node.signal(stepd, "CONT")?;
     ensure!(job_of_cgroup(node, &alice?.ok()?)? == Some(alices));
     // Not a measurement: SchedMD's module hangs here for ever (compliance.rs shows it), ours would
@@ -313,11 +314,27 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
         took < Duration::from_secs(4),
         "alice waited for bob's stepd: {took:?}"
     );
+    many?;
     let bob = bob?;
     let reason = format!("{NO_JOBS} (slurmstepd of job {bobs} does not answer)");
     ensure!(bob.stderr.contains(&reason), "{bob}");
     ensure!(job_of_cgroup(node, &node.ssh("bob", "node1", CGROUP)?.ok()?)? == Some(bobs));
     cluster.cancel_all()
+}
+
+/// Each login leaves a connection in the stopped stepd's backlog of 32; then connecting blocks.
+fn more_logins_than_its_backlog(node: &Node, job: u32) -> Result<()> {
+    for (count, options) in [(38, ""), (3, "action_unknown=deny timeout=1")] {
+        for turn in 1..=count {
+            let call = tests::Call::new("alice", options);
+            let outcome = call.make(node, tests::Module::Ours)?;
+            ensure!(
+                outcome.job(node)? == Some(job),
+                "{options} login {turn}: {outcome}"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn explain(cluster: &Cluster) -> Result<()> {

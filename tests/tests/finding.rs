@@ -290,6 +290,10 @@ fn slurmd_with_f(suite: Suite) -> Result<()> {
     lab::poll::until_true("slurmd to run", Duration::from_secs(10), ready)?;
     ensure!(look(&cluster, job, Module::Ours)? == Found::Job);
     ensure!(look(&cluster, job, Module::SchedMd)? == Found::Rejected);
+    // A place that is gone since slurmd started is no place: the usual ones are looked at.
+    node.sh("cp /srv/site/*.conf /etc/slurm; mv /srv/site /srv/away")?;
+    ensure!(look(&cluster, job, Module::Ours)? == Found::Job);
+    node.sh("mv /srv/away /srv/site; rm /etc/slurm/*.conf")?;
     // Without a slurmd nobody knows of the place; slurm_conf= still does.
     node.stop_slurmd()?;
     ensure!(look(&cluster, job, Module::Ours)? == Found::Rejected);
@@ -379,6 +383,11 @@ fn unsafe_spool(stage: &mut Stage) -> Result<()> {
             "{spoil}: {log}"
         );
     }
+    // slurmd leaves a directory that is there to its owner, and packages make it SlurmUser's.
+    node.sh("chown slurm /var/spool/slurmd")?;
+    let slurms = look(cluster, job, Module::Ours);
+    node.sh("chown root /var/spool/slurmd")?;
+    ensure!(slurms? == Found::Job, "SlurmUser's directory");
     ensure!(look(cluster, job, Module::Ours)? == Found::Job, "mended");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::dist::{self, Dist};
@@ -47,6 +47,8 @@ pub enum Stage {
     Lab,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
+    /// slurm.conf and the node's name, read by both modules: clusters
+    Finding,
     /// ssh into jobs: clusters
     E2e,
     /// A whole machine with systemd: QEMU
@@ -160,6 +162,11 @@ impl Runner {
                     self.tests("compliance", &["--package=tests", "--test=compliance"]);
                 }
             }
+            Stage::Finding => {
+                if self.has_dist("finding the node") && self.has_lab("finding the node") {
+                    self.tests("finding the node", &["--package=tests", "--test=finding"]);
+                }
+            }
             Stage::E2e => {
                 if self.has_dist("end to end") && self.has_lab("end to end") {
                     self.tests("end to end", &["--package=tests", "--test=e2e"]);
@@ -168,6 +175,10 @@ impl Runner {
             Stage::Vm => {
                 if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
                     self.machine();
+                    // The newest Slurm, whose cgroup/v2 names a job's directory by chance.
+                    for test in ["finding", "e2e"] {
+                        self.machine_tests(test);
+                    }
                 }
             }
         }
@@ -251,6 +262,56 @@ impl Runner {
         }
     }
 
+    /// One of the test programs of the clusters, in the virtual machine: with cgroup v2.
+    fn machine_tests(&mut self, test: &str) {
+        let name = format!("{test} in the virtual machine");
+        let program = match self.test_program(test) {
+            Ok(program) => program,
+            Err(error) => {
+                self.report.gate(&name, || Err::<String, _>(error));
+                return;
+            }
+        };
+        let mut lab = Command::new(self.lab_program());
+        lab.args(["vm-test", "forky"])
+            .arg(Dist::place(&self.workspace).dir());
+        lab.arg(program).args(["26.05/", "--color", "never"]);
+        lab.current_dir(self.workspace.root());
+        let (took, outcome, heard) = self.stream(&name, &lab);
+        self.report
+            .tests(&name, took, outcome, heard.counts, &heard.ignored);
+    }
+
+    /// Where cargo built that test of the package tests.
+    fn test_program(&self, test: &str) -> Result<PathBuf> {
+        let mut cargo = run::cargo(self.workspace.root());
+        cargo.args([
+            "test",
+            "--package=tests",
+            "--no-run",
+            "--message-format=json",
+        ]);
+        let output = cargo
+            .args(["--quiet", "--test", test])
+            .output()
+            .context("run cargo")?;
+        ensure!(
+            output.status.success(),
+            "cargo test --no-run: {}",
+            output.status
+        );
+        let told = String::from_utf8_lossy(&output.stdout);
+        let mut messages = told.lines().filter_map(|it| serde_json::from_str(it).ok());
+        let program = messages.find_map(|it: serde_json::Value| {
+            let is_it = it["target"]["name"] == test;
+            it["executable"]
+                .as_str()
+                .filter(|_| is_it)
+                .map(PathBuf::from)
+        });
+        program.with_context(|| format!("cargo names no program of the test {test}"))
+    }
+
     fn lab_program(&self) -> PathBuf {
         self.workspace.target("debug/slurm-adopt-lab")
     }
@@ -275,7 +336,13 @@ mod tests {
 
     #[test]
     fn what_starts_clusters_comes_last() {
-        let slow = [Stage::Lab, Stage::Compliance, Stage::E2e, Stage::Vm];
+        let slow = [
+            Stage::Lab,
+            Stage::Compliance,
+            Stage::Finding,
+            Stage::E2e,
+            Stage::Vm,
+        ];
         for stage in Stage::value_variants() {
             assert_eq!(*stage >= Stage::Lab, slow.contains(stage), "{stage:?}");
         }

@@ -41,6 +41,7 @@ pub fn apply(plan: Plan, census: Census, effects: &mut dyn Effects, log: Log<'_>
     };
     let verdict = match effects.adopt(census, job) {
         Ok(()) => {
+            log.debug(|| "the job's X11 display and namespaces are not joined yet".into());
             if let Err(code) = effects.put_env("SLURM_JOB_ID", &job.to_string()) {
                 log.error(|| format!("pam_putenv SLURM_JOB_ID: libpam's code {code}"));
             }

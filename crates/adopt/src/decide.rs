@@ -4,6 +4,7 @@
 //! differs and why); every branch of the man page is a row of the table below.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use pam::ItemError;
 use sys::UserLookupError;
@@ -11,7 +12,7 @@ use sys::UserLookupError;
 use crate::login::{Account, Login};
 use crate::node::NodeError;
 use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown, shown};
-use crate::stepd::SpoolProblem;
+use crate::spool::SpoolProblem;
 
 /// One of the user's own jobs on this node: its stepd said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Steps {
     pub others: usize,
     /// Jobs whose stepd did not answer in time: counted as nobody's.
     pub silent: Vec<u32>,
+    /// Jobs whose stepd gave no usable answer, and what it did instead: not counted.
+    pub failed: Vec<(u32, String)>,
     /// Why the spool directory could not be looked at: counted as no steps at all.
     pub problem: Option<SpoolProblem>,
 }
@@ -117,15 +120,8 @@ pub enum Reason {
     Node(NodeError),
     /// The module itself failed.
     Panicked(String),
-    /// No job of the user's here that answers.
-    NoJob {
-        /// Extern steps of others.
-        others: usize,
-        /// Stepds that did not answer.
-        silent: Vec<u32>,
-        /// Why the spool directory could not be looked at.
-        problem: Option<SpoolProblem>,
-    },
+    /// No job of the user's here that answers; what is here instead.
+    NoJob(Steps),
     /// Several jobs, and no telling which.
     Several {
         /// How many.
@@ -143,11 +139,9 @@ pub enum Reason {
 }
 
 /// What can be said before anything about Slurm is known; root passes here.
-///
-/// # Errors
-/// No error: `Err` is the verdict that ends the login's business, `Ok` the user's uid.
-pub fn before(options: &Options, login: &Login) -> Result<u32, Verdict> {
-    let verdict = |answer, reason| Err(Verdict { answer, reason });
+/// `Break` is the verdict that ends the matter, `Continue` the user's uid.
+pub fn before(options: &Options, login: &Login) -> ControlFlow<Verdict, u32> {
+    let verdict = |answer, reason| ControlFlow::Break(Verdict { answer, reason });
     match &login.service {
         Err(error) => return verdict(Answer::BadItem, Reason::NoService(*error)),
         Ok(service) if !acts_for(options, service) => {
@@ -165,7 +159,7 @@ pub fn before(options: &Options, login: &Login) -> Result<u32, Verdict> {
             verdict(Answer::SessionError, Reason::UnknownUser(cause))
         }
         Account::Known { uid: 0 } => verdict(Answer::Ignore, Reason::Root),
-        Account::Known { uid } => Ok(*uid),
+        Account::Known { uid } => ControlFlow::Continue(*uid),
     }
 }
 
@@ -193,17 +187,7 @@ pub fn plan(options: &Options, steps: Result<Steps, NodeError>) -> Plan {
     };
     let count = steps.own.len();
     let Some(newest) = steps.own.iter().max_by_key(|job| job.age_key()) else {
-        let Steps {
-            others,
-            silent,
-            problem,
-            ..
-        } = steps;
-        let reason = Reason::NoJob {
-            others,
-            silent,
-            problem,
-        };
+        let reason = Reason::NoJob(steps);
         return Plan::Settle(Verdict {
             answer: no_jobs(options),
             reason,
@@ -271,29 +255,39 @@ impl fmt::Display for Reason {
             Self::Root => f.write_str("root always passes"),
             Self::Node(error) => write!(f, "{error}"),
             Self::Panicked(cause) => write!(f, "internal error: {}", shown(cause)),
-            Self::NoJob {
+            Self::NoJob(Steps {
                 others,
                 silent,
+                failed,
                 problem,
-            } => {
+                ..
+            }) => {
                 match problem {
                     Some(problem) => write!(f, "{problem}")?,
                     None => write!(f, "no job of this user here, {others} of others")?,
                 }
-                if silent.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, "; {}", silence(silent))
+                if !silent.is_empty() {
+                    write!(f, "; {}", silence(silent))?;
                 }
+                if let [(job, cause), rest @ ..] = &failed[..] {
+                    write!(f, "; slurmstepd of job {job}: {}", shown(cause))?;
+                    if !rest.is_empty() {
+                        write!(f, " (and {} more)", rest.len())?;
+                    }
+                }
+                Ok(())
             }
             Self::Several { count } => {
                 write!(
                     f,
-                    "{count} jobs here and no telling which the connection is from"
+                    "{count} jobs here and no telling which the connection is from (not asked yet)"
                 )
             }
             Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
-            Self::Job(Choice::Newest { of }) => write!(f, "the newest of {of} jobs here"),
+            Self::Job(Choice::Newest { of }) => write!(
+                f,
+                "the newest of {of} jobs here (source of the connection not asked yet)"
+            ),
             Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
             Self::StepdSilent { job } => f.write_str(&silence(&[*job])),
         }

@@ -2,9 +2,9 @@
 //! as a real login, printed instead of done.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use pam::ReturnCode;
-use sys::Deadline;
 
 use crate::decide::{self, Answer, Choice, Plan, Reason, Verdict};
 use crate::log::{Log, Sink};
@@ -39,7 +39,6 @@ enum End {
 #[must_use]
 pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
     let (options, bad_arguments) = Options::parse(args);
-    let deadline = Deadline::after(options.timeout);
     let log = Log::new(sink, LogLevel::Debug);
     for bad in bad_arguments {
         log.error(|| bad.to_string());
@@ -51,9 +50,9 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         ..login
     };
     let end = match decide::before(&options, &login) {
-        Err(verdict) => End::Settled(verdict),
-        Ok(uid) => {
-            match gather_and_decide(&options, &Environment::default(), uid, &deadline, log).0 {
+        ControlFlow::Break(verdict) => End::Settled(verdict),
+        ControlFlow::Continue(uid) => {
+            match gather_and_decide(&options, &Environment::default(), uid, log).0 {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,

@@ -15,7 +15,11 @@ pub mod node;
 pub mod options;
 pub mod report;
 mod slurmd;
+pub mod spool;
 pub mod stepd;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use pam::{Handle, MessageStyle, ReturnCode};
 use sys::Deadline;
@@ -31,48 +35,56 @@ use crate::stepd::{AdoptError, Census};
 /// The account phase: one login, from the PAM line's arguments to PAM's code.
 #[must_use]
 pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
+    let started = Instant::now();
     let (options, bad_arguments) = Options::parse(args);
-    let deadline = Deadline::after(options.timeout);
     let log = Log::new(handle, options.log_level);
     for bad in bad_arguments {
         log.error(|| bad.to_string());
     }
     let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
     let outcome = match decide::before(&options, &login) {
-        Err(verdict) => Outcome { verdict, job: None },
-        Ok(uid) => {
+        ControlFlow::Break(verdict) => Outcome { verdict, job: None },
+        ControlFlow::Continue(uid) => {
             let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
-            let (plan, census) = gather_and_decide(&options, &environment, uid, &deadline, log);
+            let (plan, inquiry) = gather_and_decide(&options, &environment, uid, log);
             let mut effects = Live {
                 handle,
                 pid: login.pid,
-                deadline: &deadline,
+                deadline: inquiry.deadline,
             };
-            apply::apply(plan, census, &mut effects, log)
+            apply::apply(plan, inquiry.census, &mut effects, log)
         }
     };
-    answer(handle, &login, &outcome, &deadline, log)
+    answer(handle, &login, &outcome, started, log)
 }
 
 /// What a panic anywhere in [`account`] comes to: root passes, for the rest it is a generic
 /// failure.
 #[must_use]
 pub fn account_after_panic(handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
+    let started = Instant::now();
     let (options, _) = Options::parse(args);
-    let deadline = Deadline::after(options.timeout);
     let log = Log::new(handle, options.log_level);
     let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
     let verdict = match decide::before(&options, &login) {
-        Err(verdict) => verdict,
-        Ok(_) => decide::generic_failure(&options, Reason::Panicked(cause.to_owned())),
+        ControlFlow::Break(verdict) => verdict,
+        ControlFlow::Continue(_) => {
+            decide::generic_failure(&options, Reason::Panicked(cause.to_owned()))
+        }
     };
     answer(
         handle,
         &login,
         &Outcome { verdict, job: None },
-        &deadline,
+        started,
         log,
     )
+}
+
+/// What is left of asking the stepds when the plan is made.
+struct Inquiry {
+    census: Census,
+    deadline: Deadline,
 }
 
 /// All that `explain` and a real login share: no effects but questions.
@@ -80,33 +92,47 @@ fn gather_and_decide(
     options: &Options,
     environment: &Environment,
     uid: u32,
-    deadline: &Deadline,
     log: Log<'_>,
-) -> (Plan, Census) {
-    let node = match Node::find(options, environment, log) {
+) -> (Plan, Inquiry) {
+    let node = Node::find(options, environment, log);
+    // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
+    let deadline = Deadline::after(options.timeout);
+    let node = match node {
         Ok(node) => node,
-        Err(error) => return (decide::plan(options, Err(error)), Census::default()),
+        Err(error) => {
+            let census = Census::default();
+            return (
+                decide::plan(options, Err(error)),
+                Inquiry { census, deadline },
+            );
+        }
     };
     let may_stop = decide::may_stop_at_first_job(options);
-    let mut census = stepd::census(&node, uid, may_stop, deadline, log);
+    let for_questions = deadline.sooner(time_to_adopt(options.timeout));
+    let mut census = stepd::census(&node, uid, may_stop, &for_questions, log);
     let steps = std::mem::take(&mut census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));
     }
     if decide::wants_caller(options, &steps) {
-        log.info(|| {
-            "asking the connection's source for its job is not built yet: counts as unanswered"
-                .to_owned()
-        });
+        log.debug(|| "the connection's source is not asked yet: as if it did not answer".into());
     }
-    (decide::plan(options, Ok(steps)), census)
+    (
+        decide::plan(options, Ok(steps)),
+        Inquiry { census, deadline },
+    )
+}
+
+/// What silent stepds must leave of the deadline for the one that is to adopt.
+fn time_to_adopt(timeout: Duration) -> Duration {
+    (timeout / 4).min(Duration::from_secs(1))
 }
 
 fn answer(
     handle: &Handle,
     login: &Login,
     outcome: &Outcome,
-    deadline: &Deadline,
+    started: Instant,
     log: Log<'_>,
 ) -> ReturnCode {
     let verdict = &outcome.verdict;
@@ -115,7 +141,7 @@ fn answer(
     if let Some(Err(code)) = told {
         log.debug(|| format!("tell the user: libpam's code {code}"));
     }
-    log.info(|| report::admin_line(login, outcome, deadline.elapsed()));
+    log.info(|| report::admin_line(login, outcome, started.elapsed()));
     report::code(verdict.answer)
 }
 
@@ -123,15 +149,28 @@ fn answer(
 struct Live<'a> {
     handle: &'a Handle,
     pid: u32,
-    deadline: &'a Deadline,
+    deadline: Deadline,
 }
 
 impl Effects for Live<'_> {
     fn adopt(&mut self, census: Census, job: u32) -> Result<(), AdoptError> {
-        census.adopt(job, self.pid, self.deadline)
+        census.adopt(job, self.pid, &self.deadline)
     }
 
     fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {
         self.handle.put_env(name, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_stepds_leave_time_to_adopt() {
+        for (timeout, left) in [(100, 25), (1000, 250), (5000, 1000), (60_000, 1000)] {
+            let time = time_to_adopt(Duration::from_millis(timeout));
+            assert_eq!(time, Duration::from_millis(left), "of {timeout} ms");
+        }
     }
 }

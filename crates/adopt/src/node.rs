@@ -12,18 +12,17 @@ use proto::conf::{self, Conf, ConfError, Query};
 use crate::log::Log;
 use crate::options::{Options, shown};
 use crate::slurmd::{ConfHint, Slurmd};
+use crate::spool::Trusted;
 
 /// This node, as its slurm.conf describes it.
 #[derive(Debug)]
 pub struct Node {
-    /// The slurm.conf that was read.
-    pub conf: PathBuf,
     /// NodeName; for a host that slurm.conf does not know the host's name, in full and then short.
     pub names: Vec<String>,
     /// SlurmdSpoolDir for each of the names, `%h` and `%n` filled in.
     pub spool_dirs: Vec<PathBuf>,
-    /// SlurmdUser, where that is not root: trusted as root is.
-    pub slurmd_uid: Option<u32>,
+    /// Whose files and processes are trusted besides root's.
+    pub trusted: Trusted,
 }
 
 /// Why it can't be known which node this is.
@@ -131,10 +130,14 @@ impl Node {
             Some(name) => vec![(name.to_owned(), conf.host.clone())],
             None => names_of_host(&path, &conf, &full, &short)?,
         };
-        let slurmd_uid = conf
-            .slurmd_user
-            .as_deref()
-            .and_then(|user| uid_of(user, log));
+        if let Some(error) = &conf.passed_over {
+            log.error(|| format!("passed over a line of slurm.conf: {error}"));
+        }
+        let uid = |key, user: &Option<String>| uid_of(key, user.as_deref()?, log);
+        let trusted = Trusted {
+            slurmd_uid: uid("SlurmdUser", &conf.slurmd_user),
+            slurm_uid: uid("SlurmUser", &conf.slurm_user),
+        };
         let template = conf.spool_dir.as_deref().unwrap_or(DEFAULT_SPOOL_DIR);
         let spool_dirs = names
             .iter()
@@ -143,10 +146,9 @@ impl Node {
         let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
         log.debug(|| format!("{}: node name {}", path.display(), names.join(" or ")));
         Ok(Self {
-            conf: path,
             names,
             spool_dirs,
-            slurmd_uid,
+            trusted,
         })
     }
 }
@@ -241,7 +243,12 @@ fn find_conf(
     let hint = slurmd.as_ref().map(|slurmd| slurmd.conf_hint());
     log.debug(|| format!("running slurmd: {slurmd:?}"));
     let found = match hint {
-        Some(ConfHint::File(path)) => return Ok(path),
+        Some(ConfHint::File(path)) if exists(&path) => Some(path),
+        // The slurmd is in a world of its own, or its file was moved: look where others do.
+        Some(ConfHint::File(path)) => {
+            log.error(|| format!("slurmd's slurm.conf {}: not there", path.display()));
+            etc().chain([run]).find(exists)
+        }
         Some(ConfHint::Configless) | None => [run].into_iter().chain(etc()).find(exists),
         // A slurmd without -f looks at its compiled-in place first, then at the cache.
         Some(ConfHint::Default { prefix }) => prefix
@@ -251,12 +258,11 @@ fn find_conf(
             .chain([run])
             .find(exists),
     };
-    found
-        .or_else(|| match Slurmd::scan()?.conf_hint() {
-            ConfHint::File(path) => Some(path),
-            _ => None,
-        })
-        .ok_or(NodeError::NotFound)
+    let scanned = || match Slurmd::scan()?.conf_hint() {
+        ConfHint::File(path) => Some(path),
+        _ => None,
+    };
+    found.or_else(scanned).ok_or(NodeError::NotFound)
 }
 
 fn read(path: &Path, query: Query<'_>) -> Result<Conf, NodeError> {
@@ -292,13 +298,13 @@ fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
 }
 
 /// None for root, who is trusted anyway, and for a name that nobody has.
-fn uid_of(user: &str, log: Log<'_>) -> Option<u32> {
+fn uid_of(key: &str, user: &str, log: Log<'_>) -> Option<u32> {
     let uid = match user.parse() {
         Ok(uid) => uid,
         Err(_) => match sys::uid_of_user(user.as_bytes()) {
             Ok(uid) => uid,
             Err(error) => {
-                log.error(|| format!("SlurmdUser «{}»: {error}; trusting root only", shown(user)));
+                log.error(|| format!("{key} «{}»: {error}; not trusted", shown(user)));
                 return None;
             }
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pam::ReturnCode;
 
 use crate::apply::Outcome;
-use crate::decide::{self, Answer, Reason};
+use crate::decide::{self, Answer, Reason, Steps};
 use crate::login::Login;
 use crate::options::shown;
 
@@ -28,13 +28,9 @@ pub fn user_text(answer: Answer, reason: &Reason) -> Option<String> {
     if answer != Answer::Deny {
         return None;
     }
-    let no_job = "you have no active jobs on this node";
     let text = match reason {
-        Reason::NoJob { silent, .. } if !silent.is_empty() => {
-            format!("{no_job} ({})", decide::silence(silent))
-        }
-        Reason::NoJob { .. } => no_job.to_owned(),
-        Reason::StepdSilent { job } => format!("{no_job} ({})", decide::silence(&[*job])),
+        Reason::NoJob(steps) => no_job(trouble(steps)),
+        Reason::StepdSilent { job } => no_job(Some(decide::silence(&[*job]))),
         Reason::Several { .. } => "unable to determine source job".to_owned(),
         Reason::Refused(_) => "adoption failure".to_owned(),
         Reason::Node(_) => {
@@ -50,6 +46,27 @@ pub fn user_text(answer: Answer, reason: &Reason) -> Option<String> {
         | Reason::Job(_) => return None,
     };
     Some(format!("Access denied by pam_slurm_adopt: {text}"))
+}
+
+fn no_job(trouble: Option<String>) -> String {
+    let text = "you have no active jobs on this node";
+    trouble.map_or(text.to_owned(), |trouble| format!("{text} ({trouble})"))
+}
+
+/// What is wrong on the node, if that may be why no job was found.
+fn trouble(steps: &Steps) -> Option<String> {
+    if steps
+        .problem
+        .as_ref()
+        .is_some_and(|problem| !problem.means_no_slurm())
+    {
+        return Some("the spool directory can't be used; tell your administrator".to_owned());
+    }
+    if !steps.silent.is_empty() {
+        return Some(decide::silence(&steps.silent));
+    }
+    let (job, _) = steps.failed.first()?;
+    Some(format!("slurmstepd of job {job} gives no proper answer"))
 }
 
 /// The line that each login leaves in the log.
@@ -92,12 +109,30 @@ mod tests {
     use crate::decide::{Choice, Verdict};
     use crate::login::Account;
     use crate::node::NodeError;
+    use crate::spool::SpoolProblem;
 
     fn no_job(silent: &[u32]) -> Reason {
-        Reason::NoJob {
+        Reason::NoJob(Steps {
             others: 2,
             silent: silent.to_vec(),
-            problem: None,
+            ..Steps::default()
+        })
+    }
+
+    fn untrusted() -> SpoolProblem {
+        SpoolProblem::Untrusted {
+            path: "/s".into(),
+            uid: 2002,
+            mode: 0o40755,
+        }
+    }
+
+    fn missing() -> SpoolProblem {
+        let cause = std::io::ErrorKind::NotFound.into();
+        SpoolProblem::System {
+            operation: "find",
+            path: "/s".into(),
+            cause,
         }
     }
 
@@ -109,6 +144,29 @@ mod tests {
             (
                 no_job(&[103]),
                 "you have no active jobs on this node (slurmstepd of job 103 does not answer)",
+            ),
+            (
+                Reason::NoJob(Steps {
+                    failed: vec![(5, "x".into())],
+                    ..Steps::default()
+                }),
+                "you have no active jobs on this node \
+                 (slurmstepd of job 5 gives no proper answer)",
+            ),
+            (
+                Reason::NoJob(Steps {
+                    problem: Some(untrusted()),
+                    ..Steps::default()
+                }),
+                "you have no active jobs on this node \
+                 (the spool directory can't be used; tell your administrator)",
+            ),
+            (
+                Reason::NoJob(Steps {
+                    problem: Some(missing()),
+                    ..Steps::default()
+                }),
+                "you have no active jobs on this node",
             ),
             (
                 Reason::StepdSilent { job: 7 },

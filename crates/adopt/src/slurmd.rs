@@ -5,6 +5,8 @@
 //! not dumpable appears as root's, proc_pid(5).)
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -19,8 +21,10 @@ const SERVICE_CGROUPS: [&str; 2] = [
     "/sys/fs/cgroup/system.slice/slurmd.service/cgroup.procs",
     "/sys/fs/cgroup/systemd/system.slice/slurmd.service/cgroup.procs",
 ];
-/// Processes looked at in the service's cgroup, where old stepds may be too.
-const MAX_SERVICE_PIDS: usize = 32;
+/// Processes looked at in the service's cgroup, where old stepds and their tasks may be too.
+const MAX_SERVICE_PIDS: usize = 4096;
+/// The kernel cuts a process's name to this length, proc_pid_comm(5).
+const LONGEST_NAME: usize = 15;
 /// The largest of the files under /proc that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -76,7 +80,9 @@ impl Slurmd {
     }
 
     fn of_pid(pid: u32) -> Option<Self> {
-        let dir = PathBuf::from(format!("/proc/{pid}"));
+        // All through one descriptor: it stays with this process, whoever gets its pid later.
+        let process = File::open(format!("/proc/{pid}")).ok()?;
+        let dir = PathBuf::from(format!("/proc/self/fd/{}", process.as_raw_fd()));
         let program = std::fs::read_link(dir.join("exe")).ok()?;
         if !is_slurmd(&program, &read(&dir.join("status"))?) {
             return None;
@@ -95,17 +101,18 @@ impl Slurmd {
         })
     }
 
-    /// Where it takes its slurm.conf from: slurmd(8), `-f` before SLURM_CONF before the rest.
+    /// Where it takes its slurm.conf from: `--conf-server` before `-f` before SLURM_CONF before
+    /// the rest, `src/slurmd/slurmd/slurmd.c`.
     #[must_use]
     pub fn conf_hint(&self) -> ConfHint {
-        let named = file_argument(&self.args).or_else(|| self.slurm_conf.clone());
+        let arguments = Arguments::of(&self.args);
+        if arguments.conf_server {
+            return ConfHint::Configless;
+        }
+        let named = arguments.file.or_else(|| self.slurm_conf.clone());
         // A relative path was relative to where slurmd was started, which nobody knows any more.
         if let Some(path) = named.filter(|path| path.is_absolute()) {
             return ConfHint::File(path);
-        }
-        let is_conf_server = |arg: &OsString| arg.as_bytes().starts_with(b"--conf-server");
-        if self.args.iter().any(is_conf_server) {
-            return ConfHint::Configless;
         }
         let prefix = self.program.parent().and_then(Path::parent);
         let prefix = prefix.filter(|prefix| !matches!(prefix.to_str(), Some("/usr" | "/")));
@@ -115,35 +122,59 @@ impl Slurmd {
     }
 }
 
-/// The value of `-f`, with short options joined as getopt(3) takes them.
-fn file_argument(args: &[OsString]) -> Option<PathBuf> {
-    /// slurmd(8): short options that take a value.
-    const WITH_VALUE: &[u8] = b"dfLnN";
-    let mut args = args.iter().skip(1);
-    let mut found = None;
-    while let Some(arg) = args.next() {
-        let Some(letters) = arg
-            .as_bytes()
-            .strip_prefix(b"-")
-            .filter(|it| !it.starts_with(b"-"))
-        else {
-            continue;
-        };
-        let Some(at) = letters
-            .iter()
-            .position(|letter| WITH_VALUE.contains(letter))
-        else {
-            continue;
-        };
-        let value = match &letters[at + 1..] {
-            [] => args.next().cloned(),
-            joined => Some(OsString::from_vec(joined.to_vec())),
-        };
-        if letters[at] == b'f' {
-            found = value.map(PathBuf::from).or(found);
+/// The arguments of a slurmd that matter here, taken apart as getopt_long(3) does it.
+#[derive(Debug, Default)]
+struct Arguments {
+    /// `-f`
+    file: Option<PathBuf>,
+    /// `--conf-server`
+    conf_server: bool,
+}
+
+impl Arguments {
+    fn of(args: &[OsString]) -> Self {
+        /// slurmd(8): short options with a value; `F` has one only if joined.
+        const WITH_VALUE: &[u8] = b"dfLnNF";
+        /// Long options with a value.
+        const LONG: [&[u8]; 8] = [
+            b"--authinfo",
+            b"--ca-cert-file",
+            b"--conf",
+            b"--conf-server",
+            b"--extra",
+            b"--instance-id",
+            b"--instance-type",
+            b"--parameters",
+        ];
+        let mut found = Self::default();
+        let mut args = args.iter().skip(1);
+        while let Some(arg) = args.next().map(|arg| arg.as_bytes()) {
+            if arg.starts_with(b"--") {
+                let name = arg.split(|byte| *byte == b'=').next().unwrap_or_default();
+                found.conf_server |= name == b"--conf-server";
+                if LONG.contains(&arg) {
+                    args.next();
+                }
+                continue;
+            }
+            let letters = arg.strip_prefix(b"-").unwrap_or_default();
+            let Some(at) = letters
+                .iter()
+                .position(|letter| WITH_VALUE.contains(letter))
+            else {
+                continue;
+            };
+            let value = match (letters[at], &letters[at + 1..]) {
+                (b'F', _) => None,
+                (_, []) => args.next().cloned(),
+                (_, joined) => Some(OsString::from_vec(joined.to_vec())),
+            };
+            if letters[at] == b'f' {
+                found.file = value.map(PathBuf::from).or(found.file);
+            }
         }
+        found
     }
-    found
 }
 
 /// `status` is what /proc/PID/status says, proc_pid_status(5).
@@ -155,8 +186,12 @@ fn is_slurmd(program: &Path, status: &[u8]) -> bool {
             .map(<[u8]>::trim_ascii)
     };
     let file = program.file_name().unwrap_or_default().as_bytes();
+    // A program that was upgraded while it runs, proc_pid_exe(5).
+    let file = file.strip_suffix(b" (deleted)").unwrap_or(file);
+    // A slurmd that started itself anew, at a reconfiguration, is called by its file's name.
+    let name = field(b"Name:").unwrap_or_default();
     file.starts_with(b"slurmd")
-        && field(b"Name:") == Some(b"slurmd")
+        && (name == b"slurmd" || name == &file[..file.len().min(LONGEST_NAME)])
         // Real, effective, saved and of the file system.
         && field(b"Uid:") == Some(b"0\t0\t0\t0")
 }
@@ -170,10 +205,8 @@ fn pid(text: &[u8]) -> Option<u32> {
 }
 
 fn words(text: &[u8]) -> Vec<OsString> {
-    let words = text
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty());
-    words
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    text.split(|byte| *byte == 0)
         .map(|word| OsString::from_vec(word.to_vec()))
         .collect()
 }
@@ -222,7 +255,19 @@ mod tests {
                 None,
                 ConfHint::Configless,
             ),
+            (
+                usr,
+                "slurmd --conf-server=ctl -f /a",
+                None,
+                ConfHint::Configless,
+            ),
             (usr, "slurmd --conf -f", None, default(None)),
+            (usr, "slurmd --extra -f/a/b", None, default(None)),
+            (usr, "slurmd --extra=x -f/a/b", None, file("/a/b")),
+            (usr, "slurmd -Fgold -f /a", None, file("/a")),
+            (usr, "slurmd -Ff/evil", None, default(None)),
+            (usr, "slurmd -F -f /a", None, file("/a")),
+            (usr, "slurmd  -f /a", None, file("/a")),
             (
                 "/opt/slurm/sbin/slurmd",
                 "slurmd",
@@ -245,8 +290,17 @@ mod tests {
         for (program, status, expected) in [
             ("/usr/sbin/slurmd", root, true),
             ("/usr/sbin/slurmd-wlm", root, true),
-            // A program that was upgraded while it runs, proc_pid_exe(5).
             ("/usr/sbin/slurmd (deleted)", root, true),
+            (
+                "/usr/sbin/slurmd-wlm",
+                "Name:\tslurmd-wlm\nUid:\t0\t0\t0\t0\n",
+                true,
+            ),
+            (
+                "/usr/sbin/slurmd-wlm",
+                "Name:\tslurmd-wl\nUid:\t0\t0\t0\t0\n",
+                false,
+            ),
             ("/usr/sbin/slurmstepd", root, false),
             ("/tmp/slurmd/evil", root, false),
             (

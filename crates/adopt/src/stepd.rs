@@ -1,81 +1,30 @@
-//! The extern steps of this node: finds their sockets, asks all of them side by side whose they
-//! are, and asks one to adopt.
+//! The extern steps of this node: asks all of them side by side whose they are, and asks one to
+//! adopt.
 //!
-//! Trust: the spool directory and everything above it must be root's (or SlurmdUser's) and not
-//! writable by others, a socket must be theirs, and so must the process that listens on it. A job
-//! counts only when its stepd says that it is this user's; the stepd is asked to adopt over the
-//! same connection, so that nobody can slip in between.
+//! A job counts only when its stepd says that it is this user's; the stepd is asked to adopt over
+//! the same connection, so that nobody can slip in between.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use proto::{socket_name, stepd};
+use proto::stepd;
 use sys::{Deadline, Interest};
 
 use crate::decide::{OwnJob, Steps};
 use crate::log::Log;
 use crate::node::Node;
-use crate::options::shown;
+use crate::spool::{self, Socket, Trusted};
 
 /// How long silent stepds are waited for after the last answer, once a job of the user's is known
 /// and nothing they say could keep the user out. A stepd in health answers within a millisecond.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How soon a stepd whose backlog is full is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(2);
-/// Conversations at once; one that hangs keeps its place until the deadline.
-const MAX_CONVERSATIONS: usize = 512;
-
-/// Why the spool directory can't be looked at. To the decision that is as if there were no steps.
-#[derive(Debug)]
-pub enum SpoolProblem {
-    /// The system does not let us.
-    System {
-        /// What was tried.
-        operation: &'static str,
-        /// With which path.
-        path: PathBuf,
-        /// The system's word.
-        cause: io::Error,
-    },
-    /// Somebody else may put sockets there.
-    Untrusted {
-        /// The directory that is at fault: the spool directory or one above it.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-        /// Its permissions.
-        mode: u32,
-    },
-}
-
-impl fmt::Display for SpoolProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System {
-                operation,
-                path,
-                cause,
-            } => write!(
-                f,
-                "spool directory: {operation} {}: {cause}",
-                shown(&path.to_string_lossy())
-            ),
-            Self::Untrusted { path, uid, mode } => write!(
-                f,
-                "spool directory: {} is not safe: owner uid {uid}, mode {:o}",
-                shown(&path.to_string_lossy()),
-                mode & 0o7777
-            ),
-        }
-    }
-}
+/// Conversations at once. When so many are silent, they make room for those not asked yet.
+const MAX_CONVERSATIONS: usize = if cfg!(test) { 8 } else { 512 };
 
 /// What asking all stepds brought.
 #[derive(Debug, Default)]
@@ -106,7 +55,7 @@ pub enum AdoptError {
 ///
 /// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
 pub fn census(node: &Node, uid: u32, may_stop: bool, deadline: &Deadline, log: Log<'_>) -> Census {
-    let sockets = match find_sockets(node, log) {
+    let sockets = match spool::find_sockets(node, log) {
         Ok(sockets) => sockets,
         Err(problem) => {
             let steps = Steps {
@@ -136,6 +85,13 @@ impl Census {
         let refused = |cause: &dyn fmt::Display| AdoptError::Refused(cause.to_string());
         let pid = i32::try_from(pid).map_err(|error| refused(&error))?;
         let socket = conversation.socket;
+        // What is there before the question is no answer to it.
+        match sys::receive(&socket, &mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(refused(&error)),
+            Ok(0) => return Err(refused(&"the slurmstepd closed the connection")),
+            Ok(_) => return Err(refused(&"the slurmstepd said more than it was asked")),
+        }
         sys::send(&socket, &stepd::adopt(pid)).map_err(|error| refused(&error))?;
         let mut answer = Answer::<{ stepd::ADOPT_ANSWER }>::default();
         loop {
@@ -153,108 +109,6 @@ impl Census {
         }
         stepd::read_adopted(&answer.bytes).map_err(|error| refused(&error))
     }
-}
-
-/// An extern step's socket file that may be asked.
-#[derive(Debug)]
-struct Socket {
-    path: PathBuf,
-    job: OwnJob,
-}
-
-/// The extern sockets of the first of the node's names that has any.
-fn find_sockets(node: &Node, log: Log<'_>) -> Result<Vec<Socket>, SpoolProblem> {
-    let mut first_problem = None;
-    for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
-        match sockets_in(dir, name, node.slurmd_uid, log) {
-            Ok(sockets) if sockets.is_empty() => {}
-            Ok(sockets) => return Ok(sockets),
-            Err(problem) => first_problem = first_problem.or(Some(problem)),
-        }
-    }
-    first_problem.map_or(Ok(Vec::new()), Err)
-}
-
-fn sockets_in(
-    dir: &Path,
-    node: &str,
-    slurmd_uid: Option<u32>,
-    log: Log<'_>,
-) -> Result<Vec<Socket>, SpoolProblem> {
-    check_trust(dir, slurmd_uid)?;
-    let failed = |cause| SpoolProblem::System {
-        operation: "read",
-        path: dir.to_owned(),
-        cause,
-    };
-    let mut sockets = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(job) = socket_name::extern_step_job(name.as_bytes(), node) else {
-            continue;
-        };
-        let path = entry.path();
-        // Not following links: a link is no socket.
-        let Ok(file) = fs::symlink_metadata(&path) else {
-            continue;
-        };
-        if !file.file_type().is_socket() || !is_trusted(file.uid(), slurmd_uid) {
-            let owner = file.uid();
-            log.error(|| {
-                format!(
-                    "passed over {}: not a socket of root (uid {owner})",
-                    path.display()
-                )
-            });
-            continue;
-        }
-        sockets.push(Socket {
-            path,
-            job: OwnJob {
-                job,
-                started: file.ctime(),
-            },
-        });
-    }
-    Ok(sockets)
-}
-
-/// The directory, links resolved, and all above it: root's or SlurmdUser's, writable by nobody
-/// else; a sticky directory above (such as /tmp) does no harm to what is root's in it.
-fn check_trust(dir: &Path, slurmd_uid: Option<u32>) -> Result<(), SpoolProblem> {
-    let system = |operation, path: &Path| {
-        let path = path.to_owned();
-        move |cause| SpoolProblem::System {
-            operation,
-            path,
-            cause,
-        }
-    };
-    let real = fs::canonicalize(dir).map_err(system("find", dir))?;
-    for path in real.ancestors() {
-        let found = fs::symlink_metadata(path).map_err(system("stat", path))?;
-        if path == real && !found.is_dir() {
-            let cause = io::ErrorKind::NotADirectory.into();
-            return Err(system("read", path)(cause));
-        }
-        let (uid, mode) = (found.uid(), found.mode());
-        let sticky = path != real && mode & 0o1000 != 0;
-        let group_writes = mode & 0o020 != 0 && found.gid() != 0;
-        let others_write = mode & 0o002 != 0 || group_writes;
-        if !is_trusted(uid, slurmd_uid) || (others_write && !sticky) {
-            return Err(SpoolProblem::Untrusted {
-                path: path.to_owned(),
-                uid,
-                mode,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn is_trusted(uid: u32, slurmd_uid: Option<u32>) -> bool {
-    uid == 0 || Some(uid) == slurmd_uid
 }
 
 /// Bytes of an answer of known length, as they come in.
@@ -308,120 +162,157 @@ struct Asked {
 /// What came of an attempt to ask.
 enum Attempt {
     Asked(Asked),
-    /// Its backlog is full, or we are out of descriptors: later.
-    Later(Socket),
-    /// It will not answer.
-    Never,
+    /// Its backlog is full: again in a moment.
+    Busy(Socket),
+    /// We have no descriptor left until a conversation ends.
+    NoDescriptor(Socket),
+    /// There is nobody to ask.
+    Gone,
+    /// It can't be asked.
+    Failed(u32, String),
 }
 
 struct Inquiry<'a> {
     uid: u32,
-    slurmd_uid: Option<u32>,
+    trusted: Trusted,
     may_stop: bool,
     log: Log<'a>,
-    waiting: VecDeque<Socket>,
+    untried: VecDeque<Socket>,
+    busy: Vec<Socket>,
     asked: Vec<Asked>,
     census: Census,
-    last_answer: Instant,
+    /// When a stepd was last asked or last answered.
+    progress: Instant,
 }
 
 impl<'a> Inquiry<'a> {
     fn new(sockets: Vec<Socket>, node: &Node, uid: u32, may_stop: bool, log: Log<'a>) -> Self {
         Self {
             uid,
-            slurmd_uid: node.slurmd_uid,
+            trusted: node.trusted,
             may_stop,
             log,
-            waiting: sockets.into(),
+            untried: sockets.into(),
+            busy: Vec::new(),
             asked: Vec::new(),
             census: Census::default(),
-            last_answer: Instant::now(),
+            progress: Instant::now(),
         }
     }
 
     fn run(mut self, deadline: &Deadline) -> Census {
         loop {
-            self.ask_waiting();
-            if self.waiting.is_empty() && self.asked.is_empty() {
+            self.ask_all();
+            if self.untried.is_empty() && self.busy.is_empty() && self.asked.is_empty() {
                 break;
             }
-            let left = self.patience_left().min(deadline.remaining());
+            if !self.untried.is_empty() && self.patience_left().is_zero() {
+                if self.asked.is_empty() {
+                    break;
+                }
+                // As many as may be are silent: let the others have their turn.
+                let silent = self.asked.drain(..).map(|it| it.job.job);
+                self.census.steps.silent.extend(silent);
+                continue;
+            }
+            let left = match self.stops_early() {
+                true => self.patience_left().min(deadline.remaining()),
+                false => deadline.remaining(),
+            };
             if left.is_zero() {
                 break;
             }
-            let wait = if self.waiting.is_empty() {
-                left
-            } else {
-                left.min(BACKLOG_RETRY)
+            let at_most = match (self.busy.is_empty(), self.untried.is_empty()) {
+                (false, _) => BACKLOG_RETRY,
+                (true, false) => self.patience_left(),
+                (true, true) => left,
             };
             let mut interests: Vec<_> = self
                 .asked
                 .iter()
                 .map(|it| Interest::readable(&it.socket))
                 .collect();
-            if let Err(error) = sys::poll(&mut interests, wait) {
+            if let Err(error) = sys::poll(&mut interests, left.min(at_most)) {
                 self.log.error(|| format!("poll: {error}"));
                 break;
             }
             let ready: Vec<bool> = interests.iter().map(Interest::is_ready).collect();
             self.receive(&ready);
         }
-        let silent = self.asked.iter().map(|it| it.job.job);
-        let silent = silent.chain(self.waiting.iter().map(|it| it.job.job));
-        self.census.steps.silent = silent.collect();
-        self.census.steps.silent.sort_unstable();
+        let steps = &mut self.census.steps;
+        steps.silent.extend(self.asked.iter().map(|it| it.job.job));
+        steps
+            .silent
+            .extend(self.busy.iter().chain(&self.untried).map(|it| it.job.job));
+        steps.silent.sort_unstable();
         self.census
     }
 
-    /// How long silence may still be borne: for ever, unless an own job is known and all are asked.
-    fn patience_left(&self) -> Duration {
-        if !self.may_stop || self.census.newest.is_none() || !self.waiting.is_empty() {
-            return Duration::MAX;
-        }
-        PATIENCE.saturating_sub(self.last_answer.elapsed())
+    /// Whether the silent ones are not waited for until the deadline: an own job is known, all the
+    /// others have been asked, and what they say could not keep the user out.
+    fn stops_early(&self) -> bool {
+        self.may_stop && self.census.newest.is_some() && self.untried.is_empty()
     }
 
-    fn ask_waiting(&mut self) {
-        for _ in 0..self.waiting.len() {
-            if self.asked.len() >= MAX_CONVERSATIONS {
-                break;
-            }
-            let Some(socket) = self.waiting.pop_front() else {
+    fn patience_left(&self) -> Duration {
+        PATIENCE.saturating_sub(self.progress.elapsed())
+    }
+
+    fn ask_all(&mut self) {
+        for socket in std::mem::take(&mut self.busy) {
+            self.ask(socket);
+        }
+        while self.asked.len() < MAX_CONVERSATIONS {
+            let Some(socket) = self.untried.pop_front() else {
                 break;
             };
-            match self.ask(socket) {
-                Attempt::Asked(asked) => self.asked.push(asked),
-                Attempt::Later(socket) => self.waiting.push_back(socket),
-                Attempt::Never => {}
+            if !self.ask(socket) {
+                break;
             }
         }
     }
 
-    fn ask(&self, socket: Socket) -> Attempt {
+    /// Asks one; false if it could not be tried.
+    fn ask(&mut self, socket: Socket) -> bool {
+        match self.attempt(socket) {
+            Attempt::Asked(asked) => {
+                self.asked.push(asked);
+                self.progress = Instant::now();
+            }
+            Attempt::Busy(socket) => self.busy.push(socket),
+            Attempt::NoDescriptor(socket) => {
+                self.untried.push_front(socket);
+                return false;
+            }
+            Attempt::Gone => {}
+            Attempt::Failed(job, cause) => self.failed(job, cause),
+        }
+        true
+    }
+
+    fn attempt(&self, socket: Socket) -> Attempt {
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
         let job = socket.job.job;
-        let never = |cause: &dyn fmt::Display| {
-            self.log
-                .debug(|| format!("slurmstepd of job {job}: {cause}; not counted"));
-            Attempt::Never
-        };
+        let failed = |error: io::Error| Attempt::Failed(job, error.to_string());
         let connected = match sys::connect_unix(&socket.path) {
             Ok(connected) => connected,
-            Err(error) if is_passing(&error) => return Attempt::Later(socket),
-            Err(error) => return never(&error),
+            Err(error) => match (error.kind(), error.raw_os_error()) {
+                (io::ErrorKind::WouldBlock, _) => return Attempt::Busy(socket),
+                (_, Some(EMFILE | ENFILE)) => return Attempt::NoDescriptor(socket),
+                // A stale socket, or a step that has just ended.
+                (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _) => {
+                    self.log
+                        .debug(|| format!("slurmstepd of job {job}: {error}: gone"));
+                    return Attempt::Gone;
+                }
+                _ => return failed(error),
+            },
         };
         match sys::peer_credentials(&connected) {
-            Ok(peer) if is_trusted(peer.uid, self.slurmd_uid) => {}
-            Ok(peer) => {
-                let uid = peer.uid;
-                self.log.error(|| {
-                    format!(
-                        "passed over {}: uid {uid} listens there",
-                        socket.path.display()
-                    )
-                });
-                return Attempt::Never;
-            }
-            Err(error) => return never(&error),
+            Ok(peer) if self.trusted.serves(peer.uid) => {}
+            Ok(peer) => return Attempt::Failed(job, format!("uid {} listens there", peer.uid)),
+            Err(error) => return failed(error),
         }
         match sys::send(&connected, &stepd::ask_owner()) {
             Ok(()) => Attempt::Asked(Asked {
@@ -429,8 +320,14 @@ impl<'a> Inquiry<'a> {
                 socket: connected,
                 answer: Answer::default(),
             }),
-            Err(error) => never(&error),
+            Err(error) => failed(error),
         }
+    }
+
+    fn failed(&mut self, job: u32, cause: String) {
+        self.log
+            .debug(|| format!("slurmstepd of job {job}: {cause}; not counted"));
+        self.census.steps.failed.push((job, cause));
     }
 
     fn receive(&mut self, ready: &[bool]) {
@@ -446,7 +343,7 @@ impl<'a> Inquiry<'a> {
                 Received::Failed(error) => Err(error.to_string()),
             };
             let Asked { job, socket, .. } = self.asked.swap_remove(index);
-            self.last_answer = Instant::now();
+            self.progress = Instant::now();
             match outcome {
                 Ok(owner) => {
                     self.log.debug(|| {
@@ -455,9 +352,7 @@ impl<'a> Inquiry<'a> {
                     });
                     self.count(owner.uid, job, socket);
                 }
-                Err(cause) => self
-                    .log
-                    .debug(|| format!("slurmstepd of job {}: {cause}; not counted", job.job)),
+                Err(cause) => self.failed(job.job, cause),
             }
         }
     }
@@ -473,15 +368,6 @@ impl<'a> Inquiry<'a> {
             self.census.newest = Some(Conversation { job, socket });
         }
     }
-}
-
-/// Whether connecting may work a moment later: a full backlog, connect(2) on unix(7), or no
-/// descriptor to be had until a conversation ends.
-fn is_passing(error: &io::Error) -> bool {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    error.kind() == io::ErrorKind::WouldBlock
-        || matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
 #[cfg(test)]

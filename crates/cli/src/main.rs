@@ -6,6 +6,7 @@
     reason = "a program for a terminal"
 )]
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitCode;
 
 use adopt::log::Sink;
@@ -46,6 +47,9 @@ impl Sink for Steps {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Explain { user, options } => {
+            if !std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0) {
+                eprintln!("Not root: a running slurmd can't be asked for its slurm.conf.");
+            }
             let options: Vec<_> = options.into_iter().map(String::into_bytes).collect();
             let explanation = adopt::explain::explain(&user, &options, &Steps);
             println!("{explanation}");

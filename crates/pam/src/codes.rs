@@ -45,8 +45,6 @@ pub enum MessageStyle {
 pub enum Severity {
     /// LOG_ERR
     Error = 3,
-    /// LOG_WARNING
-    Warning = 4,
     /// LOG_INFO
     Info = 6,
     /// LOG_DEBUG

@@ -3,11 +3,14 @@
 //! One pass, nothing kept of the other lines: a node's file may have 10,000 NodeName lines.
 //! Source: Slurm 19.05 to 26.05, `src/common/parse_config.c`, `read_config.c`; docs/protocol.md.
 
+mod lines;
+
 use std::borrow::Cow;
 use std::fmt;
-use std::io::BufRead as _;
 
 use crate::hostlist::{self, HostListError};
+
+use lines::{Lines, is_space, trim_start};
 
 /// What to look for among the NodeName lines.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,12 +24,14 @@ pub struct Query<'a> {
 /// What a slurm.conf says about this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {
-    /// ClusterName; every slurm.conf must have one.
-    pub cluster_name: String,
     /// SlurmdSpoolDir as written, with its `%h` and `%n`.
     pub spool_dir: Option<String>,
     /// SlurmdUser, a name or number.
     pub slurmd_user: Option<String>,
+    /// SlurmUser, a name or number.
+    pub slurm_user: Option<String>,
+    /// The first NodeName line whose host list can't be understood: it names no node.
+    pub passed_over: Option<ConfError>,
     /// For each of [`Query::hosts`] the first NodeName that has it as its NodeHostname.
     pub nodes: Vec<Option<String>>,
     /// The NodeHostname of [`Query::node`].
@@ -97,7 +102,8 @@ pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Vec<u8>, String> + 'a;
 /// Keys that are not needed are passed over, also those that no Slurm knows: a newer release may.
 ///
 /// # Errors
-/// [`ConfError`], where Slurm's own parser rejects the file too.
+/// [`ConfError`]: Slurm's own parser rejects the file too, but for limits that no site reaches: the
+/// number and depth of Includes, and values in other encodings than UTF-8.
 pub fn parse(
     file: &str,
     bytes: &[u8],
@@ -116,10 +122,7 @@ pub fn parse(
     };
     parser.file(file, bytes, 0)?;
     match parser.cluster_name {
-        Some(name) => Ok(Conf {
-            cluster_name: name,
-            ..parser.conf
-        }),
+        Some(_) => Ok(parser.conf),
         None => Err(ConfError {
             file: file.into(),
             line: 0,
@@ -152,8 +155,18 @@ impl Parser<'_, '_> {
             };
             if let Some(name) = include_name(&line).map_err(at)? {
                 self.included(file, &name, depth, lines.number)?;
-            } else {
-                self.line(&line).map_err(at)?;
+                continue;
+            }
+            match self.line(&line).map_err(at) {
+                Err(
+                    error @ ConfError {
+                        problem: Problem::HostList(_),
+                        ..
+                    },
+                ) => {
+                    self.conf.passed_over.get_or_insert(error);
+                }
+                result => result?,
             }
         }
         Ok(())
@@ -195,6 +208,7 @@ impl Parser<'_, '_> {
         };
         // Few keys are ours: look at the length first.
         match pair.key.len() {
+            9 if pair.is(b"SlurmUser") => scalar(&mut self.conf.slurm_user, pair.value, rest),
             8 if pair.is(b"NodeName") => self.node(text(pair.value)?, rest),
             10 if pair.is(b"SlurmdUser") => scalar(&mut self.conf.slurmd_user, pair.value, rest),
             11 if pair.is(b"ClusterName") => scalar(&mut self.cluster_name, pair.value, rest),
@@ -256,7 +270,7 @@ fn place(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
 }
 
 fn scalar(place: &mut Option<String>, value: &[u8], rest: &[u8]) -> Result<(), Problem> {
-    if !rest.trim_ascii().is_empty() {
+    if !trim_start(rest).is_empty() {
         return Err(Problem::Syntax);
     }
     *place = Some(text(value)?.to_owned());
@@ -305,20 +319,20 @@ impl Pair<'_> {
 /// Takes `key=value` off the front: blanks around `=`, an operator before it, quotes around the
 /// value; an empty value is an error.
 fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Problem> {
-    let line = line.trim_ascii_start();
+    let line = trim_start(line);
     if line.is_empty() {
         return Ok(None);
     }
     let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     let (key, rest) = split_while(line, is_key);
-    let mut rest = rest.trim_ascii_start();
+    let mut rest = trim_start(rest);
     if let [b'-' | b'*' | b'+' | b'/', tail @ ..] = rest {
         rest = tail;
     }
     let Some(rest) = rest.strip_prefix(b"=").filter(|_| !key.is_empty()) else {
         return Err(Problem::Syntax);
     };
-    let rest = rest.trim_ascii_start();
+    let rest = trim_start(rest);
     if let Some(quoted) = rest.strip_prefix(b"\"") {
         let (value, tail) = split_while(quoted, |byte| *byte != b'"');
         if let Some(tail @ ([] | [b' ' | b'\t' | b'\r' | b'\x0B' | b'\x0C', ..])) =
@@ -328,7 +342,7 @@ fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Problem> {
         }
         // As in Slurm's regular expression, what is no quoted word is a plain one.
     }
-    let (value, tail) = split_while(rest, |byte| !byte.is_ascii_whitespace() && *byte != b'\x0B');
+    let (value, tail) = split_while(rest, |byte| !is_space(byte));
     match value {
         [] => Err(Problem::Syntax),
         value => Ok(Some((Pair { key, value }, tail))),
@@ -350,133 +364,17 @@ fn include_name(line: &[u8]) -> Result<Option<Cow<'_, str>>, Problem> {
     let Some((word, rest)) = line.split_at_checked(WORD.len()) else {
         return Ok(None);
     };
-    if !word.eq_ignore_ascii_case(WORD) || !rest.first().is_some_and(u8::is_ascii_whitespace) {
+    if !word.eq_ignore_ascii_case(WORD) || !rest.first().is_some_and(is_space) {
         return Ok(None);
     }
-    let (name, tail) = split_while(rest.trim_ascii_start(), |byte| !byte.is_ascii_whitespace());
-    match (name, tail.trim_ascii()) {
+    let (name, tail) = split_while(trim_start(rest), |byte| !is_space(byte));
+    match (name, trim_start(tail)) {
         // `include = x` is a key named include: unknown, and not ours to judge.
         ([b'=', ..], _) => Ok(None),
         ([], _) => Err(Problem::Syntax),
         (name, []) => Ok(Some(Cow::Borrowed(text(name)?))),
         _ => Err(Problem::Syntax),
     }
-}
-
-/// Logical lines: comments cut, continuations joined, backslashes taken out.
-struct Lines<'a> {
-    whole: &'a [u8],
-    /// Where the next physical line starts.
-    start: usize,
-    /// Of the last physical line taken, from 1.
-    number: usize,
-    comment: Next,
-    backslash: Next,
-}
-
-impl<'a> Lines<'a> {
-    fn new(whole: &'a [u8]) -> Self {
-        let next = |byte| Next { byte, at: None };
-        Self {
-            whole,
-            start: 0,
-            number: 0,
-            comment: next(b'#'),
-            backslash: next(b'\\'),
-        }
-    }
-
-    fn next_logical(&mut self) -> Option<Cow<'a, [u8]>> {
-        let start = self.start;
-        let line = self.next_physical()?;
-        let end = start + line.len();
-        if !self.comment.is_in(self.whole, start, end)
-            && !self.backslash.is_in(self.whole, start, end)
-        {
-            return Some(Cow::Borrowed(line));
-        }
-        let mut logical = cut_comment(line).to_vec();
-        while continues(&logical) {
-            logical.truncate(logical.trim_ascii_end().len() - 1);
-            match self.next_physical() {
-                Some(next) => logical.extend_from_slice(cut_comment(next)),
-                None => break,
-            }
-        }
-        Some(Cow::Owned(unescape(&logical)))
-    }
-
-    fn next_physical(&mut self) -> Option<&'a [u8]> {
-        let rest = &self.whole[self.start..];
-        if rest.is_empty() {
-            return None;
-        }
-        self.number += 1;
-        let length = find(rest, b'\n');
-        self.start += (length + 1).min(rest.len());
-        Some(&rest[..length])
-    }
-}
-
-/// The next place of a byte that is on few lines: looked for once, not on every line.
-struct Next {
-    byte: u8,
-    at: Option<usize>,
-}
-
-impl Next {
-    fn is_in(&mut self, whole: &[u8], start: usize, end: usize) -> bool {
-        let at = match self.at {
-            Some(at) if at >= start => at,
-            _ => start + find(&whole[start..], self.byte),
-        };
-        self.at = Some(at);
-        at < end
-    }
-}
-
-/// Where the byte is, or the length. `skip_until` searches a word at a time.
-fn find(bytes: &[u8], byte: u8) -> usize {
-    let length = { bytes }.skip_until(byte).unwrap_or(0);
-    match bytes[..length].last() {
-        Some(last) if *last == byte => length - 1,
-        _ => length,
-    }
-}
-
-/// Cuts at the first `#` that no odd number of backslashes stands before; quotes don't protect it.
-fn cut_comment(line: &[u8]) -> &[u8] {
-    let mut odd = false;
-    for (at, byte) in line.iter().enumerate() {
-        match byte {
-            b'#' if !odd => return &line[..at],
-            b'\\' => odd = !odd,
-            _ => odd = false,
-        }
-    }
-    line
-}
-
-fn continues(line: &[u8]) -> bool {
-    line.trim_ascii_end()
-        .iter()
-        .rev()
-        .take_while(|byte| **byte == b'\\')
-        .count()
-        % 2
-        == 1
-}
-
-fn unescape(line: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(line.len());
-    let mut escaped = false;
-    for byte in line {
-        escaped = *byte == b'\\' && !escaped;
-        if !escaped {
-            plain.push(*byte);
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

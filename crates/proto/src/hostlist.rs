@@ -230,9 +230,11 @@ impl Range {
             Some(ends) => ends,
             None => (text, text),
         };
+        // Blanks before a number count as digits of its width.
+        let digits = |text: &str| number(text.trim_start_matches(is_separator));
         let range = Self {
-            low: number(low)?,
-            high: number(high)?,
+            low: digits(low)?,
+            high: digits(high)?,
             width: low.len(),
         };
         if range.high < range.low {
@@ -318,6 +320,8 @@ mod tests {
         ("n[1-3]-ib", "n1-ib n2-ib n3-ib"),
         ("n[1-2]5", "n15 n25"),
         ("n[5-]", "n5"),
+        ("n[1, 2]", "n1 n02"),
+        ("n[1, 2]", "n1 n02"),
         ("x,n[1-2],y", "x n1 n2 y"),
     ];
 

@@ -5,6 +5,8 @@
 //! read. Source: Slurm 19.05 to 26.05, `src/slurmd/slurmstepd/req.c` and
 //! `src/common/stepd_api.c`; docs/protocol.md.
 
+use std::fmt;
+
 use crate::reader::{DecodeError, Reader};
 
 /// The version that we claim. A stepd refuses one below its own minimum and has no upper bound
@@ -14,8 +16,9 @@ pub const CLAIMED_VERSION: i32 = 0x7F00;
 /// Length of the answer to [`ask_owner`].
 pub const OWNER_ANSWER: usize = 8;
 /// Length of the answer to [`adopt`].
-pub const ADOPT_ANSWER: usize = 4;
+pub const ADOPT_ANSWER: usize = 8;
 
+const REQUEST_STATE: i32 = 5;
 const REQUEST_UID: i32 = 20;
 const REQUEST_ADD_EXTERN_PID: i32 = 22;
 
@@ -25,10 +28,14 @@ pub fn ask_owner() -> [u8; 8] {
     join(CLAIMED_VERSION, REQUEST_UID)
 }
 
-/// Asks to take a process into the extern step; sent on a conversation that is open.
+/// Asks to take a process into the extern step, and then what state the step is in; sent in one
+/// piece on a conversation that is open.
 #[must_use]
-pub fn adopt(pid: i32) -> [u8; 8] {
-    join(REQUEST_ADD_EXTERN_PID, pid)
+pub fn adopt(pid: i32) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&join(REQUEST_ADD_EXTERN_PID, pid));
+    bytes[8..].copy_from_slice(&REQUEST_STATE.to_ne_bytes());
+    bytes
 }
 
 /// A stepd's answer to [`ask_owner`].
@@ -58,20 +65,46 @@ pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
     Ok(OwnerAnswer { version, uid })
 }
 
-/// Reads the answer to [`adopt`]: nothing but 0 means that the process is in the step.
+/// Why an answer to [`adopt`] does not mean that the process is in the step for as long as the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAdopted {
+    /// slurmstepd's return code; -1 for all its reasons.
+    Refused(i32),
+    /// The step is ending. It has killed its processes, and may not see the one that came late:
+    /// versions before 24.11.6 adopt then too.
+    Ending,
+    /// That was no answer.
+    Nonsense(DecodeError),
+}
+
+impl fmt::Display for NotAdopted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code) => write!(f, "slurmstepd's return code is {code}"),
+            Self::Ending => f.write_str("the step is ending"),
+            Self::Nonsense(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Reads the answer to [`adopt`].
 ///
 /// # Errors
-/// Any other value, or an answer that is no answer.
-pub fn read_adopted(answer: &[u8]) -> Result<(), DecodeError> {
+/// [`NotAdopted`].
+pub fn read_adopted(answer: &[u8]) -> Result<(), NotAdopted> {
+    /// `slurmstepd_state_t`: ending up to 23.02; from 23.11 on cancelled, and 4 is ending.
+    const GOING_AWAY: i32 = 3;
     let mut reader = Reader::new(answer);
-    let code = reader.i32("return code")?;
-    reader.end()?;
-    match code {
-        0 => Ok(()),
-        code => Err(DecodeError::Value {
-            field: "return code",
-            value: code.into(),
-        }),
+    let code = reader.i32("return code").map_err(NotAdopted::Nonsense)?;
+    if code != 0 {
+        return Err(NotAdopted::Refused(code));
+    }
+    let state = reader.i32("state").map_err(NotAdopted::Nonsense)?;
+    reader.end().map_err(NotAdopted::Nonsense)?;
+    if state >= GOING_AWAY {
+        Err(NotAdopted::Ending)
+    } else {
+        Ok(())
     }
 }
 
@@ -96,7 +129,7 @@ mod tests {
     #[test]
     fn requests_as_slurmstepd_reads_them() {
         assert_eq!(ask_owner().to_vec(), ints(&[0x7F00, 20]));
-        assert_eq!(adopt(4711).to_vec(), ints(&[22, 4711]));
+        assert_eq!(adopt(4711).to_vec(), ints(&[22, 4711, 5]));
     }
 
     #[test]
@@ -153,19 +186,31 @@ mod tests {
 
     #[test]
     fn adopt_answers() {
-        assert_eq!(read_adopted(&ints(&[0])), Ok(()));
-        for code in [-1, 1, i32::MIN] {
-            let expected = Err(DecodeError::Value {
-                field: "return code",
-                value: code.into(),
-            });
-            assert_eq!(read_adopted(&ints(&[code])), expected);
+        for (answer, expected) in [
+            (&[0, 2][..], Ok(())),
+            (&[0, 0], Ok(())),
+            (&[0, 1], Ok(())),
+            (&[0, 3], Err(NotAdopted::Ending)),
+            (&[0, 4], Err(NotAdopted::Ending)),
+            (&[-1, 2], Err(NotAdopted::Refused(-1))),
+            (&[1, 2], Err(NotAdopted::Refused(1))),
+            (&[-1], Err(NotAdopted::Refused(-1))),
+            (
+                &[0],
+                Err(NotAdopted::Nonsense(DecodeError::Short { field: "state" })),
+            ),
+            (
+                &[],
+                Err(NotAdopted::Nonsense(DecodeError::Short {
+                    field: "return code",
+                })),
+            ),
+            (
+                &[0, 2, 0],
+                Err(NotAdopted::Nonsense(DecodeError::Trailing { count: 4 })),
+            ),
+        ] {
+            assert_eq!(read_adopted(&ints(answer)), expected, "{answer:?}");
         }
-        assert_eq!(
-            read_adopted(&[0, 0]),
-            Err(DecodeError::Short {
-                field: "return code"
-            })
-        );
     }
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 /// The moment at which a login must have its answer (CLOCK_MONOTONIC).
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
-    start: Instant,
     end: Instant,
 }
 
@@ -13,10 +12,17 @@ impl Deadline {
     /// Starts the clock: the deadline is `limit` from now.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
-        let start = Instant::now();
+        let now = Instant::now();
         Self {
-            start,
-            end: start.checked_add(limit).unwrap_or(start),
+            end: now.checked_add(limit).unwrap_or(now),
+        }
+    }
+
+    /// The same, but earlier.
+    #[must_use]
+    pub fn sooner(&self, by: Duration) -> Self {
+        Self {
+            end: self.end.checked_sub(by).unwrap_or(self.end),
         }
     }
 
@@ -30,11 +36,5 @@ impl Deadline {
     #[must_use]
     pub fn has_passed(&self) -> bool {
         self.remaining().is_zero()
-    }
-
-    /// Time since the clock was started.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.start.elapsed()
     }
 }

@@ -28,7 +28,7 @@ impl fmt::Display for UserLookupError {
 
 /// The uid of a user name, getpwnam_r(3).
 ///
-/// How long NSS takes is not ours to bound: sshd asked it for the same name a moment ago.
+/// How long NSS takes is not ours to bound.
 ///
 /// # Errors
 /// [`UserLookupError::Unknown`] or the system's error.

@@ -68,14 +68,19 @@ fn before_slurm_is_looked_at() {
         ("", "sshd", Known { uid: u32::MAX }, Ok(u32::MAX)),
     ] {
         let text = format!("{line} {service} {account:?}");
-        let got = before(&options(line), &login(service, account)).map_err(|it| it.answer);
+        let got = match before(&options(line), &login(service, account)) {
+            ControlFlow::Continue(uid) => Ok(uid),
+            ControlFlow::Break(verdict) => Err(verdict.answer),
+        };
         assert_eq!(got, expected, "{text}");
     }
     let damaged = Login {
         service: Err(ItemError::Missing),
         ..login("", gone())
     };
-    let verdict = before(&Options::default(), &damaged).expect_err("no service");
+    let ControlFlow::Break(verdict) = before(&Options::default(), &damaged) else {
+        panic!("no service")
+    };
     assert_eq!(verdict.answer, Answer::BadItem);
 }
 

@@ -1,9 +1,11 @@
 //! Against a fake stepd, for what a real one can't be made to show; the real ones answer in the
 //! tests of the clusters.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::thread;
 
 use pam::Severity;
@@ -11,6 +13,7 @@ use pam::Severity;
 use super::*;
 use crate::log::Sink;
 use crate::options::LogLevel;
+use crate::spool::SpoolProblem;
 
 struct Silent;
 
@@ -35,10 +38,12 @@ impl Spool {
         fs::create_dir(&dir).expect("spool directory");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("mode");
         let node = Node {
-            conf: PathBuf::new(),
             names: vec!["n1".into()],
             spool_dirs: vec![dir.clone()],
-            slurmd_uid: Some(fs::metadata(&dir).expect("owner").uid()),
+            trusted: Trusted {
+                slurmd_uid: Some(fs::metadata(&dir).expect("owner").uid()),
+                slurm_uid: None,
+            },
         };
         Self { dir, node }
     }
@@ -162,15 +167,18 @@ fn a_full_backlog_is_silence_too() {
 #[test]
 fn asks_the_newest_to_adopt() {
     for (answer, keep, expected) in [
-        (ints(&[0]), true, "Ok"),
-        (ints(&[-1]), true, "can't be -1"),
-        (ints(&[1]), true, "can't be 1"),
-        (vec![], false, "closed the connection"),
-        (vec![0, 0], false, "closed the connection"),
+        (ints(&[0, 2]), true, "Ok"),
+        (ints(&[0, 3]), true, "the step is ending"),
+        (ints(&[-1, 2]), true, "return code is -1"),
+        (ints(&[1, 2]), true, "return code is 1"),
+        (ints(&[-1]), false, "Refused"),
+        (vec![], false, "Refused"),
+        (vec![0, 0], false, "Refused"),
         (vec![0, 0], true, "Silent"),
+        (ints(&[0]), true, "Silent"),
     ] {
         let spool = Spool::new("adopt");
-        spool.fake(3, vec![owner(2001), ints(&[77])], true);
+        spool.fake(3, vec![owner(2001), ints(&[77, 2])], true);
         spool.fake(9, vec![owner(2001), answer.clone()], keep);
         let census = spool.census(true, 5000);
         assert_eq!(census.steps.own.len(), 2);
@@ -235,7 +243,7 @@ fn trusts_no_directory_that_others_may_write_to() {
 fn trusts_sockets_of_root_and_slurmd_only() {
     let mut spool = Spool::new("owner");
     spool.fake(1, vec![owner(2001)], true);
-    let me = spool.node.slurmd_uid.take();
+    let me = spool.node.trusted.slurmd_uid.take();
     let steps = spool.census(true, 5000).steps;
     match me {
         // Root's directory and socket are trusted without SlurmdUser.
@@ -275,4 +283,79 @@ fn the_full_host_name_wins_over_the_short_one() {
     assert_eq!(spool.census(true, 5000).steps.own.len(), 1);
     let _full = UnixListener::bind(spool.dir.join("n1.site_5.4294967292")).expect("bind");
     assert_eq!(spool.census(true, 100).steps.silent, [5]);
+}
+
+#[test]
+fn a_full_backlog_keeps_nobody_waiting_who_has_a_job() {
+    let spool = Spool::new("backlog-own");
+    let path = spool.dir.join("n1_5.4294967292");
+    let _listener = UnixListener::bind(&path).expect("bind");
+    let held: Vec<_> = std::iter::from_fn(|| sys::connect_unix(&path).ok()).collect();
+    assert!(!held.is_empty());
+    spool.fake(7, vec![owner(2001)], true);
+    let start = Instant::now();
+    let steps = spool.census(true, 5000).steps;
+    assert_eq!((steps.own.len(), steps.silent), (1, vec![5]));
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "took {:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn many_silent_ones_make_room() {
+    let spool = Spool::new("many");
+    for job in 0..3 * MAX_CONVERSATIONS as u32 {
+        spool.fake(100 + job, vec![vec![]], true);
+    }
+    for job in 1..=5 {
+        spool.fake(job, vec![owner(2001)], true);
+    }
+    let steps = spool.census(true, 20_000).steps;
+    assert_eq!(
+        (steps.own.len(), steps.silent.len()),
+        (5, 3 * MAX_CONVERSATIONS)
+    );
+}
+
+#[test]
+fn what_was_said_before_the_question_is_no_answer() {
+    let spool = Spool::new("trailing");
+    spool.fake(
+        3,
+        vec![[owner(2001), ints(&[0, 2])].concat(), ints(&[-1, 2])],
+        true,
+    );
+    let census = spool.census(true, 5000);
+    assert_eq!(census.steps.own.len(), 1);
+    thread::sleep(Duration::from_millis(50));
+    let result = census.adopt(3, 1, &Deadline::after(Duration::from_secs(1)));
+    assert!(format!("{result:?}").contains("said more"), "{result:?}");
+}
+
+#[test]
+fn no_proper_answer_is_told() {
+    let spool = Spool::new("told");
+    spool.fake(3, vec![ints(&[-1])], false);
+    let steps = spool.census(true, 5000).steps;
+    let [(3, cause)] = &steps.failed[..] else {
+        panic!("{steps:?}")
+    };
+    assert!(
+        cause.contains("protocol version") || cause.contains("closed"),
+        "{cause}"
+    );
+}
+
+#[test]
+fn slurm_user_may_own_the_directory_but_no_socket() {
+    let mut spool = Spool::new("slurm-user");
+    spool.fake(1, vec![owner(2001)], true);
+    let me = spool.node.trusted.slurmd_uid.take();
+    spool.node.trusted.slurm_uid = me;
+    let steps = spool.census(true, 5000).steps;
+    assert!(steps.problem.is_none(), "{:?}", steps.problem);
+    // Run by root its socket is root's.
+    assert_eq!(steps.own.len(), usize::from(me == Some(0)));
 }

@@ -34,6 +34,7 @@ fn values() {
         ("", None),
         ("SlurmdSpoolDir=/a", Some("/a")),
         ("  slurmdSPOOLdir = /a  \r\n", Some("/a")),
+        ("\u{b}SlurmdSpoolDir\u{b}=\u{c}/a\u{b}", Some("/a")),
         ("SlurmdSpoolDir=\"/a b\"", Some("/a b")),
         ("SlurmdSpoolDir=/a\nSlurmdSpoolDir=/b\n", Some("/b")),
         ("SlurmdSpoolDir=/a # b", Some("/a")),
@@ -83,12 +84,19 @@ fn rejected() {
         Err(Problem::ClusterNameNotYetKnown)
     );
     let query = Query {
-        hosts: &["zz"],
+        hosts: &["n1"],
         node: None,
     };
+    let conf = read(
+        "ClusterName=c\nNodeName=n[3-1]\nNodeName=n[2-1]\nNodeName=n[1-3]",
+        query,
+    );
+    let conf = conf.expect("a bad list is passed over");
+    assert_eq!(conf.nodes, [Some("n1".to_owned())]);
+    let error = conf.passed_over.expect("and told").to_string();
     assert_eq!(
-        read("ClusterName=c\nNodeName=n[3-1]", query),
-        Err(Problem::HostList(HostListError::BadRange))
+        error,
+        "slurm.conf line 2: host list: a range is not a number or LOW-HIGH"
     );
     let mut latin1 = b"ClusterName=c\n# K\xf6ln\nSlurmdSpoolDir=/K\xf6ln\n".to_vec();
     let error = parse("f", &latin1, Query::default(), &mut |_, _| unreachable!());

@@ -149,7 +149,7 @@ fn vm_demo(options: &Options) -> Result<()> {
 fn boot(machine: &Machine) -> Result<()> {
     let began = Instant::now();
     println!("Booting a virtual machine with systemd and cgroup v2 ...");
-    machine.run(|line| println!("vm: {line}"))?;
+    machine.run(|line| println!("{line}"))?;
     let took = began.elapsed().as_secs();
     println!("All went well in the virtual machine; {took} s in all.");
     Ok(())

@@ -1,0 +1,198 @@
+//! The spool directory: where the stepds' sockets are, and whether it can be trusted.
+//!
+//! Sockets, and the processes that listen on them, must be root's or SlurmdUser's. The directory
+//! and all above it must be theirs or SlurmUser's, and not writable by anyone else: slurmd leaves a
+//! directory that exists to its owner, and packages make it SlurmUser's. SlurmUser, whom stepds obey
+//! anyway, can so rename or remove sockets but not make one that passes for root's.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use proto::socket_name;
+
+use crate::decide::OwnJob;
+use crate::log::Log;
+use crate::node::Node;
+use crate::options::shown;
+
+/// Who is trusted besides root.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trusted {
+    /// SlurmdUser, as whom stepds listen.
+    pub slurmd_uid: Option<u32>,
+    /// SlurmUser, for directories alone.
+    pub slurm_uid: Option<u32>,
+}
+
+impl Trusted {
+    /// Whether that uid may own a socket or listen on it.
+    #[must_use]
+    pub fn serves(&self, uid: u32) -> bool {
+        uid == 0 || Some(uid) == self.slurmd_uid
+    }
+
+    /// Whether that uid may own a directory that sockets are in.
+    #[must_use]
+    pub fn owns(&self, uid: u32) -> bool {
+        self.serves(uid) || Some(uid) == self.slurm_uid
+    }
+}
+
+/// Why the spool directory can't be looked at. To the decision that is as if there were no steps.
+#[derive(Debug)]
+pub enum SpoolProblem {
+    /// The system does not let us.
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// With which path.
+        path: PathBuf,
+        /// The system's word.
+        cause: io::Error,
+    },
+    /// Somebody else may put sockets there.
+    Untrusted {
+        /// The directory that is at fault: the spool directory or one above it.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl SpoolProblem {
+    /// Whether there is no such directory at all, as before slurmd's first start.
+    #[must_use]
+    pub fn means_no_slurm(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        matches!(self, Self::System { cause, .. } if matches!(cause.kind(), NotFound | NotADirectory))
+    }
+}
+
+impl fmt::Display for SpoolProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System {
+                operation,
+                path,
+                cause,
+            } => write!(
+                f,
+                "spool directory: {operation} {}: {cause}",
+                shown(&path.to_string_lossy())
+            ),
+            Self::Untrusted { path, uid, mode } => write!(
+                f,
+                "spool directory: {} is not safe: owner uid {uid}, mode {:o}",
+                shown(&path.to_string_lossy()),
+                mode & 0o7777
+            ),
+        }
+    }
+}
+
+/// An extern step's socket file that may be asked.
+#[derive(Debug)]
+pub struct Socket {
+    /// The file, links resolved.
+    pub path: PathBuf,
+    /// Its job.
+    pub job: OwnJob,
+}
+
+/// The extern sockets of the first of the node's names that has any.
+///
+/// # Errors
+/// [`SpoolProblem`].
+pub fn find_sockets(node: &Node, log: Log<'_>) -> Result<Vec<Socket>, SpoolProblem> {
+    let mut first_problem = None;
+    for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
+        match sockets_in(dir, name, &node.trusted, log) {
+            Ok(sockets) if sockets.is_empty() => {}
+            Ok(sockets) => return Ok(sockets),
+            Err(problem) => first_problem = first_problem.or(Some(problem)),
+        }
+    }
+    first_problem.map_or(Ok(Vec::new()), Err)
+}
+
+fn sockets_in(
+    dir: &Path,
+    node: &str,
+    trusted: &Trusted,
+    log: Log<'_>,
+) -> Result<Vec<Socket>, SpoolProblem> {
+    let dir = trusted_path(dir, trusted)?;
+    let failed = |cause| SpoolProblem::System {
+        operation: "read",
+        path: dir.clone(),
+        cause,
+    };
+    let mut sockets = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let Some(job) = socket_name::extern_step_job(name.as_bytes(), node) else {
+            continue;
+        };
+        let path = entry.path();
+        // Not following links: a link is no socket.
+        let Ok(file) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        if !file.file_type().is_socket() || !trusted.serves(file.uid()) {
+            let owner = file.uid();
+            log.error(|| {
+                let path = shown(&path.to_string_lossy());
+                format!("passed over {path}: not a socket of root (owner uid {owner})")
+            });
+            continue;
+        }
+        sockets.push(Socket {
+            path,
+            job: OwnJob {
+                job,
+                started: file.ctime(),
+            },
+        });
+    }
+    Ok(sockets)
+}
+
+/// The directory with its links resolved, if it and all above it are a trusted owner's and
+/// writable by nobody else; a sticky directory above (such as /tmp) does no harm to what is
+/// root's in it.
+fn trusted_path(dir: &Path, trusted: &Trusted) -> Result<PathBuf, SpoolProblem> {
+    let system = |operation, path: &Path| {
+        let path = path.to_owned();
+        move |cause| SpoolProblem::System {
+            operation,
+            path,
+            cause,
+        }
+    };
+    let real = fs::canonicalize(dir).map_err(system("find", dir))?;
+    for path in real.ancestors() {
+        let found = fs::symlink_metadata(path).map_err(system("stat", path))?;
+        if path == real && !found.is_dir() {
+            return Err(system("read", path)(io::ErrorKind::NotADirectory.into()));
+        }
+        let (uid, mode) = (found.uid(), found.mode());
+        let sticky = path != real && mode & 0o1000 != 0;
+        let group_writes = mode & 0o020 != 0 && found.gid() != 0;
+        let others_write = mode & 0o002 != 0 || group_writes;
+        if !trusted.owns(uid) || (others_write && !sticky) {
+            return Err(SpoolProblem::Untrusted {
+                path: path.to_owned(),
+                uid,
+                mode,
+            });
+        }
+    }
+    Ok(real)
+}
