@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod matrix;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lab::{Cluster, Command, Node, Status, Suite};
 use serde_json::Value;
+
+pub use matrix::Matrix;
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";

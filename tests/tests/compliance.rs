@@ -8,14 +8,12 @@
 
 mod worlds;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::cgroup::{self, Version};
 use lab::{Node, Suite};
-use libtest_mimic::{Arguments, Failed, Trial};
-use tests::{Call, End, Module, Outcome};
+use tests::{Call, End, Matrix, Module, Outcome};
 use worlds::{Jobs, Stage, World};
 
 const SUCCESS: End = End::Code(0);
@@ -661,10 +659,7 @@ fn silent_stepds() -> Vec<Case> {
     ]
 }
 
-fn check(suite: Suite, case: &Case, stage: &Mutex<Stage>) -> Result<()> {
-    let mut stage = stage
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+fn check(suite: Suite, case: &Case, stage: &mut Stage) -> Result<()> {
     let (cluster, jobs) = stage.set(case.world)?;
     let node = cluster.node(1);
     let ours = case.call.make(node, Module::Ours)?;
@@ -746,37 +741,10 @@ fn expect(expected: &Expected, outcome: &Outcome, jobs: &Jobs, node: &Node) -> R
 }
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let stages: Vec<_> = Suite::ALL
-        .into_iter()
-        .map(|suite| Arc::new(Mutex::new(Stage::new(suite))))
-        .collect();
-    let mut trials = Vec::new();
-    // Case by case, so that the four threads work on four clusters; those of one suite are made one
-    // after the other, because they share its cluster and its worlds.
+    let mut matrix = Matrix::new(Stage::new);
     for case in cases() {
-        for (suite, stage) in Suite::ALL.into_iter().zip(&stages) {
-            let (case, stage) = (case.clone(), Arc::clone(stage));
-            let name = format!(
-                "{}/{:?}/{}/{}",
-                suite.slurm(),
-                case.world,
-                case.name,
-                case.call.options
-            );
-            trials.push(Trial::test(name, move || {
-                check(suite, &case, &stage).map_err(|error| Failed::from(format!("{error:#}")))
-            }));
-        }
+        let name = format!("{:?}/{}/{}", case.world, case.name, case.call.options);
+        matrix.add(&name, move |suite, stage| check(suite, &case, stage));
     }
-    let threads = arguments.test_threads.or(Some(stages.len()));
-    let conclusion = libtest_mimic::run(
-        &Arguments {
-            test_threads: threads,
-            ..arguments
-        },
-        trials,
-    );
-    drop(stages);
-    conclusion.exit();
+    matrix.run();
 }

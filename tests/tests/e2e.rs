@@ -2,13 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Node, Status, Suite};
-use libtest_mimic::{Arguments, Failed, Trial};
-use tests::job_of_cgroup;
+use tests::{Matrix, job_of_cgroup};
 
 const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
 const CGROUP: &[&str] = &["cat", "/proc/self/cgroup"];
@@ -415,40 +413,12 @@ impl Stage {
 const CLI: &str = "/usr/local/sbin/slurm-adopt";
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let stages: Vec<_> = Suite::ALL
-        .into_iter()
-        .map(|suite| {
-            Arc::new(Mutex::new(Stage {
-                suite,
-                cluster: None,
-            }))
-        })
-        .collect();
-    let mut trials = Vec::new();
-    // One thread a suite; the tests of a suite share its cluster, one after the other.
+    let mut matrix = Matrix::new(|suite| Stage {
+        suite,
+        cluster: None,
+    });
     for (name, test) in TESTS {
-        for (suite, stage) in Suite::ALL.into_iter().zip(&stages) {
-            let stage = Arc::clone(stage);
-            trials.push(Trial::test(
-                format!("{}/{name}", suite.slurm()),
-                move || {
-                    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-                    stage
-                        .run(*test)
-                        .map_err(|error| Failed::from(format!("{error:#}")))
-                },
-            ));
-        }
+        matrix.add(name, |_, stage: &mut Stage| stage.run(*test));
     }
-    let threads = arguments.test_threads.or(Some(stages.len()));
-    let conclusion = libtest_mimic::run(
-        &Arguments {
-            test_threads: threads,
-            ..arguments
-        },
-        trials,
-    );
-    drop(stages);
-    conclusion.exit();
+    matrix.run();
 }

@@ -3,13 +3,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::{Cluster, Node, Suite};
-use libtest_mimic::{Arguments, Failed, Trial};
-use tests::{Call, End, Module, Outcome};
+use tests::{Call, End, Matrix, Module, Outcome};
 
 /// What becomes of alice's login with a slurm.conf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -359,6 +357,30 @@ fn environment(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+/// A program that got root's rights from its file has a user's environment: it does not count.
+fn set_uid_program(stage: &mut Stage) -> Result<()> {
+    const COPY: &str = "/usr/local/bin/pamcall-suid";
+    let (cluster, job) = stage.up()?;
+    let node = cluster.node(1);
+    node.run(&["cp", "/etc/slurm/generated", "/etc/slurm/slurm.conf"])?
+        .ok()?;
+    node.sh(&format!("cp {} {COPY}; chmod 4755 {COPY}", tests::PAMCALL))?;
+    let mut call = Call::new("alice", "action_generic_failure=deny");
+    call.env = vec![("SLURM_CONF".into(), "/nowhere".into())];
+    ensure!(
+        found(node, &call.make(node, Module::Ours)?, job)? == Found::Rejected,
+        "as root"
+    );
+    call.wrapper = Some(format!("shift; exec {COPY} \"$@\""));
+    let command = call.command(node, Module::Ours)?.user("alice");
+    let outcome = tests::outcome(command)?;
+    ensure!(
+        found(node, &outcome, job)? == Found::Job,
+        "by set-user-ID: {outcome}"
+    );
+    Ok(())
+}
+
 /// Nobody but root may write to the spool directory and above it, or nothing in it counts.
 fn unsafe_spool(stage: &mut Stage) -> Result<()> {
     let (cluster, job) = stage.up()?;
@@ -393,56 +415,15 @@ fn unsafe_spool(stage: &mut Stage) -> Result<()> {
 }
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let stages: Vec<_> = Suite::ALL
-        .into_iter()
-        .map(|suite| Arc::new(Mutex::new(Stage { suite, up: None })))
-        .collect();
-    let mut trials = Vec::new();
-    let failed = |error: anyhow::Error| Failed::from(format!("{error:#}"));
-    let mut with_stage = |name: &str, test: fn(&mut Stage, usize) -> Result<()>, index: usize| {
-        for (suite, stage) in Suite::ALL.into_iter().zip(&stages) {
-            let stage = Arc::clone(stage);
-            trials.push(Trial::test(
-                format!("{}/{name}", suite.slurm()),
-                move || {
-                    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-                    test(&mut stage, index).map_err(failed)
-                },
-            ));
-        }
-    };
-    for (index, it) in WRITINGS.iter().enumerate() {
-        with_stage(
-            it.name,
-            |stage, index| writing(stage, &WRITINGS[index]),
-            index,
-        );
+    let mut matrix = Matrix::new(|suite| Stage { suite, up: None });
+    for it in WRITINGS {
+        matrix.add(it.name, |_, stage| writing(stage, it));
     }
-    with_stage("the environment", |stage, _| environment(stage), 0);
-    with_stage(
-        "an unsafe spool directory",
-        |stage, _| unsafe_spool(stage),
-        0,
-    );
-    for (name, test) in [
-        ("slurmd -f", slurmd_with_f as fn(Suite) -> Result<()>),
-        ("the configless cache", configless_cache),
-        ("a host of another name", other_host_name),
-    ] {
-        for suite in Suite::ALL {
-            let name = format!("{}/{name}", suite.slurm());
-            trials.push(Trial::test(name, move || test(suite).map_err(failed)));
-        }
-    }
-    let threads = arguments.test_threads.or(Some(stages.len()));
-    let conclusion = libtest_mimic::run(
-        &Arguments {
-            test_threads: threads,
-            ..arguments
-        },
-        trials,
-    );
-    drop(stages);
-    conclusion.exit();
+    matrix.add("the environment", |_, stage| environment(stage));
+    matrix.add("a set-user-ID program", |_, stage| set_uid_program(stage));
+    matrix.add("an unsafe spool directory", |_, stage| unsafe_spool(stage));
+    matrix.add("slurmd -f", |suite, _| slurmd_with_f(suite));
+    matrix.add("the configless cache", |suite, _| configless_cache(suite));
+    matrix.add("a host of another name", |suite, _| other_host_name(suite));
+    matrix.run();
 }

@@ -1,0 +1,58 @@
+//! Every test on every suite: four clusters side by side, on each one test after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use lab::Suite;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// The tests of a program, with what those of one suite share.
+pub struct Matrix<Stage> {
+    stages: Vec<(Suite, Arc<Mutex<Stage>>)>,
+    trials: Vec<Trial>,
+}
+
+impl<Stage: Send + 'static> Matrix<Stage> {
+    /// No tests yet; `stage` makes what a suite's tests share. It should start no cluster: not all
+    /// suites need be chosen.
+    pub fn new(stage: impl Fn(Suite) -> Stage) -> Self {
+        let stages = Suite::ALL.map(|suite| (suite, Arc::new(Mutex::new(stage(suite)))));
+        Self {
+            stages: stages.into(),
+            trials: Vec::new(),
+        }
+    }
+
+    /// Adds a test on every suite.
+    ///
+    /// The suites take turns in the list, so that as many threads work on as many clusters.
+    pub fn add(
+        &mut self,
+        name: &str,
+        test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
+    ) {
+        for (suite, stage) in &self.stages {
+            let (suite, stage, test) = (*suite, Arc::clone(stage), test.clone());
+            self.trials.push(Trial::test(
+                format!("{}/{name}", suite.slurm()),
+                move || {
+                    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+                    test(suite, &mut stage).map_err(|error| Failed::from(format!("{error:#}")))
+                },
+            ));
+        }
+    }
+
+    /// Runs those that the command line chooses, takes the stages down and ends the program.
+    pub fn run(self) -> ! {
+        let arguments = Arguments::from_args();
+        let test_threads = arguments.test_threads.or(Some(self.stages.len()));
+        let arguments = Arguments {
+            test_threads,
+            ..arguments
+        };
+        let conclusion = libtest_mimic::run(&arguments, self.trials);
+        drop(self.stages);
+        conclusion.exit()
+    }
+}
