@@ -282,16 +282,29 @@ fn text(value: &[u8]) -> Result<&str, Problem> {
 }
 
 /// Whether a NodeHostname may stand in the rest of a NodeName line; [`node_hostname`] reads it
-/// properly. Few words have an h, and none but this one has it there.
+/// properly. Horspool's search, as it is most of the work of a file with a line for each node.
 fn mentions_node_hostname(rest: &[u8]) -> bool {
-    const KEY: &[u8] = b"NodeHostname";
-    const H: usize = 4;
-    rest.iter().enumerate().skip(H).any(|(at, byte)| {
-        byte | 0x20 == b'h'
-            && rest
-                .get(at - H..at - H + KEY.len())
-                .is_some_and(|it| it.eq_ignore_ascii_case(KEY))
-    })
+    const KEY: [u8; 12] = *b"nodehostname";
+    const LAST: usize = KEY.len() - 1;
+    /// How far the key may move on when this byte stands at its end.
+    const SKIP: [u8; 256] = {
+        let mut skip = [KEY.len() as u8; 256];
+        let mut at = 0;
+        while at < LAST {
+            skip[KEY[at] as usize] = (LAST - at) as u8;
+            skip[KEY[at].to_ascii_uppercase() as usize] = (LAST - at) as u8;
+            at += 1;
+        }
+        skip
+    };
+    let mut end = LAST;
+    while let Some(byte) = rest.get(end) {
+        if byte | 0x20 == KEY[LAST] && rest[end - LAST..=end].eq_ignore_ascii_case(&KEY) {
+            return true;
+        }
+        end += usize::from(SKIP[usize::from(*byte)]);
+    }
+    false
 }
 
 fn node_hostname(mut rest: &[u8]) -> Result<Option<&str>, Problem> {

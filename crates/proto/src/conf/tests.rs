@@ -199,3 +199,33 @@ fn several_hosts_and_the_host_of_a_node() {
         Some("localhost".to_owned())
     );
 }
+
+#[test]
+fn node_hostname_is_found_wherever_it_stands() {
+    for before in [
+        "",
+        " ",
+        "x",
+        "Node",
+        "NodeNode",
+        "NodeHostnam ",
+        "nodehost",
+        "NodeHostNode ",
+    ] {
+        for key in [
+            "NodeHostname",
+            "NODEHOSTNAME",
+            "nodehostname",
+            "nOdEhOsTnAmE",
+        ] {
+            for behind in ["", "=h", " = h CPUs=4"] {
+                let text = format!("{before}{key}{behind}");
+                assert!(mentions_node_hostname(text.as_bytes()), "{text}");
+            }
+        }
+        for other in ["", "NodeHostnam", "odeHostname", "NodeHost name"] {
+            let text = format!("{before}{other}");
+            assert!(!mentions_node_hostname(text.as_bytes()), "{text}");
+        }
+    }
+}
