@@ -127,11 +127,10 @@ fn merge(base: &str, extra: &str, repeatable: &[&str]) -> String {
         .map(key)
         .filter(|word| !repeatable.contains(&word.as_str()))
         .collect();
-    let mut merged: String = base
-        .lines()
-        .filter(|line| !replaced.contains(&key(line)))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let mut merged = String::new();
+    for line in base.lines().filter(|line| !replaced.contains(&key(line))) {
+        merged.extend([line, "\n"]);
+    }
     merged += extra;
     if !merged.ends_with('\n') {
         merged.push('\n');

@@ -241,7 +241,11 @@ fn find_conf(
     let etc = || ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
     let slurmd = Slurmd::running();
     let hint = slurmd.as_ref().map(|slurmd| slurmd.conf_hint());
-    log.debug(|| format!("running slurmd: {slurmd:?}"));
+    log.debug(|| match &hint {
+        Some(ConfHint::File(path)) => format!("the running slurmd reads {}", path.display()),
+        Some(_) => "a slurmd runs".to_owned(),
+        None => "no running slurmd found".to_owned(),
+    });
     let found = match hint {
         Some(ConfHint::File(path)) if exists(&path) => Some(path),
         // The slurmd is in a world of its own, or its file was moved: look where others do.

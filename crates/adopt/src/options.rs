@@ -384,7 +384,7 @@ pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(LONGEST)
-        .flat_map(char::escape_debug)
+        .flat_map(char::escape_default)
         .collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');

@@ -72,6 +72,12 @@ pub fn census(node: &Node, uid: u32, may_stop: bool, deadline: &Deadline, log: L
 }
 
 impl Census {
+    /// Notes a silent one; in the order of their numbers.
+    fn silent(&mut self, job: u32) {
+        let silent = &mut self.steps.silent;
+        silent.insert(silent.partition_point(|other| *other < job), job);
+    }
+
     /// Asks the stepd of the user's newest job to take the process into its extern step.
     ///
     /// # Errors
@@ -211,8 +217,9 @@ impl<'a> Inquiry<'a> {
                     break;
                 }
                 // As many as may be are silent: let the others have their turn.
-                let silent = self.asked.drain(..).map(|it| it.job.job);
-                self.census.steps.silent.extend(silent);
+                for asked in self.asked.drain(..) {
+                    self.census.silent(asked.job.job);
+                }
                 continue;
             }
             let left = match self.stops_early() {
@@ -239,12 +246,13 @@ impl<'a> Inquiry<'a> {
             let ready: Vec<bool> = interests.iter().map(Interest::is_ready).collect();
             self.receive(&ready);
         }
-        let steps = &mut self.census.steps;
-        steps.silent.extend(self.asked.iter().map(|it| it.job.job));
-        steps
-            .silent
-            .extend(self.busy.iter().chain(&self.untried).map(|it| it.job.job));
-        steps.silent.sort_unstable();
+        let asked = std::mem::take(&mut self.asked)
+            .into_iter()
+            .map(|it| it.job.job);
+        let waiting = self.busy.iter().chain(&self.untried).map(|it| it.job.job);
+        for job in asked.chain(waiting) {
+            self.census.silent(job);
+        }
         self.census
     }
 

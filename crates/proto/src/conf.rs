@@ -75,7 +75,7 @@ pub enum Problem {
 
 impl fmt::Display for ConfError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.escape_debug())?;
+        write!(f, "{}", self.file.escape_default())?;
         if self.line > 0 {
             write!(f, " line {}", self.line)?;
         }
@@ -84,7 +84,7 @@ impl fmt::Display for ConfError {
             Problem::NotText => f.write_str(": the value is not UTF-8"),
             Problem::HostList(cause) => write!(f, ": host list: {cause}"),
             Problem::Include { name, cause } => {
-                write!(f, ": Include {}: {cause}", name.escape_debug())
+                write!(f, ": Include {}: {cause}", name.escape_default())
             }
             Problem::TooManyIncludes => f.write_str(": too many or too deep Includes"),
             Problem::ClusterNameNotYetKnown => f.write_str(": Include with %c before ClusterName"),
@@ -190,7 +190,7 @@ impl Parser<'_, '_> {
         }
         let name = match (name.contains("%c"), &self.cluster_name) {
             (false, _) => name.to_owned(),
-            (true, Some(cluster)) => name.replacen("%c", &cluster.to_lowercase(), 1),
+            (true, Some(cluster)) => name.replacen("%c", &cluster.to_ascii_lowercase(), 1),
             (true, None) => return Err(at(Problem::ClusterNameNotYetKnown)),
         };
         let bytes = (self.include)(&name, file).map_err(|cause| {
