@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proto::conf::{self, Conf, ConfError, Query};
+use sys::UserLookupError;
 
 use crate::log::Log;
 use crate::options::{Options, shown};
@@ -133,10 +134,19 @@ impl Node {
         if let Some(error) = &conf.passed_over {
             log.error(|| format!("passed over a line of slurm.conf: {error}"));
         }
-        let uid = |key, user: &Option<String>| uid_of(key, user.as_deref()?, log);
+        let slurmd_uid = conf
+            .slurmd_user
+            .as_deref()
+            .and_then(|user| match uid_of(user) {
+                Ok(uid) => Some(uid),
+                Err(error) => {
+                    log.error(|| format!("SlurmdUser «{}»: {error}; not trusted", shown(user)));
+                    None
+                }
+            });
         let trusted = Trusted {
-            slurmd_uid: uid("SlurmdUser", &conf.slurmd_user),
-            slurm_uid: uid("SlurmUser", &conf.slurm_user),
+            slurmd_uid,
+            slurm_user: conf.slurm_user.clone(),
         };
         let template = conf.spool_dir.as_deref().unwrap_or(DEFAULT_SPOOL_DIR);
         let spool_dirs = names
@@ -301,19 +311,13 @@ fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
     )
 }
 
-/// None for root, who is trusted anyway, and for a name that nobody has.
-fn uid_of(key: &str, user: &str, log: Log<'_>) -> Option<u32> {
-    let uid = match user.parse() {
-        Ok(uid) => uid,
-        Err(_) => match sys::uid_of_user(user.as_bytes()) {
-            Ok(uid) => uid,
-            Err(error) => {
-                log.error(|| format!("{key} «{}»: {error}; not trusted", shown(user)));
-                return None;
-            }
-        },
-    };
-    (uid != 0).then_some(uid)
+/// The uid of a user as slurm.conf names one: by name or number.
+pub(crate) fn uid_of(user: &str) -> Result<u32, UserLookupError> {
+    match (user, user.parse()) {
+        ("root", _) => Ok(0),
+        (_, Ok(uid)) => Ok(uid),
+        (name, Err(_)) => sys::uid_of_user(name.as_bytes()),
+    }
 }
 
 #[cfg(test)]

@@ -16,16 +16,17 @@ use proto::socket_name;
 
 use crate::decide::OwnJob;
 use crate::log::Log;
-use crate::node::Node;
+use crate::node::{self, Node};
 use crate::options::shown;
 
 /// Who is trusted besides root.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Trusted {
     /// SlurmdUser, as whom stepds listen.
     pub slurmd_uid: Option<u32>,
-    /// SlurmUser, for directories alone.
-    pub slurm_uid: Option<u32>,
+    /// SlurmUser, a name or number, for directories alone. Looked up only when one is not root's:
+    /// at many sites the user database is another host's.
+    pub slurm_user: Option<String>,
 }
 
 impl Trusted {
@@ -38,7 +39,11 @@ impl Trusted {
     /// Whether that uid may own a directory that sockets are in.
     #[must_use]
     pub fn owns(&self, uid: u32) -> bool {
-        self.serves(uid) || Some(uid) == self.slurm_uid
+        self.serves(uid)
+            || self
+                .slurm_user
+                .as_deref()
+                .is_some_and(|user| node::uid_of(user).ok() == Some(uid))
     }
 }
 

@@ -195,7 +195,7 @@ impl<'a> Inquiry<'a> {
     fn new(sockets: Vec<Socket>, node: &Node, uid: u32, may_stop: bool, log: Log<'a>) -> Self {
         Self {
             uid,
-            trusted: node.trusted,
+            trusted: node.trusted.clone(),
             may_stop,
             log,
             untried: sockets.into(),

@@ -42,7 +42,7 @@ impl Spool {
             spool_dirs: vec![dir.clone()],
             trusted: Trusted {
                 slurmd_uid: Some(fs::metadata(&dir).expect("owner").uid()),
-                slurm_uid: None,
+                slurm_user: None,
             },
         };
         Self { dir, node }
@@ -353,7 +353,7 @@ fn slurm_user_may_own_the_directory_but_no_socket() {
     let mut spool = Spool::new("slurm-user");
     spool.fake(1, vec![owner(2001)], true);
     let me = spool.node.trusted.slurmd_uid.take();
-    spool.node.trusted.slurm_uid = me;
+    spool.node.trusted.slurm_user = me.map(|uid| uid.to_string());
     let steps = spool.census(true, 5000).steps;
     assert!(steps.problem.is_none(), "{:?}", steps.problem);
     // Run by root its socket is root's.
