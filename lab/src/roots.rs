@@ -25,6 +25,7 @@ const PACKAGES: &[&str] = &[
     "procps",
     "passwd",
     "xauth",
+    "nftables",
 ];
 
 /// Increase this when a root that was made before would not do any more.
