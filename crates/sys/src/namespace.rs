@@ -1,6 +1,7 @@
 //! Namespaces that another process hands over, and how to enter them.
 
 use std::ffi::c_int;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::mem;
@@ -15,6 +16,16 @@ pub enum Namespace {
     Pid,
     /// User ids and capabilities.
     User,
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mount => "mount",
+            Self::Pid => "pid",
+            Self::User => "user",
+        })
+    }
 }
 
 impl Namespace {
