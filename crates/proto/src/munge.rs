@@ -244,3 +244,155 @@ pub fn read_decoded(message: &[u8]) -> Result<Decoded<'_>, MungeError> {
         payload,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers of real munged.
+    macro_rules! real {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../fuzz/corpus/munge/", $name)).as_slice()
+        };
+    }
+
+    const ENCODED: &[u8] = real!("encoded");
+    const DECODED: &[u8] = real!("26.05-2d00-job");
+    const REPLAYED: &[u8] = real!("replayed");
+
+    /// The first is what libmunge 0.5.18 sends for the payload «abc».
+    #[test]
+    fn requests() {
+        assert_eq!(
+            encode_request(b"abc", ANY, DEFAULT_TTL),
+            b"\0\x60\x6d\x4b\x04\x02\0\0\0\0\x17\x01\x01\x01\0\0\0\0\0\
+              \xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x03abc"
+        );
+        assert_eq!(
+            encode_request(b"", 2001, 60),
+            b"\0\x60\x6d\x4b\x04\x02\0\0\0\0\x14\x01\x01\x01\0\0\0\0\x3c\
+              \0\0\x07\xd1\xff\xff\xff\xff\0\0\0\0"
+        );
+        assert_eq!(
+            decode_request(b"MUNGE:AA:"),
+            b"\0\x60\x6d\x4b\x04\x04\0\0\0\0\x0e\0\0\0\x0aMUNGE:AA:\0"
+        );
+    }
+
+    #[test]
+    fn a_real_credential() {
+        let credential = read_encoded(ENCODED).expect("real");
+        assert!(credential.starts_with(b"MUNGE:") && credential.ends_with(b":"));
+        assert!(ENCODED.ends_with(&[credential, &[0][..]].concat()));
+    }
+
+    #[test]
+    fn a_real_credential_of_slurmd() {
+        let decoded = read_decoded(DECODED).expect("real");
+        assert_eq!((decoded.uid, decoded.gid, decoded.restricted_to), (0, 0, 0));
+        assert_eq!(decoded.address, Some(Ipv4Addr::new(10, 88, 0, 1)));
+        assert!(decoded.encoded <= decoded.decoded && decoded.decoded - decoded.encoded < 60);
+        assert_eq!(
+            (decoded.payload.len(), decoded.payload.first()),
+            (33, Some(&2))
+        );
+    }
+
+    /// Whether the credential can be read but is not to be accepted, or can't be read.
+    #[test]
+    fn real_refusals() {
+        for (message, expected) in [
+            (
+                REPLAYED,
+                "munged's error 17: credential used before («Replayed credential»)",
+            ),
+            (
+                real!("not-for-us"),
+                "munged's error 18: credential not for us \
+                 («Unauthorized credential for client UID=0 GID=0»)",
+            ),
+            (
+                real!("no-credential"),
+                "munged's error 9: credential of another version («Invalid credential version 0»)",
+            ),
+        ] {
+            let error = read_decoded(message).expect_err("refused");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_answer_is_an_error() {
+        let check = |whole: &[u8], read: &dyn Fn(&[u8]) -> Option<MungeError>| {
+            for length in 0..whole.len() {
+                let mut part = whole[..length].to_vec();
+                assert!(read(&part).is_some(), "{length}");
+                assert_eq!(
+                    message_length(&part),
+                    Ok((length >= HEADER).then_some(whole.len()))
+                );
+                // Nor if the length is that of the part.
+                if let Some(rest) = length.checked_sub(HEADER) {
+                    part[7..11].copy_from_slice(&writer::length(rest).to_be_bytes());
+                    assert!(
+                        matches!(read(&part), Some(MungeError::Nonsense(_))),
+                        "{length}"
+                    );
+                }
+            }
+            let mut longer = [whole, &[0]].concat();
+            assert!(read(&longer).is_some());
+            let rest = writer::length(longer.len() - HEADER);
+            longer[7..11].copy_from_slice(&rest.to_be_bytes());
+            assert_eq!(
+                read(&longer),
+                Some(DecodeError::Trailing { count: 1 }.into())
+            );
+        };
+        check(ENCODED, &|part| read_encoded(part).err());
+        check(DECODED, &|part| read_decoded(part).err());
+    }
+
+    #[test]
+    fn lengths() {
+        let with = |at: usize, value: u8| {
+            let mut start = ENCODED[..HEADER].to_vec();
+            start[at] = value;
+            message_length(&start)
+        };
+        let error = |field, value: u32| Err(DecodeError::value(field, value));
+        assert_eq!(with(0, 1), error("magic", 0x0160_6d4b));
+        assert_eq!(with(4, 3), error("version", 3));
+        assert_eq!(with(8, 1), error("length of the body", 0x0001_0000 + 194));
+        let longest = b"\0\x60\x6d\x4b\x04\x03\0\0\0\xff\xf5";
+        assert_eq!(message_length(longest), Ok(Some(LONGEST)));
+        let longer = b"\0\x60\x6d\x4b\x04\x03\0\0\0\xff\xf6";
+        assert_eq!(message_length(longer), error("length of the body", 65_526));
+    }
+
+    #[test]
+    fn answers_that_can_t_be() {
+        let nonsense = |field, value: u32| MungeError::from(DecodeError::value(field, value));
+        assert_eq!(
+            read_encoded(DECODED),
+            Err(nonsense("message type", DECODE_ANSWER.into()))
+        );
+        assert_eq!(
+            read_decoded(ENCODED).expect_err("other type"),
+            nonsense("message type", ENCODE_ANSWER.into())
+        );
+        // No credential, and what is not to be printed in munged's text.
+        let none = message(ENCODE_ANSWER, &[0, 0, 0, 0, 0, 0]);
+        assert!(matches!(read_encoded(&none), Err(MungeError::Nonsense(_))));
+        let odd = message(ENCODE_ANSWER, b"\xff\x05a\n\xe4\x1b\0");
+        assert_eq!(
+            read_encoded(&odd).expect_err("refused").to_string(),
+            "munged's error 255: not known («a???»)"
+        );
+        let silent = message(ENCODE_ANSWER, &[6, 0]);
+        assert_eq!(
+            read_encoded(&silent).expect_err("refused").to_string(),
+            "munged's error 6: socket"
+        );
+    }
+}

@@ -86,3 +86,62 @@ pub fn read_verified(answer: &[u8]) -> Result<bool, DecodeError> {
     reader.end()?;
     Ok(code == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers of real slurmds.
+    const CREATED: [&[u8]; 2] = [
+        include_bytes!("../../../fuzz/corpus/jwt/24.11-created"),
+        include_bytes!("../../../fuzz/corpus/jwt/26.05-created"),
+    ];
+    const VERIFIED: &[u8] = include_bytes!("../../../fuzz/corpus/jwt/verified");
+
+    #[test]
+    fn requests() {
+        assert_eq!(
+            create_request(0x2A00, ANY, b"abc"),
+            b"\x2a\0\0\0\0\x13\0\0\xfa\x01\xff\xff\xff\xff\0\0\0\x03abc"
+        );
+        assert_eq!(
+            verify_request(0x2D00, "a.b.c"),
+            b"\x2d\0\0\0\0\x12\0\0\xfa\x02\0\0\0\x06a.b.c\0"
+        );
+    }
+
+    #[test]
+    fn real_tokens() {
+        for answer in CREATED {
+            assert_eq!(created_length(answer), Ok(Some(answer.len())));
+            let token = read_created(answer).expect("real");
+            assert_eq!(token.split('.').count(), 3);
+            let claims = crate::jwt::claims(token).expect("real");
+            assert_eq!((claims.uid, claims.restricted_to), (0, ANY));
+            for length in 0..answer.len() {
+                let part = &answer[..length];
+                assert!(read_created(part).is_err());
+                assert_eq!(
+                    created_length(part),
+                    Ok((length >= 4).then_some(answer.len()))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn other_answers() {
+        assert_eq!(read_verified(VERIFIED), Ok(true));
+        assert_eq!(read_verified(&[0xff; 4]), Ok(false));
+        assert!(read_verified(&VERIFIED[..3]).is_err());
+        assert!(read_verified(&[0; 5]).is_err());
+        assert_eq!(created_length(&[0, 0, 0xff, 0xfc]), Ok(Some(LONGEST)));
+        for wrong in [[0; 4], [0, 0, 0xff, 0xfd], [0xff; 4]] {
+            assert!(created_length(&wrong).is_err());
+        }
+        let text = Err(DecodeError::Text { field: "token" });
+        for wrong in [&b"\0\0\0\0"[..], b"\0\0\0\x01a", b"\0\0\0\x02\xff\0"] {
+            assert_eq!(read_created(wrong), text);
+        }
+    }
+}
