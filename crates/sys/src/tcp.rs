@@ -21,17 +21,27 @@ pub struct Connection {
 /// # Errors
 /// The system's, where /proc/self/fd can't be read.
 pub fn tcp_connections() -> io::Result<Vec<Connection>> {
-    let mut descriptors: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    descriptors.sort_unstable();
-    let connections = descriptors.into_iter().filter_map(|fd| {
-        Some(Connection {
-            local: address(fd, libc::getsockname)?,
-            peer: address(fd, libc::getpeername)?,
-        })
-    });
-    Ok(connections.collect())
+    let mut found: Vec<(RawFd, Connection)> = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        if let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) {
+            if let Some(connection) = connection(fd) {
+                let place = found.partition_point(|(other, _)| *other < fd);
+                found.insert(place, (fd, connection));
+            }
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|(_, connection)| connection)
+        .collect())
+}
+
+fn connection(fd: RawFd) -> Option<Connection> {
+    Some(Connection {
+        local: address(fd, libc::getsockname)?,
+        peer: address(fd, libc::getpeername)?,
+    })
 }
 
 type Name = unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> c_int;
