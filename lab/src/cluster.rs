@@ -39,11 +39,17 @@ impl Cluster {
     }
 
     /// Has a keeper make the nodes, still without any daemon.
-    pub(crate) fn hold(suite: Suite, root: PathBuf, names: &[Names]) -> Result<Self> {
+    pub(crate) fn hold(
+        suite: Suite,
+        root: PathBuf,
+        beside: &[(Suite, PathBuf)],
+        names: &[Names],
+    ) -> Result<Self> {
         let spec = Spec {
             id: new_id(),
             suite,
             root,
+            beside: beside.to_vec(),
             hostnames: names.iter().map(|names| names.host.clone()).collect(),
             hierarchies: Vec::new(),
         };
@@ -87,6 +93,7 @@ impl Cluster {
                 number,
                 pid,
                 socket: agent::socket(&cluster.dir, number),
+                slurmd: names.slurmd.clone(),
             })
             .collect();
         Ok(cluster)

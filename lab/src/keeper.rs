@@ -28,6 +28,8 @@ pub struct Spec {
     pub suite: Suite,
     /// The root directory all nodes share, read only.
     pub root: PathBuf,
+    /// The root directories of other suites that the nodes get besides.
+    pub beside: Vec<(Suite, PathBuf)>,
     /// The host name of each node.
     pub hostnames: Vec<String>,
     /// The cgroup hierarchies the nodes get; the keeper fills this in.
