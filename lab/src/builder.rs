@@ -173,7 +173,7 @@ impl ClusterBuilder {
             .map(|suite| Ok((*suite, roots::ensure(*suite)?)))
             .collect();
         let beside = beside?;
-        let cluster = Cluster::hold(self.suite, root.clone(), &beside, &names)?;
+        let cluster = Cluster::hold(self.suite, self.oldest(), root.clone(), &beside, &names)?;
         self.furnish(&cluster, &root, &names)
             .and_then(|()| self.furnish_beside(&cluster, &beside))
             .and_then(|()| self.run_daemons(&cluster))
@@ -181,9 +181,15 @@ impl ClusterBuilder {
         Ok(cluster)
     }
 
+    /// The suite that decides which cgroups all have.
+    fn oldest(&self) -> Suite {
+        let beside = self.beside.iter().copied();
+        beside.fold(self.suite, std::cmp::min)
+    }
+
     /// Puts all files in place.
     fn furnish(&self, cluster: &Cluster, root: &Path, names: &[Names]) -> Result<()> {
-        let version = cgroup::version(self.suite)?;
+        let version = cgroup::version(self.oldest())?;
         let slurm_conf = match &self.whole_slurm_conf {
             Some(whole) => whole.clone(),
             None => config::slurm_conf(names, self.node_lines.as_deref(), &self.slurm_conf),
@@ -239,7 +245,7 @@ impl ClusterBuilder {
     /// Puts into the roots of other suites what they need to be this cluster's.
     fn furnish_beside(&self, cluster: &Cluster, beside: &[(Suite, PathBuf)]) -> Result<()> {
         for (suite, root) in beside {
-            let version = cgroup::version(*suite)?;
+            let version = cgroup::version(self.oldest())?;
             let cgroup_conf = config::cgroup_conf(*suite, version, &self.cgroup_conf);
             let accounts = config::accounts(root)?;
             for node in cluster.nodes() {
@@ -264,7 +270,8 @@ impl ClusterBuilder {
     fn run_daemons(&self, cluster: &Cluster) -> Result<()> {
         thread::scope(|scope| {
             let start = |node: &Node| -> Result<()> {
-                node.sh(DAEMONS)?;
+                node.sh(FOR_SLURM)?;
+                node.sh("/usr/sbin/sshd")?;
                 if node.number == 1 {
                     node.run(&["slurmctld", "-c", "-i"])?.ok()?;
                 }
@@ -297,14 +304,13 @@ impl ClusterBuilder {
     }
 }
 
-/// What runs before Slurm. Each program goes to the background when it is ready.
-const DAEMONS: &str = "
+/// What Slurm's daemons need to start, in the root that this shell script runs in.
+pub const FOR_SLURM: &str = "
 install -d -o munge -g munge /run/munge /var/log/munge /var/lib/munge
 chmod 700 /var/log/munge
 install -d -o slurm -g slurm /var/spool/slurmctld /var/log/slurm
 install -d /var/spool/slurmd
 setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2
-/usr/sbin/sshd
 ";
 
 type Key = (&'static str, u32, String, Vec<u8>, Vec<u8>);

@@ -38,16 +38,17 @@ impl Cluster {
         ClusterBuilder::new(suite)
     }
 
-    /// Has a keeper make the nodes, still without any daemon.
+    /// Has a keeper make the nodes, still without any daemon. `oldest` is of all suites on them.
     pub(crate) fn hold(
         suite: Suite,
+        oldest: Suite,
         root: PathBuf,
         beside: &[(Suite, PathBuf)],
         names: &[Names],
     ) -> Result<Self> {
         let spec = Spec {
             id: new_id(),
-            suite,
+            oldest,
             root,
             beside: beside.to_vec(),
             hostnames: names.iter().map(|names| names.host.clone()).collect(),

@@ -190,8 +190,10 @@ fn unsafe_spool(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+type Test = fn(Suite) -> Result<()>;
+
 /// Tests with clusters of their own.
-const ALONE: &[(&str, fn(Suite) -> Result<()>)] = &[
+const ALONE: &[(&str, Test)] = &[
     ("slurmd -f", places::slurmd_with_f),
     ("a prefix of its own", places::prefix),
     ("the configless cache", places::configless_cache),

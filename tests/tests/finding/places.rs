@@ -83,10 +83,19 @@ pub fn configless_cache(suite: Suite) -> Result<()> {
 
 /// A node without a slurm.conf, whose slurmd gets it from slurmctld.
 pub fn conf_server(suite: Suite) -> Result<()> {
-    let cluster = tests::cluster(suite)?
+    let mut builder = tests::cluster(suite)?
         .nodes(2)
-        .slurm_conf("SlurmctldParameters=enable_configless")
-        .start()?;
+        .slurm_conf("SlurmctldParameters=enable_configless");
+    // 20.11's slurmctld hands out slurm.conf without the files that it includes.
+    let includes = suite > Suite::Bullseye;
+    if includes {
+        let nodes = "NodeName=node[1-2] NodeAddr=10.88.0.[1-2] CPUs=2\n";
+        builder =
+            builder
+                .node_lines("Include nodes.conf")
+                .file("/etc/slurm/nodes.conf", nodes, 0o644);
+    }
+    let cluster = builder.start()?;
     let node = cluster.node(2);
     node.stop_slurmd()?;
     node.sh("rm -r /etc/slurm; slurmd -N node2 --conf-server node1:6817")?;
@@ -99,6 +108,8 @@ pub fn conf_server(suite: Suite) -> Result<()> {
         cache.trim() == "/var/spool/slurmd/conf-cache/slurm.conf",
         "{cache}"
     );
+    let included = node.read("/run/slurm/conf/nodes.conf").is_ok();
+    ensure!(included == includes, "nodes.conf is there: {included}");
     both_look(node, job, "", Job, Job)?;
     ensure!(found(node, &Call::new("bob", "").make(node, Module::Ours)?, job)? == NoJob);
     node.stop_slurmd()?;

@@ -39,7 +39,10 @@ fn several(suite: Suite, spool_dir: &str) -> Result<()> {
     let (b, c) = (submit("alice", "b")?, submit("alice", "c")?);
     let bobs = submit("bob", "c")?;
     // SLURMD_NODENAME is known to SchedMD's module from 23.11.4 on, and to ours everywhere.
-    let by_environment = if suite < Suite::Trixie { b } else { c };
+    let (by_environment, by_empty) = match suite {
+        Suite::Bullseye | Suite::Bookworm => (b, b),
+        Suite::Trixie | Suite::Forky => (c, None),
+    };
     for (user, options, variable, ours, theirs) in [
         // Who says nothing means the first of slurm.conf.
         ("alice", "", None, b, b),
@@ -50,6 +53,7 @@ fn several(suite: Suite, spool_dir: &str) -> Result<()> {
         ("bob", "nodename=c", None, bobs, bobs),
         ("alice", "", Some("b"), b, b),
         ("alice", "", Some("c"), c, by_environment),
+        ("alice", "", Some(""), b, by_empty),
         ("alice", "nodename=b", Some("c"), b, b),
         ("alice", "nodename=c", Some("b"), c, c),
     ] {
