@@ -30,14 +30,16 @@ pub fn slurmd_with_f(suite: Suite) -> Result<()> {
     Ok(())
 }
 
+const PID_FILE: &str = "/run/slurmd.pid";
+
 /// slurmd goes to the background before it has written its pid file, and removes it at its end.
 fn wait_for_slurmd(node: &Node) -> Result<()> {
-    let ready = || {
-        Ok(node
-            .read_text("/run/slurmd.pid")
-            .is_ok_and(|pid| !pid.is_empty()))
-    };
-    lab::poll::until_true("slurmd to run", Duration::from_secs(10), ready)
+    let ready = || Ok(node.read_text(PID_FILE).is_ok_and(|pid| !pid.is_empty()));
+    wait_until("slurmd to run", ready)
+}
+
+fn wait_until(what: &str, is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    lab::poll::until_true(what, Duration::from_secs(20), is_so)
 }
 
 /// Slurm below /opt/slurm, and below a directory that is none of the usual: a copy of slurmd there.
@@ -63,7 +65,7 @@ pub fn prefix(suite: Suite) -> Result<()> {
              'mount --bind {prefix}/etc /etc/slurm; exec {prefix}/sbin/slurmd -N node1'"
         ))?;
         wait_for_slurmd(node)?;
-        let pid = node.read_text("/run/slurmd.pid")?;
+        let pid = node.read_text(PID_FILE)?;
         let program = node.run(&["readlink", &format!("/proc/{}/exe", pid.trim())])?;
         ensure!(program.ok()?.trim() == format!("{prefix}/sbin/slurmd"));
         both_look(node, job, "", Job, Rejected)?;
@@ -112,6 +114,23 @@ pub fn conf_server(suite: Suite) -> Result<()> {
     ensure!(included == includes, "nodes.conf is there: {included}");
     both_look(node, job, "", Job, Job)?;
     ensure!(found(node, &Call::new("bob", "").make(node, Module::Ours)?, job)? == NoJob);
+    // From 23.11 on slurmd starts itself anew then.
+    let before = node.read_text(PID_FILE)?;
+    cluster.node(1).run(&["scontrol", "reconfigure"])?.ok()?;
+    wait_until("slurmd to be new", || {
+        let pid = node.read_text(PID_FILE).unwrap_or_default();
+        Ok(!pid.is_empty() && (pid != before) == (suite >= Suite::Trixie))
+    })?;
+    both_look(node, job, "", Job, Job)?;
+    // A file that was left behind is not slurmd's: SchedMD's module takes it before the cache.
+    node.sh(
+        "mkdir /etc/slurm; ln -s /run/slurm/conf/nodes.conf /etc/slurm; \
+         sed 's,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/other,' \
+         /run/slurm/conf/slurm.conf >/etc/slurm/slurm.conf",
+    )?;
+    both_look(node, job, "", Job, NoJob)?;
     node.stop_slurmd()?;
+    both_look(node, job, "", Job, NoJob)?;
+    node.sh("rm -r /etc/slurm")?;
     both_look(node, job, "", Job, Job)
 }
