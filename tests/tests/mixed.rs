@@ -25,7 +25,7 @@ enum Theirs {
     DeniedInJob,
     /// As if she had no job: it does not speak the old step's protocol.
     NoJob,
-    /// Its process ends by SIGABRT: memory is freed twice when the old step does not answer the
+    /// Its process ends by a signal, mostly SIGABRT: memory is freed twice when the old step does not answer the
     /// new request for the job's namespaces.
     Aborted,
 }
@@ -83,6 +83,11 @@ impl Upgrade {
         ensure_job(node, &call("alice")?, Some(news)).context("alice with a new job")?;
         cluster.cancel(news)?;
         ensure_job(node, &call("alice")?, Some(olds[1])).context("alice without it")?;
+        // A job that the new release still governs takes its logins along.
+        if self.theirs != Theirs::NoJob {
+            ends_with_job(&cluster, olds[1])?;
+            ensure_job(node, &call("alice")?, Some(olds[0])).context("alice after it")?;
+        }
         Ok(())
     }
 
@@ -133,7 +138,7 @@ impl Upgrade {
         let is_expected = match self.theirs {
             Theirs::DeniedInJob => code(6) && output.stdout.contains("/step_extern"),
             Theirs::NoJob => code(6) && output.stdout.contains("no active jobs"),
-            Theirs::Aborted => output.status == Status::Signaled(6),
+            Theirs::Aborted => matches!(output.status, Status::Signaled(_)),
         };
         ensure!(is_expected, "{:?} expected: {output}", self.theirs);
         if self.theirs == Theirs::NoJob {
@@ -146,6 +151,21 @@ impl Upgrade {
         ensure!(job.is_some_and(|job| olds.contains(&job)), "{outcome}");
         Ok(())
     }
+}
+
+fn ends_with_job(cluster: &Cluster, job: u32) -> Result<()> {
+    let node = cluster.node(1);
+    let argv = ["echo in; sleep 1000"];
+    let mut login = node.ssh_command("alice", node.name(), &argv).spawn()?;
+    let is_in = || Ok(login.stdout()?.contains("in"));
+    lab::poll::until_true("the login", Duration::from_secs(20), is_in)?;
+    cluster.cancel(job)?;
+    let end = login.wait(Duration::from_secs(30))?;
+    ensure!(
+        end.is_some_and(|end| end != Status::Exited(0)),
+        "the login lives on: {end:?}"
+    );
+    Ok(())
 }
 
 /// Adopted into that job; or, without one, denied because there is none.
