@@ -3,10 +3,12 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use pam::ReturnCode;
 
 use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Verdict};
+use crate::known::{self, Known};
 use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
@@ -56,7 +58,11 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
-            match gather_and_decide(&options, &Environment::default(), uid, log, no_connection).0 {
+            let mut known = Known::load(Path::new(known::DIR), log).read_only();
+            let environment = Environment::default();
+            let (plan, _) =
+                gather_and_decide(&options, &environment, uid, &mut known, log, no_connection);
+            match plan {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,

@@ -13,6 +13,7 @@ mod credential;
 pub mod decide;
 mod exchange;
 pub mod explain;
+pub mod known;
 pub mod log;
 pub mod login;
 mod network;
@@ -24,6 +25,7 @@ pub mod spool;
 pub mod stepd;
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pam::{Handle, MessageStyle, ReturnCode};
@@ -32,6 +34,7 @@ use sys::Deadline;
 use crate::adoption::{AdoptError, Adopted};
 use crate::apply::{Effects, Outcome};
 use crate::decide::{Caller, Plan, Reason};
+use crate::known::Known;
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
@@ -52,9 +55,11 @@ pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Break(verdict) => Outcome { verdict, job: None },
         ControlFlow::Continue(uid) => {
             let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
-            let (plan, inquiry) = gather_and_decide(&options, &environment, uid, log, |inquiry| {
-                callerid::ask(Login::connection(handle), &options, inquiry, log)
-            });
+            let mut known = Known::load(Path::new(known::DIR), log);
+            let ask_caller =
+                |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
+            let (plan, inquiry) =
+                gather_and_decide(&options, &environment, uid, &mut known, log, ask_caller);
             let mut effects = Live {
                 handle,
                 request: adoption::Request {
@@ -110,6 +115,7 @@ fn gather_and_decide(
     options: &Options,
     environment: &Environment,
     uid: u32,
+    known: &mut Known,
     log: Log<'_>,
     ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
@@ -130,7 +136,12 @@ fn gather_and_decide(
         }
     };
     let may_stop = decide::may_stop_at_first_job(options);
-    inquiry.census = stepd::census(&inquiry.node, uid, may_stop, &inquiry.for_questions, log);
+    let Inquiry {
+        node,
+        for_questions,
+        ..
+    } = &inquiry;
+    inquiry.census = stepd::census(node, uid, known, may_stop, for_questions, log);
     let steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));

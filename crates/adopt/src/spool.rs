@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use proto::socket_name;
 
 use crate::decide::OwnJob;
+use crate::known::Identity;
 use crate::log::Log;
 use crate::node::{self, Node};
 use crate::options::shown;
@@ -104,6 +105,8 @@ pub struct Socket {
     pub path: PathBuf,
     /// Its job.
     pub job: OwnJob,
+    /// What tells it from others that were or will be there.
+    pub identity: Identity,
 }
 
 /// The extern sockets of the first of the node's names that has any.
@@ -160,6 +163,7 @@ fn sockets_in(
                 job,
                 started: file.ctime(),
             },
+            identity: Identity::new(name.as_bytes(), &file),
         });
     }
     Ok(sockets)

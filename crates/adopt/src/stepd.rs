@@ -14,6 +14,7 @@ use sys::{Deadline, Interest};
 use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange;
+use crate::known::{Known, Owner};
 use crate::log::Log;
 use crate::node::Node;
 use crate::spool::{self, Socket, Trusted};
@@ -52,8 +53,16 @@ pub struct Conversation {
 
 /// Asks every extern step of the node whose it is.
 ///
+/// Another user's stepd that has been met before, and so is `known`, is not asked again.
 /// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
-pub fn census(node: &Node, uid: u32, may_stop: bool, deadline: &Deadline, log: Log<'_>) -> Census {
+pub fn census(
+    node: &Node,
+    uid: u32,
+    known: &mut Known,
+    may_stop: bool,
+    deadline: &Deadline,
+    log: Log<'_>,
+) -> Census {
     let sockets = match spool::find_sockets(node, log) {
         Ok(sockets) => sockets,
         Err(problem) => {
@@ -67,7 +76,30 @@ pub fn census(node: &Node, uid: u32, may_stop: bool, deadline: &Deadline, log: L
             };
         }
     };
-    Inquiry::new(sockets, &node.trusted, uid, may_stop, log).run(deadline)
+    let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
+    let mut census = Census {
+        uid,
+        trusted: node.trusted.clone(),
+        ..Census::default()
+    };
+    let others = |socket: &Socket| known.owner(&socket.identity).filter(|it| it.uid != uid);
+    let mut to_ask = VecDeque::new();
+    for socket in sockets {
+        match others(&socket) {
+            Some(owner) => {
+                census.steps.others += 1;
+                census.version = census.version.max(Some(owner.version));
+            }
+            None => to_ask.push_back(socket),
+        }
+    }
+    log.debug(|| {
+        let (met, new) = (census.steps.others, to_ask.len());
+        format!("{met} slurmstepds of others are known, {new} to be asked")
+    });
+    let census = Inquiry::new(to_ask, census, known, may_stop, log).run(deadline);
+    known.save(&identities, log);
+    census
 }
 
 impl Census {
@@ -97,8 +129,14 @@ impl Census {
             .iter()
             .find(|it| it.job.job == job)
             .ok_or_else(gone)?;
-        let again = vec![socket.clone()];
-        let mut census = Inquiry::new(again, &self.trusted, self.uid, true, log).run(deadline);
+        let again = VecDeque::from([socket.clone()]);
+        let census = Self {
+            uid: self.uid,
+            trusted: self.trusted.clone(),
+            ..Self::default()
+        };
+        let mut known = Known::default();
+        let mut census = Inquiry::new(again, census, &mut known, true, log).run(deadline);
         let Steps { silent, failed, .. } = &mut census.steps;
         if !silent.is_empty() {
             return Err(AdoptError::Silent);
@@ -172,6 +210,7 @@ enum Attempt {
 }
 
 struct Inquiry<'a> {
+    known: &'a mut Known,
     may_stop: bool,
     log: Log<'a>,
     untried: VecDeque<Socket>,
@@ -184,23 +223,20 @@ struct Inquiry<'a> {
 
 impl<'a> Inquiry<'a> {
     fn new(
-        sockets: Vec<Socket>,
-        trusted: &Trusted,
-        uid: u32,
+        untried: VecDeque<Socket>,
+        census: Census,
+        known: &'a mut Known,
         may_stop: bool,
         log: Log<'a>,
     ) -> Self {
         Self {
+            known,
             may_stop,
             log,
-            untried: sockets.into(),
+            untried,
             busy: Vec::new(),
             asked: Vec::new(),
-            census: Census {
-                uid,
-                trusted: trusted.clone(),
-                ..Census::default()
-            },
+            census,
             progress: Instant::now(),
         }
     }
@@ -368,6 +404,11 @@ impl<'a> Inquiry<'a> {
     }
 
     fn count(&mut self, owner: stepd::OwnerAnswer, origin: Socket, socket: OwnedFd) {
+        let said = Owner {
+            uid: owner.uid,
+            version: owner.version,
+        };
+        self.known.note(&origin.identity, said);
         let census = &mut self.census;
         census.version = census.version.max(Some(owner.version));
         if owner.uid != census.uid {

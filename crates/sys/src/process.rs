@@ -5,6 +5,9 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+/// For opening a file by its name: not where that is a link, open(2).
+pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+
 /// Whether the process got privileges from its file (set-user-ID, capabilities), so that its
 /// environment may be an attacker's: `AT_SECURE` of getauxval(3), which secure_getenv(3) asks too.
 #[must_use]

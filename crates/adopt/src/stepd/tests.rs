@@ -6,6 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use pam::Severity;
@@ -97,6 +99,7 @@ impl Spool {
         census(
             &self.node,
             2001,
+            &mut Known::default(),
             may_stop,
             &deadline,
             Log::new(&Silent, LogLevel::Debug),
@@ -619,4 +622,89 @@ fn slurm_user_may_own_the_directory_but_no_socket() {
     assert!(steps.problem.is_none(), "{:?}", steps.problem);
     // Run by root its socket is root's.
     assert_eq!(steps.own.len(), usize::from(me == Some(0)));
+}
+
+#[test]
+fn only_new_stepds_and_the_own_are_asked() {
+    let spool = Spool::new("known");
+    let memory = spool.dir.join("memory");
+    let log = || Log::new(&Silent, LogLevel::Debug);
+    let asked = |job: u32, uid: i32| {
+        let path = spool.dir.join(format!("n1_{job}.4294967292"));
+        let listener = UnixListener::bind(path).expect("bind");
+        let times = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&times);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("accept");
+                let _ = stream.read_exact(&mut [0; 12]);
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(&owner(uid));
+            }
+        });
+        times
+    };
+    let census_of = |uid| {
+        let mut known = Known::load(&memory, log());
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let steps = super::census(&spool.node, uid, &mut known, true, &deadline, log()).steps;
+        (steps.own.len(), steps.others)
+    };
+    let jobs = [asked(1, 2001), asked(2, 2002)];
+    let times = |jobs: &[Arc<AtomicUsize>]| -> Vec<usize> {
+        jobs.iter().map(|it| it.load(Ordering::SeqCst)).collect()
+    };
+    assert_eq!(
+        (census_of(2003), times(&jobs)),
+        ((0, 2), vec![1, 1]),
+        "never met"
+    );
+    assert_eq!(
+        (census_of(2003), times(&jobs)),
+        ((0, 2), vec![1, 1]),
+        "of others"
+    );
+    assert_eq!(
+        (census_of(2001), times(&jobs)),
+        ((1, 1), vec![2, 1]),
+        "the own"
+    );
+    let third = asked(3, 2001);
+    assert_eq!((census_of(2002), times(&jobs)), ((1, 2), vec![2, 2]));
+    assert_eq!(third.load(Ordering::SeqCst), 1, "new");
+    // What is kept can't admit: jobs said to be 2003's are asked, and are not.
+    fs::remove_dir_all(&memory).expect("remove");
+    let mut known = Known::load(&memory, log());
+    let sockets = spool::find_sockets(&spool.node, log()).expect("sockets");
+    let lie = Owner {
+        uid: 2003,
+        version: 0x2D00,
+    };
+    let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
+    for identity in &identities {
+        known.note(identity, lie);
+    }
+    known.save(&identities, log());
+    assert_eq!((census_of(2003), times(&jobs)), ((0, 3), vec![3, 3]));
+}
+
+#[test]
+fn a_silent_stepd_that_was_met_delays_nobody() {
+    let spool = Spool::new("met");
+    let memory = spool.dir.join("memory");
+    let log = || Log::new(&Silent, LogLevel::Debug);
+    // Answers the first login, and never again.
+    let listener = UnixListener::bind(spool.dir.join("n1_1.4294967292")).expect("bind");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("accept");
+        let _ = stream.read_exact(&mut [0; 12]);
+        let _ = stream.write_all(&owner(2001));
+        thread::sleep(Duration::from_secs(60));
+    });
+    for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
+        let mut known = Known::load(&memory, log());
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let steps = super::census(&spool.node, uid, &mut known, false, &deadline, log()).steps;
+        assert_eq!((steps.others, steps.silent.len()), (others, 0));
+    }
 }
