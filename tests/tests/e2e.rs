@@ -30,6 +30,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a login leaves one line in the log", one_log_line),
     ("bad options are logged and change nothing", bad_options),
     ("another's stopped stepd delays nobody", stopped_stepd),
+    ("a stepd that was met before is not asked again", met_before),
     ("explain says what a login meets", explain),
 ];
 
@@ -333,6 +334,59 @@ fn more_logins_than_its_backlog(node: &Node, job: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What stepds have said is kept in a file of root's; whoever can't use it asks.
+fn met_before(cluster: &Cluster) -> Result<()> {
+    const FILE: &str = "/run/slurm-adopt/owners";
+    let node = cluster.node(1);
+    node.remove("/run/slurm-adopt")?;
+    let bobs = cluster.submit("bob", &[])?;
+    let alices = cluster.submit("alice", &[])?;
+    let reason = format!("slurmstepd of job {bobs} does not answer");
+    let carol = || node.ssh("carol", "node1", CGROUP);
+    ensure!(carol()?.stderr.contains(NO_JOBS));
+    let kept = node.sh(&format!("stat -c '%a %U %s' /run/slurm-adopt {FILE}"))?;
+    ensure!(
+        kept.starts_with("700 root ") && kept.ends_with("\n600 root 128\n"),
+        "{kept}"
+    );
+
+    let stepd = node.pid_of_stepd(bobs)?;
+    node.signal(stepd, "STOP")?;
+    let met = carol();
+    // With action_unknown=deny all silent ones are waited for.
+    let strict = tests::Call::new("alice", "action_unknown=deny").make(node, tests::Module::Ours);
+    // Spoilt, it is as if it were not there.
+    node.sh(&format!(
+        "printf x >{FILE}.new; cat {FILE} >>{FILE}.new; cat {FILE}.new >{FILE}"
+    ))?;
+    let spoilt = carol();
+    node.signal(stepd, "CONT")?;
+    ensure!(
+        !met?.stderr.contains(&reason),
+        "bob's stepd was asked again"
+    );
+    let strict = strict?;
+    ensure!(strict.job(node)? == Some(alices), "{strict}");
+    ensure!(
+        strict.micros < 3_000_000,
+        "waited for a stepd that was met: {strict:?}"
+    );
+    ensure!(
+        spoilt?.stderr.contains(&reason),
+        "a spoilt file was believed"
+    );
+
+    // Jobs that come and go: never an owner kept out, never anybody else let in.
+    cluster.cancel(bobs)?;
+    let bobs = cluster.submit("bob", &[])?;
+    for (user, job) in [("alice", alices), ("bob", bobs), ("alice", alices)] {
+        let login = node.ssh(user, "node1", CGROUP)?.ok()?;
+        ensure!(job_of_cgroup(node, &login)? == Some(job), "{user}: {login}");
+    }
+    ensure!(carol()?.stderr.contains(NO_JOBS));
+    cluster.cancel_all()
 }
 
 fn explain(cluster: &Cluster) -> Result<()> {
