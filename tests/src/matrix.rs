@@ -31,7 +31,17 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         name: &str,
         test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
     ) {
-        for (suite, stage) in &self.stages {
+        self.add_on(&Suite::ALL, name, test);
+    }
+
+    /// Adds a test of what only these suites have.
+    pub fn add_on(
+        &mut self,
+        suites: &[Suite],
+        name: &str,
+        test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
+    ) {
+        for (suite, stage) in self.stages.iter().filter(|(it, _)| suites.contains(it)) {
             let (suite, stage, test) = (*suite, Arc::clone(stage), test.clone());
             self.trials.push(Trial::test(
                 format!("{}/{name}", suite.slurm()),
