@@ -26,9 +26,13 @@ fuzz_target!(|bytes: &[u8]| {
     let query = Query {
         hosts: &["node1", "node1.example.org"],
         node: Some("node1"),
+        ports: true,
     };
     match conf::parse("slurm.conf", &main, query, &mut include) {
-        Ok(conf) => assert_eq!(conf.nodes.len(), query.hosts.len()),
+        Ok(conf) => {
+            assert_eq!(conf.nodes.len(), query.hosts.len());
+            assert!(conf.ports().len() <= conf::MAX_PORTS + 1);
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

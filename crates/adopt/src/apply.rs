@@ -1,8 +1,8 @@
 //! Carries a plan out: the only effects that a login has.
 
+use crate::adoption::{AdoptError, Adopted};
 use crate::decide::{Answer, Plan, Reason, Verdict};
 use crate::log::Log;
-use crate::stepd::{AdoptError, Census};
 
 /// What became of a login.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub trait Effects {
     ///
     /// # Errors
     /// [`AdoptError`].
-    fn adopt(&mut self, census: Census, job: u32) -> Result<(), AdoptError>;
+    fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError>;
 
     /// Sets a variable in the login's environment.
     ///
@@ -29,39 +29,58 @@ pub trait Effects {
 }
 
 /// Does what the plan says; all choices are in the plan.
-pub fn apply(plan: Plan, census: Census, effects: &mut dyn Effects, log: Log<'_>) -> Outcome {
-    let (job, choice, if_refused, if_silent) = match plan {
-        Plan::Adopt {
-            job,
-            choice,
-            if_refused,
-            if_silent,
-        } => (job, choice, if_refused, if_silent),
-        Plan::Settle(verdict) => return Outcome { verdict, job: None },
-    };
-    let verdict = match effects.adopt(census, job) {
-        Ok(()) => {
-            log.debug(|| "the job's X11 display and namespaces are not joined yet".into());
-            if let Err(code) = effects.put_env("SLURM_JOB_ID", &job.to_string()) {
-                log.error(|| format!("pam_putenv SLURM_JOB_ID: libpam's code {code}"));
+pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome {
+    loop {
+        let (job, choice, instead, if_refused, if_silent) = match plan {
+            Plan::Adopt {
+                job,
+                choice,
+                instead,
+                if_refused,
+                if_silent,
+            } => (job, choice, instead, if_refused, if_silent),
+            Plan::Settle(verdict) => return Outcome { verdict, job: None },
+        };
+        let (answer, reason) = match effects.adopt(job) {
+            Ok(adopted) => {
+                set_environment(job, &adopted, effects, log);
+                (Answer::Adopted, Reason::Job(choice))
             }
-            Verdict {
-                answer: Answer::Adopted,
-                reason: Reason::Job(choice),
+            Err(AdoptError::NotJoined(cause)) => {
+                // As far as it goes: the process is in the job's cgroup.
+                set_environment(job, &Adopted::default(), effects, log);
+                (if_refused, Reason::Refused(cause))
             }
+            Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
+            Err(AdoptError::Refused(cause)) => match instead {
+                Some(next) => {
+                    log.error(|| format!("job {job}, where the connection comes from: {cause}"));
+                    plan = *next;
+                    continue;
+                }
+                None => (if_refused, Reason::Refused(cause)),
+            },
+        };
+        let verdict = Verdict { answer, reason };
+        return Outcome {
+            verdict,
+            job: Some(job),
+        };
+    }
+}
+
+fn set_environment(job: u32, adopted: &Adopted, effects: &mut dyn Effects, log: Log<'_>) {
+    let mut put = |name: &str, value: &str| {
+        if let Err(code) = effects.put_env(name, value) {
+            log.error(|| format!("pam_putenv {name}: libpam's code {code}"));
         }
-        Err(AdoptError::Refused(cause)) => Verdict {
-            answer: if_refused,
-            reason: Reason::Refused(cause),
-        },
-        Err(AdoptError::Silent) => Verdict {
-            answer: if_silent,
-            reason: Reason::StepdSilent { job },
-        },
     };
-    Outcome {
-        verdict,
-        job: Some(job),
+    put("SLURM_JOB_ID", &job.to_string());
+    if let Some(display) = &adopted.display {
+        put("DISPLAY", display);
+    }
+    if let Some(authority) = &adopted.authority {
+        put("XAUTHORITY", authority);
     }
 }
 
@@ -80,53 +99,101 @@ mod tests {
         fn line(&self, _: Severity, _: &str) {}
     }
 
-    /// Answers in a stepd's place, and keeps what was put into the environment.
+    /// Answers in the stepds' place, and keeps what was asked and what was put into the environment.
+    #[derive(Default)]
     struct Fake {
-        stepd: Option<Result<(), AdoptError>>,
-        env: Vec<(String, String)>,
+        stepds: Vec<(u32, Result<Adopted, AdoptError>)>,
+        env: Vec<String>,
     }
 
     impl Effects for Fake {
-        fn adopt(&mut self, _: Census, job: u32) -> Result<(), AdoptError> {
-            assert_eq!(job, 7);
-            self.stepd.take().expect("asked to adopt, and once only")
+        fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+            assert!(!self.stepds.is_empty(), "job {job} was asked as well");
+            let (expected, answer) = self.stepds.remove(0);
+            assert_eq!(job, expected);
+            answer
         }
 
         fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {
-            self.env.push((name.into(), value.into()));
+            self.env.push(format!("{name}={value}"));
             Ok(())
         }
     }
 
-    fn run(plan: Plan, stepd: Option<Result<(), AdoptError>>) -> (Outcome, Fake) {
+    fn run(plan: Plan, stepds: Vec<(u32, Result<Adopted, AdoptError>)>) -> (Outcome, Vec<String>) {
         let mut fake = Fake {
-            stepd,
-            env: Vec::new(),
+            stepds,
+            ..Fake::default()
         };
         let log = Log::new(&Silent, LogLevel::Debug);
-        let outcome = apply(plan, Census::default(), &mut fake, log);
-        (outcome, fake)
+        let outcome = apply(plan, &mut fake, log);
+        assert!(fake.stepds.is_empty(), "not asked: {:?}", fake.stepds);
+        (outcome, fake.env)
+    }
+
+    fn into(job: u32, instead: Option<Plan>) -> Plan {
+        Plan::Adopt {
+            job,
+            choice: Choice::OnlyJob,
+            instead: instead.map(Box::new),
+            if_refused: Answer::Allow,
+            if_silent: Answer::Deny,
+        }
+    }
+
+    fn refused() -> Result<Adopted, AdoptError> {
+        Err(AdoptError::Refused("no".into()))
     }
 
     #[test]
     fn what_a_stepds_answer_comes_to() {
-        let refused = || Err(AdoptError::Refused("no".into()));
-        for (stepd, answer) in [
-            (Ok(()), Answer::Adopted),
-            (refused(), Answer::Allow),
-            (Err(AdoptError::Silent), Answer::Deny),
+        let with_x11 = Adopted {
+            display: Some("localhost:10.0".into()),
+            authority: Some("/tmp/a".into()),
+        };
+        let job = "SLURM_JOB_ID=7";
+        for (stepd, answer, env) in [
+            (Ok(Adopted::default()), Answer::Adopted, vec![job]),
+            (
+                Ok(with_x11),
+                Answer::Adopted,
+                vec![job, "DISPLAY=localhost:10.0", "XAUTHORITY=/tmp/a"],
+            ),
+            (refused(), Answer::Allow, vec![]),
+            (
+                Err(AdoptError::NotJoined("x".into())),
+                Answer::Allow,
+                vec![job],
+            ),
+            (Err(AdoptError::Silent), Answer::Deny, vec![]),
         ] {
-            let plan = Plan::Adopt {
-                job: 7,
-                choice: Choice::OnlyJob,
-                if_refused: Answer::Allow,
-                if_silent: Answer::Deny,
-            };
-            let (outcome, fake) = run(plan, Some(stepd));
+            let (outcome, found) = run(into(7, None), vec![(7, stepd)]);
             assert_eq!((outcome.verdict.answer, outcome.job), (answer, Some(7)));
-            let adopted = answer == Answer::Adopted;
-            let env = adopted.then(|| ("SLURM_JOB_ID".to_owned(), "7".to_owned()));
-            assert_eq!(fake.env, env.into_iter().collect::<Vec<_>>(), "{answer:?}");
+            assert_eq!(found, env, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn another_job_only_where_nothing_was_changed() {
+        let next = || Some(into(8, None));
+        let good = || Ok(Adopted::default());
+        let (outcome, env) = run(into(7, next()), vec![(7, refused()), (8, good())]);
+        assert_eq!(
+            (outcome.verdict.answer, outcome.job),
+            (Answer::Adopted, Some(8))
+        );
+        assert_eq!(env, ["SLURM_JOB_ID=8"]);
+        let (outcome, _) = run(into(7, next()), vec![(7, refused()), (8, refused())]);
+        assert_eq!(
+            (outcome.verdict.answer, outcome.job),
+            (Answer::Allow, Some(8))
+        );
+        for (stepd, answer) in [
+            (AdoptError::NotJoined("x".into()), Answer::Allow),
+            (AdoptError::Silent, Answer::Deny),
+        ] {
+            let (outcome, _) = run(into(7, next()), vec![(7, Err(stepd))]);
+            assert_eq!((outcome.verdict.answer, outcome.job), (answer, Some(7)));
         }
     }
 
@@ -136,11 +203,11 @@ mod tests {
             answer: Answer::Ignore,
             reason: Reason::Root,
         };
-        let (outcome, fake) = run(Plan::Settle(verdict), None);
+        let (outcome, env) = run(Plan::Settle(verdict), vec![]);
         assert_eq!(
             (outcome.verdict.answer, outcome.job),
             (Answer::Ignore, None)
         );
-        assert!(fake.env.is_empty());
+        assert!(env.is_empty());
     }
 }

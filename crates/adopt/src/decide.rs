@@ -4,6 +4,7 @@
 //! differs and why); every branch of the man page is a row of the table below.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use pam::ItemError;
@@ -46,6 +47,23 @@ pub struct Steps {
     pub problem: Option<SpoolProblem>,
 }
 
+/// What is known of the job that the connection comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// It does not matter.
+    NotAsked,
+    /// The slurmd at the source says which. No more than a hint: the job counts only if a stepd
+    /// here says that it is the user's.
+    Job {
+        /// The job's number.
+        job: u32,
+        /// Where the slurmd is.
+        source: IpAddr,
+    },
+    /// It can't be found out, and why.
+    Unknown(String),
+}
+
 /// What is to be done, with every fallback in it: whoever carries it out has no choice left.
 #[derive(Debug)]
 #[must_use]
@@ -58,7 +76,9 @@ pub enum Plan {
         job: u32,
         /// Why this one.
         choice: Choice,
-        /// What the refusal of the stepd comes to.
+        /// What to do if the stepd refuses and has changed nothing.
+        instead: Option<Box<Plan>>,
+        /// What the refusal of the stepd comes to otherwise.
         if_refused: Answer,
         /// What its silence comes to.
         if_silent: Answer,
@@ -66,14 +86,21 @@ pub enum Plan {
 }
 
 /// Why a job was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// There is no other.
     OnlyJob,
+    /// The connection comes from it.
+    Caller {
+        /// Where the slurmd is that says so.
+        source: IpAddr,
+    },
     /// It started last.
     Newest {
         /// Of how many.
         of: usize,
+        /// Why it is not known from which one the connection comes.
+        why: String,
     },
 }
 
@@ -126,6 +153,8 @@ pub enum Reason {
     Several {
         /// How many.
         count: usize,
+        /// Why.
+        why: String,
     },
     /// Adopted.
     Job(Choice),
@@ -180,28 +209,60 @@ pub fn wants_caller(options: &Options, steps: &Steps) -> bool {
 }
 
 /// The plan for a user who is neither root nor unknown, on a node whose extern steps are `steps`.
-pub fn plan(options: &Options, steps: Result<Steps, NodeError>) -> Plan {
+pub fn plan(options: &Options, steps: Result<Steps, NodeError>, caller: Caller) -> Plan {
     let steps = match steps {
         Ok(steps) => steps,
         Err(error) => return Plan::Settle(generic_failure(options, Reason::Node(error))),
     };
-    let count = steps.own.len();
-    let Some(newest) = steps.own.iter().max_by_key(|job| job.age_key()) else {
+    if steps.own.is_empty() {
         let reason = Reason::NoJob(steps);
         return Plan::Settle(Verdict {
             answer: no_jobs(options),
             reason,
         });
+    }
+    let count = steps.own.len();
+    let is_own = |job: u32| steps.own.iter().any(|it| it.job == job);
+    let why = match caller {
+        Caller::Job { job, source } if is_own(job) => {
+            let mut others = steps.own;
+            others.retain(|it| it.job != job);
+            let why = format!("job {job}, which the connection comes from, did not take it");
+            let instead = without_caller(options, &others, count, why);
+            return adopt(options, job, Choice::Caller { source }, instead);
+        }
+        Caller::Job { job, source } => {
+            format!("slurmd at {source} says job {job}, which is none of this user's here")
+        }
+        Caller::Unknown(why) => why,
+        Caller::NotAsked => "not asked".to_owned(),
     };
+    match without_caller(options, &steps.own, count, why) {
+        Some(plan) => plan,
+        None => Plan::Settle(Verdict {
+            answer: no_jobs(options),
+            reason: Reason::NoJob(steps),
+        }),
+    }
+}
+
+/// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
+fn without_caller(options: &Options, own: &[OwnJob], count: usize, why: String) -> Option<Plan> {
+    let newest = own.iter().max_by_key(|job| job.age_key())?;
     let choice = match (count, options.unknown) {
         (1, _) => Choice::OnlyJob,
-        (of, Unknown::Newest) => Choice::Newest { of },
-        (_, Unknown::Allow) => return several(Answer::Allow, count),
-        (_, Unknown::Deny) => return several(Answer::Deny, count),
+        (of, Unknown::Newest) => Choice::Newest { of, why },
+        (_, Unknown::Allow) => return Some(several(Answer::Allow, count, why)),
+        (_, Unknown::Deny) => return Some(several(Answer::Deny, count, why)),
     };
+    Some(adopt(options, newest.job, choice, None))
+}
+
+fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> Plan {
     Plan::Adopt {
-        job: newest.job,
+        job,
         choice,
+        instead: instead.map(Box::new),
         if_refused: match options.adopt_failure {
             AdoptFailure::Allow => Answer::Allow,
             AdoptFailure::Deny => Answer::Deny,
@@ -236,10 +297,10 @@ fn no_jobs(options: &Options) -> Answer {
     }
 }
 
-fn several(answer: Answer, count: usize) -> Plan {
+fn several(answer: Answer, count: usize, why: String) -> Plan {
     Plan::Settle(Verdict {
         answer,
-        reason: Reason::Several { count },
+        reason: Reason::Several { count, why },
     })
 }
 
@@ -263,7 +324,7 @@ impl fmt::Display for Reason {
                 ..
             }) => {
                 match problem {
-                    Some(problem) => write!(f, "{problem}")?,
+                    Some(problem) => write!(f, "spool directory: {problem}")?,
                     None => write!(f, "no job of this user here, {others} of others")?,
                 }
                 if !silent.is_empty() {
@@ -277,16 +338,17 @@ impl fmt::Display for Reason {
                 }
                 Ok(())
             }
-            Self::Several { count } => {
-                write!(
-                    f,
-                    "{count} jobs here and no telling which the connection is from (not asked yet)"
-                )
-            }
-            Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
-            Self::Job(Choice::Newest { of }) => write!(
+            Self::Several { count, why } => write!(
                 f,
-                "the newest of {of} jobs here (source of the connection not asked yet)"
+                "{count} jobs here and no telling which the connection comes from: {why}"
+            ),
+            Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
+            Self::Job(Choice::Caller { source }) => {
+                write!(f, "the connection comes from it, says slurmd at {source}")
+            }
+            Self::Job(Choice::Newest { of, why }) => write!(
+                f,
+                "the newest of {of} jobs here; where the connection comes from is not known: {why}"
             ),
             Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
             Self::StepdSilent { job } => f.write_str(&silence(&[*job])),

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use pam::ReturnCode;
 
-use crate::decide::{self, Answer, Choice, Plan, Reason, Verdict};
+use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Verdict};
 use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
@@ -33,6 +33,9 @@ enum End {
     },
 }
 
+/// In the place of a login's own connection.
+const NO_CONNECTION: &str = "only a login has a connection to ask about";
+
 /// Asks and decides for `user` with a PAM line's arguments; each step goes to `sink`.
 ///
 /// The environment of the calling shell does not count; sshd's own is not known here.
@@ -52,13 +55,15 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
     let end = match decide::before(&options, &login) {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
-            match gather_and_decide(&options, &Environment::default(), uid, log).0 {
+            let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
+            match gather_and_decide(&options, &Environment::default(), uid, log, no_connection).0 {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,
                     choice,
                     if_refused,
                     if_silent,
+                    ..
                 } => End::Adopted {
                     job,
                     choice,
@@ -103,7 +108,7 @@ impl fmt::Display for Explanation {
                 writeln!(
                     f,
                     "would be adopted into job {job}: {}",
-                    Reason::Job(*choice)
+                    Reason::Job(choice.clone())
                 )?;
                 writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?;
                 write!(f, "if it does not answer: {}", in_words(*if_silent))

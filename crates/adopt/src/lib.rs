@@ -1,16 +1,21 @@
 //! From an ssh login to its Slurm job: who logs in ([`login`]), what node this is ([`node`]),
-//! whose jobs run here ([`stepd`]), what that means ([`decide`]), doing it ([`apply`]) and
-//! saying it ([`report`]).
+//! whose jobs run here ([`stepd`]), which of them the connection comes from ([`callerid`]), what that
+//! means ([`decide`]), doing it ([`apply`], [`adoption`]) and saying it ([`report`]).
 //!
 //! Facts about Slurm are in docs/protocol.md, differences from SchedMD's module in
 //! docs/differences.md, what an attacker may try in docs/threat-model.md.
 #![forbid(unsafe_code)]
 
+pub mod adoption;
 pub mod apply;
+pub mod callerid;
+mod credential;
 pub mod decide;
+mod exchange;
 pub mod explain;
 pub mod log;
 pub mod login;
+mod network;
 pub mod node;
 pub mod options;
 pub mod report;
@@ -24,13 +29,14 @@ use std::time::{Duration, Instant};
 use pam::{Handle, MessageStyle, ReturnCode};
 use sys::Deadline;
 
+use crate::adoption::{AdoptError, Adopted};
 use crate::apply::{Effects, Outcome};
-use crate::decide::{Plan, Reason};
+use crate::decide::{Caller, Plan, Reason};
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
 use crate::options::Options;
-use crate::stepd::{AdoptError, Census};
+use crate::stepd::Census;
 
 /// The account phase: one login, from the PAM line's arguments to PAM's code.
 #[must_use]
@@ -46,13 +52,20 @@ pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Break(verdict) => Outcome { verdict, job: None },
         ControlFlow::Continue(uid) => {
             let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
-            let (plan, inquiry) = gather_and_decide(&options, &environment, uid, log);
+            let (plan, inquiry) = gather_and_decide(&options, &environment, uid, log, |inquiry| {
+                callerid::ask(Login::connection(handle), &options, inquiry, log)
+            });
             let mut effects = Live {
                 handle,
-                pid: login.pid,
-                deadline: inquiry.deadline,
+                request: adoption::Request {
+                    pid: login.pid,
+                    join_container: options.join_container,
+                    x11: !options.disable_x11,
+                },
+                inquiry,
+                log,
             };
-            apply::apply(plan, inquiry.census, &mut effects, log)
+            apply::apply(plan, &mut effects, log)
         }
     };
     answer(handle, &login, &outcome, started, log)
@@ -81,46 +94,52 @@ pub fn account_after_panic(handle: &Handle, args: &[Vec<u8>], cause: &str) -> Re
     )
 }
 
-/// What is left of asking the stepds when the plan is made.
+/// What asking goes on with when the plan is made.
 struct Inquiry {
+    node: Node,
     census: Census,
+    /// Of the whole login.
     deadline: Deadline,
+    /// Of all questions before the last, to the stepd that is to adopt.
+    for_questions: Deadline,
 }
 
-/// All that `explain` and a real login share: no effects but questions.
+/// All that `explain` and a real login share: no effects but questions. `ask_caller` is called where
+/// the answer depends on the job that the connection comes from.
 fn gather_and_decide(
     options: &Options,
     environment: &Environment,
     uid: u32,
     log: Log<'_>,
+    ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
     let node = Node::find(options, environment, log);
     // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
     let deadline = Deadline::after(options.timeout);
-    let node = match node {
+    let mut inquiry = Inquiry {
+        node: Node::default(),
+        census: Census::default(),
+        deadline,
+        for_questions: deadline.sooner(time_to_adopt(options.timeout)),
+    };
+    inquiry.node = match node {
         Ok(node) => node,
         Err(error) => {
-            let census = Census::default();
-            return (
-                decide::plan(options, Err(error)),
-                Inquiry { census, deadline },
-            );
+            let plan = decide::plan(options, Err(error), Caller::NotAsked);
+            return (plan, inquiry);
         }
     };
     let may_stop = decide::may_stop_at_first_job(options);
-    let for_questions = deadline.sooner(time_to_adopt(options.timeout));
-    let mut census = stepd::census(&node, uid, may_stop, &for_questions, log);
-    let steps = std::mem::take(&mut census.steps);
+    inquiry.census = stepd::census(&inquiry.node, uid, may_stop, &inquiry.for_questions, log);
+    let steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));
     }
-    if decide::wants_caller(options, &steps) {
-        log.debug(|| "the connection's source is not asked yet: as if it did not answer".into());
-    }
-    (
-        decide::plan(options, Ok(steps)),
-        Inquiry { census, deadline },
-    )
+    let caller = match decide::wants_caller(options, &steps) {
+        true => ask_caller(&inquiry),
+        false => Caller::NotAsked,
+    };
+    (decide::plan(options, Ok(steps), caller), inquiry)
 }
 
 /// What silent stepds must leave of the deadline for the one that is to adopt.
@@ -148,13 +167,17 @@ fn answer(
 /// The effects of a real login.
 struct Live<'a> {
     handle: &'a Handle,
-    pid: u32,
-    deadline: Deadline,
+    request: adoption::Request,
+    inquiry: Inquiry,
+    log: Log<'a>,
 }
 
 impl Effects for Live<'_> {
-    fn adopt(&mut self, census: Census, job: u32) -> Result<(), AdoptError> {
-        census.adopt(job, self.pid, &self.deadline)
+    fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        let Inquiry {
+            census, deadline, ..
+        } = &mut self.inquiry;
+        adoption::adopt(census, job, self.request, deadline, self.log)
     }
 
     fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {

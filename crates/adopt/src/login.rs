@@ -1,7 +1,10 @@
 //! Who logs in through which service: the only reader of PAM items.
 
+use std::io;
+use std::net::IpAddr;
+
 use pam::{Handle, Item, ItemError};
-use sys::UserLookupError;
+use sys::{Connection, UserLookupError};
 
 /// The account behind PAM_USER.
 #[derive(Debug)]
@@ -78,12 +81,64 @@ impl Login {
         }
     }
 
+    /// The TCP connection that the user comes by: among those of this process the one from
+    /// PAM_RHOST, else the one that has been open for longest, which is the lowest descriptor.
+    /// (Others are of the user database's clients.)
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn connection(handle: &Handle) -> io::Result<Option<Connection>> {
+        let connections = sys::tcp_connections()?;
+        let told = handle.item(Item::RemoteHost).ok();
+        Ok(choose(&connections, told.as_deref()))
+    }
+
     /// The uid, if the account is known.
     #[must_use]
     pub fn uid(&self) -> Option<u32> {
         match self.account {
             Account::Known { uid } => Some(uid),
             _ => None,
+        }
+    }
+}
+
+/// What sshd tells is an address or a name (`UseDNS`), and a name is not looked up.
+fn choose(connections: &[Connection], told: Option<&[u8]>) -> Option<Connection> {
+    let source = told
+        .and_then(|told| std::str::from_utf8(told).ok()?.parse().ok())
+        .map(|source: IpAddr| source.to_canonical());
+    let is_told = |it: &&Connection| Some(it.peer.ip()) == source;
+    let first = || connections.first();
+    connections.iter().find(is_told).or_else(first).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connection_among_others() {
+        let connection = |local: &str, peer: &str| Connection {
+            local: local.parse().expect("address"),
+            peer: peer.parse().expect("address"),
+        };
+        let ssh = connection("10.0.0.1:22", "10.0.0.9:40000");
+        let ldap = connection("10.0.0.1:50000", "10.0.0.2:636");
+        let six = connection("[2001:db8::1]:22", "[2001:db8::9]:40000");
+        for (connections, told, chosen) in [
+            (&[][..], None, None),
+            (&[][..], Some("10.0.0.9"), None),
+            (&[ssh], None, Some(ssh)),
+            (&[ssh], Some("login1.example.org"), Some(ssh)),
+            (&[ssh, ldap], None, Some(ssh)),
+            (&[ldap, ssh], Some("10.0.0.9"), Some(ssh)),
+            (&[ldap, ssh], Some("::ffff:10.0.0.9"), Some(ssh)),
+            (&[ldap, six], Some("2001:db8::9"), Some(six)),
+            (&[ssh, ldap], Some("UNKNOWN"), Some(ssh)),
+        ] {
+            let told = told.map(str::as_bytes);
+            assert_eq!(choose(connections, told), chosen, "{told:?}");
         }
     }
 }

@@ -16,8 +16,12 @@ use crate::slurmd::{ConfHint, Slurmd};
 use crate::spool::Trusted;
 
 /// This node, as its slurm.conf describes it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Node {
+    /// The slurm.conf that was read.
+    pub path: PathBuf,
+    /// What is in it.
+    pub conf: Conf,
     /// NodeName; for a host that slurm.conf does not know the host's name, in full and then short.
     pub names: Vec<String>,
     /// SlurmdSpoolDir for each of the names, `%h` and `%n` filled in.
@@ -124,6 +128,7 @@ impl Node {
             Query {
                 hosts: &hosts,
                 node: given,
+                ports: false,
             },
         )?;
 
@@ -156,10 +161,24 @@ impl Node {
         let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
         log.debug(|| format!("{}: node name {}", path.display(), names.join(" or ")));
         Ok(Self {
+            path,
+            conf,
             names,
             spool_dirs,
             trusted,
         })
+    }
+
+    /// The ports on which the slurmds of a host may listen. Reads the file again: few logins want it.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn slurmd_ports(&self) -> Result<Vec<u16>, NodeError> {
+        let query = Query {
+            ports: true,
+            ..Query::default()
+        };
+        Ok(read(&self.path, query)?.ports())
     }
 }
 
@@ -185,7 +204,7 @@ fn names_of_host(
             path,
             Query {
                 hosts: &hosts,
-                node: None,
+                ..Query::default()
             },
         )?;
         let found = conf.nodes.into_iter().zip(&hosts);

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::network::Network;
+
 /// What to answer when a user without a job here logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoJobs {
@@ -94,6 +96,10 @@ pub struct Options {
     pub slurm_conf: Option<String>,
     /// `timeout=`
     pub timeout: Duration,
+    /// `callerid_timeout=`
+    pub callerid_timeout: Duration,
+    /// `callerid_skip=`
+    pub callerid_skip: Vec<Network>,
 }
 
 impl Default for Options {
@@ -112,6 +118,8 @@ impl Default for Options {
             service: "sshd".into(),
             slurm_conf: None,
             timeout: Duration::from_secs(5),
+            callerid_timeout: Duration::from_secs(2),
+            callerid_skip: Vec::new(),
         }
     }
 }
@@ -306,7 +314,28 @@ pub const TABLE: &[OptionSpec] = &[
         default: "5",
         since_us: true,
         doc: "The longest that all questions of one login may take together, 0.1 to 60 seconds.",
-        set: timeout,
+        set: |options, value| duration(&mut options.timeout, value),
+    },
+    OptionSpec {
+        name: "callerid_timeout",
+        values: &["SECONDS"],
+        default: "2",
+        since_us: true,
+        doc: "The longest that the slurmd where the connection comes from is waited for, 0.1 to 60 \
+              seconds, and never longer than *timeout* leaves.",
+        set: |options, value| duration(&mut options.callerid_timeout, value),
+    },
+    OptionSpec {
+        name: "callerid_skip",
+        values: &["NETWORKS"],
+        default: "no network",
+        since_us: true,
+        doc: "Addresses that no job's connection comes from, such as those of login nodes: nobody is \
+              asked there. `192.0.2.0/24`, `2001:db8::/32` or a single address, separated by commas.",
+        set: |options, value| {
+            let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
+            networks.map(|it| options.callerid_skip = it).is_some()
+        },
     },
 ];
 
@@ -441,7 +470,7 @@ fn log_level(options: &mut Options, value: &str) -> bool {
 }
 
 /// Seconds with at most three decimals.
-fn timeout(options: &mut Options, value: &str) -> bool {
+fn duration(place: &mut Duration, value: &str) -> bool {
     const MILLIS: std::ops::RangeInclusive<u64> = 100..=60_000;
     let (seconds, decimals) = value.split_once('.').unwrap_or((value, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_digit());
@@ -454,7 +483,7 @@ fn timeout(options: &mut Options, value: &str) -> bool {
     if !MILLIS.contains(&millis) {
         return false;
     }
-    options.timeout = Duration::from_millis(millis);
+    *place = Duration::from_millis(millis);
     true
 }
 

@@ -173,7 +173,10 @@ mod tests {
                 "you have no active jobs on this node (slurmstepd of job 7 does not answer)",
             ),
             (
-                Reason::Several { count: 2 },
+                Reason::Several {
+                    count: 2,
+                    why: "x".into(),
+                },
                 "unable to determine source job",
             ),
             (Reason::Refused("x".into()), "adoption failure"),

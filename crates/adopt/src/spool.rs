@@ -86,14 +86,10 @@ impl fmt::Display for SpoolProblem {
                 operation,
                 path,
                 cause,
-            } => write!(
-                f,
-                "spool directory: {operation} {}: {cause}",
-                shown(&path.to_string_lossy())
-            ),
+            } => write!(f, "{operation} {}: {cause}", shown(&path.to_string_lossy())),
             Self::Untrusted { path, uid, mode } => write!(
                 f,
-                "spool directory: {} is not safe: owner uid {uid}, mode {:o}",
+                "{} is not safe: owner uid {uid}, mode {:o}",
                 shown(&path.to_string_lossy()),
                 mode & 0o7777
             ),
@@ -102,7 +98,7 @@ impl fmt::Display for SpoolProblem {
 }
 
 /// An extern step's socket file that may be asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Socket {
     /// The file, links resolved.
     pub path: PathBuf,
@@ -132,7 +128,7 @@ fn sockets_in(
     trusted: &Trusted,
     log: Log<'_>,
 ) -> Result<Vec<Socket>, SpoolProblem> {
-    let dir = trusted_path(dir, trusted)?;
+    let dir = safe_directory(dir, |uid| trusted.owns(uid))?;
     let failed = |cause| SpoolProblem::System {
         operation: "read",
         path: dir.clone(),
@@ -172,7 +168,10 @@ fn sockets_in(
 /// The directory with its links resolved, if it and all above it are a trusted owner's and
 /// writable by nobody else; a sticky directory above (such as /tmp) does no harm to what is
 /// root's in it.
-fn trusted_path(dir: &Path, trusted: &Trusted) -> Result<PathBuf, SpoolProblem> {
+///
+/// # Errors
+/// [`SpoolProblem`].
+pub fn safe_directory(dir: &Path, trusted: impl Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
     let system = |operation, path: &Path| {
         let path = path.to_owned();
         move |cause| SpoolProblem::System {
@@ -191,7 +190,7 @@ fn trusted_path(dir: &Path, trusted: &Trusted) -> Result<PathBuf, SpoolProblem> 
         let sticky = path != real && mode & 0o1000 != 0;
         let group_writes = mode & 0o020 != 0 && found.gid() != 0;
         let others_write = mode & 0o002 != 0 || group_writes;
-        if !trusted.owns(uid) || (others_write && !sticky) {
+        if !trusted(uid) || (others_write && !sticky) {
             return Err(SpoolProblem::Untrusted {
                 path: path.to_owned(),
                 uid,

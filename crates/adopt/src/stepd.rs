@@ -1,11 +1,9 @@
-//! The extern steps of this node: asks all of them side by side whose they are, and asks one to
-//! adopt.
+//! The extern steps of this node: asks all of them side by side whose they are.
 //!
 //! A job counts only when its stepd says that it is this user's; the stepd is asked to adopt over
-//! the same connection, so that nobody can slip in between.
+//! the same connection ([`crate::adoption`]), so that nobody can slip in between.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -13,7 +11,9 @@ use std::time::{Duration, Instant};
 use proto::stepd;
 use sys::{Deadline, Interest};
 
+use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
+use crate::exchange;
 use crate::log::Log;
 use crate::node::Node;
 use crate::spool::{self, Socket, Trusted};
@@ -21,8 +21,6 @@ use crate::spool::{self, Socket, Trusted};
 /// How long silent stepds are waited for after the last answer, once a job of the user's is known
 /// and nothing they say could keep the user out. A stepd in health answers within a millisecond.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How soon a stepd whose backlog is full is tried again.
-const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 /// Conversations at once. When so many are silent, they make room for those not asked yet.
 const MAX_CONVERSATIONS: usize = if cfg!(test) { 8 } else { 512 };
 
@@ -31,24 +29,25 @@ const MAX_CONVERSATIONS: usize = if cfg!(test) { 8 } else { 512 };
 pub struct Census {
     /// For the decision.
     pub steps: Steps,
+    /// The newest protocol version that a stepd here speaks.
+    pub version: Option<i32>,
     /// The open conversation with the stepd of the user's newest job.
     newest: Option<Conversation>,
+    /// The sockets of the user's jobs, to talk to another than the newest.
+    own: Vec<Socket>,
+    uid: u32,
+    trusted: Trusted,
 }
 
 /// An open connection to the stepd of a job that it has confirmed to be the user's.
 #[derive(Debug)]
-struct Conversation {
-    job: OwnJob,
-    socket: OwnedFd,
-}
-
-/// Why a stepd did not adopt.
-#[derive(Debug)]
-pub enum AdoptError {
-    /// It refused, closed the connection or answered nonsense.
-    Refused(String),
-    /// It did not answer before the deadline.
-    Silent,
+pub struct Conversation {
+    /// The job.
+    pub job: OwnJob,
+    /// Protocol version of the release that started the step.
+    pub version: i32,
+    /// Where nothing is left unread.
+    pub socket: OwnedFd,
 }
 
 /// Asks every extern step of the node whose it is.
@@ -64,11 +63,11 @@ pub fn census(node: &Node, uid: u32, may_stop: bool, deadline: &Deadline, log: L
             };
             return Census {
                 steps,
-                newest: None,
+                ..Census::default()
             };
         }
     };
-    Inquiry::new(sockets, node, uid, may_stop, log).run(deadline)
+    Inquiry::new(sockets, &node.trusted, uid, may_stop, log).run(deadline)
 }
 
 impl Census {
@@ -78,42 +77,36 @@ impl Census {
         silent.insert(silent.partition_point(|other| *other < job), job);
     }
 
-    /// Asks the stepd of the user's newest job to take the process into its extern step.
+    /// The conversation with the stepd of one of the user's jobs: the one that is open already, or
+    /// a new one, in which the stepd has said again whose job it is.
     ///
     /// # Errors
     /// [`AdoptError`].
-    pub fn adopt(mut self, job: u32, pid: u32, deadline: &Deadline) -> Result<(), AdoptError> {
-        let Some(conversation) = self.newest.take().filter(|it| it.job.job == job) else {
-            return Err(AdoptError::Refused(
-                "no connection to its slurmstepd".into(),
-            ));
-        };
-        let refused = |cause: &dyn fmt::Display| AdoptError::Refused(cause.to_string());
-        let pid = i32::try_from(pid).map_err(|error| refused(&error))?;
-        let socket = conversation.socket;
-        // What is there before the question is no answer to it.
-        match sys::receive(&socket, &mut [0]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(refused(&error)),
-            Ok(0) => return Err(refused(&"the slurmstepd closed the connection")),
-            Ok(_) => return Err(refused(&"the slurmstepd said more than it was asked")),
+    pub fn converse(
+        &mut self,
+        job: u32,
+        deadline: &Deadline,
+        log: Log<'_>,
+    ) -> Result<Conversation, AdoptError> {
+        if let Some(conversation) = self.newest.take_if(|it| it.job.job == job) {
+            return Ok(conversation);
         }
-        sys::send(&socket, &stepd::adopt(pid)).map_err(|error| refused(&error))?;
-        let mut answer = Answer::<{ stepd::ADOPT_ANSWER }>::default();
-        loop {
-            match answer.receive(&socket) {
-                Received::All => break,
-                Received::Some => {}
-                Received::Ended => return Err(refused(&"the slurmstepd closed the connection")),
-                Received::Failed(error) => return Err(refused(&error)),
-            }
-            if deadline.has_passed() {
-                return Err(AdoptError::Silent);
-            }
-            let mut interests = [Interest::readable(&socket)];
-            sys::poll(&mut interests, deadline.remaining()).map_err(|error| refused(&error))?;
+        let gone = || AdoptError::Refused("its slurmstepd is gone".into());
+        let socket = self
+            .own
+            .iter()
+            .find(|it| it.job.job == job)
+            .ok_or_else(gone)?;
+        let again = vec![socket.clone()];
+        let mut census = Inquiry::new(again, &self.trusted, self.uid, true, log).run(deadline);
+        let Steps { silent, failed, .. } = &mut census.steps;
+        if !silent.is_empty() {
+            return Err(AdoptError::Silent);
         }
-        stepd::read_adopted(&answer.bytes).map_err(|error| refused(&error))
+        if let Some((_, cause)) = failed.pop() {
+            return Err(AdoptError::Refused(cause));
+        }
+        census.newest.ok_or_else(gone)
     }
 }
 
@@ -160,7 +153,7 @@ impl<const N: usize> Answer<N> {
 
 /// A stepd that has been asked and has not answered yet.
 struct Asked {
-    job: OwnJob,
+    origin: Socket,
     socket: OwnedFd,
     answer: Answer<{ stepd::OWNER_ANSWER }>,
 }
@@ -179,8 +172,6 @@ enum Attempt {
 }
 
 struct Inquiry<'a> {
-    uid: u32,
-    trusted: Trusted,
     may_stop: bool,
     log: Log<'a>,
     untried: VecDeque<Socket>,
@@ -192,16 +183,24 @@ struct Inquiry<'a> {
 }
 
 impl<'a> Inquiry<'a> {
-    fn new(sockets: Vec<Socket>, node: &Node, uid: u32, may_stop: bool, log: Log<'a>) -> Self {
+    fn new(
+        sockets: Vec<Socket>,
+        trusted: &Trusted,
+        uid: u32,
+        may_stop: bool,
+        log: Log<'a>,
+    ) -> Self {
         Self {
-            uid,
-            trusted: node.trusted.clone(),
             may_stop,
             log,
             untried: sockets.into(),
             busy: Vec::new(),
             asked: Vec::new(),
-            census: Census::default(),
+            census: Census {
+                uid,
+                trusted: trusted.clone(),
+                ..Census::default()
+            },
             progress: Instant::now(),
         }
     }
@@ -218,7 +217,7 @@ impl<'a> Inquiry<'a> {
                 }
                 // As many as may be are silent: let the others have their turn.
                 for asked in self.asked.drain(..) {
-                    self.census.silent(asked.job.job);
+                    self.census.silent(asked.origin.job.job);
                 }
                 continue;
             }
@@ -230,7 +229,7 @@ impl<'a> Inquiry<'a> {
                 break;
             }
             let at_most = match (self.busy.is_empty(), self.untried.is_empty()) {
-                (false, _) => BACKLOG_RETRY,
+                (false, _) => exchange::RETRY,
                 (true, false) => self.patience_left(),
                 (true, true) => left,
             };
@@ -248,7 +247,7 @@ impl<'a> Inquiry<'a> {
         }
         let asked = std::mem::take(&mut self.asked)
             .into_iter()
-            .map(|it| it.job.job);
+            .map(|it| it.origin.job.job);
         let waiting = self.busy.iter().chain(&self.untried).map(|it| it.job.job);
         for job in asked.chain(waiting) {
             self.census.silent(job);
@@ -318,13 +317,13 @@ impl<'a> Inquiry<'a> {
             },
         };
         match sys::peer_credentials(&connected) {
-            Ok(peer) if self.trusted.serves(peer.uid) => {}
+            Ok(peer) if self.census.trusted.serves(peer.uid) => {}
             Ok(peer) => return Attempt::Failed(job, format!("uid {} listens there", peer.uid)),
             Err(error) => return failed(error),
         }
         match sys::send(&connected, &stepd::ask_owner()) {
             Ok(()) => Attempt::Asked(Asked {
-                job: socket.job,
+                origin: socket,
                 socket: connected,
                 answer: Answer::default(),
             }),
@@ -350,7 +349,8 @@ impl<'a> Inquiry<'a> {
                 Received::Ended => Err("it closed the connection".into()),
                 Received::Failed(error) => Err(error.to_string()),
             };
-            let Asked { job, socket, .. } = self.asked.swap_remove(index);
+            let Asked { origin, socket, .. } = self.asked.swap_remove(index);
+            let job = origin.job;
             self.progress = Instant::now();
             match outcome {
                 Ok(owner) => {
@@ -358,22 +358,30 @@ impl<'a> Inquiry<'a> {
                         let stepd::OwnerAnswer { version, uid } = owner;
                         format!("job {}: uid {uid}, protocol {version:#06x}", job.job)
                     });
-                    self.count(owner.uid, job, socket);
+                    self.count(owner, origin, socket);
                 }
                 Err(cause) => self.failed(job.job, cause),
             }
         }
     }
 
-    fn count(&mut self, owner: u32, job: OwnJob, socket: OwnedFd) {
-        if owner != self.uid {
-            self.census.steps.others += 1;
+    fn count(&mut self, owner: stepd::OwnerAnswer, origin: Socket, socket: OwnedFd) {
+        let census = &mut self.census;
+        census.version = census.version.max(Some(owner.version));
+        if owner.uid != census.uid {
+            census.steps.others += 1;
             return;
         }
-        self.census.steps.own.push(job);
+        let job = origin.job;
+        census.steps.own.push(job);
+        census.own.push(origin);
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
-        if self.census.newest.as_ref().is_none_or(is_newer) {
-            self.census.newest = Some(Conversation { job, socket });
+        if census.newest.as_ref().is_none_or(is_newer) {
+            census.newest = Some(Conversation {
+                job,
+                version: owner.version,
+                socket,
+            });
         }
     }
 }

@@ -11,7 +11,6 @@ pub(crate) struct OpaqueHandle {
 pub(crate) const PAM_SUCCESS: c_int = 0;
 pub(crate) const PAM_SERVICE: c_int = 1;
 pub(crate) const PAM_USER: c_int = 2;
-#[cfg(feature = "app")]
 pub(crate) const PAM_RHOST: c_int = 4;
 
 #[link(name = "pam")]

@@ -13,6 +13,8 @@ pub enum Item {
     Service,
     /// PAM_USER: who logs in.
     User,
+    /// PAM_RHOST: where from, a name or an address.
+    RemoteHost,
 }
 
 /// libpam's handle, valid for the length of the call into the module.
@@ -35,6 +37,7 @@ impl Handle {
         let kind = match item {
             Item::Service => ffi::PAM_SERVICE,
             Item::User => ffi::PAM_USER,
+            Item::RemoteHost => ffi::PAM_RHOST,
         };
         let mut value: *const c_void = ptr::null();
         // SAFETY: the handle is libpam's and live for this call (entry.rs); pam_get_item(3)
@@ -46,7 +49,7 @@ impl Handle {
         if value.is_null() {
             return Err(ItemError::Missing);
         }
-        // SAFETY: pam_get_item(3): both items are NUL-terminated strings that stay valid
+        // SAFETY: pam_get_item(3): these items are NUL-terminated strings that stay valid
         // until the item is set again, which can't happen before we have copied it.
         Ok(unsafe { CStr::from_ptr(value.cast()) }.to_bytes().to_vec())
     }

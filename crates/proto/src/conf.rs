@@ -19,6 +19,8 @@ pub struct Query<'a> {
     pub hosts: &'a [&'a str],
     /// A node name whose NodeHostname is wanted.
     pub node: Option<&'a str>,
+    /// Whether [`Conf::ports`] is wanted, for which every NodeName line must be read to its end.
+    pub ports: bool,
 }
 
 /// What a slurm.conf says about this node.
@@ -30,6 +32,21 @@ pub struct Conf {
     pub slurmd_user: Option<String>,
     /// SlurmUser, a name or number.
     pub slurm_user: Option<String>,
+    /// ClusterName.
+    pub cluster_name: Option<String>,
+    /// AuthType.
+    pub auth_type: Option<String>,
+    /// AuthInfo.
+    pub auth_info: Option<String>,
+    /// TLSType.
+    pub tls_type: Option<String>,
+    /// SlurmdPort as written; see [`Conf::slurmd_port`].
+    pub slurmd_port: Option<String>,
+    /// The ports that NodeName lines name with `Port=`, each once: several slurmds of one host have
+    /// one each. Of more than [`MAX_PORTS`] the first.
+    pub node_ports: Vec<u16>,
+    /// Whether the slurmd of some node listens on SlurmdPort.
+    pub uses_slurmd_port: bool,
     /// The first NodeName line whose host list can't be understood: it names no node.
     pub passed_over: Option<ConfError>,
     /// For each of [`Query::hosts`] the first NodeName that has it as its NodeHostname.
@@ -118,10 +135,13 @@ pub fn parse(
             nodes: vec![None; query.hosts.len()],
             ..Conf::default()
         },
-        cluster_name: None,
+        default_ports: None,
+        names_a_node: false,
     };
     parser.file(file, bytes, 0)?;
-    match parser.cluster_name {
+    // Where no node is named all are dynamic.
+    parser.conf.uses_slurmd_port |= !parser.names_a_node;
+    match parser.conf.cluster_name {
         Some(_) => Ok(parser.conf),
         None => Err(ConfError {
             file: file.into(),
@@ -135,13 +155,17 @@ pub fn parse(
 const MAX_DEPTH: usize = 10;
 /// Includes in all.
 const MAX_INCLUDES: usize = 1000;
+/// Ports in all: nobody runs more slurmds on one host than this but to try Slurm out.
+pub const MAX_PORTS: usize = 16;
 
 struct Parser<'a, 'i> {
     query: Query<'a>,
     include: &'a mut Include<'i>,
     includes: usize,
     conf: Conf,
-    cluster_name: Option<String>,
+    /// Of a `NodeName=DEFAULT` line, for the lines after it.
+    default_ports: Option<String>,
+    names_a_node: bool,
 }
 
 impl Parser<'_, '_> {
@@ -188,7 +212,7 @@ impl Parser<'_, '_> {
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES {
             return Err(at(Problem::TooManyIncludes));
         }
-        let name = match (name.contains("%c"), &self.cluster_name) {
+        let name = match (name.contains("%c"), &self.conf.cluster_name) {
             (false, _) => name.to_owned(),
             (true, Some(cluster)) => name.replacen("%c", &cluster.to_ascii_lowercase(), 1),
             (true, None) => return Err(at(Problem::ClusterNameNotYetKnown)),
@@ -207,22 +231,38 @@ impl Parser<'_, '_> {
             return Ok(());
         };
         // Few keys are ours: look at the length first.
+        let conf = &mut self.conf;
         match pair.key.len() {
-            9 if pair.is(b"SlurmUser") => scalar(&mut self.conf.slurm_user, pair.value, rest),
+            7 if pair.is(b"TLSType") => scalar(&mut conf.tls_type, pair.value, rest),
+            8 if pair.is(b"AuthInfo") => scalar(&mut conf.auth_info, pair.value, rest),
+            8 if pair.is(b"AuthType") => scalar(&mut conf.auth_type, pair.value, rest),
+            10 if pair.is(b"SlurmdPort") => scalar(&mut conf.slurmd_port, pair.value, rest),
+            9 if pair.is(b"SlurmUser") => scalar(&mut conf.slurm_user, pair.value, rest),
             8 if pair.is(b"NodeName") => self.node(text(pair.value)?, rest),
-            10 if pair.is(b"SlurmdUser") => scalar(&mut self.conf.slurmd_user, pair.value, rest),
-            11 if pair.is(b"ClusterName") => scalar(&mut self.cluster_name, pair.value, rest),
-            14 if pair.is(b"SlurmdSpoolDir") => scalar(&mut self.conf.spool_dir, pair.value, rest),
+            10 if pair.is(b"SlurmdUser") => scalar(&mut conf.slurmd_user, pair.value, rest),
+            11 if pair.is(b"ClusterName") => scalar(&mut conf.cluster_name, pair.value, rest),
+            14 if pair.is(b"SlurmdSpoolDir") => scalar(&mut conf.spool_dir, pair.value, rest),
             _ => Ok(()),
         }
     }
 
     fn node(&mut self, names: &str, rest: &[u8]) -> Result<(), Problem> {
+        let ports = match self.query.ports {
+            true => value_of(b"Port", rest)?,
+            false => None,
+        };
         if names.eq_ignore_ascii_case("DEFAULT") {
+            if let Some(ports) = ports {
+                self.default_ports = Some(ports.to_owned());
+            }
             return Ok(());
         }
+        self.names_a_node = true;
+        if self.query.ports {
+            self.ports(ports)?;
+        }
         let hosts = match mentions_node_hostname(rest) {
-            true => node_hostname(rest)?.unwrap_or(names),
+            true => value_of(b"NodeHostname", rest)?.unwrap_or(names),
             false => names,
         };
         for (wanted, found) in self.query.hosts.iter().zip(&mut self.conf.nodes) {
@@ -234,6 +274,67 @@ impl Parser<'_, '_> {
             self.conf.host = host_of_node(names, hosts, node).map_err(Problem::HostList)?;
         }
         Ok(())
+    }
+}
+
+impl Parser<'_, '_> {
+    /// Notes the ports of a NodeName line.
+    fn ports(&mut self, given: Option<&str>) -> Result<(), Problem> {
+        let Some(ports) = given.or(self.default_ports.as_deref()) else {
+            self.conf.uses_slurmd_port = true;
+            return Ok(());
+        };
+        // Slurm puts the brackets around a bare range or list itself.
+        let ports = match ports.contains('[') {
+            true => ports.to_owned(),
+            false => format!("[{ports}]"),
+        };
+        let most = hostlist::count(&ports).map_err(Problem::HostList)?;
+        for position in 0..most.min(MAX_PORTS as u64) {
+            let port = hostlist::nth_or_last(&ports, position).map_err(Problem::HostList)?;
+            let port = port
+                .and_then(|port| port.parse().ok())
+                .filter(|port| *port > 0);
+            let known = &mut self.conf.node_ports;
+            if let Some(port) = port.filter(|port| !known.contains(port) && known.len() < MAX_PORTS)
+            {
+                known.push(port);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Conf {
+    /// The ports on which slurmds may listen on a host: those of the NodeName lines, and
+    /// SlurmdPort if some node has none of its own ([`Query::ports`]).
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        let mut ports = self.node_ports.clone();
+        let common = self.slurmd_port();
+        if self.uses_slurmd_port && !ports.contains(&common) {
+            ports.insert(0, common);
+        }
+        ports
+    }
+
+    /// SlurmdPort; 6818, Slurm's own default, where it says nothing that is a port.
+    #[must_use]
+    pub fn slurmd_port(&self) -> u16 {
+        const DEFAULT: u16 = 6818;
+        self.slurmd_port
+            .as_deref()
+            .and_then(number)
+            .unwrap_or(DEFAULT)
+    }
+}
+
+/// A number as strtoul(3) with base 0 takes it: `0x1aa2`, `015242`, `6818`.
+fn number(text: &str) -> Option<u16> {
+    match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => u16::from_str_radix(&text[2..], 16).ok(),
+        [b'0', _, ..] => u16::from_str_radix(&text[1..], 8).ok(),
+        _ => text.parse().ok(),
     }
 }
 
@@ -281,7 +382,7 @@ fn text(value: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(value).map_err(|_| Problem::NotText)
 }
 
-/// Whether a NodeHostname may stand in the rest of a NodeName line; [`node_hostname`] reads it
+/// Whether a NodeHostname may stand in the rest of a NodeName line; [`value_of`] reads it
 /// properly. Horspool's search, as it is most of the work of a file with a line for each node.
 fn mentions_node_hostname(rest: &[u8]) -> bool {
     const KEY: [u8; 12] = *b"nodehostname";
@@ -307,10 +408,10 @@ fn mentions_node_hostname(rest: &[u8]) -> bool {
     false
 }
 
-fn node_hostname(mut rest: &[u8]) -> Result<Option<&str>, Problem> {
+fn value_of<'a>(key: &[u8], mut rest: &'a [u8]) -> Result<Option<&'a str>, Problem> {
     let mut found = None;
     while let Some((pair, tail)) = next_pair(rest)? {
-        if pair.is(b"NodeHostname") {
+        if pair.is(key) {
             found = Some(text(pair.value)?);
         }
         rest = tail;

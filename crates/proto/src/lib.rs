@@ -3,9 +3,16 @@
 #![forbid(unsafe_code)]
 
 pub mod conf;
+pub mod hash;
 pub mod hostlist;
+mod json;
+pub mod jwt;
+pub mod munge;
 mod reader;
+pub mod rpc;
+pub mod sack;
 pub mod socket_name;
 pub mod stepd;
+mod writer;
 
 pub use reader::{DecodeError, Reader};

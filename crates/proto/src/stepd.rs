@@ -18,9 +18,15 @@ pub const OWNER_ANSWER: usize = 8;
 /// Length of the answer to [`adopt`].
 pub const ADOPT_ANSWER: usize = 8;
 
+/// Length of the answer to [`ask_x11`], before the path.
+pub const X11_ANSWER: usize = 8;
+
 const REQUEST_STATE: i32 = 5;
 const REQUEST_UID: i32 = 20;
 const REQUEST_ADD_EXTERN_PID: i32 = 22;
+const REQUEST_X11_DISPLAY: i32 = 23;
+const REQUEST_GET_NS_FD: i32 = 26;
+const REQUEST_GET_NS_FDS: i32 = 28;
 
 /// Opens a conversation: the handshake, and the question whose job this is, in one write.
 #[must_use]
@@ -36,6 +42,83 @@ pub fn adopt(pid: i32) -> [u8; 12] {
     bytes[..8].copy_from_slice(&join(REQUEST_ADD_EXTERN_PID, pid));
     bytes[8..].copy_from_slice(&REQUEST_STATE.to_ne_bytes());
     bytes
+}
+
+/// Asks for the X11 display of the job; may be sent in one piece with [`adopt`].
+#[must_use]
+pub fn ask_x11() -> [u8; 4] {
+    REQUEST_X11_DISPLAY.to_ne_bytes()
+}
+
+/// How a stepd hands over the namespaces of its job's container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespaces {
+    /// It does not know of any: before 20.11.
+    None,
+    /// `REQUEST_GET_NS_FD`: a number, and if that is not 0 or -1, a byte with the descriptor of a mount
+    /// namespace. 20.11.0 to 20.11.4 close the connection instead.
+    One,
+    /// `REQUEST_GET_NS_FDS`, from 25.11 on: how many, then of each its clone flag and a byte with
+    /// the descriptor.
+    All,
+}
+
+impl Namespaces {
+    /// The most that are taken: there are eight kinds in all, namespaces(7).
+    pub const MOST: i32 = 8;
+
+    /// Of a stepd of that protocol version. From 25.11 on the older request may never be answered.
+    #[must_use]
+    pub fn of(version: i32) -> Self {
+        match version {
+            0x2C00.. => Self::All,
+            0x2400.. => Self::One,
+            _ => Self::None,
+        }
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn ask(self) -> Option<[u8; 4]> {
+        match self {
+            Self::None => None,
+            Self::One => Some(REQUEST_GET_NS_FD.to_ne_bytes()),
+            Self::All => Some(REQUEST_GET_NS_FDS.to_ne_bytes()),
+        }
+    }
+}
+
+/// A job's X11 display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct X11 {
+    /// `localhost:N` on this node; 0 where the job has none.
+    pub display: i32,
+    /// Length of the XAUTHORITY path that follows, its NUL included; 0 where there is none.
+    pub authority: usize,
+}
+
+/// Reads the answer to [`ask_x11`] up to the path.
+///
+/// # Errors
+/// Names the field that is missing or can't be.
+pub fn read_x11(answer: &[u8]) -> Result<X11, DecodeError> {
+    /// PATH_MAX.
+    const LONGEST: i32 = 4096;
+    let mut reader = Reader::new(answer);
+    let display = reader.i32("X11 display")?;
+    let length = reader.i32("length of XAUTHORITY")?;
+    reader.end()?;
+    match usize::try_from(length) {
+        Ok(authority) if display >= 0 && length <= LONGEST => Ok(X11 { display, authority }),
+        _ if display < 0 => Err(DecodeError::Value {
+            field: "X11 display",
+            value: display.into(),
+        }),
+        _ => Err(DecodeError::Value {
+            field: "length of XAUTHORITY",
+            value: length.into(),
+        }),
+    }
 }
 
 /// A stepd's answer to [`ask_owner`].
@@ -130,6 +213,45 @@ mod tests {
     fn requests_as_slurmstepd_reads_them() {
         assert_eq!(ask_owner().to_vec(), ints(&[0x7F00, 20]));
         assert_eq!(adopt(4711).to_vec(), ints(&[22, 4711, 5]));
+    }
+
+    #[test]
+    fn how_namespaces_are_asked_for() {
+        for (version, request) in [
+            (0x2200, None),
+            (0x2300, None),
+            (0x2400, Some(26)),
+            (0x2B00, Some(26)),
+            (0x2C00, Some(28)),
+            (0x2E00, Some(28)),
+        ] {
+            let asked = Namespaces::of(version).ask();
+            assert_eq!(asked, request.map(i32::to_ne_bytes), "{version:#x}");
+        }
+    }
+
+    #[test]
+    fn x11_answers() {
+        let x11 = |display, authority| Ok(X11 { display, authority });
+        let wrong = |field, value| Err(DecodeError::Value { field, value });
+        for (answer, expected) in [
+            (&[0, 0][..], x11(0, 0)),
+            (&[10, 21], x11(10, 21)),
+            (&[10, 4096], x11(10, 4096)),
+            (&[-1, 0], wrong("X11 display", -1)),
+            (&[10, -1], wrong("length of XAUTHORITY", -1)),
+            (&[10, 4097], wrong("length of XAUTHORITY", 4097)),
+            (
+                &[10],
+                Err(DecodeError::Short {
+                    field: "length of XAUTHORITY",
+                }),
+            ),
+            (&[0, 0, 0], Err(DecodeError::Trailing { count: 4 })),
+        ] {
+            assert_eq!(read_x11(&ints(answer)), expected, "{answer:?}");
+        }
+        assert_eq!(ask_x11().to_vec(), ints(&[23]));
     }
 
     #[test]

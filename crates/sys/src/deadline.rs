@@ -26,6 +26,14 @@ impl Deadline {
         }
     }
 
+    /// The same, but at most `limit` from now.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self {
+            end: self.end.min(Self::after(limit).end),
+        }
+    }
+
     /// What is left; zero once it has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {

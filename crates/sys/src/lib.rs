@@ -1,14 +1,18 @@
 //! The system calls that std lacks: sockets with a deadline and without SIGPIPE, peer credentials,
-//! user look-ups, the privileges of the process.
+//! passed descriptors, namespaces, user look-ups, the privileges of the process.
 //!
 //! This crate and `pam` are the only ones with `unsafe` code. Nothing here knows of Slurm or PAM.
 
 mod deadline;
+mod namespace;
 mod process;
 mod socket;
+mod tcp;
 mod users;
 
 pub use deadline::Deadline;
-pub use process::{hostname, is_secure_execution, read_regular};
+pub use namespace::{Namespace, receive_descriptor};
+pub use process::{effective_uid, hostname, is_secure_execution, read_regular};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
+pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, uid_of_user};

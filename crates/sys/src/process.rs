@@ -13,6 +13,13 @@ pub fn is_secure_execution() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
+/// The uid that this process acts as, geteuid(2).
+#[must_use]
+pub fn effective_uid() -> u32 {
+    // SAFETY: geteuid(2) has no arguments and can't fail.
+    unsafe { libc::geteuid() }
+}
+
 /// The host's name as the kernel has it, gethostname(2).
 ///
 /// # Errors

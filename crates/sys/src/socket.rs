@@ -22,6 +22,7 @@ pub struct PeerCredentials {
 #[derive(Debug)]
 pub struct Interest<'fd> {
     fd: BorrowedFd<'fd>,
+    events: i16,
     ready: bool,
 }
 
@@ -31,11 +32,21 @@ impl<'fd> Interest<'fd> {
     pub fn readable(fd: &'fd OwnedFd) -> Self {
         Self {
             fd: fd.as_fd(),
+            events: libc::POLLIN,
             ready: false,
         }
     }
 
-    /// Whether the last [`poll`] found it readable.
+    /// Waits until `fd` can be written to: until it is connected, or can't be.
+    #[must_use]
+    pub fn writable(fd: &'fd OwnedFd) -> Self {
+        Self {
+            events: libc::POLLOUT,
+            ..Self::readable(fd)
+        }
+    }
+
+    /// Whether the last [`poll`] found it so.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
@@ -153,7 +164,7 @@ pub fn poll(interests: &mut [Interest<'_>], timeout: Duration) -> io::Result<()>
         .iter()
         .map(|it| libc::pollfd {
             fd: it.fd.as_raw_fd(),
-            events: libc::POLLIN,
+            events: it.events,
             revents: 0,
         })
         .collect();
@@ -179,7 +190,7 @@ pub fn poll(interests: &mut [Interest<'_>], timeout: Duration) -> io::Result<()>
     Ok(())
 }
 
-fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+pub(crate) fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         if let Ok(count) = usize::try_from(call()) {
             return Ok(count);

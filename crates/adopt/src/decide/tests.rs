@@ -32,6 +32,10 @@ fn steps(own: &[(u32, i64)]) -> Steps {
     }
 }
 
+fn lost() -> Caller {
+    Caller::Unknown("slurmd is lost".into())
+}
+
 #[test]
 fn before_slurm_is_looked_at() {
     use Account::{Known, Missing, Unknown};
@@ -105,16 +109,16 @@ fn settled_without_adoption() {
             "action_unknown=allow",
             &two,
             Answer::Allow,
-            "2 jobs here and no telling",
+            "2 jobs here and no telling which the connection comes from: slurmd is lost",
         ),
         (
             "action_unknown=deny",
             &two,
             Answer::Deny,
-            "2 jobs here and no telling",
+            "2 jobs here and no telling which the connection comes from: slurmd is lost",
         ),
     ] {
-        let Plan::Settle(verdict) = plan(&options(line), Ok(steps(own))) else {
+        let Plan::Settle(verdict) = plan(&options(line), Ok(steps(own)), lost()) else {
             panic!("{line}: nothing to adopt here")
         };
         assert_eq!(verdict.answer, answer, "{line}");
@@ -129,60 +133,45 @@ fn settled_without_adoption() {
 #[test]
 fn adopted_into() {
     use Answer::{Allow, Deny, Ignore};
-    let only = Choice::OnlyJob;
+    let only = || Choice::OnlyJob;
+    let newest = |of| Choice::Newest {
+        of,
+        why: "slurmd is lost".into(),
+    };
     for (line, own, expected) in [
-        ("", &[(7, 100)][..], (7, only, Allow, Deny)),
-        ("action_unknown=deny", &[(7, 100)], (7, only, Allow, Deny)),
+        ("", &[(7, 100)][..], (7, only(), Allow, Deny)),
+        ("action_unknown=deny", &[(7, 100)], (7, only(), Allow, Deny)),
         (
             "action_unknown=deny single_job_skip_rpc=0",
             &[(7, 100)],
-            (7, only, Allow, Deny),
+            (7, only(), Allow, Deny),
         ),
         (
             "action_adopt_failure=deny",
             &[(7, 100)],
-            (7, only, Deny, Deny),
+            (7, only(), Deny, Deny),
         ),
         (
             "action_no_jobs=ignore",
             &[(7, 100)],
-            (7, only, Allow, Ignore),
+            (7, only(), Allow, Ignore),
         ),
         (
             "action_adopt_failure=allow",
             &[(7, 100)],
-            (7, only, Allow, Deny),
+            (7, only(), Allow, Deny),
         ),
-        (
-            "",
-            &[(7, 100), (8, 90)],
-            (7, Choice::Newest { of: 2 }, Allow, Deny),
-        ),
-        (
-            "",
-            &[(8, 90), (7, 100)],
-            (7, Choice::Newest { of: 2 }, Allow, Deny),
-        ),
-        (
-            "",
-            &[(8, 90), (7, 90)],
-            (8, Choice::Newest { of: 2 }, Allow, Deny),
-        ),
-        (
-            "",
-            &[(1, 5), (9, 5), (3, 5)],
-            (9, Choice::Newest { of: 3 }, Allow, Deny),
-        ),
-        (
-            "",
-            &[(1, -5), (9, -7)],
-            (1, Choice::Newest { of: 2 }, Allow, Deny),
-        ),
+        ("", &[(7, 100), (8, 90)], (7, newest(2), Allow, Deny)),
+        ("", &[(8, 90), (7, 100)], (7, newest(2), Allow, Deny)),
+        ("", &[(8, 90), (7, 90)], (8, newest(2), Allow, Deny)),
+        ("", &[(1, 5), (9, 5), (3, 5)], (9, newest(3), Allow, Deny)),
+        ("", &[(1, -5), (9, -7)], (1, newest(2), Allow, Deny)),
     ] {
-        match plan(&options(line), Ok(steps(own))) {
+        match plan(&options(line), Ok(steps(own)), lost()) {
             Plan::Adopt {
                 job,
                 choice,
+                instead: None,
                 if_refused,
                 if_silent,
             } => {
@@ -192,9 +181,77 @@ fn adopted_into() {
                     "{line} {own:?}"
                 );
             }
-            Plan::Settle(verdict) => panic!("{line} {own:?}: {verdict:?}"),
+            other => panic!("{line} {own:?}: {other:?}"),
         }
     }
+}
+
+/// What a plan does, one word after the other.
+fn chain(plan: Plan) -> String {
+    match plan {
+        Plan::Settle(verdict) => format!("{:?}", verdict.answer),
+        Plan::Adopt {
+            job,
+            choice,
+            instead,
+            if_refused,
+            ..
+        } => {
+            let choice = match choice {
+                Choice::OnlyJob => "only",
+                Choice::Caller { .. } => "caller",
+                Choice::Newest { .. } => "newest",
+            };
+            let rest = match instead {
+                Some(plan) => chain(*plan),
+                None => format!("{if_refused:?}"),
+            };
+            format!("{choice} {job}, {rest}")
+        }
+    }
+}
+
+#[test]
+fn where_the_connection_comes_from() {
+    let source: IpAddr = "10.0.0.9".parse().expect("an address");
+    let two = [(7, 100), (8, 90)];
+    let three = [(7, 100), (8, 90), (9, 95)];
+    for (line, own, caller, expected) in [
+        ("", &two[..], 8, "caller 8, newest 7, Allow"),
+        ("", &two, 7, "caller 7, newest 8, Allow"),
+        ("", &three, 7, "caller 7, newest 9, Allow"),
+        (
+            "action_adopt_failure=deny",
+            &two,
+            8,
+            "caller 8, newest 7, Deny",
+        ),
+        ("action_unknown=deny", &two, 8, "caller 8, Deny"),
+        ("action_unknown=allow", &two, 8, "caller 8, Allow"),
+        ("single_job_skip_rpc=0", &two[..1], 7, "caller 7, Allow"),
+        // A job that no stepd here has confirmed to be this user's counts for nothing.
+        ("", &two, 9, "newest 7, Allow"),
+        ("action_unknown=deny", &two, 9, "Deny"),
+        ("action_unknown=allow", &two, u32::MAX, "Allow"),
+        ("single_job_skip_rpc=0", &two[..1], 9, "only 7, Allow"),
+        ("", &[], 9, "Deny"),
+        ("action_no_jobs=ignore", &[], 9, "Ignore"),
+    ] {
+        let caller = Caller::Job {
+            job: caller,
+            source,
+        };
+        let plan = plan(&options(line), Ok(steps(own)), caller.clone());
+        assert_eq!(chain(plan), expected, "{line} {own:?} {caller:?}");
+    }
+    let why = |caller| match plan(&options("action_unknown=deny"), Ok(steps(&two)), caller) {
+        Plan::Settle(verdict) => verdict.reason.to_string(),
+        plan => chain(plan),
+    };
+    assert!(
+        why(Caller::Job { job: 9, source })
+            .contains("slurmd at 10.0.0.9 says job 9, which is none")
+    );
 }
 
 #[test]
@@ -209,7 +266,9 @@ fn nothing_known_of_the_node() {
             Answer::Deny,
         ),
     ] {
-        let Plan::Settle(verdict) = plan(&options(line), Err(NodeError::NotFound)) else {
+        let Plan::Settle(verdict) =
+            plan(&options(line), Err(NodeError::NotFound), Caller::NotAsked)
+        else {
             panic!("{line}: no job is known")
         };
         assert_eq!(verdict.answer, answer, "{line}");
@@ -242,7 +301,7 @@ fn silence_is_nobodys_job_and_is_named() {
         silent: vec![103],
         ..Steps::default()
     };
-    let Plan::Settle(verdict) = plan(&Options::default(), Ok(silent)) else {
+    let Plan::Settle(verdict) = plan(&Options::default(), Ok(silent), Caller::NotAsked) else {
         panic!("no job")
     };
     assert_eq!(verdict.answer, Answer::Deny);
@@ -258,7 +317,7 @@ fn silence_is_nobodys_job_and_is_named() {
         ..steps(&[(7, 1)])
     };
     assert!(matches!(
-        plan(&Options::default(), Ok(silent)),
+        plan(&Options::default(), Ok(silent), Caller::NotAsked),
         Plan::Adopt { job: 7, .. }
     ));
 

@@ -32,6 +32,7 @@ fn each_word_of_the_table_is_taken() {
             let samples: &[&str] = match *value {
                 "NAME" => &["x"],
                 "PATH" => &["/x"],
+                "NETWORKS" => &["10.0.0.0/8", "10.1.2.3,2001:db8::/32"],
                 "SECONDS" => &["1", "0.1", "60"],
                 "debug2 to debug5" => &["debug2", "debug3", "debug4", "debug5"],
                 "0 to 9" => &["0", "5", "9"],

@@ -11,6 +11,7 @@ use std::thread;
 use pam::Severity;
 
 use super::*;
+use crate::adoption::{self, Adopted, Request};
 use crate::log::Sink;
 use crate::options::LogLevel;
 use crate::spool::SpoolProblem;
@@ -44,6 +45,7 @@ impl Spool {
                 slurmd_uid: Some(fs::metadata(&dir).expect("owner").uid()),
                 slurm_user: None,
             },
+            ..Node::default()
         };
         Self { dir, node }
     }
@@ -51,14 +53,19 @@ impl Spool {
     /// A fake stepd of `job` that reads the question and answers with `answer` bytes, then again
     /// for the next; it keeps the connection open for as long as `keep` says.
     fn fake(&self, job: u32, answers: Vec<Vec<u8>>, keep: bool) {
+        let script = answers.into_iter().map(|answer| (8, answer)).collect();
+        self.fake_script(job, script, keep);
+    }
+
+    /// The same with questions of these lengths.
+    fn fake_script(&self, job: u32, script: Vec<(usize, Vec<u8>)>, keep: bool) {
         let listener = UnixListener::bind(self.dir.join(format!("n1_{job}.4294967292")));
         let listener = listener.expect("bind");
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream: UnixStream = stream.expect("accept");
-                let mut question = [0; 8];
-                for answer in &answers {
-                    if stream.read_exact(&mut question).is_err() {
+                for (length, answer) in &script {
+                    if stream.read_exact(&mut vec![0; *length]).is_err() {
                         break;
                     }
                     for byte in answer {
@@ -71,6 +78,18 @@ impl Spool {
                 }
             }
         });
+    }
+
+    /// Without namespaces and X11.
+    fn adopt(&self, census: &mut Census, job: u32, millis: u64) -> Result<Adopted, AdoptError> {
+        let request = Request {
+            pid: 1,
+            join_container: false,
+            x11: false,
+        };
+        let deadline = Deadline::after(Duration::from_millis(millis));
+        let log = Log::new(&Silent, LogLevel::Debug);
+        adoption::adopt(census, job, request, &deadline, log)
     }
 
     fn census(&self, may_stop: bool, millis: u64) -> Census {
@@ -180,9 +199,9 @@ fn asks_the_newest_to_adopt() {
         let spool = Spool::new("adopt");
         spool.fake(3, vec![owner(2001), ints(&[77, 2])], true);
         spool.fake(9, vec![owner(2001), answer.clone()], keep);
-        let census = spool.census(true, 5000);
+        let mut census = spool.census(true, 5000);
         assert_eq!(census.steps.own.len(), 2);
-        let result = census.adopt(9, 1, &Deadline::after(Duration::from_millis(200)));
+        let result = spool.adopt(&mut census, 9, 200);
         assert!(
             format!("{result:?}").contains(expected),
             "{answer:?}: {result:?}"
@@ -194,10 +213,209 @@ fn asks_the_newest_to_adopt() {
 fn adopts_into_no_other_job() {
     let spool = Spool::new("other");
     spool.fake(3, vec![owner(2001), ints(&[0])], true);
-    let result = spool
-        .census(true, 5000)
-        .adopt(4, 1, &Deadline::after(Duration::from_secs(1)));
+    let result = spool.adopt(&mut spool.census(true, 5000), 4, 1000);
     assert!(matches!(result, Err(AdoptError::Refused(_))), "{result:?}");
+}
+
+/// The stepd of another job than the newest is asked again whose job it is, on the connection over
+/// which it is to adopt.
+#[test]
+fn adopts_into_an_older_job_that_is_still_the_users() {
+    let spool = Spool::new("older");
+    let adopted = || (12, ints(&[0, 2]));
+    spool.fake_script(3, vec![(8, owner(2001)), adopted()], true);
+    spool.fake_script(9, vec![(8, owner(2001)), adopted()], true);
+    spool.fake_script(5, vec![(8, owner(2002)), adopted()], true);
+    let mut census = spool.census(true, 5000);
+    for (job, good) in [
+        (3, true),
+        (9, true),
+        (3, true),
+        (9, true),
+        (5, false),
+        (4, false),
+    ] {
+        let result = spool.adopt(&mut census, job, 1000);
+        assert_eq!(result.is_ok(), good, "{job}: {result:?}");
+    }
+    // The socket is another's by now, a liar's, or nobody's.
+    for (answer, keep, expected) in [
+        (Some(owner(2002)), true, "gone"),
+        (Some(ints(&[-1, 0])), true, "protocol version"),
+        (Some(vec![]), true, "Silent"),
+        (None, false, "gone"),
+    ] {
+        let _ = fs::remove_file(spool.dir.join("n1_3.4294967292"));
+        if let Some(answer) = answer {
+            spool.fake_script(3, vec![(8, answer)], keep);
+        }
+        let result = spool.adopt(&mut census, 3, 200);
+        assert!(
+            format!("{result:?}").contains(expected),
+            "{expected}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn namespaces_before_adoption_and_x11_after_it() {
+    let own = |version| (8, ints(&[version, 2001]));
+    let adopted = || (16, ints(&[0, 2, 10, 7]));
+    let with_path = |path: &[u8]| (16, [&adopted().1, path].concat());
+    let x11 = |authority: Option<&str>| {
+        Ok(Adopted {
+            display: Some("localhost:10.0".into()),
+            authority: authority.map(str::to_owned),
+        })
+    };
+    let none = || Ok(Adopted::default());
+    let refused = |part: &'static str| Err(part);
+    for (script, keep, expected) in [
+        // No namespaces, one of each way of having none.
+        (
+            vec![own(0x2D00), (4, ints(&[0])), with_path(b"/tmp/a\0")],
+            true,
+            x11(Some("/tmp/a")),
+        ),
+        (
+            vec![own(0x2A00), (4, ints(&[0])), with_path(b"/tmp/a\0")],
+            true,
+            x11(Some("/tmp/a")),
+        ),
+        (
+            vec![own(0x2300), with_path(b"/tmp/a\0")],
+            true,
+            x11(Some("/tmp/a")),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2, 10, 0]))],
+            true,
+            x11(None),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2, 0, 0]))],
+            true,
+            none(),
+        ),
+        // What is wrong with X11 keeps nobody out.
+        (
+            vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2]))],
+            false,
+            none(),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2, 10, 5000]))],
+            true,
+            none(),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[0])), with_path(b"/tmp/ab")],
+            true,
+            none(),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[0])), with_path(b"/t\0p/a\0")],
+            true,
+            none(),
+        ),
+        // What is wrong with namespaces does, before anything was asked for.
+        (
+            vec![own(0x2D00), (4, vec![])],
+            false,
+            refused("closed the connection"),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[-1]))],
+            true,
+            refused("number is -1"),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[9]))],
+            true,
+            refused("number is 9"),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[1, 0x4000_0000]))],
+            true,
+            refused("a kind is 0x40000000"),
+        ),
+        (
+            vec![own(0x2D00), (4, [ints(&[1, 0x2_0000]), vec![0]].concat())],
+            true,
+            refused("not one descriptor"),
+        ),
+        (
+            vec![own(0x2D00), (4, ints(&[1, 0x2_0000]))],
+            true,
+            refused("does not answer"),
+        ),
+        (
+            vec![own(0x2A00), (4, ints(&[-1]))],
+            true,
+            refused("descriptor is -1"),
+        ),
+        (
+            vec![own(0x2A00), (4, [ints(&[7]), vec![0]].concat())],
+            true,
+            refused("not one descriptor"),
+        ),
+        (
+            vec![own(0x2A00), (4, vec![])],
+            false,
+            refused("closed the connection"),
+        ),
+    ] {
+        let spool = Spool::new("namespaces");
+        spool.fake_script(3, script.clone(), keep);
+        let request = Request {
+            pid: 1,
+            join_container: true,
+            x11: true,
+        };
+        let mut census = spool.census(true, 5000);
+        let deadline = Deadline::after(Duration::from_millis(300));
+        let log = Log::new(&Silent, LogLevel::Debug);
+        let result = adoption::adopt(&mut census, 3, request, &deadline, log);
+        match (&result, &expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{script:?}"),
+            (Err(AdoptError::Refused(cause)), Err(part)) => {
+                assert!(cause.contains(part), "{script:?}: {cause}");
+            }
+            _ => panic!("{script:?}: {result:?}, not {expected:?}"),
+        }
+    }
+}
+
+/// 20.11.0 to 20.11.4 close the connection when they are asked for namespaces.
+#[test]
+fn a_stepd_that_knows_no_namespaces_adopts() {
+    let spool = Spool::new("no-namespaces");
+    let listener = UnixListener::bind(spool.dir.join("n1_3.4294967292")).expect("bind");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accept");
+            thread::spawn(move || {
+                let mut question = [0; 8];
+                let _ = stream.read_exact(&mut question);
+                let _ = stream.write_all(&ints(&[0x2400, 2001]));
+                let mut number = [0; 4];
+                let _ = stream.read_exact(&mut number);
+                if i32::from_ne_bytes(number) == 22 {
+                    let _ = stream.read_exact(&mut question);
+                    let _ = stream.write_all(&ints(&[0, 2]));
+                }
+            });
+        }
+    });
+    let request = Request {
+        pid: 1,
+        join_container: true,
+        x11: false,
+    };
+    let log = Log::new(&Silent, LogLevel::Debug);
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let result = adoption::adopt(&mut spool.census(true, 5000), 3, request, &deadline, log);
+    assert_eq!(result.expect("adopted"), Adopted::default());
 }
 
 #[test]
@@ -327,10 +545,10 @@ fn what_was_said_before_the_question_is_no_answer() {
         vec![[owner(2001), ints(&[0, 2])].concat(), ints(&[-1, 2])],
         true,
     );
-    let census = spool.census(true, 5000);
+    let mut census = spool.census(true, 5000);
     assert_eq!(census.steps.own.len(), 1);
     thread::sleep(Duration::from_millis(50));
-    let result = census.adopt(3, 1, &Deadline::after(Duration::from_secs(1)));
+    let result = spool.adopt(&mut census, 3, 1000);
     assert!(format!("{result:?}").contains("said more"), "{result:?}");
 }
 

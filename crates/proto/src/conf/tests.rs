@@ -21,6 +21,7 @@ fn node(text: &str, host: &str) -> Option<String> {
     let query = Query {
         hosts: &[host],
         node: None,
+        ..Query::default()
     };
     read(&format!("ClusterName=My\n{text}"), query)
         .expect(text)
@@ -86,6 +87,7 @@ fn rejected() {
     let query = Query {
         hosts: &["n1"],
         node: None,
+        ..Query::default()
     };
     let conf = read(
         "ClusterName=c\nNodeName=n[3-1]\nNodeName=n[2-1]\nNodeName=n[1-3]",
@@ -183,6 +185,7 @@ fn several_hosts_and_the_host_of_a_node() {
     let query = Query {
         hosts: &["h2", "localhost", "none"],
         node: Some("x3"),
+        ..Query::default()
     };
     let conf = read(text, query).expect("conf");
     assert_eq!(
@@ -193,6 +196,7 @@ fn several_hosts_and_the_host_of_a_node() {
     let query = Query {
         hosts: &[],
         node: Some("localhost"),
+        ..Query::default()
     };
     assert_eq!(
         read(text, query).expect("conf").host,
@@ -228,4 +232,71 @@ fn node_hostname_is_found_wherever_it_stands() {
             assert!(!mentions_node_hostname(text.as_bytes()), "{text}");
         }
     }
+}
+
+#[test]
+fn what_caller_id_needs() {
+    let text = "ClusterName=Lab\nAuthType=auth/slurm\nAuthInfo=socket=/x,ttl=3\nTLSType=tls/s2n\n\
+                SlurmdPort=0x1aa2\n";
+    let conf = read(text, Query::default()).expect("parse");
+    for (found, value) in [
+        (&conf.cluster_name, "Lab"),
+        (&conf.auth_type, "auth/slurm"),
+        (&conf.auth_info, "socket=/x,ttl=3"),
+        (&conf.tls_type, "tls/s2n"),
+    ] {
+        assert_eq!(found.as_deref(), Some(value));
+    }
+    for (text, port) in [
+        ("", 6818),
+        ("SlurmdPort=7000", 7000),
+        ("SlurmdPort=0x1aa2", 6818),
+        ("SlurmdPort=015242", 6818),
+        ("SlurmdPort=x", 6818),
+        ("SlurmdPort=70000", 6818),
+    ] {
+        let conf = read(&format!("ClusterName=c\n{text}\n"), Query::default()).expect(text);
+        assert_eq!(conf.slurmd_port(), port, "{text}");
+    }
+}
+
+#[test]
+fn ports_of_several_slurmds() {
+    let query = Query {
+        ports: true,
+        ..Query::default()
+    };
+    for (text, ports) in [
+        ("", &[6818][..]),
+        ("SlurmdPort=7000", &[7000]),
+        ("NodeName=n[1-9]", &[6818]),
+        (
+            "NodeName=n[1-2] NodeHostname=h Port=[17001-17002]",
+            &[17001, 17002],
+        ),
+        ("NodeName=n[1-2] Port=17001-17002 CPUs=1", &[17001, 17002]),
+        ("NodeName=n[1-2] Port=17001,17003", &[17001, 17003]),
+        ("NodeName=a Port=17001\nNodeName=b", &[6818, 17001]),
+        ("NodeName=a port=6818\nNodeName=b", &[6818]),
+        ("NodeName=a Port=6818", &[6818]),
+        (
+            "NodeName=a Port=1\nNodeName=b Port=1\nNodeName=c Port=2",
+            &[1, 2],
+        ),
+        (
+            "NodeName=DEFAULT Port=7\nNodeName=a\nNodeName=b Port=8",
+            &[7, 8],
+        ),
+        ("NodeName=DEFAULT CPUs=1\nNodeName=a", &[6818]),
+        ("NodeName=a Port=x", &[]),
+        (
+            "NodeName=a Port=0-60000",
+            &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+        ),
+    ] {
+        let conf = read(&format!("ClusterName=c\n{text}\n"), query).expect(text);
+        assert_eq!(conf.ports(), ports, "{text}");
+    }
+    let conf = read("ClusterName=c\nNodeName=a Port=1", Query::default()).expect("parse");
+    assert!(conf.node_ports.is_empty(), "not asked for");
 }

@@ -1,0 +1,235 @@
+//! One stepd's part of a login: it hands over the job's namespaces, takes the process into the
+//! extern step and names the job's X11 display.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use proto::stepd::{self, Namespaces};
+use sys::{Deadline, Namespace};
+
+use crate::exchange::{self, Broken};
+use crate::log::Log;
+use crate::stepd::{Census, Conversation};
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// The process.
+    pub pid: u32,
+    /// Enter the namespaces of the job's container, which only this process itself can.
+    pub join_container: bool,
+    /// Ask for the X11 display.
+    pub x11: bool,
+}
+
+/// What an adopted login gets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// DISPLAY, if the job has one.
+    pub display: Option<String>,
+    /// XAUTHORITY, if the job has one.
+    pub authority: Option<String>,
+}
+
+/// Why a login is not wholly in its job.
+#[derive(Debug)]
+pub enum AdoptError {
+    /// The stepd refused, closed the connection or answered nonsense. Nothing was changed.
+    Refused(String),
+    /// It did not answer before the deadline.
+    Silent,
+    /// The process is in the extern step, but not in the job's namespaces.
+    NotJoined(String),
+}
+
+impl From<Broken> for AdoptError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Silent => Self::Silent,
+            Broken::Ended => Self::Refused("the slurmstepd closed the connection".into()),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// Puts the process into one of the user's jobs.
+///
+/// The namespaces are asked for before anything is changed, and entered last.
+///
+/// # Errors
+/// [`AdoptError`].
+pub fn adopt(
+    census: &mut Census,
+    job: u32,
+    request: Request,
+    deadline: &Deadline,
+    log: Log<'_>,
+) -> Result<Adopted, AdoptError> {
+    let conversation = census.converse(job, deadline, log)?;
+    let namespaces = match request.join_container {
+        true => namespaces(census, &conversation, deadline, log)?,
+        false => Vec::new(),
+    };
+    let adopted = add_process(&conversation, request, deadline, log)?;
+    enter(namespaces, log).map_err(AdoptError::NotJoined)?;
+    Ok(adopted)
+}
+
+/// The namespaces of the job, each checked to be what it is said to be.
+fn namespaces(
+    census: &mut Census,
+    conversation: &Conversation,
+    deadline: &Deadline,
+    log: Log<'_>,
+) -> Result<Vec<(Namespace, OwnedFd)>, AdoptError> {
+    /// 20.11, whose first releases close the connection when asked: not to lose the one that is to
+    /// adopt.
+    const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
+    let kind = Namespaces::of(conversation.version);
+    let Some(question) = kind.ask() else {
+        return Ok(Vec::new());
+    };
+    let found = if MAY_CLOSE.contains(&conversation.version) {
+        let job = conversation.job.job;
+        let own = census.converse(job, deadline, log)?;
+        match receive_namespaces(&own.socket, kind, question, deadline) {
+            Err(Broken::Ended) => Ok(Vec::new()),
+            result => result,
+        }
+    } else {
+        receive_namespaces(&conversation.socket, kind, question, deadline)
+    };
+    // The stepd answered when it was asked whose job it is: a failure to hand a namespace over is
+    // one of adoption, also when it is a silent one (25.11 on: the descriptor never comes).
+    found.map_err(|broken| AdoptError::Refused(format!("the job's namespaces: {broken}")))
+}
+
+fn receive_namespaces(
+    socket: &OwnedFd,
+    kind: Namespaces,
+    question: [u8; 4],
+    deadline: &Deadline,
+) -> Result<Vec<(Namespace, OwnedFd)>, Broken> {
+    sys::send(socket, &question)?;
+    let number = |what| -> Result<i32, Broken> {
+        let mut answer = [0; 4];
+        exchange::read_exactly(socket, &mut answer, deadline)?;
+        match i32::from_ne_bytes(answer) {
+            number @ 0.. => Ok(number),
+            number => Err(Broken::Nonsense(format!("{what} is {number}"))),
+        }
+    };
+    let mut found = Vec::new();
+    if kind == Namespaces::One {
+        if number("the descriptor")? != 0 {
+            found.push((
+                Namespace::Mount,
+                receive_one(socket, Namespace::Mount, deadline)?,
+            ));
+        }
+        return Ok(found);
+    }
+    let count = number("their number")?;
+    if count > Namespaces::MOST {
+        return Err(Broken::Nonsense(format!("their number is {count}")));
+    }
+    for _ in 0..count {
+        let flag = number("a kind")?;
+        let kind = Namespace::from_flag(flag)
+            .ok_or_else(|| Broken::Nonsense(format!("a kind is {flag:#x}")))?;
+        found.push((kind, receive_one(socket, kind, deadline)?));
+    }
+    Ok(found)
+}
+
+fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result<OwnedFd, Broken> {
+    let received = exchange::until_there(socket, deadline, || sys::receive_descriptor(socket))?;
+    let fd = received.ok_or(Broken::Ended)?;
+    match Namespace::of(&fd) {
+        Ok(found) if found == kind => Ok(fd),
+        Ok(_) => Err(Broken::Nonsense(
+            "one of another kind than announced".into(),
+        )),
+        Err(error) => Err(Broken::Nonsense(error.to_string())),
+    }
+}
+
+/// Asks the stepd to take the process into its extern step, and for its display.
+fn add_process(
+    conversation: &Conversation,
+    request: Request,
+    deadline: &Deadline,
+    log: Log<'_>,
+) -> Result<Adopted, AdoptError> {
+    let socket = &conversation.socket;
+    let refused = |cause: &dyn fmt::Display| AdoptError::Refused(cause.to_string());
+    let pid = i32::try_from(request.pid).map_err(|error| refused(&error))?;
+    // What is there before the question is no answer to it.
+    match sys::receive(socket, &mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => return Err(Broken::from(error).into()),
+        Ok(0) => return Err(Broken::Ended.into()),
+        Ok(_) => return Err(refused(&"the slurmstepd said more than it was asked")),
+    }
+    let mut question = stepd::adopt(pid).to_vec();
+    if request.x11 {
+        question.extend(stepd::ask_x11());
+    }
+    sys::send(socket, &question).map_err(Broken::from)?;
+    let mut answer = [0; stepd::ADOPT_ANSWER];
+    exchange::read_exactly(socket, &mut answer, deadline)?;
+    stepd::read_adopted(&answer).map_err(|error| refused(&error))?;
+    if !request.x11 {
+        return Ok(Adopted::default());
+    }
+    // To be without a display is no reason to be kept out.
+    Ok(receive_x11(socket, deadline).unwrap_or_else(|broken| {
+        log.error(|| format!("the job's X11 display: {broken}"));
+        Adopted::default()
+    }))
+}
+
+fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
+    let mut answer = [0; stepd::X11_ANSWER];
+    exchange::read_exactly(socket, &mut answer, deadline)?;
+    let x11 = stepd::read_x11(&answer).map_err(|error| Broken::Nonsense(error.to_string()))?;
+    let mut path = vec![0; x11.authority];
+    exchange::read_exactly(socket, &mut path, deadline)?;
+    let display = (x11.display != 0).then(|| format!("localhost:{}.0", x11.display));
+    let authority = match path.split_last() {
+        None => None,
+        Some((0, path)) if !path.contains(&0) => Some(
+            String::from_utf8(path.to_vec())
+                .map_err(|_| Broken::Nonsense("XAUTHORITY is not UTF-8".into()))?,
+        ),
+        Some(_) => return Err(Broken::Nonsense("XAUTHORITY is no text".into())),
+    };
+    Ok(Adopted { display, authority })
+}
+
+/// Enters all of them, or none.
+///
+/// The user namespace comes last: who is in it can't go back to the others' old ones. Those are
+/// looked up first: in the job's mount namespace /proc may not show this process.
+fn enter(namespaces: Vec<(Namespace, OwnedFd)>, log: Log<'_>) -> Result<(), String> {
+    let (last, first): (Vec<_>, Vec<_>) = namespaces
+        .into_iter()
+        .partition(|(kind, _)| *kind == Namespace::User);
+    let mut way_back = Vec::new();
+    for (kind, _) in &first {
+        let here = kind.current();
+        way_back.push(here.map_err(|error| format!("find the own {kind} namespace: {error}"))?);
+    }
+    for (index, (kind, fd)) in first.iter().chain(&last).enumerate() {
+        let Err(error) = kind.enter(fd) else { continue };
+        let entered = first.iter().zip(&way_back).take(index);
+        for ((kind, _), here) in entered {
+            if let Err(error) = kind.enter(here) {
+                log.error(|| format!("leave the job's {kind} namespace: {error}"));
+            }
+        }
+        return Err(format!("enter the job's {kind} namespace: {error}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Which job a connection comes from: asks the slurmd where it comes from.
+//!
+//! The answer is a hint, and one that needs a credential of Slurm's own: made by root, SlurmUser or
+//! SlurmdUser, for us alone and for this answer. What it says counts only if the job's stepd on this
+//! node says that the job is this user's ([`crate::decide`]).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use proto::hash;
+use proto::rpc::{self, Message};
+use sys::{Connection, Deadline, Interest};
+
+use crate::Inquiry;
+use crate::credential::Authority;
+use crate::decide::Caller;
+use crate::exchange::{self, Broken};
+use crate::log::Log;
+use crate::node::Node;
+use crate::options::{Options, shown};
+
+/// A slurmd accepts its own release's version and the two or three before it: a peer that is older
+/// than the stepds here is asked in theirs, one after the other.
+const OLDER_VERSIONS: u16 = 3;
+const ONE_RELEASE: u16 = 0x100;
+
+/// Asks where the connection comes from, as far as there is anybody to ask.
+pub(crate) fn ask(
+    connection: io::Result<Option<Connection>>,
+    options: &Options,
+    inquiry: &Inquiry,
+    log: Log<'_>,
+) -> Caller {
+    let found = match connection {
+        Ok(Some(connection)) => source_job(connection, options, inquiry, log),
+        Ok(None) => Err("no TCP connection among the descriptors".to_owned()),
+        Err(error) => Err(format!("look through the descriptors: {error}")),
+    };
+    found.unwrap_or_else(Caller::Unknown)
+}
+
+fn source_job(
+    connection: Connection,
+    options: &Options,
+    inquiry: &Inquiry,
+    log: Log<'_>,
+) -> Result<Caller, String> {
+    let Inquiry { node, census, .. } = inquiry;
+    let source = connection.peer.ip();
+    log.debug(|| {
+        format!(
+            "the connection is from {} to {}",
+            connection.peer, connection.local
+        )
+    });
+    if options.callerid_skip.iter().any(|it| it.contains(source)) {
+        return Err(format!("callerid_skip= has {source}"));
+    }
+    let version = census.version.and_then(|it| u16::try_from(it).ok());
+    let version = version.ok_or("no protocol version is known")? & !(ONE_RELEASE - 1);
+    without_tls(node, version)?;
+    let ports = node.slurmd_ports().map_err(|error| error.to_string())?;
+    let deadline = inquiry.for_questions.within(options.callerid_timeout);
+    let authority = Authority::of(node)?;
+    let mut unknown = "slurm.conf names no port".to_owned();
+    for port in ports {
+        let mut slurmd = connection.peer;
+        slurmd.set_port(port);
+        let question = Question {
+            slurmd,
+            body: rpc::caller_id_body(connection.peer, connection.local),
+            authority: &authority,
+            node,
+            deadline: &deadline,
+            log,
+        };
+        match question.ask(version) {
+            Ok(Some(job)) => return Ok(Caller::Job { job, source }),
+            Ok(None) => unknown = format!("slurmd at {slurmd} knows no job that has it"),
+            Err(cause) => unknown = format!("slurmd at {slurmd}: {cause}"),
+        }
+        log.debug(|| unknown.clone());
+    }
+    Err(unknown)
+}
+
+/// From 25.05 on a slurmd may speak nothing but TLS.
+fn without_tls(node: &Node, version: u16) -> Result<(), String> {
+    const FIRST_WITH_TLS: u16 = 0x2B00;
+    match node.conf.tls_type.as_deref() {
+        Some(kind) if version >= FIRST_WITH_TLS && !kind.ends_with("none") => Err(format!(
+            "TLSType is {}, and TLS is not spoken here",
+            shown(kind)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What one slurmd is asked.
+struct Question<'a> {
+    slurmd: SocketAddr,
+    body: [u8; 52],
+    authority: &'a Authority<'a>,
+    node: &'a Node,
+    deadline: &'a Deadline,
+    log: Log<'a>,
+}
+
+/// What came of asking in one protocol version.
+enum Attempt {
+    /// An answer that can be trusted; none: it knows of no job.
+    Answer(Option<u32>),
+    /// Refused: the peer speaks this version.
+    Speaks(u16),
+    /// Refused without a word: another version, or another key.
+    Closed,
+}
+
+impl Question<'_> {
+    /// Asks in `version`, and if that is refused, in the one that the peer says, or else in older ones.
+    fn ask(&self, version: u16) -> Result<Option<u32>, String> {
+        let mut version = version;
+        let mut told = false;
+        let mut older_left = OLDER_VERSIONS;
+        loop {
+            match self.ask_in(version)? {
+                Attempt::Answer(job) => return Ok(job),
+                Attempt::Speaks(other) if !told => {
+                    told = true;
+                    self.log
+                        .debug(|| format!("slurmd at {} speaks {other:#06x}", self.slurmd));
+                    version = other;
+                }
+                Attempt::Speaks(other) => {
+                    return Err(format!("it refuses its own version {other:#06x}"));
+                }
+                Attempt::Closed if told || older_left == 0 || version <= rpc::OLDEST => {
+                    return Err(
+                        "it closes the connection: no common version, or no common key".into(),
+                    );
+                }
+                Attempt::Closed => {
+                    older_left -= 1;
+                    version -= ONE_RELEASE;
+                }
+            }
+        }
+    }
+
+    /// Asks in this version, over a connection and with a credential of its own.
+    fn ask_in(&self, version: u16) -> Result<Attempt, String> {
+        let socket = self.connect()?;
+        let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
+        let credential = self
+            .authority
+            .make(version, payload.as_bytes(), self.deadline)?;
+        let request = rpc::caller_id_request(version, credential.as_auth(), &self.body);
+        let frame = exchange::ask(&socket, &request, rpc::frame_length, self.deadline);
+        match frame {
+            Ok(frame) => self.read(version, &frame),
+            Err(Broken::Ended) => Ok(Attempt::Closed),
+            Err(broken) => Err(broken.to_string()),
+        }
+    }
+
+    fn connect(&self) -> Result<OwnedFd, String> {
+        let failed = |error: io::Error| format!("connect: {error}");
+        let socket = sys::connect_tcp(&self.slurmd).map_err(failed)?;
+        exchange::wait(Interest::writable(&socket), self.deadline)
+            .map_err(|broken| format!("connect: {broken}"))?;
+        sys::connect_error(&socket).map_err(failed)?;
+        Ok(socket)
+    }
+
+    fn read(&self, version: u16, frame: &[u8]) -> Result<Attempt, String> {
+        let reply = rpc::read_reply(frame).map_err(|error| error.to_string())?;
+        let job = match reply.message {
+            Message::CallerId { job } => job,
+            Message::Code(rpc::VERSION_ERROR | rpc::AUTHENTICATION_ERROR)
+                if reply.version != version =>
+            {
+                return Ok(Attempt::Speaks(reply.version));
+            }
+            Message::Code(rpc::AUTHENTICATION_ERROR) => {
+                return Err("it refuses our credential".into());
+            }
+            Message::Code(rpc::TLS_REQUIRED) => {
+                return Err("it wants TLS, which is not spoken here".into());
+            }
+            Message::Code(code) => return Err(format!("Slurm's error {code}")),
+        };
+        let Some(credential) = reply.credential else {
+            return Err("its answer has no credential".into());
+        };
+        let issuer = self
+            .authority
+            .check(reply.version, credential, self.deadline)
+            .map_err(|cause| format!("the credential of its answer: {cause}"))?;
+        let distrusted = |cause: String| Err(format!("the credential of its answer {cause}"));
+        if !self.node.trusted.owns(issuer.uid) {
+            return distrusted(format!("is of uid {}", issuer.uid));
+        }
+        if !issuer.is_for_us(reply.version) {
+            return distrusted("is not for us".into());
+        }
+        let kind = rpc::RESPONSE_NETWORK_CALLERID;
+        if !hash::payload_matches(reply.version, kind, reply.body, &issuer.payload) {
+            return distrusted("is for another message".into());
+        }
+        Ok(Attempt::Answer(job))
+    }
+}

@@ -1,0 +1,407 @@
+//! Credentials of Slurm's daemons: made for a question, checked on an answer. By munged, or by
+//! auth/slurm: its own daemon's socket, or the cluster's key itself.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proto::jwt::{self, Claims, Key};
+use proto::rpc::Auth;
+use proto::{munge, sack};
+use sys::Deadline;
+
+use crate::exchange::{self, Broken};
+use crate::node::Node;
+use crate::options::shown;
+use crate::spool;
+
+/// Where munged listens, unless AuthInfo says otherwise: what it is compiled for.
+const MUNGED: &str = "/run/munge/munge.socket.2";
+/// The largest key file, in bytes.
+const MAX_KEY: u64 = 1 << 20;
+/// How long a credential that is made here is good, in seconds: Slurm's default.
+const LIFETIME: u64 = 60;
+
+/// Who makes and checks the cluster's credentials (AuthType).
+pub enum Authority<'a> {
+    /// auth/munge
+    Munge {
+        /// munged's socket.
+        socket: PathBuf,
+        /// How long a credential is good, in seconds; 0: munged's default.
+        ttl: u32,
+    },
+    /// auth/slurm
+    Slurm {
+        /// For its key and its users.
+        node: &'a Node,
+        /// Whether slurmd and sackd offer their socket.
+        sack: bool,
+    },
+}
+
+/// A credential that was made for us.
+pub enum Credential {
+    /// munged's.
+    Munge(Vec<u8>),
+    /// auth/slurm's.
+    Slurm(String),
+}
+
+impl Credential {
+    /// As it goes into a message.
+    #[must_use]
+    pub fn as_auth(&self) -> Auth<'_> {
+        match self {
+            Self::Munge(bytes) => Auth::Munge(bytes),
+            Self::Slurm(token) => Auth::Slurm(token),
+        }
+    }
+}
+
+/// What a credential proves.
+pub struct Issuer {
+    /// Who had it made.
+    pub uid: u32,
+    /// Who alone may use it.
+    restricted_to: u32,
+    /// What it was made for.
+    pub payload: Vec<u8>,
+}
+
+impl Issuer {
+    /// Whether it was made for this process's user. Slurm up to 21.08.7 does not restrict its
+    /// answers' credentials.
+    #[must_use]
+    pub fn is_for_us(&self, version: u16) -> bool {
+        const LAST_UNRESTRICTED: u16 = 0x2500;
+        self.restricted_to == sys::effective_uid()
+            || (self.restricted_to == munge::ANY && version <= LAST_UNRESTRICTED)
+    }
+}
+
+impl<'a> Authority<'a> {
+    /// As the node's slurm.conf says.
+    ///
+    /// # Errors
+    /// Names the AuthType that can't vouch for an answer.
+    pub fn of(node: &'a Node) -> Result<Self, String> {
+        let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
+        match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
+            "auth/munge" => Ok(Self::Munge {
+                socket: PathBuf::from(info.socket.unwrap_or(MUNGED)),
+                ttl: info.ttl,
+            }),
+            "auth/slurm" => Ok(Self::Slurm {
+                node,
+                sack: !info.disable_sack,
+            }),
+            other => Err(format!(
+                "AuthType {} can't vouch for an answer",
+                shown(other)
+            )),
+        }
+    }
+
+    /// Makes a credential of this process's user for a message with that payload.
+    ///
+    /// # Errors
+    /// Says what could not be done with what, and why.
+    pub fn make(
+        &self,
+        version: u16,
+        payload: &[u8],
+        deadline: &Deadline,
+    ) -> Result<Credential, String> {
+        match self {
+            Self::Munge { socket, ttl } => {
+                let request = munge::encode_request(payload, munge::ANY, *ttl);
+                let answer = ask_munged(socket, &request, deadline)?;
+                let made = munge::read_encoded(&answer).map_err(|error| error.to_string())?;
+                Ok(Credential::Munge(made.to_vec()))
+            }
+            Self::Slurm { node, sack } => {
+                let token = match sack_socket(node, *sack)? {
+                    Some(socket) => {
+                        let request = sack::create_request(version, sack::ANY, payload);
+                        let answer =
+                            exchange::ask(&socket, &request, sack::created_length, deadline)
+                                .map_err(|broken| format!("ask Slurm's SACK socket: {broken}"))?;
+                        let made =
+                            sack::read_created(&answer).map_err(|error| error.to_string())?;
+                        made.to_owned()
+                    }
+                    None => sign(node, version, payload)?,
+                };
+                Ok(Credential::Slurm(token))
+            }
+        }
+    }
+
+    /// What a credential proves.
+    ///
+    /// # Errors
+    /// Why it proves nothing.
+    pub fn check(
+        &self,
+        version: u16,
+        credential: Auth<'_>,
+        deadline: &Deadline,
+    ) -> Result<Issuer, String> {
+        match (self, credential) {
+            (Self::Munge { socket, .. }, Auth::Munge(bytes)) => {
+                let answer = ask_munged(socket, &munge::decode_request(bytes), deadline)?;
+                let found = munge::read_decoded(&answer).map_err(|error| error.to_string())?;
+                Ok(Issuer {
+                    uid: found.uid,
+                    restricted_to: found.restricted_to,
+                    payload: found.payload.to_vec(),
+                })
+            }
+            (Self::Slurm { node, sack }, Auth::Slurm(token)) => {
+                let claims = jwt::claims(token).map_err(|error| error.to_string())?;
+                if claims.expires <= now() {
+                    return Err("it has expired".into());
+                }
+                let good = match sack_socket(node, *sack)? {
+                    Some(socket) => verified_by_sack(&socket, version, token, deadline)?,
+                    None => verified_by_key(node, token, &claims)?,
+                };
+                match good {
+                    true => Ok(Issuer {
+                        uid: claims.uid,
+                        restricted_to: claims.restricted_to,
+                        payload: claims.payload,
+                    }),
+                    false => Err("it was not made with this cluster's key".into()),
+                }
+            }
+            _ => Err("it is of another kind than AuthType says".into()),
+        }
+    }
+}
+
+/// What AuthInfo says, as far as it matters here.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Info<'a> {
+    socket: Option<&'a str>,
+    ttl: u32,
+    disable_sack: bool,
+}
+
+impl<'a> Info<'a> {
+    /// A comma list; up to 23.02 a text without `=` is the socket's path itself.
+    fn parse(text: &'a str) -> Self {
+        let mut info = Self::default();
+        for word in text.split(',') {
+            match word.split_once('=') {
+                Some(("socket", path)) if !path.is_empty() => info.socket = Some(path),
+                Some(("ttl", seconds)) => info.ttl = seconds.parse().unwrap_or(0),
+                None if word == "disable_sack" => info.disable_sack = true,
+                None if word.starts_with('/') => info.socket = Some(word),
+                _ => {}
+            }
+        }
+        info
+    }
+}
+
+/// One question to munged: it takes one a connection. Nobody but root and the user it runs as may
+/// be able to put another socket in its place.
+fn ask_munged(path: &Path, request: &[u8], deadline: &Deadline) -> Result<Vec<u8>, String> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        format!("ask munged at {}: {cause}", shown(&path.to_string_lossy()))
+    };
+    let connected = connect_when_free(path, deadline).map_err(|broken| failed(&broken))?;
+    let peer = sys::peer_credentials(&connected).map_err(|error| failed(&error))?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    spool::safe_directory(dir, |uid| uid == 0 || uid == peer.uid)
+        .map_err(|error| failed(&error))?;
+    exchange::ask(&connected, request, munge::message_length, deadline)
+        .map_err(|broken| failed(&broken))
+}
+
+/// Connects; while the backlog is full, again and again.
+fn connect_when_free(path: &Path, deadline: &Deadline) -> Result<OwnedFd, Broken> {
+    loop {
+        match sys::connect_unix(path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Ok(result?),
+        }
+        if deadline.has_passed() {
+            return Err(Broken::Silent);
+        }
+        sys::poll(&mut [], exchange::RETRY.min(deadline.remaining()))?;
+    }
+}
+
+/// The socket of slurmd or sackd, if there is one of Slurm's own users; none: the key must do.
+fn sack_socket(node: &Node, wanted: bool) -> Result<Option<OwnedFd>, String> {
+    if !wanted {
+        return Ok(None);
+    }
+    let cluster = node.conf.cluster_name.as_deref().unwrap_or_default();
+    let of_cluster = format!("/run/slurm-{}/sack.socket", cluster.to_ascii_lowercase());
+    for path in [
+        &of_cluster,
+        "/run/slurm/sack.socket",
+        "/run/slurmctld/sack.socket",
+    ] {
+        let Ok(socket) = sys::connect_unix(Path::new(path)) else {
+            continue;
+        };
+        let peer = sys::peer_credentials(&socket)
+            .map_err(|error| format!("ask who listens at {path}: {error}"))?;
+        if node.trusted.owns(peer.uid) {
+            return Ok(Some(socket));
+        }
+    }
+    Ok(None)
+}
+
+fn verified_by_sack(
+    socket: &OwnedFd,
+    version: u16,
+    token: &str,
+    deadline: &Deadline,
+) -> Result<bool, String> {
+    let length = |_: &[u8]| Ok::<_, String>(Some(sack::VERIFY_ANSWER));
+    let request = sack::verify_request(version, token);
+    match exchange::ask(socket, &request, length, deadline) {
+        Ok(answer) => sack::read_verified(&answer).map_err(|error| error.to_string()),
+        Err(Broken::Ended) => Ok(false),
+        Err(broken) => Err(format!("ask Slurm's SACK socket: {broken}")),
+    }
+}
+
+fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, String> {
+    let of_token = |key: &Key| match (&key.id, &claims.key_id) {
+        (Some(own), Some(wanted)) => own == wanted,
+        (None, None) => true,
+        _ => false,
+    };
+    let keys = keys(node)?;
+    Ok(keys
+        .iter()
+        .any(|key| of_token(key) && jwt::verify(token, &key.secret)))
+}
+
+fn sign(node: &Node, version: u16, payload: &[u8]) -> Result<String, String> {
+    let keys = keys(node)?;
+    let default = keys.iter().find(|key| key.default).or(keys.first());
+    let key = default.ok_or("slurm.jwks has no key that is good now")?;
+    let host = sys::hostname().map_err(|error| format!("gethostname: {error}"))?;
+    let uid = sys::effective_uid();
+    let issued = now();
+    let claims = jwt::NewClaims {
+        issued,
+        expires: issued.saturating_add(LIFETIME),
+        version,
+        restricted_to: jwt::ANY,
+        cluster: node.conf.cluster_name.as_deref().unwrap_or_default(),
+        uid,
+        gid: uid,
+        host: &host,
+        payload,
+    };
+    Ok(jwt::sign(key.id.as_deref(), &claims, &key.secret))
+}
+
+/// The cluster's keys that are good now: of slurm.jwks beside slurm.conf, else the one in slurm.key.
+fn keys(node: &Node) -> Result<Vec<Key>, String> {
+    let dir = node.path.parent().unwrap_or(Path::new("/"));
+    if let Some(bytes) = read_key(&dir.join("slurm.jwks"), node)? {
+        let mut keys = jwt::keys(&bytes).map_err(|error| format!("slurm.jwks: {error}"))?;
+        keys.retain(|key| key.expires.is_none_or(|end| end > now()));
+        return Ok(keys);
+    }
+    let path = dir.join("slurm.key");
+    let secret = read_key(&path, node)?;
+    let secret = secret.ok_or_else(|| format!("read {}: not there", path.display()))?;
+    Ok(vec![Key {
+        id: None,
+        secret,
+        default: true,
+        expires: None,
+    }])
+}
+
+/// A key file, which only its owner, one of Slurm's users, may be able to change, and nobody else read.
+fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, String> {
+    let failed = |cause: &dyn std::fmt::Display| format!("read {}: {cause}", path.display());
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
+    if !node.trusted.owns(found.uid()) || found.mode() & 0o027 != 0 {
+        return Err(failed(&"not safe: its owner or its mode"));
+    }
+    let bytes = sys::read_regular(path, MAX_KEY).map_err(|error| failed(&error))?;
+    match bytes.is_empty() {
+        true => Err(failed(&"it is empty")),
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_info() {
+        let parse = Info::parse;
+        let none = Info::default();
+        for (text, socket, ttl, disable_sack) in [
+            ("", None, 0, false),
+            ("socket=/x/y", Some("/x/y"), 0, false),
+            ("ttl=7,socket=/x,cred_expire=30", Some("/x"), 7, false),
+            ("/x/munge.socket", Some("/x/munge.socket"), 0, false),
+            ("disable_sack,use_client_ids", None, 0, true),
+            ("socket=", None, 0, false),
+            ("ttl=x", None, 0, false),
+        ] {
+            let expected = Info {
+                socket,
+                ttl,
+                disable_sack,
+            };
+            assert_eq!(parse(text), expected, "{text}");
+        }
+        assert_eq!(parse("use_client_ids"), none);
+    }
+
+    #[test]
+    fn unrestricted_only_where_slurm_was_old() {
+        let issuer = |restricted_to| Issuer {
+            uid: 0,
+            restricted_to,
+            payload: Vec::new(),
+        };
+        let us = sys::effective_uid();
+        for (restricted_to, version, good) in [
+            (us, 0x2D00, true),
+            (us, 0x2200, true),
+            (munge::ANY, 0x2500, true),
+            (munge::ANY, 0x2600, false),
+            (us + 1, 0x2200, false),
+            (us + 1, 0x2D00, false),
+        ] {
+            assert_eq!(
+                issuer(restricted_to).is_for_us(version),
+                good,
+                "{restricted_to} {version:#x}"
+            );
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Questions and answers over a stream socket, under the login's deadline.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use sys::{Deadline, Interest};
+
+/// How soon a daemon whose backlog is full is tried again.
+pub const RETRY: Duration = Duration::from_millis(2);
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Broken {
+    /// The other side closed the connection, or reset it.
+    Ended,
+    /// It did not answer in time.
+    Silent,
+    /// The system's word.
+    Failed(io::Error),
+    /// What came is no such answer.
+    Nonsense(String),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("it closed the connection"),
+            Self::Silent => f.write_str("it does not answer"),
+            Self::Failed(error) => write!(f, "{error}"),
+            Self::Nonsense(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Ended,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Waits until `socket` can be read, or until the deadline.
+///
+/// # Errors
+/// [`Broken::Silent`], [`Broken::Failed`].
+pub fn wait(interest: Interest<'_>, deadline: &Deadline) -> Result<(), Broken> {
+    let mut interests = [interest];
+    loop {
+        sys::poll(&mut interests, deadline.remaining())?;
+        if interests[0].is_ready() {
+            return Ok(());
+        }
+        if deadline.has_passed() {
+            return Err(Broken::Silent);
+        }
+    }
+}
+
+/// Does `receive` until it no longer says that it would block.
+///
+/// # Errors
+/// [`Broken`], but for nonsense.
+pub fn until_there<T>(
+    socket: &OwnedFd,
+    deadline: &Deadline,
+    mut receive: impl FnMut() -> io::Result<T>,
+) -> Result<T, Broken> {
+    loop {
+        match receive() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Ok(result?),
+        }
+        wait(Interest::readable(socket), deadline)?;
+    }
+}
+
+/// Fills the buffer.
+///
+/// # Errors
+/// [`Broken`], but for nonsense.
+pub fn read_exactly(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    deadline: &Deadline,
+) -> Result<(), Broken> {
+    let mut length = 0;
+    while length < buffer.len() {
+        let rest = &mut buffer[length..];
+        match until_there(socket, deadline, || sys::receive(socket, rest))? {
+            0 => return Err(Broken::Ended),
+            count => length += count,
+        }
+    }
+    Ok(())
+}
+
+/// Sends a request and reads the one message that answers it.
+///
+/// `whole` says how long the message is, once what has come tells; it bounds that length too.
+///
+/// # Errors
+/// [`Broken`].
+pub fn ask<E: fmt::Display>(
+    socket: &OwnedFd,
+    request: &[u8],
+    whole: impl Fn(&[u8]) -> Result<Option<usize>, E>,
+    deadline: &Deadline,
+) -> Result<Vec<u8>, Broken> {
+    const PIECE: usize = 512;
+    sys::send(socket, request)?;
+    let mut message = Vec::new();
+    loop {
+        let told = whole(&message).map_err(|error| Broken::Nonsense(error.to_string()))?;
+        let wanted = told.unwrap_or(PIECE);
+        let length = message.len();
+        if told.is_some() && length >= wanted {
+            message.truncate(wanted);
+            return Ok(message);
+        }
+        message.resize(wanted.max(length + 1), 0);
+        let count = until_there(socket, deadline, || {
+            sys::receive(socket, &mut message[length..])
+        })?;
+        if count == 0 {
+            return Err(Broken::Ended);
+        }
+        message.truncate(length + count);
+    }
+}

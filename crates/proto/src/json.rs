@@ -1,0 +1,398 @@
+//! As much of JSON (RFC 8259) as tokens and key sets need: read in one pass, without a tree. It is
+//! strict: a key that comes twice in an object is an error, and there are bounds.
+
+use std::fmt;
+
+/// Length of the longest text, in bytes.
+pub const LONGEST: usize = 64 * 1024;
+/// Objects and arrays in each other.
+const DEEPEST: u8 = 8;
+/// Keys of one object.
+const MOST_KEYS: usize = 64;
+
+/// Where and why a text is not JSON, or not the JSON that is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonError {
+    at: usize,
+    what: &'static str,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}", self.at, self.what)
+    }
+}
+
+type Result<T> = std::result::Result<T, JsonError>;
+
+/// The place in a text up to which it was read.
+pub struct Json<'text> {
+    text: &'text [u8],
+    at: usize,
+    depth: u8,
+}
+
+impl<'text> Json<'text> {
+    /// Reads a whole text with `value`, which must take all of it.
+    pub fn read<T>(text: &'text [u8], value: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let mut json = Self {
+            text,
+            at: 0,
+            depth: 0,
+        };
+        if text.len() > LONGEST {
+            return json.error("longer than 64 KiB");
+        }
+        let value = value(&mut json)?;
+        match json.next() {
+            None => Ok(value),
+            Some(_) => json.error("something follows"),
+        }
+    }
+
+    /// This is not what is expected.
+    pub fn error<T>(&self, what: &'static str) -> Result<T> {
+        Err(JsonError { at: self.at, what })
+    }
+
+    /// Takes an object; `member` takes the value of each key.
+    pub fn object(&mut self, member: &mut dyn FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
+        let mut keys: Vec<String> = Vec::new();
+        self.items(*b"{}", &mut |json| {
+            let key = json.string()?;
+            if keys.contains(&key) {
+                return json.error("a key comes twice");
+            }
+            if keys.len() == MOST_KEYS {
+                return json.error("too many keys");
+            }
+            json.expect(b':')?;
+            member(json, &key)?;
+            keys.push(key);
+            Ok(())
+        })
+    }
+
+    /// Takes an array; `item` takes each of its values.
+    pub fn array(&mut self, item: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.items(*b"[]", item)
+    }
+
+    fn items(
+        &mut self,
+        [open, close]: [u8; 2],
+        item: &mut dyn FnMut(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        self.expect(open)?;
+        if self.depth == DEEPEST {
+            return self.error("nested too deep");
+        }
+        self.depth += 1;
+        if self.next() != Some(close) {
+            item(self)?;
+            while self.next() == Some(b',') {
+                self.at += 1;
+                item(self)?;
+            }
+        }
+        self.depth -= 1;
+        self.expect(close)
+    }
+
+    /// Takes a string.
+    pub fn string(&mut self) -> Result<String> {
+        self.expect(b'"')?;
+        let mut bytes = Vec::new();
+        loop {
+            match self.byte()? {
+                b'"' => break,
+                b'\\' => {
+                    let escaped = self.escaped()?;
+                    bytes.extend_from_slice(escaped.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                0..0x20 => return self.error("a control character in a string"),
+                byte => bytes.push(byte),
+            }
+        }
+        match String::from_utf8(bytes) {
+            Ok(string) => Ok(string),
+            Err(_) => self.error("a string is not UTF-8"),
+        }
+    }
+
+    /// The character for what follows a backslash.
+    fn escaped(&mut self) -> Result<char> {
+        Ok(match self.byte()? {
+            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let mut units = [self.unit()?, 0];
+                let count = if (0xD800..0xDC00).contains(&units[0]) {
+                    if (self.byte()?, self.byte()?) != (b'\\', b'u') {
+                        return self.error("half a character");
+                    }
+                    units[1] = self.unit()?;
+                    2
+                } else {
+                    1
+                };
+                match char::decode_utf16(units.into_iter().take(count)).next() {
+                    Some(Ok(character)) => character,
+                    _ => return self.error("half a character"),
+                }
+            }
+            _ => return self.error("no such escape"),
+        })
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Result<u16> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let Some(digit) = char::from(self.byte()?).to_digit(16) else {
+                return self.error("no hexadecimal digit");
+            };
+            // A digit is less than 16.
+            unit = unit << 4 | u16::try_from(digit).unwrap_or_default();
+        }
+        Ok(unit)
+    }
+
+    /// Takes a number; none if it is negative, written with a fraction or an exponent, or too big.
+    pub fn number(&mut self) -> Result<Option<u64>> {
+        let mut plain = true;
+        self.next();
+        if self.text.get(self.at) == Some(&b'-') {
+            self.at += 1;
+            plain = false;
+        }
+        let from = self.at;
+        let whole = self.digits()?;
+        if whole.len() > 1 && whole.first() == Some(&b'0') {
+            self.at = from;
+            return self.error("a number with a 0 before it");
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            plain = false;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            plain = false;
+            if let Some(b'+' | b'-') = self.text.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(std::str::from_utf8(whole)
+            .ok()
+            .and_then(|whole| whole.parse().ok())
+            .filter(|_| plain))
+    }
+
+    fn digits(&mut self) -> Result<&'text [u8]> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if count == 0 {
+            return self.error("no digit");
+        }
+        self.at += count;
+        Ok(rest.get(..count).unwrap_or_default())
+    }
+
+    /// Takes a value of any kind, and drops it.
+    pub fn skip(&mut self) -> Result<()> {
+        match self.next() {
+            Some(b'{') => self.object(&mut |json, _| json.skip()),
+            Some(b'[') => self.array(&mut |json| json.skip()),
+            Some(b'"') => self.string().map(drop),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            _ => self.number().map(drop),
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<()> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word) {
+            return self.error("no value");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.next() != Some(byte) {
+            return self.error(match byte {
+                b'{' => "no object",
+                b'[' => "no array",
+                b'"' => "no string",
+                b':' => "no colon",
+                _ => "no end",
+            });
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The next byte that is not blank.
+    fn next(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
+            self.at += 1;
+        }
+        self.text.get(self.at).copied()
+    }
+
+    /// Takes a byte of a string.
+    fn byte(&mut self) -> Result<u8> {
+        match self.text.get(self.at) {
+            Some(byte) => {
+                self.at += 1;
+                Ok(*byte)
+            }
+            None => self.error("a string does not end"),
+        }
+    }
+}
+
+/// Writes a string.
+pub fn write_string(to: &mut String, string: &str) {
+    to.push('"');
+    for character in string.chars() {
+        match character {
+            '"' | '\\' => {
+                to.push('\\');
+                to.push(character);
+            }
+            '\0'..' ' => {
+                to.push_str("\\u00");
+                for digit in [u32::from(character) >> 4, u32::from(character) & 15] {
+                    to.push(char::from_digit(digit, 16).unwrap_or_default());
+                }
+            }
+            _ => to.push(character),
+        }
+    }
+    to.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn string(text: &str) -> Result<String> {
+        Json::read(text.as_bytes(), Json::string)
+    }
+
+    fn number(text: &str) -> Result<Option<u64>> {
+        Json::read(text.as_bytes(), Json::number)
+    }
+
+    fn skip(text: &str) -> std::result::Result<(), &'static str> {
+        Json::read(text.as_bytes(), Json::skip).map_err(|error| error.what)
+    }
+
+    #[test]
+    fn strings() {
+        for (text, expected) in [
+            (r#""""#, ""),
+            (r#" "a" "#, "a"),
+            (r#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{c}\n\r\t"),
+            (r#""\u00e4\u20AC\ud83d\ude00ä""#, "ä€😀ä"),
+        ] {
+            assert_eq!(string(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "\"",
+            "\"a",
+            "a\"",
+            "\"\n\"",
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            r#""\ud83d""#,
+            r#""\ud83dxx""#,
+            r#""\ud83d\u0041""#,
+            r#""\ude00""#,
+            r#""a" 1"#,
+        ] {
+            assert!(string(text).is_err(), "{text}");
+        }
+        assert!(Json::read(b"\"\xff\"", Json::string).is_err());
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            (" 18446744073709551615\n", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("1.5", None),
+            ("1e3", None),
+            ("-0.5E-10", None),
+        ] {
+            assert_eq!(number(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "", "-", "01", "1.", ".5", "1e", "1e+", "+1", "0x10", "1 2", "- 1",
+        ] {
+            assert!(number(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rest() {
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let keys = |count: u32| {
+            let keys: Vec<String> = (0..count).map(|key| format!("\"{key}\":0")).collect();
+            format!("{{{}}}", keys.join(","))
+        };
+        for text in [
+            "true",
+            "false",
+            "null",
+            "{}",
+            "[]",
+            " { \"a\" : [ 1 , { } ] , \"b\" : null } ",
+            &deep(8),
+            &keys(64),
+        ] {
+            assert_eq!(skip(text), Ok(()), "{text}");
+        }
+        for (text, expected) in [
+            ("", "no digit"),
+            ("tru", "no value"),
+            ("{", "no string"),
+            ("{\"a\"}", "no colon"),
+            ("{\"a\":1,}", "no string"),
+            ("{\"a\":1 \"b\":2}", "no end"),
+            ("{\"a\":1,\"b\":2,\"a\":3}", "a key comes twice"),
+            ("{\"x\":{\"a\":1,\"\\u0061\":3}}", "a key comes twice"),
+            ("[1,]", "no digit"),
+            ("[1", "no end"),
+            ("[]]", "something follows"),
+            (&deep(9), "nested too deep"),
+            (&keys(65), "too many keys"),
+            (&" ".repeat(LONGEST + 1), "longer than 64 KiB"),
+        ] {
+            assert_eq!(skip(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_written_string_is_read_again() {
+        for text in ["", "lab", "\"\\\0\u{1f}\n é😀"] {
+            let mut json = String::new();
+            write_string(&mut json, text);
+            assert_eq!(string(&json).as_deref(), Ok(text));
+        }
+    }
+}

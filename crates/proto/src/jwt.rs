@@ -1,0 +1,533 @@
+//! Tokens of auth/slurm, which are JSON Web Tokens with HS256, and the keys that sign them.
+//!
+//! Source: Slurm 23.11 to 26.05, `src/plugins/auth/slurm` (`internal.c`, `util.c`); slurm.jwks since
+//! 24.05.
+
+use std::fmt;
+
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::json::{Json, write_string};
+
+pub use crate::json::JsonError;
+
+/// Anyone, where one may be named who alone may use a token.
+pub const ANY: u32 = u32::MAX;
+
+const ALGORITHM: &str = "HS256";
+
+/// Why something is no token or no key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JwtError {
+    /// A token has three parts with a dot between each.
+    Parts,
+    /// This is not base64.
+    Base64(&'static str),
+    /// This is not JSON, or not the expected JSON.
+    Json {
+        /// Where.
+        part: &'static str,
+        /// Why.
+        error: JsonError,
+    },
+    /// This is not there.
+    Missing(&'static str),
+    /// It is signed in another way.
+    Algorithm,
+}
+
+impl fmt::Display for JwtError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parts => f.write_str("not three parts with dots"),
+            Self::Base64(what) => write!(f, "«{what}» is not base64"),
+            Self::Json { part, error } => write!(f, "{part}: {error}"),
+            Self::Missing(what) => write!(f, "«{what}» is missing"),
+            Self::Algorithm => write!(f, "«alg» is not {ALGORITHM}"),
+        }
+    }
+}
+
+/// What a token says. Whether that is true only [`verify`] or a SACK socket can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// Who had it made.
+    pub uid: u32,
+    /// Who alone may use it, or [`ANY`].
+    pub restricted_to: u32,
+    /// What it was made for; empty if it has none.
+    pub payload: Vec<u8>,
+    /// Until when it is good, in seconds since 1970.
+    pub expires: u64,
+    /// Which key it was signed with, if there are several.
+    pub key_id: Option<String>,
+}
+
+/// Reads what a token says, without a look at its signature.
+///
+/// # Errors
+/// [`JwtError`]; also if a claim that slurmd's own check needs is missing or of another type.
+pub fn claims(token: &str) -> Result<Claims, JwtError> {
+    let (signed, _) = token.rsplit_once('.').ok_or(JwtError::Parts)?;
+    let (header, body) = signed.split_once('.').ok_or(JwtError::Parts)?;
+    if body.contains('.') {
+        return Err(JwtError::Parts);
+    }
+    let (mut algorithm, mut key_id) = (None, None);
+    object(header, "header", &mut |json, key| {
+        match key {
+            "alg" => algorithm = Some(json.string()?),
+            "kid" => key_id = Some(json.string()?),
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    if algorithm.as_deref() != Some(ALGORITHM) {
+        return Err(JwtError::Algorithm);
+    }
+    let (mut uid, mut restricted_to, mut expires, mut payload) = (None, None, None, String::new());
+    object(body, "claims", &mut |json, key| {
+        match key {
+            "uid" => uid = Some(user(json)?),
+            "ruid" => restricted_to = Some(user(json)?),
+            "exp" => expires = Some(time(json)?),
+            "payload" => payload = json.string()?,
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(Claims {
+        uid: uid.ok_or(JwtError::Missing("uid"))?,
+        restricted_to: restricted_to.ok_or(JwtError::Missing("ruid"))?,
+        payload: Base64::decode_vec(&payload).map_err(|_| JwtError::Base64("payload"))?,
+        expires: expires.ok_or(JwtError::Missing("exp"))?,
+        key_id,
+    })
+}
+
+/// Reads the object in this part of a token.
+fn object(
+    part: &str,
+    name: &'static str,
+    member: &mut dyn FnMut(&mut Json<'_>, &str) -> Result<(), JsonError>,
+) -> Result<(), JwtError> {
+    let text = Base64UrlUnpadded::decode_vec(part).map_err(|_| JwtError::Base64(name))?;
+    Json::read(&text, |json| json.object(member))
+        .map_err(|error| JwtError::Json { part: name, error })
+}
+
+fn user(json: &mut Json<'_>) -> Result<u32, JsonError> {
+    match json.number()?.map(u32::try_from) {
+        Some(Ok(id)) => Ok(id),
+        _ => json.error("no user id"),
+    }
+}
+
+fn time(json: &mut Json<'_>) -> Result<u64, JsonError> {
+    match json.number()? {
+        Some(seconds) => Ok(seconds),
+        None => json.error("no time"),
+    }
+}
+
+/// What a token of ours is to say.
+#[derive(Debug, Clone, Copy)]
+pub struct NewClaims<'a> {
+    /// Now, in seconds since 1970.
+    pub issued: u64,
+    /// Until when it is to be good, in seconds since 1970.
+    pub expires: u64,
+    /// Protocol version of the message that it is for.
+    pub version: u16,
+    /// Who alone may use it, or [`ANY`].
+    pub restricted_to: u32,
+    /// ClusterName.
+    pub cluster: &'a str,
+    /// Who we are.
+    pub uid: u32,
+    /// With which group.
+    pub gid: u32,
+    /// This host's name.
+    pub host: &'a str,
+    /// What it is for ([`crate::hash::payload`]).
+    pub payload: &'a [u8],
+}
+
+/// Makes a token, as slurmd makes it: `key_id` is the signing key's if it comes from slurm.jwks, `key`
+/// its bytes, or those of slurm.key as they are.
+#[must_use]
+pub fn sign(key_id: Option<&str>, claims: &NewClaims<'_>, key: &[u8]) -> String {
+    let mut header = String::from("{\"alg\":\"HS256\",\"typ\":\"JWT\"");
+    if let Some(id) = key_id {
+        header.push_str(",\"kid\":");
+        write_string(&mut header, id);
+    }
+    header.push('}');
+    let mut body = String::from("{\"context\":\"auth\"");
+    for (name, number) in [
+        ("iat", claims.issued),
+        ("exp", claims.expires),
+        ("ver", claims.version.into()),
+        ("ruid", claims.restricted_to.into()),
+        ("uid", claims.uid.into()),
+        ("gid", claims.gid.into()),
+    ] {
+        add(&mut body, name);
+        body.push_str(&number.to_string());
+    }
+    let payload = Base64::encode_string(claims.payload);
+    for (name, text) in [
+        ("cluster", claims.cluster),
+        ("host", claims.host),
+        ("payload", &payload),
+    ] {
+        add(&mut body, name);
+        write_string(&mut body, text);
+    }
+    body.push('}');
+    let mut token = Base64UrlUnpadded::encode_string(header.as_bytes());
+    token.push('.');
+    token.push_str(&Base64UrlUnpadded::encode_string(body.as_bytes()));
+    let signature = signature(token.as_bytes(), key).map(|mac| mac.finalize().into_bytes());
+    token.push('.');
+    token.push_str(&Base64UrlUnpadded::encode_string(
+        signature.as_deref().unwrap_or_default(),
+    ));
+    token
+}
+
+fn add(body: &mut String, name: &str) {
+    body.push(',');
+    write_string(body, name);
+    body.push(':');
+}
+
+/// Never none: HMAC takes a key of any length.
+fn signature(signed: &[u8], key: &[u8]) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::new_from_slice(key).ok()?;
+    mac.update(signed);
+    Some(mac)
+}
+
+/// Whether this key has signed the token by HS256. What the header says of the algorithm is for
+/// [`claims`].
+#[must_use]
+pub fn verify(token: &str, key: &[u8]) -> bool {
+    let Some((signed, theirs)) = token.rsplit_once('.') else {
+        return false;
+    };
+    match (
+        signature(signed.as_bytes(), key),
+        Base64UrlUnpadded::decode_vec(theirs),
+    ) {
+        // In constant time.
+        (Some(ours), Ok(theirs)) => ours.verify_slice(&theirs).is_ok(),
+        _ => false,
+    }
+}
+
+/// A key of slurm.jwks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in the header of tokens.
+    pub id: Option<String>,
+    /// Its bytes.
+    pub secret: Vec<u8>,
+    /// Whether it is the one to sign with.
+    pub default: bool,
+    /// Until when it is good, in seconds since 1970.
+    pub expires: Option<u64>,
+}
+
+/// Without the secret.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .field("default", &self.default)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads slurm.jwks (RFC 7517): the keys for HS256. Others are passed over.
+///
+/// # Errors
+/// [`JwtError`]; a key for HS256 must have its bytes.
+pub fn keys(jwks: &[u8]) -> Result<Vec<Key>, JwtError> {
+    let mut keys = None;
+    Json::read(jwks, |json| {
+        json.object(&mut |json, key| {
+            if key != "keys" {
+                return json.skip();
+            }
+            let mut read = Vec::new();
+            json.array(&mut |json| {
+                read.push(RawKey::read(json)?);
+                Ok(())
+            })?;
+            keys = Some(read);
+            Ok(())
+        })
+    })
+    .map_err(|error| JwtError::Json {
+        part: "key set",
+        error,
+    })?;
+    let keys = keys.ok_or(JwtError::Missing("keys"))?;
+    keys.into_iter().filter_map(RawKey::key).collect()
+}
+
+#[derive(Default)]
+struct RawKey {
+    kind: Option<String>,
+    algorithm: Option<String>,
+    secret: Option<String>,
+    id: Option<String>,
+    usage: Option<String>,
+    expires: Option<u64>,
+}
+
+impl RawKey {
+    fn read(json: &mut Json<'_>) -> Result<Self, JsonError> {
+        let mut raw = Self::default();
+        json.object(&mut |json, key| {
+            let text = match key {
+                "kty" => &mut raw.kind,
+                "alg" => &mut raw.algorithm,
+                "k" => &mut raw.secret,
+                "kid" => &mut raw.id,
+                "use" => &mut raw.usage,
+                "exp" => {
+                    raw.expires = Some(time(json)?);
+                    return Ok(());
+                }
+                _ => return json.skip(),
+            };
+            *text = Some(json.string()?);
+            Ok(())
+        })?;
+        Ok(raw)
+    }
+
+    fn key(self) -> Option<Result<Key, JwtError>> {
+        if self.kind.as_deref() != Some("oct") || self.algorithm.as_deref() != Some(ALGORITHM) {
+            return None;
+        }
+        let Some(secret) = self.secret else {
+            return Some(Err(JwtError::Missing("k")));
+        };
+        // RFC 7515 has no padding; who wrote it with some is understood.
+        let secret = Base64UrlUnpadded::decode_vec(secret.trim_end_matches('='));
+        Some(match secret {
+            Ok(secret) => Ok(Key {
+                id: self.id,
+                secret,
+                default: self.usage.as_deref() == Some("default"),
+                expires: self.expires,
+            }),
+            Err(_) => Err(JwtError::Base64("k")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tokens that real slurmds answered with, the second with a key of the set.
+    const OF_24_11: &str = include_str!("../../../fuzz/corpus/jwt/24.11-token");
+    const OF_26_05: &str = include_str!("../../../fuzz/corpus/jwt/26.05-token");
+    const KEY_SET: &[u8] = include_bytes!("../../../fuzz/corpus/jwt/key-set");
+
+    /// RFC 7515, A.1.
+    const OF_THE_RFC: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+        eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.\
+        dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const KEY_OF_THE_RFC: &str =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+
+    /// The key of the lab's clusters that the tokens come from.
+    fn key() -> Vec<u8> {
+        (0..64_u8)
+            .map(|byte| byte.wrapping_mul(37).wrapping_add(11))
+            .collect()
+    }
+
+    fn token(header: &str, body: &str) -> String {
+        let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+        format!("{}.{}.AAAA", part(header), part(body))
+    }
+
+    #[test]
+    fn real_tokens() {
+        for (token, expires, id) in [
+            (OF_24_11, 1_795_531_698, None),
+            (OF_26_05, 1_795_531_695, Some("key-1")),
+        ] {
+            let claims = claims(token).expect("real");
+            assert_eq!((claims.uid, claims.restricted_to), (0, 0));
+            assert_eq!(claims.expires, expires);
+            assert_eq!(claims.key_id.as_deref(), id);
+            assert_eq!(
+                (claims.payload.len(), claims.payload.first()),
+                (33, Some(&2))
+            );
+            assert!(verify(token, &key()));
+            assert!(!verify(token, &key()[1..]));
+            assert!(!verify(&format!("{token}A"), &key()));
+        }
+    }
+
+    #[test]
+    fn the_token_of_the_rfc() {
+        let key = Base64UrlUnpadded::decode_vec(KEY_OF_THE_RFC).expect("base64");
+        assert!(verify(OF_THE_RFC, &key));
+        assert_eq!(claims(OF_THE_RFC), Err(JwtError::Missing("uid")));
+    }
+
+    #[test]
+    fn a_part_of_a_token_is_not_good() {
+        let (signed, _) = OF_26_05.rsplit_once('.').expect("parts");
+        for length in 0..OF_26_05.len() {
+            let part = &OF_26_05[..length];
+            assert!(!verify(part, &key()), "{length}");
+            assert_eq!(claims(part).is_ok(), length > signed.len(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_signed_token_is_read_again() {
+        let new = NewClaims {
+            issued: 1_795_531_638,
+            expires: 1_795_531_698,
+            version: 0x2D00,
+            restricted_to: ANY,
+            cluster: "a \"cluster\"",
+            uid: 0,
+            gid: 0,
+            host: "node1",
+            payload: b"\x02\xff\xfe\xfd",
+        };
+        for id in [None, Some("key\n1")] {
+            let token = sign(id, &new, &key());
+            assert!(verify(&token, &key()) && !verify(&token, b""));
+            let read = claims(&token).expect("ours");
+            let expected = Claims {
+                uid: 0,
+                restricted_to: ANY,
+                payload: new.payload.into(),
+                expires: new.expires,
+                key_id: id.map(String::from),
+            };
+            assert_eq!(read, expected);
+        }
+    }
+
+    #[test]
+    fn tokens_that_can_t_be() {
+        const HEADER: &str = "{\"alg\":\"HS256\"}";
+        let plain = claims(&token(HEADER, "{\"uid\":1,\"ruid\":2,\"exp\":3}")).expect("plain");
+        assert_eq!((plain.uid, plain.restricted_to, plain.expires), (1, 2, 3));
+        assert!(plain.payload.is_empty());
+        for (header, body, expected) in [
+            ("{}", "{}", "«alg» is not HS256"),
+            ("{\"alg\":\"none\"}", "{}", "«alg» is not HS256"),
+            ("{\"alg\":1}", "{}", "header: byte 7: no string"),
+            ("", "{}", "header: byte 0: no object"),
+            (HEADER, "[]", "claims: byte 0: no object"),
+            (HEADER, "{}x", "claims: byte 2: something follows"),
+            (HEADER, "{}", "«uid» is missing"),
+            (HEADER, "{\"uid\":1}", "«ruid» is missing"),
+            (HEADER, "{\"uid\":1,\"ruid\":1}", "«exp» is missing"),
+            (HEADER, "{\"uid\":-1}", "claims: byte 9: no user id"),
+            (
+                HEADER,
+                "{\"uid\":4294967296}",
+                "claims: byte 17: no user id",
+            ),
+            (HEADER, "{\"uid\":\"0\"}", "claims: byte 7: no digit"),
+            (HEADER, "{\"exp\":1.5}", "claims: byte 10: no time"),
+            (
+                HEADER,
+                "{\"uid\":0,\"uid\":0}",
+                "claims: byte 14: a key comes twice",
+            ),
+            (
+                HEADER,
+                "{\"uid\":1,\"ruid\":1,\"exp\":1,\"payload\":\"A\"}",
+                "«payload» is not base64",
+            ),
+        ] {
+            let error = claims(&token(header, body)).expect_err("wrong");
+            assert_eq!(error.to_string(), expected, "{header} {body}");
+        }
+        for wrong in ["", "a", "a.b", "a.b.c.d", "..."] {
+            assert_eq!(claims(wrong), Err(JwtError::Parts), "{wrong}");
+        }
+        assert_eq!(claims("a=.b.c"), Err(JwtError::Base64("header")));
+    }
+
+    #[test]
+    fn a_key_set() {
+        let read = keys(KEY_SET).expect("good");
+        let [old, new] = &read[..] else {
+            panic!("{read:?}")
+        };
+        assert_eq!(
+            (old.id.as_deref(), old.default, old.expires),
+            (Some("old"), false, Some(4_102_444_800))
+        );
+        assert_eq!(old.secret, b"secretsecretsecretsecret");
+        assert_eq!(
+            (new.id.as_deref(), new.default, new.expires),
+            (Some("key-1"), true, None)
+        );
+        assert_eq!(new.secret, key());
+        assert!(verify(OF_26_05, &new.secret));
+        // The last byte is a line's end.
+        for length in 0..KEY_SET.len() - 1 {
+            assert!(keys(&KEY_SET[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn other_key_sets() {
+        let count = |set: &str| keys(set.as_bytes()).map(|keys| keys.len());
+        for (set, expected) in [
+            (r#"{"keys":[]}"#, Ok(0)),
+            (
+                r#"{"x":[{}],"keys":[{"kty":"RSA","alg":"RS256","n":"x"}]}"#,
+                Ok(0),
+            ),
+            (
+                r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAE="},{"kty":"oct","alg":"HS256","k":""}]}"#,
+                Ok(2),
+            ),
+            ("{}", Err("«keys» is missing")),
+            ("[]", Err("key set: byte 0: no object")),
+            (r#"{"keys":{}}"#, Err("key set: byte 8: no array")),
+            (
+                r#"{"keys":[{"kty":"oct","alg":"HS256"}]}"#,
+                Err("«k» is missing"),
+            ),
+            (
+                r#"{"keys":[{"kty":"oct","alg":"HS256","k":"*"}]}"#,
+                Err("«k» is not base64"),
+            ),
+            (
+                r#"{"keys":[{"kid":"a","kid":"b"}]}"#,
+                Err("key set: byte 25: a key comes twice"),
+            ),
+            (
+                r#"{"keys":[],"keys":[]}"#,
+                Err("key set: byte 17: a key comes twice"),
+            ),
+        ] {
+            let result = count(set).map_err(|error| error.to_string());
+            assert_eq!(result, expected.map_err(String::from), "{set}");
+        }
+    }
+}
