@@ -16,10 +16,12 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, pivot_root, setsid};
 
 use crate::keeper::{self, Spec};
+use crate::node::Node;
+use crate::suite::Suite;
 use crate::wire::{self, Reply, Request};
 
 /// Sets the node up and serves it for good.
@@ -76,11 +78,36 @@ fn enter_root(spec: &Spec, place: &Path) -> Result<()> {
     mount_cgroups(spec, &root.join("sys/fs/cgroup"))?;
     make_devices(&root.join("dev"))?;
     make_dir(&root.join("run/sshd"))?;
+    for (suite, other) in &spec.beside {
+        mount_beside(*suite, other, &root, place)?;
+    }
 
     std::env::set_current_dir(&root).with_context(|| format!("entering {}", root.display()))?;
     pivot_root(".", ".").context("changing the root")?;
     unmount(".", UnmountFlags::DETACH).context("unmounting the old root")?;
     std::env::set_current_dir("/").context("entering the new root")
+}
+
+/// Another suite's root with a writable layer of its own, and this node's kernel file systems and
+/// /var/spool.
+fn mount_beside(suite: Suite, other: &Path, root: &Path, place: &Path) -> Result<()> {
+    let here = root.join(Node::beside(suite).trim_start_matches('/'));
+    let [upper, work] = ["upper", "work"].map(|name| place.join(format!("{name}-{suite}")));
+    for dir in [&here, &upper, &work] {
+        make_dir(dir)?;
+    }
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        escape(other),
+        escape(&upper),
+        escape(&work)
+    );
+    mount_at("overlay", &here, "overlay", &options)?;
+    for name in ["proc", "sys", "dev", "var/spool"] {
+        mount_bind_recursive(root.join(name), here.join(name))
+            .with_context(|| format!("binding /{name} at {}", here.display()))?;
+    }
+    Ok(())
 }
 
 /// Mount options are split at commas, and lower directories at colons.

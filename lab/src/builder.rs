@@ -21,6 +21,9 @@ pub struct ClusterBuilder {
     suite: Suite,
     names: Vec<String>,
     hostname: Option<String>,
+    slurmd: Option<Vec<String>>,
+    node_lines: Option<String>,
+    beside: Vec<Suite>,
     slurm_conf: String,
     whole_slurm_conf: Option<String>,
     cgroup_conf: String,
@@ -36,6 +39,9 @@ impl ClusterBuilder {
             suite,
             names: vec!["node1".into()],
             hostname: None,
+            slurmd: None,
+            node_lines: None,
+            beside: Vec::new(),
             slurm_conf: String::new(),
             whole_slurm_conf: None,
             cgroup_conf: String::new(),
@@ -61,6 +67,26 @@ impl ClusterBuilder {
     /// Another host name than its node name for the first node.
     pub fn hostname(mut self, name: &str) -> Self {
         self.hostname = Some(name.into());
+        self
+    }
+
+    /// The arguments of slurmd on every node; `-N` and the node's name unless given.
+    pub fn slurmd(mut self, arguments: &[&str]) -> Self {
+        self.slurmd = Some(arguments.iter().map(|word| word.to_string()).collect());
+        self
+    }
+
+    /// Other NodeName lines than the generated ones, or lines that stand in their place.
+    pub fn node_lines(mut self, lines: &str) -> Self {
+        self.node_lines = Some(lines.into());
+        self
+    }
+
+    /// The root of another suite on every node, at [`Node::beside`], with the same users, munge
+    /// key, /var/spool and configuration, but without daemons: another release's Slurm to chroot
+    /// into.
+    pub fn beside(mut self, suite: Suite) -> Self {
+        self.beside.push(suite);
         self
     }
 
@@ -131,25 +157,42 @@ impl ClusterBuilder {
             .map(|name| Names {
                 node: name.clone(),
                 host: name.clone(),
+                slurmd: match &self.slurmd {
+                    Some(arguments) => arguments.clone(),
+                    None => vec!["-N".into(), name.clone()],
+                },
             })
             .collect();
         if let Some(host) = &self.hostname {
             names[0].host = host.clone();
         }
         let root = roots::ensure(self.suite)?;
-        let cluster = Cluster::hold(self.suite, root.clone(), &names)?;
+        let beside: Result<Vec<_>> = self
+            .beside
+            .iter()
+            .map(|suite| Ok((*suite, roots::ensure(*suite)?)))
+            .collect();
+        let beside = beside?;
+        let cluster = Cluster::hold(self.suite, self.oldest(), root.clone(), &beside, &names)?;
         self.furnish(&cluster, &root, &names)
+            .and_then(|()| self.furnish_beside(&cluster, &beside))
             .and_then(|()| self.run_daemons(&cluster))
             .with_context(|| cluster.logs())?;
         Ok(cluster)
     }
 
+    /// The suite that decides which cgroups all have.
+    fn oldest(&self) -> Suite {
+        let beside = self.beside.iter().copied();
+        beside.fold(self.suite, std::cmp::min)
+    }
+
     /// Puts all files in place.
     fn furnish(&self, cluster: &Cluster, root: &Path, names: &[Names]) -> Result<()> {
-        let version = cgroup::version(self.suite)?;
+        let version = cgroup::version(self.oldest())?;
         let slurm_conf = match &self.whole_slurm_conf {
             Some(whole) => whole.clone(),
-            None => config::slurm_conf(names, &self.slurm_conf),
+            None => config::slurm_conf(names, self.node_lines.as_deref(), &self.slurm_conf),
         };
         let mut files = vec![
             ("/etc/slurm/slurm.conf", slurm_conf, 0o644),
@@ -199,10 +242,36 @@ impl ClusterBuilder {
         Ok(())
     }
 
+    /// Puts into the roots of other suites what they need to be this cluster's.
+    fn furnish_beside(&self, cluster: &Cluster, beside: &[(Suite, PathBuf)]) -> Result<()> {
+        for (suite, root) in beside {
+            let version = cgroup::version(self.oldest())?;
+            let cgroup_conf = config::cgroup_conf(*suite, version, &self.cgroup_conf);
+            let accounts = config::accounts(root)?;
+            for node in cluster.nodes() {
+                let place = Node::beside(*suite);
+                for (path, text, mode) in &accounts {
+                    node.write(&format!("{place}{path}"), text, *mode)?;
+                }
+                node.write(
+                    &format!("{place}/etc/slurm/cgroup.conf"),
+                    &cgroup_conf,
+                    0o644,
+                )?;
+                node.sh(&format!(
+                    "cp /etc/slurm/slurm.conf {place}/etc/slurm/; cp /etc/hosts {place}/etc/; \
+                     cat /etc/munge/munge.key >{place}/etc/munge/munge.key"
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
     fn run_daemons(&self, cluster: &Cluster) -> Result<()> {
         thread::scope(|scope| {
             let start = |node: &Node| -> Result<()> {
-                node.sh(DAEMONS)?;
+                node.sh(FOR_SLURM)?;
+                node.sh("/usr/sbin/sshd")?;
                 if node.number == 1 {
                     node.run(&["slurmctld", "-c", "-i"])?.ok()?;
                 }
@@ -235,14 +304,13 @@ impl ClusterBuilder {
     }
 }
 
-/// What runs before Slurm. Each program goes to the background when it is ready.
-const DAEMONS: &str = "
+/// What Slurm's daemons need to start, in the root that this shell script runs in.
+pub const FOR_SLURM: &str = "
 install -d -o munge -g munge /run/munge /var/log/munge /var/lib/munge
 chmod 700 /var/log/munge
 install -d -o slurm -g slurm /var/spool/slurmctld /var/log/slurm
 install -d /var/spool/slurmd
 setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2
-/usr/sbin/sshd
 ";
 
 type Key = (&'static str, u32, String, Vec<u8>, Vec<u8>);

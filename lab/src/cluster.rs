@@ -38,12 +38,19 @@ impl Cluster {
         ClusterBuilder::new(suite)
     }
 
-    /// Has a keeper make the nodes, still without any daemon.
-    pub(crate) fn hold(suite: Suite, root: PathBuf, names: &[Names]) -> Result<Self> {
+    /// Has a keeper make the nodes, still without any daemon. `oldest` is of all suites on them.
+    pub(crate) fn hold(
+        suite: Suite,
+        oldest: Suite,
+        root: PathBuf,
+        beside: &[(Suite, PathBuf)],
+        names: &[Names],
+    ) -> Result<Self> {
         let spec = Spec {
             id: new_id(),
-            suite,
+            oldest,
             root,
+            beside: beside.to_vec(),
             hostnames: names.iter().map(|names| names.host.clone()).collect(),
             hierarchies: Vec::new(),
         };
@@ -87,6 +94,7 @@ impl Cluster {
                 number,
                 pid,
                 socket: agent::socket(&cluster.dir, number),
+                slurmd: names.slurmd.clone(),
             })
             .collect();
         Ok(cluster)

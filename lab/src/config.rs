@@ -34,10 +34,13 @@ pub struct Names {
     pub node: String,
     /// The kernel's.
     pub host: String,
+    /// The arguments of slurmd.
+    pub slurmd: Vec<String>,
 }
 
-/// slurm.conf for these nodes, with the test's own lines in the place of those they replace.
-pub fn slurm_conf(names: &[Names], extra: &str) -> String {
+/// slurm.conf for these nodes, with the test's own lines in the place of those they replace, and
+/// its own lines of nodes if it has any.
+pub fn slurm_conf(names: &[Names], node_lines: Option<&str>, extra: &str) -> String {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let mut conf = format!(
         "\
@@ -64,11 +67,15 @@ MailProg=/bin/true
 ",
         names[0].host
     );
-    for (number, Names { node, host }) in (1..).zip(names) {
-        conf += &format!(
+    let generated = (1..).zip(names).map(|(number, Names { node, host, .. })| {
+        format!(
             "NodeName={node} NodeHostname={host} NodeAddr={} CPUs={cpus} State=UNKNOWN\n",
             ipv4(number)
-        );
+        )
+    });
+    match node_lines {
+        Some(lines) => conf.extend([lines, "\n"]),
+        None => conf.extend(generated),
     }
     // Many more jobs than CPUs are to run at once.
     conf += "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE OverSubscribe=FORCE:512\n";
@@ -141,7 +148,7 @@ fn merge(base: &str, extra: &str, repeatable: &[&str]) -> String {
 /// /etc/hosts of every node.
 pub fn hosts(names: &[Names]) -> String {
     let mut hosts = String::from("127.0.0.1 localhost\n::1 ip6-localhost\n");
-    for (number, Names { node, host }) in (1..).zip(names) {
+    for (number, Names { node, host, .. }) in (1..).zip(names) {
         let both = if node == host {
             node.clone()
         } else {

@@ -142,10 +142,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until sinfo shows that state for every node.
+    /// Waits until sinfo shows that state for every node of the lab; slurm.conf may name others.
     pub fn wait_state(&self, state: &str) -> Result<()> {
+        let names: Vec<&str> = self.nodes().iter().map(Node::name).collect();
+        let nodes = format!("--nodes={}", names.join(","));
         poll::until_true(&format!("all nodes to be {state}"), LIMIT, || {
-            let list = self.node(1).run(&["sinfo", "-h", "-N", "--format=%T"])?;
+            let list = self
+                .node(1)
+                .run(&["sinfo", "-h", "-N", "--format=%T", &nodes])?;
             Ok(list.success()
                 && list.stdout.lines().count() >= self.nodes().len()
                 && list.stdout.lines().all(|line| line.trim() == state))

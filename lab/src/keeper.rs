@@ -24,10 +24,12 @@ use crate::suite::Suite;
 pub struct Spec {
     /// Names the cluster's cgroups and its run directory.
     pub id: String,
-    /// Whose Slurm it is.
-    pub suite: Suite,
+    /// The oldest suite whose Slurm is to run: it decides on the cgroups.
+    pub oldest: Suite,
     /// The root directory all nodes share, read only.
     pub root: PathBuf,
+    /// The root directories of other suites that the nodes get besides.
+    pub beside: Vec<(Suite, PathBuf)>,
     /// The host name of each node.
     pub hostnames: Vec<String>,
     /// The cgroup hierarchies the nodes get; the keeper fills this in.
@@ -125,7 +127,7 @@ pub fn run(dir: &Path) -> Result<()> {
 }
 
 fn bring_up(dir: &Path, spec: &mut Spec, nodes: &mut Vec<Child>) -> Result<()> {
-    spec.hierarchies = cgroup::hierarchies(spec.suite, &dir.join("freezer"))?;
+    spec.hierarchies = cgroup::hierarchies(spec.oldest, &dir.join("freezer"))?;
     write_spec(dir, spec)?;
     if let Some(unified) = cgroup::unified(&spec.hierarchies) {
         enable_controllers(dir, &unified.mount)?;

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 
 use crate::command::{Command, Output};
 use crate::poll;
+use crate::suite::Suite;
 use crate::wire::{self, Reply, Request};
 
 /// A node: one slurmd and one sshd in namespaces, a file system and cgroups of their own.
@@ -22,6 +23,8 @@ pub struct Node {
     /// The host's id of a process in the node's namespaces.
     pub(crate) pid: u32,
     pub(crate) socket: PathBuf,
+    /// The arguments of slurmd.
+    pub(crate) slurmd: Vec<String>,
 }
 
 impl Node {
@@ -252,9 +255,16 @@ impl Node {
         }
     }
 
+    /// Where another suite's root is here, see [`crate::ClusterBuilder::beside`].
+    pub fn beside(suite: Suite) -> String {
+        format!("/beside/{suite}")
+    }
+
     /// Starts slurmd, which goes to the background.
     pub fn start_slurmd(&self) -> Result<()> {
-        self.run(&["slurmd", "-N", &self.name])?.ok().map(drop)
+        let arguments = self.slurmd.iter().map(String::as_str);
+        let argv: Vec<&str> = ["slurmd"].into_iter().chain(arguments).collect();
+        self.run(&argv)?.ok().map(drop)
     }
 
     /// Ends slurmd; running jobs go on.
@@ -276,8 +286,8 @@ impl Node {
         self.start_slurmd()
     }
 
-    /// Whether someone listens on the unix socket of that path here.
-    pub(crate) fn unix_sockets(&self) -> Result<Vec<String>> {
+    /// The paths of the unix sockets that someone listens on here.
+    pub fn unix_sockets(&self) -> Result<Vec<String>> {
         let path = format!("/proc/{}/net/unix", self.pid);
         let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         let listening = text.lines().filter_map(|line| {

@@ -49,6 +49,8 @@ pub enum Stage {
     Compliance,
     /// slurm.conf and the node's name, read by both modules: clusters
     Finding,
+    /// Steps of two releases on one node: clusters
+    Mixed,
     /// ssh into jobs: clusters
     E2e,
     /// A whole machine with systemd: QEMU
@@ -165,6 +167,11 @@ impl Runner {
             Stage::Finding => {
                 if self.has_dist("finding the node") && self.has_lab("finding the node") {
                     self.tests("finding the node", &["--package=tests", "--test=finding"]);
+                }
+            }
+            Stage::Mixed => {
+                if self.has_dist("mixed versions") && self.has_lab("mixed versions") {
+                    self.tests("mixed versions", &["--package=tests", "--test=mixed"]);
                 }
             }
             Stage::E2e => {
@@ -340,6 +347,7 @@ mod tests {
             Stage::Lab,
             Stage::Compliance,
             Stage::Finding,
+            Stage::Mixed,
             Stage::E2e,
             Stage::Vm,
         ];
