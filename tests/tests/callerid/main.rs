@@ -20,7 +20,11 @@ const NODE2: &str = "10.88.0.2";
 const KNOWN: &str = "the connection comes from it, says slurmd at ";
 /// In the log: it was asked, or should have been, and that came to nothing.
 const NOT_KNOWN: &str = "where the connection comes from is not known: ";
+
+// Headings of docs/differences.md.
 const NEWEST: &str = "newest-is-the-newest";
+const CHECKED: &str = "the-caller-is-checked";
+const ASKED: &str = "the-caller-is-asked-for-a-moment";
 
 type Test = fn(&mut Site) -> Result<()>;
 
@@ -135,7 +139,7 @@ fn from_anothers_job(site: &mut Site) -> Result<()> {
     let first = site.job("alice", &[2])?;
     let source = Source::BobsJob(1, bobs);
     let theirs = [Landing::Job(bobs)];
-    let theirs = Theirs::Differs(ANOTHERS, &theirs);
+    let theirs = Theirs::Differs(CHECKED, &theirs);
     let asked = "single_job_skip_rpc=0";
     site.both(source, NODE2, asked, Landing::Job(first), theirs)?;
     let second = site.job("alice", &[2])?;
@@ -148,8 +152,6 @@ fn from_anothers_job(site: &mut Site) -> Result<()> {
     }
     Ok(())
 }
-
-const ANOTHERS: &str = "nobody-gets-into-anothers-job";
 
 /// Under the node's own addresses.
 fn from_the_node_itself(site: &mut Site) -> Result<()> {
@@ -199,8 +201,6 @@ fn one_job_only(site: &mut Site) -> Result<()> {
     Ok(())
 }
 
-const SILENT: &str = "the-source-has-two-seconds";
-
 /// A slurmd that is stopped, and one whose packets are lost.
 fn silent_source(site: &mut Site) -> Result<()> {
     let jobs = [site.job("alice", &[1, 2])?, site.job("alice", &[2])?];
@@ -239,7 +239,7 @@ fn silence(site: &mut Site, case: &str, jobs: [u32; 2], wait: Duration) -> Resul
     let any = jobs.map(Landing::Job);
     let theirs = site.call(source, IPV4, Module::SchedMd, "")?;
     let newest = Landing::Job(jobs[1]);
-    site.judge_theirs(case, &theirs, newest, Theirs::Differs(SILENT, &any))?;
+    site.judge_theirs(case, &theirs, newest, Theirs::Differs(ASKED, &any))?;
     site.expect(
         theirs.in_pam > Some(wait),
         format!("{case}: SchedMD's took {theirs:?}"),
@@ -420,21 +420,18 @@ fn believed(site: &mut Site, jobs: &Jobs) -> Result<()> {
     Ok(())
 }
 
-const CREDENTIAL: &str = "only-slurmds-word-counts";
-
 fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
     let suite = site.suite();
     let (older, bobs, newer) = (jobs.older, jobs.bobs, jobs.newer);
     let any = [Landing::Job(older), Landing::Job(newer)];
     let unknown = Theirs::Differs(NEWEST, &any);
     let into_older = [Landing::Job(older)];
-    let into_older = Theirs::Differs(CREDENTIAL, &into_older);
+    let into_older = Theirs::Differs(CHECKED, &into_older);
     let into_bobs = [Landing::Job(bobs)];
-    let into_bobs = Theirs::Differs(ANOTHERS, &into_bobs);
-    let by_hash = if suite == Suite::Bullseye {
-        into_older
-    } else {
-        unknown
+    let into_bobs = Theirs::Differs(CHECKED, &into_bobs);
+    let by_hash = match suite {
+        Suite::Bullseye => into_older,
+        _ => unknown,
     };
     let elsewhere = format!("says job {}, which is none of", jobs.elsewhere);
     let of_bob = format!("says job {bobs}, which is none of");
@@ -513,8 +510,10 @@ fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
         ),
     ];
     for (what, signed, theirs, reason) in cases {
-        // Up to version 37 the hash is none, but the message's type.
-        let believed = what == "for another message" && suite == Suite::Bullseye;
+        // The hash of version 36 is none, but the message's type; and not all of its slurmds
+        // restrict their credentials.
+        let believed =
+            suite == Suite::Bullseye && ["for another message", "for everybody"].contains(&what);
         let (ours, reason) = match believed {
             true => (Landing::Job(older), KNOWN),
             false => (Landing::Job(newer), reason),
@@ -550,10 +549,10 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
     // From 23.02 on SchedMD's module takes a message without a credential.
     let bare_theirs = match site.suite() {
         Suite::Bullseye | Suite::Bookworm => unknown,
-        _ => Theirs::Differs(CREDENTIAL, &into_older),
+        _ => Theirs::Differs(CHECKED, &into_older),
     };
     let killed = [Landing::Killed(11)];
-    let killed = Theirs::Differs("an-answer-does-not-end-sshd", &killed);
+    let killed = Theirs::Differs(CHECKED, &killed);
     let http = b"HTTP/1.1 405 NOT ALLOWED\r\nContent-Length: 0\r\n\r\n".to_vec();
     let half = missing[..missing.len() / 2].to_vec();
     let garbage: Vec<u8> = (0..=255).rev().collect();
@@ -627,7 +626,7 @@ fn other_versions(site: &mut Site) -> Result<()> {
     without_slurmd(site, 3, |site| {
         let suite = site.suite();
         let any = [Landing::Job(older), Landing::Job(newer)];
-        let theirs = Theirs::Differs("a-source-of-another-release", &any);
+        let theirs = Theirs::Differs(ASKED, &any);
         let [before, after] = [fake::version_before(suite), suite.protocol() + 0x100];
         for (version, code) in [(before, 1005), (before, 1007), (after, 1007)] {
             let answers = |site: &Site| {
@@ -691,7 +690,7 @@ fn ipv6(suite: Suite) -> Result<()> {
 /// Over IPv4 into a socket of IPv6.
 fn mapped(site: &mut Site, source: Source, ours: Landing) -> Result<()> {
     let theirs = [Landing::KeptOut];
-    let theirs = Theirs::Differs("an-ipv4-address-in-ipv6s-form", &theirs);
+    let theirs = Theirs::Differs(ASKED, &theirs);
     site.both_called(source, MAPPED, "action_unknown=deny", ours, theirs)
         .map(drop)
 }
@@ -709,22 +708,64 @@ fn only_ipv4(site: &mut Site) -> Result<()> {
     Ok(())
 }
 
-/// `Port=` of a node, and another SlurmdPort.
+/// Another SlurmdPort, `Port=` of a node, and two slurmds on one host.
 fn ports(suite: Suite) -> Result<()> {
-    let names = |it: &str| lab::config::Names {
-        node: it.into(),
-        host: it.into(),
-    };
-    let conf = lab::config::slurm_conf(&["node1", "node2", "node3"].map(names), "SlurmdPort=7001")
-        .replace("NodeName=node1 ", "NodeName=node1 Port=7002 ");
-    let mut site = Site::of(tests::cluster(suite)?.nodes(3).slurm_conf_file(&conf))?;
+    let nodes = "NodeName=node1 NodeAddr=10.88.0.1 CPUs=2 Port=7002\n\
+                 NodeName=node2 NodeAddr=10.88.0.2 CPUs=2\n\
+                 NodeName=node3 NodeAddr=10.88.0.3 CPUs=2\n\
+                 NodeName=c NodeHostname=node3 NodeAddr=10.88.0.3 CPUs=2 Port=7003";
+    let conf = "SlurmdPort=7001\nSlurmdPidFile=/run/slurmd-%n.pid\n\
+                SlurmdLogFile=/var/log/slurm/slurmd-%n.log";
+    let cluster = tests::cluster(suite)?.nodes(3).node_lines(nodes);
+    let mut site = Site::of(cluster.slurm_conf(conf))?;
+    site.cluster.node(3).sh("slurmd -N c")?;
     let job = site.job("alice", &[1, 2, 3])?;
-    let _newer = site.job("alice", &[2])?;
+    let on_c = ["--nodes=2", "--nodelist=node2,c"];
+    let on_c = site.cluster.submit_only("alice", &on_c)?;
+    for (number, socket) in [(2, "node2"), (3, "c")] {
+        let socket = format!("/var/spool/slurmd/{socket}_{on_c}.4294967292");
+        let listens = || Ok(site.cluster.node(number).unix_sockets()?.contains(&socket));
+        lab::poll::until_true(&socket, Duration::from_secs(60), listens)?;
+    }
+    let _newest = site.job("alice", &[2])?;
     let (deny, here) = ("action_unknown=deny", Landing::Job(job));
     site.both(Source::Job(3, job), NODE2, deny, here, Theirs::Same)?;
-    let theirs = [Landing::KeptOut];
-    let theirs = Theirs::Differs("the-nodes-own-port", &theirs);
-    site.both(Source::Job(1, job), NODE2, deny, here, theirs)?;
+    let theirs = Theirs::Differs(ASKED, &[Landing::KeptOut]);
+    for (source, job) in [
+        (Source::Job(1, job), job),
+        (Source::Slurmd(3, "c", on_c), on_c),
+    ] {
+        // A slurmd of 20.11 with a port of its own can't tell: it asks whoever has SlurmdPort.
+        let (ours, reason) = match suite {
+            Suite::Bullseye => (Landing::KeptOut, "no telling which"),
+            _ => (Landing::Job(job), KNOWN),
+        };
+        let login = site.both(source, NODE2, deny, ours, theirs)?;
+        site.says("ports", &login, reason);
+    }
+    site.finish()
+}
+
+/// The source's slurmd is of an older release than everything here: it hangs up on a newer version.
+fn older_release(suite: Suite, old: Suite) -> Result<()> {
+    let mut site = Site::of(tests::cluster(suite)?.nodes(3).beside(old))?;
+    let source = site.cluster.node(3);
+    source.stop_slurmd()?;
+    let root = lab::Node::beside(old);
+    let start = format!("{}\nslurmd -N node3", lab::builder::FOR_SLURM);
+    source
+        .run(&["chroot", &root, "/bin/sh", "-ec", &start])?
+        .ok()?;
+    let job = site.job("alice", &[2, 3])?;
+    let newer = site.job("alice", &[2])?;
+    let from = Source::Older(3, old, job);
+    let any = [Landing::Job(job), Landing::Job(newer)];
+    let theirs = Theirs::Differs(ASKED, &any);
+    let login = site.both_called(from, IPV4, "", Landing::Job(job), theirs)?;
+    site.says("an older slurmd", &login, KNOWN);
+    let (deny, kept_out) = ("action_unknown=deny", [Landing::KeptOut]);
+    let theirs = Theirs::Differs(ASKED, &kept_out);
+    site.both_called(from, IPV4, deny, Landing::Job(job), theirs)?;
     site.finish()
 }
 
@@ -778,7 +819,7 @@ fn auth_slurm_with(suite: Suite, file: &str, key: &[u8]) -> Result<()> {
         .sh("mv /etc/slurm/kept /etc/slurm/slurm.conf")?;
     site.target().stop_slurmd()?;
     site.target().sh("rm -f /run/slurm/sack.socket")?;
-    let theirs = Theirs::Differs("a-key-does-without-a-socket", &[Landing::KeptOut]);
+    let theirs = Theirs::Differs(ASKED, &[Landing::KeptOut]);
     site.both(source, NODE2, deny, here, theirs)?;
     site.target().start_slurmd()?;
     site.finish()
@@ -788,9 +829,9 @@ fn believed_tokens(site: &mut Site, jobs: &Jobs) -> Result<()> {
     let any = [Landing::Job(jobs.older), Landing::Job(jobs.newer)];
     let unknown = Theirs::Differs(NEWEST, &any);
     let into_older = [Landing::Job(jobs.older)];
-    let into_older = Theirs::Differs(CREDENTIAL, &into_older);
+    let into_older = Theirs::Differs(CHECKED, &into_older);
     let into_bobs = [Landing::Job(jobs.bobs)];
-    let into_bobs = Theirs::Differs(ANOTHERS, &into_bobs);
+    let into_bobs = Theirs::Differs(CHECKED, &into_bobs);
     let older = jobs.older;
     for (what, signed, ours, theirs) in [
         ("root's token", Signed::of(older), older, Theirs::Same),
@@ -860,6 +901,15 @@ fn main() {
     matrix.add("only IPv4", |_, stage| stage.run(only_ipv4));
     matrix.add("IPv6", |suite, _| ipv6(suite));
     matrix.add("ports", |suite, _| ports(suite));
+    // 24.11 knows no slurmd of 22.05 any more.
+    for (suite, old) in [
+        (Suite::Bookworm, Suite::Bullseye),
+        (Suite::Forky, Suite::Trixie),
+    ] {
+        matrix.add_on(&[suite], "a slurmd of an older release", move |_, _| {
+            older_release(suite, old)
+        });
+    }
     // There is no such plugin before 23.11.
     let with_it = [Suite::Trixie, Suite::Forky];
     matrix.add_on(&with_it, "auth/slurm", |suite, _| auth_slurm(suite));

@@ -36,6 +36,10 @@ pub enum Source {
     Host(usize),
     /// A step of that job of alice's on that node.
     Job(usize, u32),
+    /// A step of that job of alice's on the node of that name in slurm.conf, which is that host.
+    Slurmd(usize, &'static str, u32),
+    /// A step of that job of alice's on that node, where slurmd and srun are of that suite.
+    Older(usize, Suite, u32),
     /// A step of that job of bob's on that node; bob has a key that logs in as alice.
     BobsJob(usize, u32),
 }
@@ -103,21 +107,29 @@ impl Site {
 
     /// Runs that at the source.
     pub fn at(&self, source: Source, argv: &[&str]) -> Command {
-        let (number, user, job) = match source {
-            Source::Host(number) => (number, "alice", None),
-            Source::Job(number, job) => (number, "alice", Some(job)),
-            Source::BobsJob(number, job) => (number, "bob", Some(job)),
+        let (number, user) = match source {
+            Source::Host(number)
+            | Source::Job(number, _)
+            | Source::Slurmd(number, ..)
+            | Source::Older(number, ..) => (number, "alice"),
+            Source::BobsJob(number, _) => (number, "bob"),
         };
         let node = self.cluster.node(number);
-        let Some(job) = job else {
-            return node.command(argv).user(user);
+        let (name, job) = match source {
+            Source::Host(_) => return node.command(argv).user(user),
+            Source::Job(_, job) | Source::BobsJob(_, job) | Source::Older(_, _, job) => {
+                (node.name(), job)
+            }
+            Source::Slurmd(_, name, job) => (name, job),
         };
-        let (job, place) = (
-            format!("--jobid={job}"),
-            format!("--nodelist={}", node.name()),
-        );
-        let step = ["srun", "--quiet", "--overlap", "-N1", "-n1"];
-        let argv = [&step[..], &[&job, &place], argv].concat();
+        let (job, place) = (format!("--jobid={job}"), format!("--nodelist={name}"));
+        let step = ["srun", "--quiet", "--overlap", "-N1", "-n1", &job, &place];
+        let argv = [&step[..], argv].concat();
+        if let Source::Older(_, suite, _) = source {
+            let (root, user) = (Node::beside(suite), ["--reuid=alice", "--regid=alice"]);
+            let chroot = ["chroot", &root, "setpriv", "--init-groups"];
+            return node.command(&[&chroot[..], &user, &argv].concat());
+        }
         node.command(&argv).user(user).dir("/tmp")
     }
 
