@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -101,7 +101,7 @@ pub fn claims(token: &str) -> Result<Claims, JwtError> {
     Ok(Claims {
         uid: uid.ok_or(JwtError::Missing("uid"))?,
         restricted_to: restricted_to.ok_or(JwtError::Missing("ruid"))?,
-        payload: Base64::decode_vec(&payload).map_err(|_| JwtError::Base64("payload"))?,
+        payload: decode_any(&payload, "payload")?,
         expires: expires.ok_or(JwtError::Missing("exp"))?,
         key_id,
     })
@@ -113,9 +113,25 @@ fn object(
     name: &'static str,
     member: &mut dyn FnMut(&mut Json<'_>, &str) -> Result<(), JsonError>,
 ) -> Result<(), JwtError> {
-    let text = Base64UrlUnpadded::decode_vec(part).map_err(|_| JwtError::Base64(name))?;
+    let text = decode(part, name)?;
     Json::read(&text, |json| json.object(member))
         .map_err(|error| JwtError::Json { part: name, error })
+}
+
+fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, JwtError> {
+    Base64UrlUnpadded::decode_vec(text).map_err(|_| JwtError::Base64(what))
+}
+
+/// Base64 of either alphabet, with or without padding: a token has the payload in the one that is not
+/// for URLs.
+fn decode_any(text: &str, what: &'static str) -> Result<Vec<u8>, JwtError> {
+    let for_urls = |character| match character {
+        '+' => '-',
+        '/' => '_',
+        other => other,
+    };
+    let text: String = text.trim_end_matches('=').chars().map(for_urls).collect();
+    decode(&text, what)
 }
 
 fn user(json: &mut Json<'_>) -> Result<u32, JsonError> {
@@ -177,7 +193,16 @@ pub fn sign(key_id: Option<&str>, claims: &NewClaims<'_>, key: &[u8]) -> String 
         add(&mut body, name);
         body.push_str(&number.to_string());
     }
-    let payload = Base64::encode_string(claims.payload);
+    let not_for_urls = |character| match character {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    };
+    let payload = Base64UrlUnpadded::encode_string(claims.payload);
+    let mut payload: String = payload.chars().map(not_for_urls).collect();
+    while payload.len() % 4 != 0 {
+        payload.push('=');
+    }
     for (name, text) in [
         ("cluster", claims.cluster),
         ("host", claims.host),
@@ -191,10 +216,9 @@ pub fn sign(key_id: Option<&str>, claims: &NewClaims<'_>, key: &[u8]) -> String 
     token.push('.');
     token.push_str(&Base64UrlUnpadded::encode_string(body.as_bytes()));
     let signature = signature(token.as_bytes(), key).map(|mac| mac.finalize().into_bytes());
+    let signature = signature.as_deref().unwrap_or_default();
     token.push('.');
-    token.push_str(&Base64UrlUnpadded::encode_string(
-        signature.as_deref().unwrap_or_default(),
-    ));
+    token.push_str(&Base64UrlUnpadded::encode_string(signature));
     token
 }
 
@@ -220,7 +244,7 @@ pub fn verify(token: &str, key: &[u8]) -> bool {
     };
     match (
         signature(signed.as_bytes(), key),
-        Base64UrlUnpadded::decode_vec(theirs),
+        decode(theirs, "signature"),
     ) {
         // In constant time.
         (Some(ours), Ok(theirs)) => ours.verify_slice(&theirs).is_ok(),
@@ -319,17 +343,14 @@ impl RawKey {
         let Some(secret) = self.secret else {
             return Some(Err(JwtError::Missing("k")));
         };
-        // RFC 7515 has no padding; who wrote it with some is understood.
-        let secret = Base64UrlUnpadded::decode_vec(secret.trim_end_matches('='));
-        Some(match secret {
-            Ok(secret) => Ok(Key {
-                id: self.id,
-                secret,
-                default: self.usage.as_deref() == Some("default"),
-                expires: self.expires,
-            }),
-            Err(_) => Err(JwtError::Base64("k")),
-        })
+        // RFC 7518 has no padding; who wrote it with some is understood.
+        let key = |secret| Key {
+            id: self.id,
+            secret,
+            default: self.usage.as_deref() == Some("default"),
+            expires: self.expires,
+        };
+        Some(decode_any(&secret, "k").map(key))
     }
 }
 
