@@ -49,6 +49,8 @@ pub enum Stage {
     Compliance,
     /// slurm.conf and the node's name, read by both modules: clusters
     Finding,
+    /// Which job a login comes from: clusters of three nodes
+    Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
     /// ssh into jobs: clusters
@@ -167,6 +169,11 @@ impl Runner {
             Stage::Finding => {
                 if self.has_dist("finding the node") && self.has_lab("finding the node") {
                     self.tests("finding the node", &["--package=tests", "--test=finding"]);
+                }
+            }
+            Stage::Callerid => {
+                if self.has_dist("caller ID") && self.has_lab("caller ID") {
+                    self.tests("caller ID", &["--package=tests", "--test=callerid"]);
                 }
             }
             Stage::Mixed => {
