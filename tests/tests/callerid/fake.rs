@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use k12::{CustomRefKt128, ExtendableOutput, Update, XofReader};
 use lab::{Background, Node, Suite};
 
@@ -11,8 +11,9 @@ pub const RESPONSE_CALLERID: u16 = 5036;
 const RESPONSE_RC: u16 = 8001;
 /// The message has no credential; Slurm 23.02 and later.
 const NO_AUTH_CRED: u16 = 0x40;
-const MUNGE: u32 = 101;
+pub const MUNGE: u32 = 101;
 const SLURM: u32 = 103;
+const NONE: u32 = 100;
 const NO_VAL: u32 = 0xffff_fffe;
 const BATCH_STEP: u32 = 0xffff_fffb;
 
@@ -171,6 +172,50 @@ print unpack('Z*', substr($answer, 4));
     }
 }
 
+/// That token with root's claims, its signature as it was, or with none and «alg»: «none».
+pub fn forged(credential: &(u32, String), unsigned: bool) -> Result<(u32, String)> {
+    let [header, claims, signature] = credential.1.split('.').collect::<Vec<_>>()[..] else {
+        bail!("no token: {}", credential.1)
+    };
+    let text = String::from_utf8(from_base64url(claims)?).context("a token's claims")?;
+    let start = text.find("\"uid\":").context("a token without a uid")? + 6;
+    let end = start + text[start..].find([',', '}']).context("a token's end")?;
+    let claims = base64url(format!("{}0{}", &text[..start], &text[end..]).as_bytes());
+    let token = match unsigned {
+        true => format!("{}.{claims}.", base64url(br#"{"alg":"none","typ":"JWT"}"#)),
+        false => format!("{header}.{claims}.{signature}"),
+    };
+    Ok((credential.0, token))
+}
+
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+fn base64url(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let at = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for shift in [18, 12, 6, 0].into_iter().take(group.len() + 1) {
+            text.push(char::from(BASE64URL[(bits >> shift & 63) as usize]));
+        }
+    }
+    text
+}
+
+fn from_base64url(text: &str) -> Result<Vec<u8>> {
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    for sign in text.bytes() {
+        let value = BASE64URL.iter().position(|it| *it == sign);
+        bits = bits << 6 | value.context("no base64url")? as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 255) as u8);
+        }
+    }
+    Ok(bytes)
+}
+
 /// The body of an answer that names a job.
 pub fn body(version: u16, job: u32, node: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
@@ -197,26 +242,27 @@ pub fn message(
     credential: Option<&(u32, String)>,
     body: &[u8],
 ) -> Vec<u8> {
-    let flags = if credential.is_some() {
-        0
-    } else {
-        NO_AUTH_CRED
-    };
-    framed(version, flags, kind, credential, body)
+    match credential {
+        None => framed(version, NO_AUTH_CRED, kind, &[], body),
+        Some((plugin, token)) => {
+            let auth = [&plugin.to_be_bytes()[..], &string(token)].concat();
+            framed(version, 0, kind, &auth, body)
+        }
+    }
 }
 
 /// A message that should have a credential by its flags, and has none.
 pub fn without_credential(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
-    framed(version, 0, kind, None, body)
+    framed(version, 0, kind, &[], body)
 }
 
-fn framed(
-    version: u16,
-    flags: u16,
-    kind: u16,
-    credential: Option<&(u32, String)>,
-    body: &[u8],
-) -> Vec<u8> {
+/// A message that says to be root's, with the plugin that believes everybody.
+pub fn by_auth_none(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
+    let auth = [&NONE.to_be_bytes()[..], &[0; 8], &string("node3")].concat();
+    framed(version, 0, kind, &auth, body)
+}
+
+fn framed(version: u16, flags: u16, kind: u16, auth: &[u8], body: &[u8]) -> Vec<u8> {
     let mut header = Vec::new();
     let mut short = |it: u16| header.extend(it.to_be_bytes());
     short(version);
@@ -225,8 +271,7 @@ fn framed(
         short(0);
     }
     short(kind);
-    let length = body.len().to_be_bytes();
-    header.extend(&length[length.len() - 4..]);
+    header.extend(length(body.len()));
     // No forwarding, nothing returned.
     header.extend([0; 4]);
     header.extend(if version < 36 << 8 {
@@ -234,13 +279,8 @@ fn framed(
     } else {
         &[0; 2]
     });
-    if let Some((plugin, token)) = credential {
-        header.extend(plugin.to_be_bytes());
-        header.extend(string(token));
-    }
-    header.extend(body);
-    let length = header.len().to_be_bytes();
-    [&length[length.len() - 4..], &header].concat()
+    let rest = [&header, auth, body].concat();
+    [&length(rest.len())[..], &rest].concat()
 }
 
 /// «That failed», without a credential.
@@ -249,8 +289,12 @@ pub fn return_code(version: u16, code: u32) -> Vec<u8> {
 }
 
 fn string(text: &str) -> Vec<u8> {
-    let length = (text.len() + 1).to_be_bytes();
-    [&length[length.len() - 4..], text.as_bytes(), &[0]].concat()
+    [&length(text.len() + 1)[..], text.as_bytes(), &[0]].concat()
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    let [_, _, _, _, low @ ..] = (bytes as u64).to_be_bytes();
+    low
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -37,6 +37,7 @@ const TESTS: &[(&str, Test)] = &[
     ("from the node itself", from_the_node_itself),
     ("one job only", one_job_only),
     ("a silent source", silent_source),
+    ("a silent stepd", silent_stepd),
     ("munged elsewhere", munged_elsewhere),
     ("liars", liars),
     ("other versions", other_versions),
@@ -206,7 +207,6 @@ fn silent_source(site: &mut Site) -> Result<()> {
     let jobs = [site.job("alice", &[1, 2])?, site.job("alice", &[2])?];
     let slurmd = site.cluster.node(1).read_text("/run/slurmd.pid")?;
     let slurmd: u32 = slurmd.trim().parse().context("slurmd's pid")?;
-    // The step is there before: a stopped slurmd starts none.
     let lost = "nft add table inet t; nft add chain inet t c '{ type filter hook input priority 0; }'; \
                 nft add rule inet t c tcp dport 6818 drop";
     for (case, stop, go_on, wait) in [
@@ -235,6 +235,7 @@ fn silent_source(site: &mut Site) -> Result<()> {
 }
 
 fn silence(site: &mut Site, case: &str, jobs: [u32; 2], wait: Duration) -> Result<()> {
+    // In no job: a stopped slurmd starts no step.
     let source = Source::Host(1);
     let any = jobs.map(Landing::Job);
     let theirs = site.call(source, IPV4, Module::SchedMd, "")?;
@@ -252,11 +253,11 @@ fn silence(site: &mut Site, case: &str, jobs: [u32; 2], wait: Duration) -> Resul
             1.9,
         ),
         ("", newest, 2.9),
-        ("callerid_skip=192.168.7.0/24,10.88.0.0/24", newest, 0.5),
+        ("callerid_skip=192.168.7.0/24,10.88.0.0/24", newest, 0.9),
         (
             "callerid_skip=10.88.0.1 action_unknown=deny",
             Landing::KeptOut,
-            0.5,
+            0.9,
         ),
         // The time for the whole login counts as well.
         ("timeout=1 callerid_timeout=30", newest, 1.9),
@@ -269,9 +270,39 @@ fn silence(site: &mut Site, case: &str, jobs: [u32; 2], wait: Duration) -> Resul
             login.in_pam < Some(most),
             format!("{case}, «{options}»: took {login:?}"),
         );
+        let reason = match options.contains("skip") {
+            true => "callerid_skip= has 10.88.0.1",
+            false => "does not answer",
+        };
+        site.says(case, &login, reason);
     }
     let login = site.ssh(source, NODE2, Module::Ours, "callerid_timeout=1")?;
     site.judge(&format!("{case}, by ssh"), &login, newest);
+    Ok(())
+}
+
+/// The job that the connection comes from has a slurmstepd here that does not answer: it can't say
+/// whose it is. (SchedMD's module waits for ever, as compliance shows.)
+fn silent_stepd(site: &mut Site) -> Result<()> {
+    let job = site.job("alice", &[1, 2])?;
+    let jobs = [site.job("alice", &[2])?, site.job("alice", &[2])?];
+    let stepd = site.target().pid_of_stepd(job)?;
+    site.target().signal(stepd, "STOP")?;
+    let logins = [
+        ("timeout=2", Landing::Job(jobs[1])),
+        ("timeout=2 action_unknown=deny", Landing::KeptOut),
+    ]
+    .map(|(options, expected)| {
+        let login = site.call(Source::Job(1, job), IPV4, Module::Ours, options);
+        (options, expected, login)
+    });
+    site.target().signal(stepd, "CONT")?;
+    for (options, expected, login) in logins {
+        let login = login?;
+        site.judge(options, &login, expected);
+        let reason = format!("slurmstepd of job {job} does not answer");
+        site.says(options, &login, &reason);
+    }
     Ok(())
 }
 
@@ -326,7 +357,8 @@ fn liars(site: &mut Site) -> Result<()> {
     without_slurmd(site, 3, |site| {
         believed(site, &jobs)?;
         false_words(site, &jobs)?;
-        nonsense(site, &jobs)
+        nonsense(site, &jobs)?;
+        said_before(site, &jobs)
     })
 }
 
@@ -364,6 +396,8 @@ struct Signed<'a> {
     signed_for: u32,
     kind: u16,
     node: Option<&'a str>,
+    /// Its token is made one of root's: signed for other claims (`Some(false)`), or not at all.
+    forged: Option<bool>,
 }
 
 impl Signed<'_> {
@@ -375,6 +409,7 @@ impl Signed<'_> {
             signed_for: job,
             kind: RESPONSE_CALLERID,
             node: Some("node3"),
+            forged: None,
         }
     }
 
@@ -394,6 +429,10 @@ impl Signed<'_> {
         let credential = match conf.contains("AuthType=auth/slurm") {
             true => credential.sack(site.cluster.node(1))?,
             false => credential.munge(site.cluster.node(3))?,
+        };
+        let credential = match self.forged {
+            None => credential,
+            Some(unsigned) => fake::forged(&credential, unsigned)?,
         };
         let body = fake::body(version, self.job, self.node);
         let answer = fake::message(version, RESPONSE_CALLERID, Some(&credential), &body);
@@ -537,6 +576,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
     let unknown = Theirs::Differs(NEWEST, &any);
     let ours = Landing::Job(newer);
     let body = fake::body(version, older, Some("node3"));
+    let rubbish = (fake::MUNGE, "MUNGE:AwQFAAC0cmFzaA==:".to_owned());
     let bare = fake::message(version, RESPONSE_CALLERID, None, &body);
     let missing = fake::without_credential(version, RESPONSE_CALLERID, &body);
     let nameless = Signed {
@@ -563,11 +603,17 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             Vec::new(),
             false,
             Some(unknown),
-            "closes the connection",
+            "closed the connection",
         ),
-        ("silence", Vec::new(), true, None, ""),
+        ("silence", Vec::new(), true, None, "does not answer"),
         ("half an answer", half.clone(), false, Some(unknown), ""),
-        ("half an answer, then silence", half, true, None, ""),
+        (
+            "half an answer, then silence",
+            half,
+            true,
+            None,
+            "does not answer",
+        ),
         (
             "no credential",
             bare,
@@ -576,15 +622,49 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             "no credential",
         ),
         (
+            "a credential of nonsense",
+            fake::message(version, RESPONSE_CALLERID, Some(&rubbish), &body),
+            false,
+            Some(unknown),
+            "the credential of its answer: munged",
+        ),
+        (
+            "root by auth/none",
+            fake::by_auth_none(version, RESPONSE_CALLERID, &body),
+            false,
+            Some(unknown),
+            "authentication plugin",
+        ),
+        (
             "a credential that is missing",
             missing,
             false,
             Some(unknown),
+            "authentication plugin",
+        ),
+        ("HTTP", http, false, Some(unknown), "HTTP"),
+        ("garbage", garbage, false, Some(unknown), "bytes can't be"),
+        (
+            "a TLS alert",
+            vec![0x15, 3, 3, 0, 2, 2, 40],
+            false,
+            Some(unknown),
             "",
         ),
-        ("HTTP", http, false, Some(unknown), ""),
-        ("garbage", garbage, false, Some(unknown), ""),
-        ("a huge length", huge, false, Some(unknown), ""),
+        (
+            "TLS required",
+            fake::return_code(version, 13000),
+            false,
+            Some(unknown),
+            "wants TLS",
+        ),
+        (
+            "a huge length",
+            huge,
+            false,
+            Some(unknown),
+            "bytes can't be",
+        ),
         (
             "code 2017",
             fake::return_code(version, 2017),
@@ -619,6 +699,21 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
     Ok(())
 }
 
+/// slurmd's own word, a second time: munged knows it.
+fn said_before(site: &mut Site, jobs: &Jobs) -> Result<()> {
+    let answer = Answer::new(Signed::of(jobs.older).bytes(site)?);
+    let fake = Fake::start(site.cluster.node(3), "carol", &[answer])?;
+    for (what, expected, reason) in [
+        ("said once", jobs.older, KNOWN),
+        ("said twice", jobs.newer, "used before"),
+    ] {
+        let login = site.call(Source::Host(3), IPV4, Module::Ours, "")?;
+        site.judge(what, &login, Landing::Job(expected));
+        site.says(what, &login, reason);
+    }
+    fake.stop()
+}
+
 /// A slurmd of another release says so, in its own version, or just hangs up.
 fn other_versions(site: &mut Site) -> Result<()> {
     let older = site.job("alice", &[2])?;
@@ -639,14 +734,18 @@ fn other_versions(site: &mut Site) -> Result<()> {
             let ours = Landing::Job(older);
             both_with(site, &what, answers, "", ours, Some(theirs))?;
         }
-        let answers = |site: &Site| {
-            Ok(vec![
-                Answer::new(Signed::of(older).bytes_of(site, before)?).to(before),
-                Answer::new([]),
-            ])
-        };
-        let ours = Landing::Job(older);
-        both_with(site, "hangs up", answers, "", ours, Some(theirs))?;
+        // Slurm 25.11 and later take what they don't know for HTTP.
+        let http = b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n";
+        for (what, other) in [("hangs up", &[][..]), ("speaks HTTP", http)] {
+            let answers = |site: &Site| {
+                Ok(vec![
+                    Answer::new(Signed::of(older).bytes_of(site, before)?).to(before),
+                    Answer::new(other),
+                ])
+            };
+            let ours = Landing::Job(older);
+            both_with(site, what, answers, "", ours, Some(theirs))?;
+        }
         // It is not asked for ever.
         let unsaid = [Answer::new(fake::return_code(before, 1005))];
         let fake = Fake::start(site.cluster.node(3), "carol", &unsaid)?;
@@ -769,6 +868,22 @@ fn older_release(suite: Suite, old: Suite) -> Result<()> {
     site.finish()
 }
 
+/// A cluster that speaks TLS alone: ours does not, and says so. SchedMD's module would need the plugin.
+fn tls(site: &mut Site) -> Result<()> {
+    let job = site.job("alice", &[1, 2])?;
+    let newer = site.job("alice", &[2])?;
+    site.target()
+        .sh("cp /etc/slurm/slurm.conf /etc/slurm/kept; \
+                      echo TLSType=tls/s2n >>/etc/slurm/slurm.conf")?;
+    let login = site.call(Source::Job(1, job), IPV4, Module::Ours, "");
+    site.target()
+        .sh("mv /etc/slurm/kept /etc/slurm/slurm.conf")?;
+    let login = login?;
+    site.judge("TLS", &login, Landing::Job(newer));
+    site.says("TLS", &login, "TLSType is tls/s2n");
+    Ok(())
+}
+
 const KEY: &str = "a key of thirty-two bytes or more: for a test";
 
 /// Tokens instead of munge's credentials.
@@ -863,6 +978,26 @@ fn believed_tokens(site: &mut Site, jobs: &Jobs) -> Result<()> {
             jobs.newer,
             unknown,
         ),
+        (
+            "carol's with another uid",
+            Signed {
+                by: "carol",
+                forged: Some(false),
+                ..Signed::of(older)
+            },
+            jobs.newer,
+            unknown,
+        ),
+        (
+            "carol's with another uid, unsigned",
+            Signed {
+                by: "carol",
+                forged: Some(true),
+                ..Signed::of(older)
+            },
+            jobs.newer,
+            unknown,
+        ),
     ] {
         let answers = |site: &Site| Ok(vec![Answer::new(signed.bytes(site)?)]);
         both_with(site, what, answers, "", Landing::Job(ours), Some(theirs))?;
@@ -899,6 +1034,7 @@ fn main() {
         matrix.add(name, |_, stage: &mut Stage| stage.run(*test));
     }
     matrix.add("only IPv4", |_, stage| stage.run(only_ipv4));
+    matrix.add_on(&[Suite::Forky], "TLS", |_, stage| stage.run(tls));
     matrix.add("IPv6", |suite, _| ipv6(suite));
     matrix.add("ports", |suite, _| ports(suite));
     // 24.11 knows no slurmd of 22.05 any more.
