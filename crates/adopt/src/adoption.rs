@@ -4,8 +4,9 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
-use proto::stepd::{self, Namespaces};
+use proto::stepd::{self, Namespaces, State};
 use sys::{Deadline, Namespace};
 
 use crate::exchange::{self, Broken};
@@ -35,7 +36,8 @@ pub struct Adopted {
 /// Why a login is not wholly in its job.
 #[derive(Debug)]
 pub enum AdoptError {
-    /// The stepd refused, closed the connection or answered nonsense. Nothing was changed.
+    /// The stepd refused, closed the connection or answered nonsense. What it did to the process
+    /// before that it may have left so (`req.c:_handle_add_extern_pid` undoes nothing).
     Refused(String),
     /// It did not answer before the deadline.
     Silent,
@@ -67,13 +69,36 @@ pub fn adopt(
     log: Log<'_>,
 ) -> Result<Adopted, AdoptError> {
     let conversation = census.converse(job, deadline, log)?;
+    wait_until_set_up(&conversation, deadline)?;
     let namespaces = match request.join_container {
-        true => namespaces(census, &conversation, deadline, log)?,
-        false => Vec::new(),
+        true => {
+            let found = namespaces(census, &conversation, deadline, log)?;
+            Entrance::prepare(found).map_err(AdoptError::Refused)?
+        }
+        false => Entrance::default(),
     };
     let adopted = add_process(&conversation, request, deadline, log)?;
-    enter(namespaces, log).map_err(AdoptError::NotJoined)?;
+    namespaces.enter(log).map_err(AdoptError::NotJoined)?;
     Ok(adopted)
+}
+
+/// A step that is still starting says that it has no namespaces, and a moment later that it has.
+fn wait_until_set_up(conversation: &Conversation, deadline: &Deadline) -> Result<(), AdoptError> {
+    const AGAIN: Duration = Duration::from_millis(10);
+    let mut state = conversation.owner.state;
+    loop {
+        match state {
+            State::Running => return Ok(()),
+            State::Ending => return Err(AdoptError::Refused("the step is ending".into())),
+            State::Starting if deadline.has_passed() => return Err(AdoptError::Silent),
+            State::Starting => {}
+        }
+        sys::poll(&mut [], AGAIN.min(deadline.remaining())).map_err(Broken::from)?;
+        let mut answer = [0; stepd::STATE_ANSWER];
+        sys::send(&conversation.socket, &stepd::ask_state()).map_err(Broken::from)?;
+        exchange::read_exactly(&conversation.socket, &mut answer, deadline)?;
+        state = stepd::read_state(answer);
+    }
 }
 
 /// The namespaces of the job, each checked to be what it is said to be.
@@ -86,11 +111,12 @@ fn namespaces(
     /// 20.11, whose first releases close the connection when asked: not to lose the one that is to
     /// adopt.
     const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
-    let kind = Namespaces::of(conversation.version);
+    let version = conversation.owner.version;
+    let kind = Namespaces::of(version);
     let Some(question) = kind.ask() else {
         return Ok(Vec::new());
     };
-    let found = if MAY_CLOSE.contains(&conversation.version) {
+    let found = if MAY_CLOSE.contains(&version) {
         let job = conversation.job.job;
         let own = census.converse(job, deadline, log)?;
         match receive_namespaces(&own.socket, kind, question, deadline) {
@@ -100,9 +126,11 @@ fn namespaces(
     } else {
         receive_namespaces(&conversation.socket, kind, question, deadline)
     };
-    // The stepd answered when it was asked whose job it is: a failure to hand a namespace over is
-    // one of adoption, also when it is a silent one (25.11 on: the descriptor never comes).
-    found.map_err(|broken| AdoptError::Refused(format!("the job's namespaces: {broken}")))
+    found.map_err(|broken| match broken {
+        // As with adoption itself: who makes the own stepd hang is not let in for that.
+        Broken::Silent => AdoptError::Silent,
+        broken => AdoptError::Refused(format!("the job's namespaces: {broken}")),
+    })
 }
 
 fn receive_namespaces(
@@ -146,13 +174,9 @@ fn receive_namespaces(
 fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result<OwnedFd, Broken> {
     let received = exchange::until_there(socket, deadline, || sys::receive_descriptor(socket))?;
     let fd = received.ok_or(Broken::Ended)?;
-    match Namespace::of(&fd) {
-        Ok(found) if found == kind => Ok(fd),
-        Ok(_) => Err(Broken::Nonsense(
-            "one of another kind than announced".into(),
-        )),
-        Err(error) => Err(Broken::Nonsense(error.to_string())),
-    }
+    let checked = kind.check(&fd);
+    checked.map_err(|error| Broken::Nonsense(error.to_string()))?;
+    Ok(fd)
 }
 
 /// Asks the stepd to take the process into its extern step, and for its display.
@@ -208,28 +232,45 @@ fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken>
     Ok(Adopted { display, authority })
 }
 
-/// Enters all of them, or none.
-///
-/// The user namespace comes last: who is in it can't go back to the others' old ones. Those are
-/// looked up first: in the job's mount namespace /proc may not show this process.
-fn enter(namespaces: Vec<(Namespace, OwnedFd)>, log: Log<'_>) -> Result<(), String> {
-    let (last, first): (Vec<_>, Vec<_>) = namespaces
-        .into_iter()
-        .partition(|(kind, _)| *kind == Namespace::User);
-    let mut way_back = Vec::new();
-    for (kind, _) in &first {
-        let here = kind.current();
-        way_back.push(here.map_err(|error| format!("find the own {kind} namespace: {error}"))?);
-    }
-    for (index, (kind, fd)) in first.iter().chain(&last).enumerate() {
-        let Err(error) = kind.enter(fd) else { continue };
-        let entered = first.iter().zip(&way_back).take(index);
-        for ((kind, _), here) in entered {
-            if let Err(error) = kind.enter(here) {
-                log.error(|| format!("leave the job's {kind} namespace: {error}"));
+/// The namespaces to enter, with the way back out of them.
+#[derive(Default)]
+struct Entrance {
+    /// All but the user namespace, and the ones that the process is in now.
+    first: Vec<(Namespace, OwnedFd, OwnedFd)>,
+    /// The user namespace comes last: who is in it can't go back to the others' old ones.
+    last: Option<OwnedFd>,
+}
+
+impl Entrance {
+    /// The way back is looked up before anything is done: in the job's mount namespace /proc may not
+    /// show this process.
+    fn prepare(namespaces: Vec<(Namespace, OwnedFd)>) -> Result<Self, String> {
+        let mut entrance = Self::default();
+        for (kind, fd) in namespaces {
+            if kind == Namespace::User {
+                entrance.last = Some(fd);
+                continue;
             }
+            let here = kind.current();
+            let here = here.map_err(|error| format!("find the own {kind} namespace: {error}"))?;
+            entrance.first.push((kind, fd, here));
         }
-        return Err(format!("enter the job's {kind} namespace: {error}"));
+        Ok(entrance)
     }
-    Ok(())
+
+    /// Enters all of them, or none.
+    fn enter(&self, log: Log<'_>) -> Result<(), String> {
+        let first = self.first.iter().map(|(kind, fd, _)| (*kind, fd));
+        let last = self.last.iter().map(|fd| (Namespace::User, fd));
+        for (index, (kind, fd)) in first.chain(last).enumerate() {
+            let Err(error) = kind.enter(fd) else { continue };
+            for (kind, _, here) in self.first.iter().take(index) {
+                if let Err(error) = kind.enter(here) {
+                    log.error(|| format!("leave the job's {kind} namespace: {error}"));
+                }
+            }
+            return Err(format!("enter the job's {kind} namespace: {error}"));
+        }
+        Ok(())
+    }
 }

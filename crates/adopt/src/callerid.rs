@@ -20,9 +20,9 @@ use crate::log::Log;
 use crate::node::Node;
 use crate::options::{Options, shown};
 
-/// A slurmd accepts its own release's version and the two or three before it: a peer that is older
-/// than the stepds here is asked in theirs, one after the other.
-const OLDER_VERSIONS: u16 = 3;
+/// A slurmd accepts its own release's version and the three before it, up to 24.05 the two before:
+/// so far apart may peers of one cluster be.
+const NEIGHBOURS: u16 = 3;
 const ONE_RELEASE: u16 = 0x100;
 
 /// Asks where the connection comes from, as far as there is anybody to ask.
@@ -63,7 +63,7 @@ fn source_job(
     let ports = node.slurmd_ports().map_err(|error| error.to_string())?;
     let deadline = inquiry.for_questions.within(options.callerid_timeout);
     let authority = Authority::of(node)?;
-    let mut unknown = "slurm.conf names no port".to_owned();
+    let mut unknown = None;
     for port in ports {
         let mut slurmd = connection.peer;
         slurmd.set_port(port);
@@ -77,12 +77,16 @@ fn source_job(
         };
         match question.ask(version) {
             Ok(Some(job)) => return Ok(Caller::Job { job, source }),
-            Ok(None) => unknown = format!("slurmd at {slurmd} knows no job that has it"),
-            Err(cause) => unknown = format!("slurmd at {slurmd}: {cause}"),
+            // Says more than a port on which nobody listens.
+            Ok(None) => unknown = Some(format!("slurmd at {slurmd} knows no job that has it")),
+            Err(cause) => {
+                let cause = format!("slurmd at {slurmd}: {cause}");
+                log.debug(|| cause.clone());
+                unknown.get_or_insert(cause);
+            }
         }
-        log.debug(|| unknown.clone());
     }
-    Err(unknown)
+    Err(unknown.unwrap_or_else(|| "slurm.conf names no port".to_owned()))
 }
 
 /// From 25.05 on a slurmd may speak nothing but TLS.
@@ -113,36 +117,40 @@ enum Attempt {
     Answer(Option<u32>),
     /// Refused: the peer speaks this version.
     Speaks(u16),
-    /// Refused without a word: another version, or another key.
-    Closed,
+    /// Refused in a way that is also another version's, or another key's.
+    Refused(String),
 }
 
 impl Question<'_> {
     /// Asks in `version`, and if that is refused, in the one that the peer says, or else in older ones.
     fn ask(&self, version: u16) -> Result<Option<u32>, String> {
+        // A peer whom nobody vouches for must not bring us to versions in which credentials are for
+        // any message.
+        let neighbours = version
+            .saturating_sub(NEIGHBOURS * ONE_RELEASE)
+            .max(rpc::OLDEST)
+            ..=version.saturating_add(NEIGHBOURS * ONE_RELEASE);
         let mut version = version;
         let mut told = false;
-        let mut older_left = OLDER_VERSIONS;
         loop {
             match self.ask_in(version)? {
                 Attempt::Answer(job) => return Ok(job),
-                Attempt::Speaks(other) if !told => {
+                Attempt::Speaks(other) if !told && neighbours.contains(&other) => {
                     told = true;
                     self.log
                         .debug(|| format!("slurmd at {} speaks {other:#06x}", self.slurmd));
                     version = other;
                 }
                 Attempt::Speaks(other) => {
-                    return Err(format!("it refuses its own version {other:#06x}"));
+                    return Err(format!(
+                        "it takes no message of {version:#06x}, it speaks {other:#06x}"
+                    ));
                 }
-                Attempt::Closed if told || older_left == 0 || version <= rpc::OLDEST => {
-                    return Err(
-                        "it closes the connection: no common version, or no common key".into(),
-                    );
-                }
-                Attempt::Closed => {
-                    older_left -= 1;
-                    version -= ONE_RELEASE;
+                Attempt::Refused(how) => {
+                    version = version.saturating_sub(ONE_RELEASE);
+                    if told || !neighbours.contains(&version) {
+                        return Err(format!("{how}: no common version, or no common key"));
+                    }
                 }
             }
         }
@@ -156,10 +164,11 @@ impl Question<'_> {
             .authority
             .make(version, payload.as_bytes(), self.deadline)?;
         let request = rpc::caller_id_request(version, credential.as_auth(), &self.body);
-        let frame = exchange::ask(&socket, &request, rpc::frame_length, self.deadline);
-        match frame {
+        match exchange::ask(&socket, &request, rpc::frame_length, self.deadline) {
             Ok(frame) => self.read(version, &frame),
-            Err(Broken::Ended) => Ok(Attempt::Closed),
+            Err(broken @ (Broken::Ended | Broken::Nonsense(_))) => {
+                Ok(Attempt::Refused(broken.to_string()))
+            }
             Err(broken) => Err(broken.to_string()),
         }
     }
@@ -174,8 +183,15 @@ impl Question<'_> {
     }
 
     fn read(&self, version: u16, frame: &[u8]) -> Result<Attempt, String> {
-        let reply = rpc::read_reply(frame).map_err(|error| error.to_string())?;
+        let reply = match rpc::read_reply(frame) {
+            Ok(reply) => reply,
+            Err(error) => return Ok(Attempt::Refused(error.to_string())),
+        };
         let job = match reply.message {
+            // The version says how much the credential must prove: it is ours to choose.
+            Message::CallerId { .. } if reply.version != version => {
+                return Err(format!("it answers in version {:#06x}", reply.version));
+            }
             Message::CallerId { job } => job,
             Message::Code(rpc::VERSION_ERROR | rpc::AUTHENTICATION_ERROR)
                 if reply.version != version =>
@@ -195,19 +211,22 @@ impl Question<'_> {
         };
         let issuer = self
             .authority
-            .check(reply.version, credential, self.deadline)
+            .check(version, credential, self.deadline)
             .map_err(|cause| format!("the credential of its answer: {cause}"))?;
         let distrusted = |cause: String| Err(format!("the credential of its answer {cause}"));
-        if !self.node.trusted.owns(issuer.uid) {
-            return distrusted(format!("is of uid {}", issuer.uid));
-        }
-        if !issuer.is_for_us(reply.version) {
+        if !issuer.is_for_us(version) {
             return distrusted("is not for us".into());
         }
-        let kind = rpc::RESPONSE_NETWORK_CALLERID;
-        if !hash::payload_matches(reply.version, kind, reply.body, &issuer.payload) {
+        let kind = reply.message.number();
+        if !hash::payload_matches(version, kind, reply.body, &issuer.payload) {
             return distrusted("is for another message".into());
+        }
+        if !self.node.trusted.owns(issuer.uid) {
+            return distrusted(format!("is of uid {}", issuer.uid));
         }
         Ok(Attempt::Answer(job))
     }
 }
+
+#[cfg(test)]
+mod tests;

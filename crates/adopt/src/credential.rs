@@ -22,13 +22,18 @@ use crate::spool;
 const MUNGED: &str = "/run/munge/munge.socket.2";
 /// The largest key file, in bytes.
 const MAX_KEY: u64 = 1 << 20;
-/// How long a credential that is made here is good, in seconds: Slurm's default.
-const LIFETIME: u64 = 60;
+/// How long a token that is made here is good, in seconds, unless AuthInfo says otherwise: Slurm's
+/// default.
+const LIFETIME: u32 = 60;
+/// Where Slurm's files are that are in no configless slurmd's cache.
+const ETC: &str = "/etc/slurm";
 
 /// Who makes and checks the cluster's credentials (AuthType).
 pub enum Authority<'a> {
     /// auth/munge
     Munge {
+        /// For its users.
+        node: &'a Node,
         /// munged's socket.
         socket: PathBuf,
         /// How long a credential is good, in seconds; 0: munged's default.
@@ -40,6 +45,8 @@ pub enum Authority<'a> {
         node: &'a Node,
         /// Whether slurmd and sackd offer their socket.
         sack: bool,
+        /// How long a token is good, in seconds.
+        ttl: u32,
     },
 }
 
@@ -79,7 +86,7 @@ impl Issuer {
     pub fn is_for_us(&self, version: u16) -> bool {
         const LAST_UNRESTRICTED: u16 = 0x2500;
         self.restricted_to == sys::effective_uid()
-            || (self.restricted_to == munge::ANY && version <= LAST_UNRESTRICTED)
+            || (self.restricted_to == proto::ANYONE && version <= LAST_UNRESTRICTED)
     }
 }
 
@@ -92,12 +99,14 @@ impl<'a> Authority<'a> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
         match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
             "auth/munge" => Ok(Self::Munge {
+                node,
                 socket: PathBuf::from(info.socket.unwrap_or(MUNGED)),
                 ttl: info.ttl,
             }),
             "auth/slurm" => Ok(Self::Slurm {
                 node,
                 sack: !info.disable_sack,
+                ttl: if info.ttl == 0 { LIFETIME } else { info.ttl },
             }),
             other => Err(format!(
                 "AuthType {} can't vouch for an answer",
@@ -106,7 +115,8 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// Makes a credential of this process's user for a message with that payload.
+    /// Makes a credential of this process's user for a message with that payload. It goes to whom the
+    /// user comes from: only slurmds can use it.
     ///
     /// # Errors
     /// Says what could not be done with what, and why.
@@ -117,16 +127,16 @@ impl<'a> Authority<'a> {
         deadline: &Deadline,
     ) -> Result<Credential, String> {
         match self {
-            Self::Munge { socket, ttl } => {
-                let request = munge::encode_request(payload, munge::ANY, *ttl);
+            Self::Munge { node, socket, ttl } => {
+                let request = munge::encode_request(payload, slurmd_uid(node), *ttl);
                 let answer = ask_munged(socket, &request, deadline)?;
                 let made = munge::read_encoded(&answer).map_err(|error| error.to_string())?;
                 Ok(Credential::Munge(made.to_vec()))
             }
-            Self::Slurm { node, sack } => {
+            Self::Slurm { node, sack, ttl } => {
                 let token = match sack_socket(node, *sack)? {
                     Some(socket) => {
-                        let request = sack::create_request(version, sack::ANY, payload);
+                        let request = sack::create_request(version, slurmd_uid(node), payload);
                         let answer =
                             exchange::ask(&socket, &request, sack::created_length, deadline)
                                 .map_err(|broken| format!("ask Slurm's SACK socket: {broken}"))?;
@@ -134,7 +144,7 @@ impl<'a> Authority<'a> {
                             sack::read_created(&answer).map_err(|error| error.to_string())?;
                         made.to_owned()
                     }
-                    None => sign(node, version, payload)?,
+                    None => sign(node, version, *ttl, payload)?,
                 };
                 Ok(Credential::Slurm(token))
             }
@@ -161,7 +171,7 @@ impl<'a> Authority<'a> {
                     payload: found.payload.to_vec(),
                 })
             }
-            (Self::Slurm { node, sack }, Auth::Slurm(token)) => {
+            (Self::Slurm { node, sack, .. }, Auth::Slurm(token)) => {
                 let claims = jwt::claims(token).map_err(|error| error.to_string())?;
                 if claims.expires <= now() {
                     return Err("it has expired".into());
@@ -182,6 +192,11 @@ impl<'a> Authority<'a> {
             _ => Err("it is of another kind than AuthType says".into()),
         }
     }
+}
+
+/// As whom slurmds run, here and elsewhere: who is to use our credentials.
+fn slurmd_uid(node: &Node) -> u32 {
+    node.trusted.slurmd_uid.unwrap_or(0)
 }
 
 /// What AuthInfo says, as far as it matters here.
@@ -278,18 +293,19 @@ fn verified_by_sack(
 }
 
 fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, String> {
-    let of_token = |key: &Key| match (&key.id, &claims.key_id) {
-        (Some(own), Some(wanted)) => own == wanted,
-        (None, None) => true,
-        _ => false,
-    };
     let keys = keys(node)?;
-    Ok(keys
-        .iter()
-        .any(|key| of_token(key) && jwt::verify(token, &key.secret)))
+    // The one key of slurm.key has no name, and is tried whatever the token says; a token that says
+    // none is of the default key.
+    let is_meant = |key: &&Key| match (&key.id, &claims.key_id) {
+        (None, _) => true,
+        (Some(_), None) => key.default,
+        (Some(own), Some(wanted)) => own == wanted,
+    };
+    let mut meant = keys.iter().filter(is_meant);
+    Ok(meant.any(|key| jwt::verify(token, &key.secret)))
 }
 
-fn sign(node: &Node, version: u16, payload: &[u8]) -> Result<String, String> {
+fn sign(node: &Node, version: u16, ttl: u32, payload: &[u8]) -> Result<String, String> {
     let keys = keys(node)?;
     let default = keys.iter().find(|key| key.default).or(keys.first());
     let key = default.ok_or("slurm.jwks has no key that is good now")?;
@@ -298,9 +314,9 @@ fn sign(node: &Node, version: u16, payload: &[u8]) -> Result<String, String> {
     let issued = now();
     let claims = jwt::NewClaims {
         issued,
-        expires: issued.saturating_add(LIFETIME),
+        expires: issued.saturating_add(ttl.into()),
         version,
-        restricted_to: jwt::ANY,
+        restricted_to: slurmd_uid(node),
         cluster: node.conf.cluster_name.as_deref().unwrap_or_default(),
         uid,
         gid: uid,
@@ -310,26 +326,32 @@ fn sign(node: &Node, version: u16, payload: &[u8]) -> Result<String, String> {
     Ok(jwt::sign(key.id.as_deref(), &claims, &key.secret))
 }
 
-/// The cluster's keys that are good now: of slurm.jwks beside slurm.conf, else the one in slurm.key.
+/// The cluster's keys that are good now: of slurm.jwks, else the one in slurm.key; beside slurm.conf,
+/// or where a configless node has them.
 fn keys(node: &Node) -> Result<Vec<Key>, String> {
-    let dir = node.path.parent().unwrap_or(Path::new("/"));
-    if let Some(bytes) = read_key(&dir.join("slurm.jwks"), node)? {
-        let mut keys = jwt::keys(&bytes).map_err(|error| format!("slurm.jwks: {error}"))?;
-        keys.retain(|key| key.expires.is_none_or(|end| end > now()));
-        return Ok(keys);
+    let beside = node.path.parent().unwrap_or(Path::new("/"));
+    for dir in [beside, Path::new(ETC)] {
+        if let Some(bytes) = read_key(&dir.join("slurm.jwks"), node)? {
+            let mut keys = jwt::keys(&bytes).map_err(|error| format!("slurm.jwks: {error}"))?;
+            keys.retain(|key| key.expires.is_none_or(|end| end > now()));
+            return Ok(keys);
+        }
+        if let Some(secret) = read_key(&dir.join("slurm.key"), node)? {
+            return Ok(vec![Key {
+                id: None,
+                secret,
+                default: true,
+                expires: None,
+            }]);
+        }
     }
-    let path = dir.join("slurm.key");
-    let secret = read_key(&path, node)?;
-    let secret = secret.ok_or_else(|| format!("read {}: not there", path.display()))?;
-    Ok(vec![Key {
-        id: None,
-        secret,
-        default: true,
-        expires: None,
-    }])
+    Err(format!(
+        "neither slurm.jwks nor slurm.key in {} or {ETC}",
+        beside.display()
+    ))
 }
 
-/// A key file, which only its owner, one of Slurm's users, may be able to change, and nobody else read.
+/// A key file, which must be of one of Slurm's users and, as Slurm wants it, not accessible to others.
 fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, String> {
     let failed = |cause: &dyn std::fmt::Display| format!("read {}: {cause}", path.display());
     let found = match fs::metadata(path) {
@@ -337,12 +359,12 @@ fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(&error)),
     };
-    if !node.trusted.owns(found.uid()) || found.mode() & 0o027 != 0 {
+    if !node.trusted.owns(found.uid()) || found.mode() & 0o007 != 0 {
         return Err(failed(&"not safe: its owner or its mode"));
     }
     let bytes = sys::read_regular(path, MAX_KEY).map_err(|error| failed(&error))?;
-    match bytes.is_empty() {
-        true => Err(failed(&"it is empty")),
+    match bytes.len() < jwt::SHORTEST_KEY {
+        true => Err(failed(&"too short for a key")),
         false => Ok(Some(bytes)),
     }
 }
@@ -392,8 +414,8 @@ mod tests {
         for (restricted_to, version, good) in [
             (us, 0x2D00, true),
             (us, 0x2200, true),
-            (munge::ANY, 0x2500, true),
-            (munge::ANY, 0x2600, false),
+            (proto::ANYONE, 0x2500, true),
+            (proto::ANYONE, 0x2600, false),
             (us + 1, 0x2200, false),
             (us + 1, 0x2D00, false),
         ] {

@@ -231,6 +231,7 @@ pub fn plan(options: &Options, steps: Result<Steps, NodeError>, caller: Caller) 
             let instead = without_caller(options, &others, count, why);
             return adopt(options, job, Choice::Caller { source }, instead);
         }
+        Caller::Job { job, .. } if steps.silent.contains(&job) => silence(&[job]),
         Caller::Job { job, source } => {
             format!("slurmd at {source} says job {job}, which is none of this user's here")
         }

@@ -44,8 +44,8 @@ pub struct Census {
 pub struct Conversation {
     /// The job.
     pub job: OwnJob,
-    /// Protocol version of the release that started the step.
-    pub version: i32,
+    /// What the stepd said of itself.
+    pub owner: stepd::OwnerAnswer,
     /// Where nothing is left unread.
     pub socket: OwnedFd,
 }
@@ -256,9 +256,11 @@ impl<'a> Inquiry<'a> {
     }
 
     /// Whether the silent ones are not waited for until the deadline: an own job is known, all the
-    /// others have been asked, and what they say could not keep the user out.
+    /// others have been asked, and what they say could not keep the user out: after a second own job
+    /// no third one can.
     fn stops_early(&self) -> bool {
-        self.may_stop && self.census.newest.is_some() && self.untried.is_empty()
+        let enough = if self.may_stop { 1 } else { 2 };
+        self.census.own.len() >= enough && self.untried.is_empty()
     }
 
     fn patience_left(&self) -> Duration {
@@ -355,7 +357,7 @@ impl<'a> Inquiry<'a> {
             match outcome {
                 Ok(owner) => {
                     self.log.debug(|| {
-                        let stepd::OwnerAnswer { version, uid } = owner;
+                        let stepd::OwnerAnswer { version, uid, .. } = owner;
                         format!("job {}: uid {uid}, protocol {version:#06x}", job.job)
                     });
                     self.count(owner, origin, socket);
@@ -377,11 +379,7 @@ impl<'a> Inquiry<'a> {
         census.own.push(origin);
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
         if census.newest.as_ref().is_none_or(is_newer) {
-            census.newest = Some(Conversation {
-                job,
-                version: owner.version,
-                socket,
-            });
+            census.newest = Some(Conversation { job, owner, socket });
         }
     }
 }

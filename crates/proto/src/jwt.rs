@@ -13,10 +13,13 @@ use crate::json::{Json, write_string};
 
 pub use crate::json::JsonError;
 
-/// Anyone, where one may be named who alone may use a token.
-pub const ANY: u32 = u32::MAX;
+/// The shortest key that Slurm takes, in bytes.
+pub const SHORTEST_KEY: usize = 16;
 
 const ALGORITHM: &str = "HS256";
+/// What tokens between daemons are for: made by a daemon itself, or by its SACK socket. Others, for
+/// srun and for jobs, are signed with the same key and in users' hands.
+const CONTEXTS: [&str; 2] = ["auth", "sack"];
 
 /// Why something is no token or no key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,10 @@ pub enum JwtError {
     Missing(&'static str),
     /// It is signed in another way.
     Algorithm,
+    /// It is for something else than messages between daemons.
+    Context,
+    /// A key is too short.
+    ShortKey,
 }
 
 impl fmt::Display for JwtError {
@@ -46,6 +53,8 @@ impl fmt::Display for JwtError {
             Self::Json { part, error } => write!(f, "{part}: {error}"),
             Self::Missing(what) => write!(f, "«{what}» is missing"),
             Self::Algorithm => write!(f, "«alg» is not {ALGORITHM}"),
+            Self::Context => f.write_str("«context» is for no message"),
+            Self::ShortKey => f.write_str("a key is too short"),
         }
     }
 }
@@ -55,7 +64,7 @@ impl fmt::Display for JwtError {
 pub struct Claims {
     /// Who had it made.
     pub uid: u32,
-    /// Who alone may use it, or [`ANY`].
+    /// Who alone may use it, or [`crate::ANYONE`].
     pub restricted_to: u32,
     /// What it was made for; empty if it has none.
     pub payload: Vec<u8>,
@@ -88,23 +97,29 @@ pub fn claims(token: &str) -> Result<Claims, JwtError> {
         return Err(JwtError::Algorithm);
     }
     let (mut uid, mut restricted_to, mut expires, mut payload) = (None, None, None, String::new());
+    let mut context = None;
     object(body, "claims", &mut |json, key| {
         match key {
             "uid" => uid = Some(user(json)?),
             "ruid" => restricted_to = Some(user(json)?),
             "exp" => expires = Some(time(json)?),
             "payload" => payload = json.string()?,
+            "context" => context = Some(json.string()?),
             _ => json.skip()?,
         }
         Ok(())
     })?;
-    Ok(Claims {
+    let claims = Claims {
         uid: uid.ok_or(JwtError::Missing("uid"))?,
         restricted_to: restricted_to.ok_or(JwtError::Missing("ruid"))?,
         payload: decode_any(&payload, "payload")?,
         expires: expires.ok_or(JwtError::Missing("exp"))?,
         key_id,
-    })
+    };
+    match context.ok_or(JwtError::Missing("context"))? {
+        context if CONTEXTS.contains(&context.as_str()) => Ok(claims),
+        _ => Err(JwtError::Context),
+    }
 }
 
 /// Reads the object in this part of a token.
@@ -157,7 +172,7 @@ pub struct NewClaims<'a> {
     pub expires: u64,
     /// Protocol version of the message that it is for.
     pub version: u16,
-    /// Who alone may use it, or [`ANY`].
+    /// Who alone may use it, or [`crate::ANYONE`].
     pub restricted_to: u32,
     /// ClusterName.
     pub cluster: &'a str,
@@ -337,7 +352,11 @@ impl RawKey {
     }
 
     fn key(self) -> Option<Result<Key, JwtError>> {
-        if self.kind.as_deref() != Some("oct") || self.algorithm.as_deref() != Some(ALGORITHM) {
+        let is = |text: &Option<String>, word: &str| {
+            text.as_deref()
+                .is_some_and(|it| it.eq_ignore_ascii_case(word))
+        };
+        if !is(&self.kind, "oct") || !is(&self.algorithm, ALGORITHM) {
             return None;
         }
         let Some(secret) = self.secret else {
@@ -347,16 +366,20 @@ impl RawKey {
         let key = |secret| Key {
             id: self.id,
             secret,
-            default: self.usage.as_deref() == Some("default"),
+            default: is(&self.usage, "default"),
             expires: self.expires,
         };
-        Some(decode_any(&secret, "k").map(key))
+        Some(match decode_any(&secret, "k") {
+            Ok(secret) if secret.len() < SHORTEST_KEY => Err(JwtError::ShortKey),
+            secret => secret.map(key),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ANYONE;
 
     /// Tokens that real slurmds answered with, the second with a key of the set.
     const OF_24_11: &str = include_str!("../../../fuzz/corpus/jwt/24.11-token");
@@ -425,7 +448,7 @@ mod tests {
             issued: 1_795_531_638,
             expires: 1_795_531_698,
             version: 0x2D00,
-            restricted_to: ANY,
+            restricted_to: ANYONE,
             cluster: "a \"cluster\"",
             uid: 0,
             gid: 0,
@@ -438,7 +461,7 @@ mod tests {
             let read = claims(&token).expect("ours");
             let expected = Claims {
                 uid: 0,
-                restricted_to: ANY,
+                restricted_to: ANYONE,
                 payload: new.payload.into(),
                 expires: new.expires,
                 key_id: id.map(String::from),
@@ -450,7 +473,11 @@ mod tests {
     #[test]
     fn tokens_that_can_t_be() {
         const HEADER: &str = "{\"alg\":\"HS256\"}";
-        let plain = claims(&token(HEADER, "{\"uid\":1,\"ruid\":2,\"exp\":3}")).expect("plain");
+        let plain = claims(&token(
+            HEADER,
+            "{\"uid\":1,\"ruid\":2,\"exp\":3,\"context\":\"sack\"}",
+        ))
+        .expect("plain");
         assert_eq!((plain.uid, plain.restricted_to, plain.expires), (1, 2, 3));
         assert!(plain.payload.is_empty());
         for (header, body, expected) in [
@@ -463,6 +490,16 @@ mod tests {
             (HEADER, "{}", "«uid» is missing"),
             (HEADER, "{\"uid\":1}", "«ruid» is missing"),
             (HEADER, "{\"uid\":1,\"ruid\":1}", "«exp» is missing"),
+            (
+                HEADER,
+                "{\"uid\":1,\"ruid\":1,\"exp\":1}",
+                "«context» is missing",
+            ),
+            (
+                HEADER,
+                "{\"uid\":1,\"ruid\":1,\"exp\":1,\"context\":\"net\"}",
+                "«context» is for no message",
+            ),
             (HEADER, "{\"uid\":-1}", "claims: byte 9: no user id"),
             (
                 HEADER,
@@ -524,8 +561,16 @@ mod tests {
                 Ok(0),
             ),
             (
-                r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAE="},{"kty":"oct","alg":"HS256","k":""}]}"#,
-                Ok(2),
+                r#"{"keys":[{"kty":"OCT","alg":"hs256","k":"AAECAwQFBgcICQoLDA0ODw=="}]}"#,
+                Ok(1),
+            ),
+            (
+                r#"{"keys":[{"kty":"oct","alg":"HS256","k":"AAE="}]}"#,
+                Err("a key is too short"),
+            ),
+            (
+                r#"{"keys":[{"kty":"oct","alg":"HS256","k":""}]}"#,
+                Err("a key is too short"),
             ),
             ("{}", Err("«keys» is missing")),
             ("[]", Err("key set: byte 0: no object")),

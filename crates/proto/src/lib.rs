@@ -16,3 +16,7 @@ pub mod stepd;
 mod writer;
 
 pub use reader::{DecodeError, Reader};
+
+/// Any user, where a credential may name the one who alone may use it (`MUNGE_UID_ANY`,
+/// `SLURM_AUTH_UID_ANY`).
+pub const ANYONE: u32 = u32::MAX;

@@ -4,15 +4,11 @@
 //! message. Source: MUNGE 0.5.10 to 0.5.18, `src/libcommon/m_msg.c` and `munge_defs.h`.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 
+use crate::ANYONE;
 use crate::reader::{DecodeError, Reader};
 use crate::writer;
 
-/// Any user, where one may be named who alone may decode a credential (`MUNGE_UID_ANY`).
-pub const ANY: u32 = u32::MAX;
-/// munged's own default for the time that a credential is good for (300 s).
-pub const DEFAULT_TTL: u32 = 0;
 /// Length of the header.
 pub const HEADER: usize = 11;
 /// Length of the longest message that is taken, in bytes.
@@ -27,15 +23,15 @@ const DECODE_ANSWER: u8 = 5;
 
 /// Asks for a credential with this payload, with munged's default cipher, MAC and compression.
 ///
-/// `restrict` is the user id who alone may decode it, or [`ANY`]; `ttl` is in seconds, or
-/// [`DEFAULT_TTL`]. munged cuts it at its maximum (3600).
+/// `restrict` is the user id who alone may decode it, or [`ANYONE`]; `ttl` is in seconds, 0 munged's own
+/// default (300). munged cuts it at its maximum (3600).
 #[must_use]
 pub fn encode_request(payload: &[u8], restrict: u32, ttl: u32) -> Vec<u8> {
     /// Of cipher, MAC and compression.
     const DEFAULT: u8 = 1;
     const NO_REALM: u8 = 0;
     let mut body = vec![DEFAULT, DEFAULT, DEFAULT, NO_REALM];
-    for word in [ttl, restrict, ANY] {
+    for word in [ttl, restrict, ANYONE] {
         body.extend_from_slice(&word.to_be_bytes());
     }
     writer::mem(&mut body, payload);
@@ -193,17 +189,8 @@ pub fn read_encoded(message: &[u8]) -> Result<&[u8], MungeError> {
 pub struct Decoded<'message> {
     /// Who had it made.
     pub uid: u32,
-    /// With which group.
-    pub gid: u32,
-    /// Who alone may decode it, or [`ANY`].
+    /// Who alone may decode it, or [`ANYONE`].
     pub restricted_to: u32,
-    /// What the munged that made it thinks its host's address is: the first that it found, also
-    /// 0.0.0.0 or 127.0.0.1.
-    pub address: Option<Ipv4Addr>,
-    /// When it was made, in seconds since 1970 by the clock of the host it was made on.
-    pub encoded: u32,
-    /// When it was decoded, in seconds since 1970.
-    pub decoded: u32,
     /// What it was made for.
     pub payload: &'message [u8],
 }
@@ -221,26 +208,19 @@ pub fn read_decoded(message: &[u8]) -> Result<Decoded<'_>, MungeError> {
     let length = reader.u8("length of the realm")?;
     reader.bytes(length.into(), "realm")?;
     reader.be_u32("time to live")?;
-    let address = match reader.u8("length of the address")? {
-        0 => None,
-        4 => Some(Ipv4Addr::from(reader.be_u32("address")?)),
-        other => return Err(DecodeError::value("length of the address", other).into()),
-    };
-    let encoded = reader.be_u32("time of encoding")?;
-    let decoded = reader.be_u32("time of decoding")?;
+    let length = reader.u8("length of the address")?;
+    reader.bytes(length.into(), "address")?;
+    reader.be_u32("time of encoding")?;
+    reader.be_u32("time of decoding")?;
     let uid = reader.be_u32("uid")?;
-    let gid = reader.be_u32("gid")?;
+    reader.be_u32("gid")?;
     let restricted_to = reader.be_u32("uid that may decode")?;
     reader.be_u32("gid that may decode")?;
     let payload = reader.be_mem("payload")?;
     reader.end()?;
     Ok(Decoded {
         uid,
-        gid,
         restricted_to,
-        address,
-        encoded,
-        decoded,
         payload,
     })
 }
@@ -264,7 +244,7 @@ mod tests {
     #[test]
     fn requests() {
         assert_eq!(
-            encode_request(b"abc", ANY, DEFAULT_TTL),
+            encode_request(b"abc", ANYONE, 0),
             b"\0\x60\x6d\x4b\x04\x02\0\0\0\0\x17\x01\x01\x01\0\0\0\0\0\
               \xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x03abc"
         );
@@ -289,9 +269,7 @@ mod tests {
     #[test]
     fn a_real_credential_of_slurmd() {
         let decoded = read_decoded(DECODED).expect("real");
-        assert_eq!((decoded.uid, decoded.gid, decoded.restricted_to), (0, 0, 0));
-        assert_eq!(decoded.address, Some(Ipv4Addr::new(10, 88, 0, 1)));
-        assert!(decoded.encoded <= decoded.decoded && decoded.decoded - decoded.encoded < 60);
+        assert_eq!((decoded.uid, decoded.restricted_to), (0, 0));
         assert_eq!(
             (decoded.payload.len(), decoded.payload.first()),
             (33, Some(&2))

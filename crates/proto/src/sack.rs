@@ -8,8 +8,6 @@
 use crate::reader::{DecodeError, Reader};
 use crate::writer;
 
-/// Any user, where one may be named who alone may use a token.
-pub const ANY: u32 = u32::MAX;
 /// Length of the answer to [`verify_request`].
 pub const VERIFY_ANSWER: usize = 4;
 /// Length of the longest answer that is taken, in bytes.
@@ -19,7 +17,7 @@ const CREATE: u32 = 64001;
 const VERIFY: u32 = 64002;
 
 /// Asks for a token with this payload. `version` is a protocol version that the peer speaks, `restrict`
-/// the user id who alone may use the token, or [`ANY`].
+/// the user id who alone may use the token, or [`crate::ANYONE`].
 #[must_use]
 pub fn create_request(version: u16, restrict: u32, payload: &[u8]) -> Vec<u8> {
     let mut rest = CREATE.to_be_bytes().to_vec();
@@ -90,6 +88,7 @@ pub fn read_verified(answer: &[u8]) -> Result<bool, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ANYONE;
 
     /// Answers of real slurmds.
     const CREATED: [&[u8]; 2] = [
@@ -101,7 +100,7 @@ mod tests {
     #[test]
     fn requests() {
         assert_eq!(
-            create_request(0x2A00, ANY, b"abc"),
+            create_request(0x2A00, ANYONE, b"abc"),
             b"\x2a\0\0\0\0\x13\0\0\xfa\x01\xff\xff\xff\xff\0\0\0\x03abc"
         );
         assert_eq!(
@@ -117,7 +116,7 @@ mod tests {
             let token = read_created(answer).expect("real");
             assert_eq!(token.split('.').count(), 3);
             let claims = crate::jwt::claims(token).expect("real");
-            assert_eq!((claims.uid, claims.restricted_to), (0, ANY));
+            assert_eq!((claims.uid, claims.restricted_to), (0, ANYONE));
             for length in 0..answer.len() {
                 let part = &answer[..length];
                 assert!(read_created(part).is_err());

@@ -14,7 +14,9 @@ use crate::reader::{DecodeError, Reader};
 pub const CLAIMED_VERSION: i32 = 0x7F00;
 
 /// Length of the answer to [`ask_owner`].
-pub const OWNER_ANSWER: usize = 8;
+pub const OWNER_ANSWER: usize = 12;
+/// Length of the answer to [`ask_state`].
+pub const STATE_ANSWER: usize = 4;
 /// Length of the answer to [`adopt`].
 pub const ADOPT_ANSWER: usize = 8;
 
@@ -28,20 +30,24 @@ const REQUEST_X11_DISPLAY: i32 = 23;
 const REQUEST_GET_NS_FD: i32 = 26;
 const REQUEST_GET_NS_FDS: i32 = 28;
 
-/// Opens a conversation: the handshake, and the question whose job this is, in one write.
+/// Opens a conversation: the handshake, and the questions whose job this is and what state the step
+/// is in, in one write.
 #[must_use]
-pub fn ask_owner() -> [u8; 8] {
-    join(CLAIMED_VERSION, REQUEST_UID)
+pub fn ask_owner() -> [u8; 12] {
+    join([CLAIMED_VERSION, REQUEST_UID, REQUEST_STATE])
+}
+
+/// Asks what state the step is in.
+#[must_use]
+pub fn ask_state() -> [u8; 4] {
+    REQUEST_STATE.to_ne_bytes()
 }
 
 /// Asks to take a process into the extern step, and then what state the step is in; sent in one
 /// piece on a conversation that is open.
 #[must_use]
 pub fn adopt(pid: i32) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&join(REQUEST_ADD_EXTERN_PID, pid));
-    bytes[8..].copy_from_slice(&REQUEST_STATE.to_ne_bytes());
-    bytes
+    join([REQUEST_ADD_EXTERN_PID, pid, REQUEST_STATE])
 }
 
 /// Asks for the X11 display of the job; may be sent in one piece with [`adopt`].
@@ -128,6 +134,35 @@ pub struct OwnerAnswer {
     pub version: i32,
     /// Whose job it is.
     pub uid: u32,
+    /// How far the step has come.
+    pub state: State,
+}
+
+/// How far a step has come (`slurmstepd_state_t`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its container is not made yet: a stepd may say that there are no namespaces (seen, 26.05).
+    Starting,
+    /// All is there.
+    Running,
+    /// It is being ended: 3 is ending up to 23.02, cancelled from 23.11 on, where 4 is ending.
+    Ending,
+}
+
+impl State {
+    fn of(number: i32) -> Self {
+        match number {
+            ..=1 => Self::Starting,
+            2 => Self::Running,
+            3.. => Self::Ending,
+        }
+    }
+}
+
+/// Reads the answer to [`ask_state`].
+#[must_use]
+pub fn read_state(answer: [u8; STATE_ANSWER]) -> State {
+    State::of(i32::from_ne_bytes(answer))
 }
 
 /// Reads the answer to [`ask_owner`].
@@ -144,8 +179,13 @@ pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
         });
     }
     let uid = reader.u32("uid")?;
+    let state = State::of(reader.i32("state")?);
     reader.end()?;
-    Ok(OwnerAnswer { version, uid })
+    Ok(OwnerAnswer {
+        version,
+        uid,
+        state,
+    })
 }
 
 /// Why an answer to [`adopt`] does not mean that the process is in the step for as long as the job.
@@ -175,8 +215,6 @@ impl fmt::Display for NotAdopted {
 /// # Errors
 /// [`NotAdopted`].
 pub fn read_adopted(answer: &[u8]) -> Result<(), NotAdopted> {
-    /// `slurmstepd_state_t`: ending up to 23.02; from 23.11 on cancelled, and 4 is ending.
-    const GOING_AWAY: i32 = 3;
     let mut reader = Reader::new(answer);
     let code = reader.i32("return code").map_err(NotAdopted::Nonsense)?;
     if code != 0 {
@@ -184,17 +222,17 @@ pub fn read_adopted(answer: &[u8]) -> Result<(), NotAdopted> {
     }
     let state = reader.i32("state").map_err(NotAdopted::Nonsense)?;
     reader.end().map_err(NotAdopted::Nonsense)?;
-    if state >= GOING_AWAY {
-        Err(NotAdopted::Ending)
-    } else {
-        Ok(())
+    match State::of(state) {
+        State::Ending => Err(NotAdopted::Ending),
+        State::Starting | State::Running => Ok(()),
     }
 }
 
-fn join(first: i32, second: i32) -> [u8; 8] {
-    let mut bytes = [0; 8];
-    bytes[..4].copy_from_slice(&first.to_ne_bytes());
-    bytes[4..].copy_from_slice(&second.to_ne_bytes());
+fn join(numbers: [i32; 3]) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
+        place.copy_from_slice(&number.to_ne_bytes());
+    }
     bytes
 }
 
@@ -211,7 +249,8 @@ mod tests {
 
     #[test]
     fn requests_as_slurmstepd_reads_them() {
-        assert_eq!(ask_owner().to_vec(), ints(&[0x7F00, 20]));
+        assert_eq!(ask_owner().to_vec(), ints(&[0x7F00, 20, 5]));
+        assert_eq!(ask_state().to_vec(), ints(&[5]));
         assert_eq!(adopt(4711).to_vec(), ints(&[22, 4711, 5]));
     }
 
@@ -256,53 +295,34 @@ mod tests {
 
     #[test]
     fn owner_answers() {
-        let table: &[(&[i32], Result<OwnerAnswer, DecodeError>)] = &[
-            (
-                &[0x2A00, 2001],
-                Ok(OwnerAnswer {
-                    version: 0x2A00,
-                    uid: 2001,
-                }),
-            ),
-            (
-                &[0x2200, 0],
-                Ok(OwnerAnswer {
-                    version: 0x2200,
-                    uid: 0,
-                }),
-            ),
-            (
-                &[0x2D00, -1],
-                Ok(OwnerAnswer {
-                    version: 0x2D00,
-                    uid: u32::MAX,
-                }),
-            ),
-            (
-                &[-1],
-                Err(DecodeError::Value {
-                    field: "protocol version",
-                    value: -1,
-                }),
-            ),
-            (
-                &[0, 5],
-                Err(DecodeError::Value {
-                    field: "protocol version",
-                    value: 0,
-                }),
-            ),
-            (&[0x2A00], Err(DecodeError::Short { field: "uid" })),
-            (
-                &[],
-                Err(DecodeError::Short {
-                    field: "protocol version",
-                }),
-            ),
-            (&[0x2A00, 1, 2], Err(DecodeError::Trailing { count: 4 })),
-        ];
-        for (answer, expected) in table {
-            assert_eq!(&read_owner(&ints(answer)), expected, "{answer:?}");
+        let good = |version, uid, state| {
+            Ok(OwnerAnswer {
+                version,
+                uid,
+                state,
+            })
+        };
+        let wrong = |value| {
+            Err(DecodeError::Value {
+                field: "protocol version",
+                value,
+            })
+        };
+        let short = |field| Err(DecodeError::Short { field });
+        for (answer, expected) in [
+            (&[0x2A00, 2001, 2][..], good(0x2A00, 2001, State::Running)),
+            (&[0x2200, 0, 0], good(0x2200, 0, State::Starting)),
+            (&[0x2D00, -1, 1], good(0x2D00, u32::MAX, State::Starting)),
+            (&[0x2D00, 5, 3], good(0x2D00, 5, State::Ending)),
+            (&[0x2D00, 5, 4], good(0x2D00, 5, State::Ending)),
+            (&[-1], wrong(-1)),
+            (&[0, 5, 2], wrong(0)),
+            (&[0x2A00], short("uid")),
+            (&[0x2A00, 5], short("state")),
+            (&[], short("protocol version")),
+            (&[0x2A00, 1, 2, 3], Err(DecodeError::Trailing { count: 4 })),
+        ] {
+            assert_eq!(read_owner(&ints(answer)), expected, "{answer:?}");
         }
     }
 

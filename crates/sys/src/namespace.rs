@@ -48,13 +48,15 @@ impl Namespace {
         }
     }
 
-    /// What kind of namespace the descriptor stands for.
+    /// Checks that the descriptor stands for a namespace, and where the kernel can tell (Linux 4.11
+    /// on), that it is of this kind. [`Namespace::enter`] is refused for another one anyway.
     ///
     /// # Errors
-    /// It stands for something else, or for a kind that is not known here.
-    pub fn of(fd: &OwnedFd) -> io::Result<Self> {
-        /// `linux/magic.h`.
-        const NSFS_MAGIC: libc::c_long = 0x6E73_6673;
+    /// It stands for something else.
+    pub fn check(self, fd: &OwnedFd) -> io::Result<()> {
+        /// `linux/magic.h`; before Linux 3.19 namespaces were files of procfs.
+        const NSFS_MAGIC: i128 = 0x6E73_6673;
+        const PROC_SUPER_MAGIC: i128 = 0x9FA0;
         /// `linux/nsfs.h`: `_IO(0xb7, 0x3)`.
         const NS_GET_NSTYPE: u32 = 0xB703;
         // SAFETY: statfs is plain data for which all-zero is a valid value.
@@ -63,28 +65,33 @@ impl Namespace {
         if unsafe { libc::fstatfs(fd.as_raw_fd(), &raw mut found) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        if i128::from(found.f_type) != i128::from(NSFS_MAGIC) {
+        if ![NSFS_MAGIC, PROC_SUPER_MAGIC].contains(&i128::from(found.f_type)) {
             return Err(io::Error::other("not a namespace"));
         }
         // SAFETY: the descriptor is open; this request takes no third argument, ioctl_nsfs(2).
         let flag = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) };
-        if flag < 0 {
-            return Err(io::Error::last_os_error());
+        if flag == self.flag() {
+            return Ok(());
         }
-        Self::from_flag(flag).ok_or_else(|| io::Error::other("an unexpected kind of namespace"))
+        let error = io::Error::last_os_error();
+        match flag {
+            -1 if error.raw_os_error() == Some(libc::ENOTTY) => Ok(()),
+            -1 => Err(error),
+            _ => Err(io::Error::other("a namespace of another kind")),
+        }
     }
 
-    /// The one that this process's children are born into now.
+    /// The one that this thread is in.
     ///
     /// # Errors
     /// The system's.
     pub fn current(self) -> io::Result<OwnedFd> {
         let name = match self {
             Self::Mount => "mnt",
-            Self::Pid => "pid_for_children",
+            Self::Pid => "pid",
             Self::User => "user",
         };
-        File::open(format!("/proc/self/ns/{name}")).map(OwnedFd::from)
+        File::open(format!("/proc/thread-self/ns/{name}")).map(OwnedFd::from)
     }
 
     /// Puts this process (of one thread) into the namespace behind `fd`, setns(2).
@@ -221,7 +228,7 @@ mod tests {
         let got = receive_descriptor(&ours)
             .expect("receive")
             .expect("a descriptor");
-        assert_eq!(Namespace::of(&got).expect("kind"), Namespace::Mount);
+        Namespace::Mount.check(&got).expect("a mount namespace");
         // SAFETY: fcntl(2) with F_GETFD has no pointer arguments.
         let flags = unsafe { libc::fcntl(got.as_raw_fd(), libc::F_GETFD) };
         assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
@@ -242,15 +249,20 @@ mod tests {
 
     #[test]
     fn knows_namespaces_from_other_files() {
-        for kind in [Namespace::Mount, Namespace::Pid, Namespace::User] {
+        let kinds = [Namespace::Mount, Namespace::Pid, Namespace::User];
+        for kind in kinds {
             let fd = kind.current().expect("open");
-            assert_eq!(Namespace::of(&fd).expect("kind"), kind);
+            for other in kinds {
+                assert_eq!(other.check(&fd).is_ok(), other == kind, "{other} of {kind}");
+            }
             assert_eq!(Namespace::from_flag(kind.flag()), Some(kind));
         }
-        let net = File::open("/proc/self/ns/net").expect("open").into();
-        assert!(Namespace::of(&net).is_err());
-        let file = File::open("/dev/null").expect("open").into();
-        assert!(Namespace::of(&file).is_err());
+        for path in ["/proc/self/ns/net", "/dev/null", "/", "/etc/passwd"] {
+            let fd = File::open(path).expect("open").into();
+            for kind in kinds {
+                assert!(kind.check(&fd).is_err(), "{path} as {kind}");
+            }
+        }
         assert_eq!(Namespace::from_flag(0), None);
     }
 }

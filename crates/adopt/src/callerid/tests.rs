@@ -1,0 +1,368 @@
+//! Against a fake slurmd and a fake munged, for what real ones can't be made to answer.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use pam::Severity;
+use proto::ANYONE;
+use proto::conf::Conf;
+
+use super::*;
+use crate::log::Sink;
+use crate::options::LogLevel;
+use crate::spool::Trusted;
+
+struct Silent;
+
+impl Sink for Silent {
+    fn line(&self, _: Severity, _: &str) {}
+}
+
+fn be(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|it| it.to_be_bytes()).collect()
+}
+
+fn text(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len() + 1).expect("short");
+    [&length.to_be_bytes(), bytes, &[0]].concat()
+}
+
+/// A frame of slurmd's in that version, with the credential «MUNGE:x:».
+fn frame(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("short");
+    let mut message = [version.to_be_bytes(), [0; 2]].concat();
+    if version <= 0x2500 {
+        message.extend([0; 2]);
+    }
+    message.extend(kind.to_be_bytes());
+    message.extend(length.to_be_bytes());
+    message.extend(vec![0; if version <= 0x2300 { 10 } else { 6 }]);
+    message.extend(be(&[101]));
+    message.extend(text(b"MUNGE:x:"));
+    message.extend(body);
+    let length = u32::try_from(message.len()).expect("short");
+    [&length.to_be_bytes()[..], &message].concat()
+}
+
+fn job_body(version: u16, job: u32) -> Vec<u8> {
+    let before = if version >= 0x2C00 {
+        vec![0; 8]
+    } else {
+        vec![]
+    };
+    let after = if version >= 0x2C00 {
+        be(&[4, 5])
+    } else {
+        vec![]
+    };
+    [before, be(&[job]), after, be(&[0]), text(b"n1")].concat()
+}
+
+fn job(version: u16, job: u32) -> Vec<u8> {
+    frame(version, 5036, &job_body(version, job))
+}
+
+/// What the credential of an answer is made for.
+fn made_for(version: u16, job: u32) -> Vec<u8> {
+    hash::payload(version, 5036, &job_body(version, job))
+        .as_bytes()
+        .to_vec()
+}
+
+/// Answers questions in a version (the second two bytes of a frame) with these bytes, others by closing;
+/// notes the versions.
+fn fake_slurmd(answers: Vec<(u16, Vec<u8>)>) -> (SocketAddr, Arc<Mutex<Vec<u16>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("name");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accept");
+            let mut start = [0; 6];
+            if stream.read_exact(&mut start).is_err() {
+                continue;
+            }
+            let length = u32::from_be_bytes([start[0], start[1], start[2], start[3]]);
+            let mut rest = vec![0; length as usize - 2];
+            let _ = stream.read_exact(&mut rest);
+            let version = u16::from_be_bytes([start[4], start[5]]);
+            notes.lock().expect("lock").push(version);
+            if let Some((_, answer)) = answers.iter().find(|(it, _)| *it == version) {
+                let _ = stream.write_all(answer);
+            }
+        }
+    });
+    (address, asked)
+}
+
+/// A munged for which every credential is of that user, for that one, with that payload.
+fn fake_munged(path: &Path, uid: u32, restricted_to: u32, payload: Vec<u8>) {
+    let listener = UnixListener::bind(path).expect("bind");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accept");
+            let mut header = [0; 11];
+            if stream.read_exact(&mut header).is_err() {
+                continue;
+            }
+            let length = u32::from_be_bytes([header[7], header[8], header[9], header[10]]);
+            let mut body = vec![0; length as usize];
+            let _ = stream.read_exact(&mut body);
+            let answer = match header[5] {
+                2 => [&[0, 0][..], &text(b"MUNGE:ours:")].concat(),
+                _ => {
+                    let length = u32::try_from(payload.len()).expect("short");
+                    let known = be(&[1, 1, uid, uid, restricted_to, ANYONE, length]);
+                    let start = [0, 0, 4, 5, 0, 0, 0, 0, 1, 0x2C, 4, 127, 0, 0, 1];
+                    [&start[..], &known, &payload].concat()
+                }
+            };
+            let length = u32::try_from(answer.len()).expect("short");
+            let head = [0, 0x60, 0x6D, 0x4B, 4, header[5] + 1, 0];
+            let _ = stream.write_all(&[&head[..], &length.to_be_bytes(), &answer].concat());
+        }
+    });
+}
+
+struct Dir(PathBuf);
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Trial {
+    /// By the version of the question.
+    answers: Vec<(u16, Vec<u8>)>,
+    uid: u32,
+    restricted_to: u32,
+    payload: Vec<u8>,
+}
+
+/// What comes of asking in 0x2D00, and in which versions it was asked.
+fn ask_fakes(trial: Trial) -> (Result<Option<u32>, String>, Vec<u16>) {
+    let home = std::env::temp_dir()
+        .canonicalize()
+        .expect("temporary directory");
+    let unique = format!(
+        "callerid-{}-{:?}",
+        std::process::id(),
+        thread::current().id()
+    );
+    let dir = Dir(home.join(unique.replace(['(', ')'], "")));
+    let _ = std::fs::remove_dir_all(&dir.0);
+    std::fs::create_dir(&dir.0).expect("directory");
+    let socket = dir.0.join("munge.socket");
+    fake_munged(&socket, trial.uid, trial.restricted_to, trial.payload);
+    let (slurmd, asked) = fake_slurmd(trial.answers);
+    let us = std::fs::metadata(&dir.0).expect("owner").uid();
+    let node = Node {
+        conf: Conf {
+            auth_info: Some(format!("socket={}", socket.display())),
+            ..Conf::default()
+        },
+        trusted: Trusted {
+            slurmd_uid: Some(us),
+            slurm_user: None,
+        },
+        ..Node::default()
+    };
+    let authority = Authority::of(&node).expect("munge");
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let question = Question {
+        slurmd,
+        body: rpc::caller_id_body(slurmd, slurmd),
+        authority: &authority,
+        node: &node,
+        deadline: &deadline,
+        log: Log::new(&Silent, LogLevel::Debug),
+    };
+    let result = question.ask(0x2D00);
+    let asked = asked.lock().expect("lock").clone();
+    (result, asked)
+}
+
+fn good(answers: Vec<(u16, Vec<u8>)>, payload: Vec<u8>) -> Trial {
+    Trial {
+        answers,
+        uid: 0,
+        restricted_to: sys::effective_uid(),
+        payload,
+    }
+}
+
+#[test]
+fn an_answer_needs_a_credential_for_it() {
+    const V: u16 = 0x2D00;
+    let right = || good(vec![(V, job(V, 7))], made_for(V, 7));
+    let with = |change: fn(&mut Trial)| {
+        let mut trial = right();
+        change(&mut trial);
+        trial
+    };
+    for (name, trial, expected) in [
+        ("right", right(), Ok(Some(7))),
+        (
+            "no job",
+            good(vec![(V, job(V, 0xFFFF_FFFE))], made_for(V, 0xFFFF_FFFE)),
+            Ok(None),
+        ),
+        ("a user's", with(|it| it.uid = 2001), Err("is of uid 2001")),
+        (
+            "for another",
+            with(|it| it.restricted_to = 2001),
+            Err("is not for us"),
+        ),
+        (
+            "for anyone",
+            with(|it| it.restricted_to = ANYONE),
+            Err("is not for us"),
+        ),
+        (
+            "for another answer",
+            with(|it| it.payload = made_for(V, 8)),
+            Err("is for another message"),
+        ),
+        (
+            "for none",
+            with(|it| it.payload.clear()),
+            Err("is for another message"),
+        ),
+        (
+            "for a type alone",
+            with(|it| it.payload = vec![1, 0x13, 0xAC]),
+            Err("is for another message"),
+        ),
+        // The version says what a credential must prove: the answer's must be the question's.
+        (
+            "in an old version",
+            Trial {
+                restricted_to: ANYONE,
+                ..good(vec![(V, job(0x2200, 77))], vec![])
+            },
+            Err("it answers in version 0x2200"),
+        ),
+        (
+            "with Slurm's error",
+            good(vec![(V, frame(V, 8001, &be(&[5003])))], vec![]),
+            Err("Slurm's error 5003"),
+        ),
+        (
+            "that refuses us",
+            good(vec![(V, frame(V, 8001, &be(&[1007])))], vec![]),
+            Err("it refuses our credential"),
+        ),
+        (
+            "that wants TLS",
+            good(vec![(V, frame(V, 8001, &be(&[13000])))], vec![]),
+            Err("it wants TLS"),
+        ),
+    ] {
+        let (result, asked) = ask_fakes(trial);
+        assert_eq!(asked, [V], "{name}");
+        match (&result, expected) {
+            (Ok(job), Ok(expected)) => assert_eq!(*job, expected, "{name}"),
+            (Err(cause), Err(part)) => assert!(cause.contains(part), "{name}: {cause}"),
+            _ => panic!("{name}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn versions_that_are_tried() {
+    const V: u16 = 0x2D00;
+    let told = |code: u32, version: u16| (V, frame(version, 8001, &be(&[code])));
+    let older = |version: u16| (version, job(version, 7));
+    let http = (V, b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n".to_vec());
+    for (answers, version, asked, found) in [
+        (
+            vec![told(1005, 0x2B00), older(0x2B00)],
+            0x2B00,
+            &[V, 0x2B00][..],
+            true,
+        ),
+        (
+            vec![told(1007, 0x2B00), older(0x2B00)],
+            0x2B00,
+            &[V, 0x2B00],
+            true,
+        ),
+        // Nobody vouches for a return code: no further than a peer of one cluster may be.
+        (vec![told(1005, 0x2900), older(0x2900)], 0x2900, &[V], false),
+        (vec![told(1005, 0x2200), older(0x2200)], 0x2200, &[V], false),
+        (
+            vec![
+                told(1005, 0x2B00),
+                (0x2B00, frame(0x2C00, 8001, &be(&[1005]))),
+            ],
+            V,
+            &[V, 0x2B00],
+            false,
+        ),
+        // Refused without a word, or with HTTP.
+        (vec![older(0x2C00)], 0x2C00, &[V, 0x2C00], true),
+        (
+            vec![http.clone(), older(0x2C00)],
+            0x2C00,
+            &[V, 0x2C00],
+            true,
+        ),
+        (
+            vec![older(0x2A00)],
+            0x2A00,
+            &[V, 0x2C00, 0x2B00, 0x2A00],
+            true,
+        ),
+        (
+            vec![older(0x2900)],
+            0x2900,
+            &[V, 0x2C00, 0x2B00, 0x2A00],
+            false,
+        ),
+        (vec![http], V, &[V, 0x2C00, 0x2B00, 0x2A00], false),
+        // Half an answer, nonsense.
+        (
+            vec![(V, job(V, 7)[..20].to_vec())],
+            V,
+            &[V, 0x2C00, 0x2B00, 0x2A00],
+            false,
+        ),
+        (
+            vec![(V, be(&[0xFFFF_FFFF]))],
+            V,
+            &[V, 0x2C00, 0x2B00, 0x2A00],
+            false,
+        ),
+    ] {
+        let (result, found_asked) = ask_fakes(good(answers, made_for(version, 7)));
+        assert_eq!(found_asked, asked, "{result:?}");
+        assert_eq!(result == Ok(Some(7)), found, "{result:?} {asked:x?}");
+    }
+}
+
+#[test]
+fn tls_is_recognised() {
+    let node = |kind: &str| Node {
+        conf: Conf {
+            tls_type: Some(kind.into()),
+            ..Conf::default()
+        },
+        ..Node::default()
+    };
+    assert!(without_tls(&node("tls/s2n"), 0x2B00).is_err());
+    assert!(without_tls(&node("tls/s2n"), 0x2D00).is_err());
+    assert!(
+        without_tls(&node("tls/s2n"), 0x2A00).is_ok(),
+        "slurmds speak none up to 24.11"
+    );
+    assert!(without_tls(&node("tls/none"), 0x2D00).is_ok());
+    assert!(without_tls(&Node::default(), 0x2D00).is_ok());
+}
