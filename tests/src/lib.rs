@@ -86,6 +86,8 @@ pub struct Call {
     pub env: Vec<(String, String)>,
     /// A shell script that runs the call as `"$@"`, in namespaces of its own for example.
     pub wrapper: Option<String>,
+    /// PAM_RHOST.
+    pub rhost: Option<String>,
     /// The application first accepts a TCP connection at this address and port, and keeps it.
     pub accept: Option<String>,
 }
@@ -100,6 +102,7 @@ impl Call {
             service: "sshd".into(),
             env: Vec::new(),
             wrapper: None,
+            rhost: None,
             accept: None,
         }
     }
@@ -126,6 +129,9 @@ impl Call {
             "--user",
             &self.user,
         ];
+        if let Some(rhost) = &self.rhost {
+            call.extend(["--rhost", rhost]);
+        }
         if let Some(accept) = &self.accept {
             call.extend(["--accept", accept]);
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use fake::{Answer, Credential, Fake, RESPONSE_CALLERID};
 use lab::Suite;
 use site::{IPV4, IPV6, LOOPBACK, Landing, Login, MAPPED, Site, Source, Theirs};
-use tests::{Matrix, Module};
+use tests::{Call, Matrix, Module};
 
 /// Its IPv4 address: a name would lead to the other one first.
 const NODE2: &str = "10.88.0.2";
@@ -35,6 +35,7 @@ const TESTS: &[(&str, Test)] = &[
     ("from a login host", from_a_login_host),
     ("from another user's job", from_anothers_job),
     ("from the node itself", from_the_node_itself),
+    ("another connection", another_connection),
     ("one job only", one_job_only),
     ("a silent source", silent_source),
     ("a silent stepd", silent_stepd),
@@ -164,6 +165,40 @@ fn from_the_node_itself(site: &mut Site) -> Result<()> {
     }
     site.both_called(source, LOOPBACK, "action_unknown=deny", here, Theirs::Same)
         .map(drop)
+}
+
+/// The application has another connection, to a directory server for example, and had it before.
+fn another_connection(site: &mut Site) -> Result<()> {
+    let job = site.job("alice", &[1, 2])?;
+    let _newer = site.job("alice", &[2])?;
+    let call = |rhost: Option<&str>| {
+        let mut call = Call::new("alice", "action_unknown=deny");
+        let script = "exec bash -c 'exec 3<>/dev/tcp/10.88.0.3/22; exec \"$@\"' bash \"$@\"";
+        call.wrapper = Some(script.to_owned());
+        call.rhost = rhost.map(str::to_owned);
+        call
+    };
+    let source = Source::Job(1, job);
+    let here = Landing::Job(job);
+    for rhost in ["10.88.0.1", "::ffff:10.88.0.1"] {
+        let login = site.call_with(source, IPV4, Module::Ours, call(Some(rhost)))?;
+        site.judge(rhost, &login, here);
+    }
+    // SchedMD's module takes the first one whatever PAM_RHOST says; ours, where it says nothing.
+    let told = call(Some("10.88.0.1"));
+    let login = site.call_with(source, IPV4, Module::SchedMd, told)?;
+    let theirs = Theirs::Differs(ASKED, &[Landing::KeptOut]);
+    site.judge_theirs("another connection", &login, here, theirs)?;
+    for rhost in [None, Some("login1.example.org")] {
+        let login = site.call_with(source, IPV4, Module::Ours, call(rhost))?;
+        site.judge("no PAM_RHOST", &login, Landing::KeptOut);
+        site.says(
+            "no PAM_RHOST",
+            &login,
+            "slurmd at 10.88.0.3:6818 knows no job",
+        );
+    }
+    Ok(())
 }
 
 fn one_job_only(site: &mut Site) -> Result<()> {
@@ -783,6 +818,12 @@ fn ipv6(suite: Suite) -> Result<()> {
     }
     site.both_called(there, IPV6, deny, here, Theirs::Same)?;
     mapped(&mut site, there, here)?;
+    // An address that is good on one interface only.
+    let show = "ip -6 -o address show dev eth0 scope link | sed 's,.* inet6 ,,; s,/.*,,'";
+    let local = site.target().sh(show)?;
+    let local = format!("{}%eth0", local.trim());
+    let theirs = Theirs::Differs(ASKED, &[Landing::KeptOut]);
+    site.both(there, &local, deny, here, theirs)?;
     site.finish()
 }
 
@@ -848,13 +889,7 @@ fn ports(suite: Suite) -> Result<()> {
 /// The source's slurmd is of an older release than everything here: it hangs up on a newer version.
 fn older_release(suite: Suite, old: Suite) -> Result<()> {
     let mut site = Site::of(tests::cluster(suite)?.nodes(3).beside(old))?;
-    let source = site.cluster.node(3);
-    source.stop_slurmd()?;
-    let root = lab::Node::beside(old);
-    let start = format!("{}\nslurmd -N node3", lab::builder::FOR_SLURM);
-    source
-        .run(&["chroot", &root, "/bin/sh", "-ec", &start])?
-        .ok()?;
+    older_slurmd(&site, 3, old)?;
     let job = site.job("alice", &[2, 3])?;
     let newer = site.job("alice", &[2])?;
     let from = Source::Older(3, old, job);
@@ -866,6 +901,31 @@ fn older_release(suite: Suite, old: Suite) -> Result<()> {
     let theirs = Theirs::Differs(ASKED, &kept_out);
     site.both_called(from, IPV4, deny, Landing::Job(job), theirs)?;
     site.finish()
+}
+
+/// The steps here are of an older release than the source's slurmd: it is asked in theirs. (What
+/// SchedMD's module does with such steps, mixed shows.)
+fn older_steps(suite: Suite, old: Suite) -> Result<()> {
+    let mut site = Site::of(tests::cluster(suite)?.nodes(3).beside(old))?;
+    older_slurmd(&site, 2, old)?;
+    let job = site.job("alice", &[1, 2])?;
+    let _newer = site.job("alice", &[2])?;
+    let deny = "action_unknown=deny";
+    let login = site.call(Source::Job(1, job), IPV4, Module::Ours, deny)?;
+    site.judge("older steps", &login, Landing::Job(job));
+    site.says("older steps", &login, KNOWN);
+    site.finish()
+}
+
+/// Puts the other suite's slurmd in the place of that node's.
+fn older_slurmd(site: &Site, number: usize, old: Suite) -> Result<()> {
+    let node = site.cluster.node(number);
+    node.stop_slurmd()?;
+    let root = lab::Node::beside(old);
+    let start = format!("{}\nslurmd -N {}", lab::builder::FOR_SLURM, node.name());
+    node.run(&["chroot", &root, "/bin/sh", "-ec", &start])?
+        .ok()
+        .map(drop)
 }
 
 /// A cluster that speaks TLS alone: ours does not, and says so. SchedMD's module would need the plugin.
@@ -1044,6 +1104,9 @@ fn main() {
     ] {
         matrix.add_on(&[suite], "a slurmd of an older release", move |_, _| {
             older_release(suite, old)
+        });
+        matrix.add_on(&[suite], "steps of an older release", move |_, _| {
+            older_steps(suite, old)
         });
     }
     // There is no such plugin before 23.11.

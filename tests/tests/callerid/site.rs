@@ -207,10 +207,20 @@ impl Site {
         module: Module,
         options: &str,
     ) -> Result<Login> {
+        self.call_with(source, to, module, Call::new("alice", options))
+    }
+
+    /// The same with more to say about the call.
+    pub fn call_with(
+        &self,
+        source: Source,
+        to: Address,
+        module: Module,
+        mut call: Call,
+    ) -> Result<Login> {
         static PORT: AtomicU16 = AtomicU16::new(4000);
         let port = PORT.fetch_add(1, Ordering::Relaxed);
         let mark = self.target().syslog_mark()?;
-        let mut call = Call::new("alice", options);
         call.accept = Some(format!("{}:{port}", to.listen));
         let client = ["bash", "-c", CLIENT, to.connect, &port.to_string()];
         let _client = self.at(source, &client).spawn()?;
@@ -221,7 +231,7 @@ impl Site {
                 .map_or(Landing::NoJob, Landing::Job),
             End::Code(6) if outcome.messages.concat().contains(UNKNOWN) => Landing::KeptOut,
             End::Killed(signal) => Landing::Killed(signal),
-            _ => bail!("{module:?}, {options}: {outcome}"),
+            _ => bail!("{module:?}, {}: {outcome}", call.options),
         };
         let log = match module {
             Module::Ours => self.our_line(mark)?,
