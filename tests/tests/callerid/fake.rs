@@ -19,7 +19,8 @@ const BATCH_STEP: u32 = 0xffff_fffb;
 
 /// Takes connection after connection: reads a message, writes it to its output in hexadecimal
 /// digits, and answers with the first answer for the message's version. An answer: the version (0:
-/// any), what comes after it (`close`, `hang`), and the bytes in hexadecimal digits.
+/// any), how the connection goes on (`close`, `hang`; `drip`: the bytes come one by one), and the
+/// bytes in hexadecimal digits.
 const PERL: &str = r#"
 use strict; use Socket; $| = 1; $SIG{PIPE} = 'IGNORE';
 my ($port, @answers) = @ARGV; my @kept;
@@ -36,7 +37,9 @@ while (accept(my $c, $l)) {
   for (@answers) {
     my ($version, $then, $hex) = split /:/;
     next if $version && $version != $asked;
-    syswrite($c, pack('H*', $hex // ''));
+    my @bytes = pack('H*', $hex // '');
+    @bytes = split //, $bytes[0] if $then eq 'drip';
+    for (@bytes) { syswrite($c, $_); select undef, undef, undef, 0.1 if @bytes > 1 }
     push @kept, $c if $then eq 'hang';
     last;
   }
@@ -50,8 +53,19 @@ pub struct Answer {
     pub to: Option<u16>,
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Whether the connection stays open then.
-    pub hang: bool,
+    /// How they come.
+    pub then: Then,
+}
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It ends after the answer.
+    Close,
+    /// It stays open.
+    Hang,
+    /// The answer's bytes come one by one, ten in a second.
+    Drip,
 }
 
 impl Answer {
@@ -60,7 +74,7 @@ impl Answer {
         Self {
             to: None,
             bytes: bytes.into(),
-            hang: false,
+            then: Then::Close,
         }
     }
 
@@ -84,7 +98,11 @@ impl Fake {
             "6818".to_owned(),
         ];
         for it in answers {
-            let then = if it.hang { "hang" } else { "close" };
+            let then = match it.then {
+                Then::Close => "close",
+                Then::Hang => "hang",
+                Then::Drip => "drip",
+            };
             argv.push(format!("{}:{then}:{}", it.to.unwrap_or(0), hex(&it.bytes)));
         }
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();

@@ -9,7 +9,7 @@ mod site;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use fake::{Answer, Credential, Fake, RESPONSE_CALLERID};
+use fake::{Answer, Credential, Fake, RESPONSE_CALLERID, Then};
 use lab::Suite;
 use site::{IPV4, IPV6, LOOPBACK, Landing, Login, MAPPED, Site, Source, Theirs};
 use tests::{Call, Matrix, Module};
@@ -40,6 +40,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a silent source", silent_source),
     ("a silent stepd", silent_stepd),
     ("munged elsewhere", munged_elsewhere),
+    ("without munged", without_munged),
     ("liars", liars),
     ("other versions", other_versions),
 ];
@@ -366,6 +367,37 @@ fn munged_elsewhere(site: &mut Site) -> Result<()> {
     done
 }
 
+/// No munged on node2, and one that is stopped: nobody can be asked.
+fn without_munged(site: &mut Site) -> Result<()> {
+    let job = site.job("alice", &[1, 2])?;
+    let newer = site.job("alice", &[2])?;
+    let munged = site.target().sh("pidof munged")?;
+    let (source, most) = (Source::Job(1, job), Duration::from_millis(1900));
+    for (what, stop, go_on, reason) in [
+        (
+            "no munged",
+            "mv /run/munge/munge.socket.2 /run/munge/away".to_owned(),
+            "mv /run/munge/away /run/munge/munge.socket.2".to_owned(),
+            "/run/munge/munge.socket.2",
+        ),
+        (
+            "munged stopped",
+            format!("kill -STOP {munged}"),
+            format!("kill -CONT {munged}"),
+            "munged",
+        ),
+    ] {
+        site.target().sh(&stop)?;
+        let login = site.call(source, IPV4, Module::Ours, "callerid_timeout=1");
+        site.target().sh(&go_on)?;
+        let login = login?;
+        site.judge(what, &login, Landing::Job(newer));
+        site.says(what, &login, reason);
+        site.expect(login.in_pam < Some(most), format!("{what}: took {login:?}"));
+    }
+    Ok(())
+}
+
 // ---- fakes ----
 
 /// Who asks a liar, and what about.
@@ -632,78 +664,97 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
     let half = missing[..missing.len() / 2].to_vec();
     let garbage: Vec<u8> = (0..=255).rev().collect();
     let huge = [&[0x7f, 0xff, 0xff, 0xff][..], &bare[4..]].concat();
-    for (what, bytes, hang, theirs, reason) in [
+    for (what, bytes, then, theirs, reason) in [
         (
             "nothing",
             Vec::new(),
-            false,
+            Then::Close,
             Some(unknown),
             "closed the connection",
         ),
-        ("silence", Vec::new(), true, None, "does not answer"),
-        ("half an answer", half.clone(), false, Some(unknown), ""),
+        ("silence", Vec::new(), Then::Hang, None, "does not answer"),
+        (
+            "half an answer",
+            half.clone(),
+            Then::Close,
+            Some(unknown),
+            "",
+        ),
         (
             "half an answer, then silence",
             half,
-            true,
+            Then::Hang,
+            None,
+            "does not answer",
+        ),
+        (
+            "an answer in drops",
+            fake::return_code(version, 0),
+            Then::Drip,
             None,
             "does not answer",
         ),
         (
             "no credential",
             bare,
-            false,
+            Then::Close,
             Some(bare_theirs),
             "no credential",
         ),
         (
             "a credential of nonsense",
             fake::message(version, RESPONSE_CALLERID, Some(&rubbish), &body),
-            false,
+            Then::Close,
             Some(unknown),
             "the credential of its answer: munged",
         ),
         (
             "root by auth/none",
             fake::by_auth_none(version, RESPONSE_CALLERID, &body),
-            false,
+            Then::Close,
             Some(unknown),
             "authentication plugin",
         ),
         (
             "a credential that is missing",
             missing,
-            false,
+            Then::Close,
             Some(unknown),
             "authentication plugin",
         ),
-        ("HTTP", http, false, Some(unknown), "HTTP"),
-        ("garbage", garbage, false, Some(unknown), "bytes can't be"),
+        ("HTTP", http, Then::Close, Some(unknown), "HTTP"),
+        (
+            "garbage",
+            garbage,
+            Then::Close,
+            Some(unknown),
+            "bytes can't be",
+        ),
         (
             "a TLS alert",
             vec![0x15, 3, 3, 0, 2, 2, 40],
-            false,
+            Then::Close,
             Some(unknown),
             "",
         ),
         (
             "TLS required",
             fake::return_code(version, 13000),
-            false,
+            Then::Close,
             Some(unknown),
             "wants TLS",
         ),
         (
             "a huge length",
             huge,
-            false,
+            Then::Close,
             Some(unknown),
             "bytes can't be",
         ),
         (
             "code 2017",
             fake::return_code(version, 2017),
-            false,
+            Then::Close,
             Some(unknown),
             "Slurm's error 2017",
         ),
@@ -711,7 +762,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
         (
             "code 0",
             fake::return_code(version, 0),
-            false,
+            Then::Close,
             None,
             "Slurm's error 0",
         ),
@@ -719,7 +770,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
         let answer = Answer {
             to: None,
             bytes,
-            hang,
+            then,
         };
         let answers = |_: &Site| Ok(vec![answer.clone()]);
         let login = both_with(site, what, answers, "callerid_timeout=1", ours, theirs)?;
@@ -780,6 +831,23 @@ fn other_versions(site: &mut Site) -> Result<()> {
             };
             let ours = Landing::Job(older);
             both_with(site, what, answers, "", ours, Some(theirs))?;
+        }
+        // Asked in this version, it answers in one in which a credential is for any message.
+        if suite > Suite::Bullseye {
+            let old = Suite::Bullseye.protocol();
+            let answers = |site: &Site| {
+                let answer = Signed::of(older).bytes_of(site, old)?;
+                Ok(vec![Answer::new(answer)])
+            };
+            let login = both_with(
+                site,
+                "answers in 36",
+                answers,
+                "",
+                Landing::Job(newer),
+                None,
+            )?;
+            site.says("answers in 36", &login, NOT_KNOWN);
         }
         // It is not asked for ever.
         let unsaid = [Answer::new(fake::return_code(before, 1005))];
