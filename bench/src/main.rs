@@ -62,6 +62,10 @@ fn many(cluster: &Cluster, user: &str, count: usize) -> Result<()> {
 }
 
 /// Logins to node2 from a job on node1, with two jobs to choose from: the slurmd there is asked.
+///
+/// It searches node1's table of connections in turn, and the nodes of the lab share one kernel,
+/// which goes through all of its connections to show those of one node: with many of them both
+/// modules wait longer for the answer than they would between two hosts.
 fn caller_id(suite: Suite) -> Result<()> {
     let cluster = tests::cluster(suite)?.nodes(3).start()?;
     let node = cluster.node(2);
