@@ -143,7 +143,7 @@ fn unpack(root: &Path) -> Result<()> {
     })?;
     let stream = fetching.stdout.take().context("its stdout is a pipe")?;
     let mut tar = Command::new("tar");
-    tar.args(["--extract", "--no-same-owner"])
+    tar.args(["--extract", "--no-same-owner", "--no-wildcards-match-slash"])
         .args(UNUSED.map(|it| format!("--exclude={it}")))
         .arg("--directory")
         .arg(root)
