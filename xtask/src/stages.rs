@@ -51,6 +51,8 @@ pub enum Stage {
     Finding,
     /// Steps of two releases on one node: clusters
     Mixed,
+    /// What a login finds inside its job, namespaces, X11 and limits: clusters
+    Inside,
     /// ssh into jobs: clusters
     E2e,
     /// A whole machine with systemd: QEMU
@@ -172,6 +174,11 @@ impl Runner {
             Stage::Mixed => {
                 if self.has_dist("mixed versions") && self.has_lab("mixed versions") {
                     self.tests("mixed versions", &["--package=tests", "--test=mixed"]);
+                }
+            }
+            Stage::Inside => {
+                if self.has_dist("inside the job") && self.has_lab("inside the job") {
+                    self.tests("inside the job", &["--package=tests", "--test=inside"]);
                 }
             }
             Stage::E2e => {
@@ -348,6 +355,7 @@ mod tests {
             Stage::Compliance,
             Stage::Finding,
             Stage::Mixed,
+            Stage::Inside,
             Stage::E2e,
             Stage::Vm,
         ];
