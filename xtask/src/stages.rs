@@ -59,6 +59,8 @@ pub enum Stage {
     Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
+    /// What a login finds inside its job, namespaces, X11 and limits: clusters
+    Inside,
     /// ssh into jobs: clusters
     E2e,
     /// A whole machine with systemd: QEMU
@@ -201,6 +203,11 @@ impl Runner {
             Stage::Mixed => {
                 if self.has_dist("mixed versions") && self.has_lab("mixed versions") {
                     self.tests("mixed versions", &["--package=tests", "--test=mixed"]);
+                }
+            }
+            Stage::Inside => {
+                if self.has_dist("inside the job") && self.has_lab("inside the job") {
+                    self.tests("inside the job", &["--package=tests", "--test=inside"]);
                 }
             }
             Stage::E2e => {
@@ -421,6 +428,7 @@ mod tests {
             Stage::Compliance,
             Stage::Finding,
             Stage::Mixed,
+            Stage::Inside,
             Stage::E2e,
             Stage::Vm,
         ];
