@@ -427,6 +427,7 @@ mod tests {
             Stage::Loading,
             Stage::Compliance,
             Stage::Finding,
+            Stage::Callerid,
             Stage::Mixed,
             Stage::Inside,
             Stage::E2e,
