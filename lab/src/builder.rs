@@ -31,6 +31,7 @@ pub struct ClusterBuilder {
     module: Option<PathBuf>,
     files: Vec<(String, Vec<u8>, u32)>,
     copies: Vec<(PathBuf, String)>,
+    one_cpu: bool,
 }
 
 impl ClusterBuilder {
@@ -49,6 +50,7 @@ impl ClusterBuilder {
             module: None,
             files: Vec::new(),
             copies: Vec::new(),
+            one_cpu: false,
         }
     }
 
@@ -139,6 +141,16 @@ impl ClusterBuilder {
         self
     }
 
+    /// Makes the nodes, and runs all in them, on one CPU of the host.
+    ///
+    /// Where Slurm keeps a job's mount namespace by binding it to a file (job_container/tmpfs,
+    /// namespace/*), Linux from 6.18 on may refuse that with EINVAL: it takes only namespaces with
+    /// a higher number than its own, to keep loops out, and each CPU has its own stock of numbers.
+    pub fn one_cpu(mut self) -> Self {
+        self.one_cpu = true;
+        self
+    }
+
     /// Starts the cluster and waits until all nodes are idle and sshd listens.
     pub fn start(self) -> Result<Cluster> {
         self.up()
@@ -173,7 +185,14 @@ impl ClusterBuilder {
             .map(|suite| Ok((*suite, roots::ensure(*suite)?)))
             .collect();
         let beside = beside?;
-        let cluster = Cluster::hold(self.suite, self.oldest(), root.clone(), &beside, &names)?;
+        let cluster = Cluster::hold(
+            self.suite,
+            self.oldest(),
+            root.clone(),
+            &beside,
+            &names,
+            self.one_cpu,
+        )?;
         self.furnish(&cluster, &root, &names)
             .and_then(|()| self.furnish_beside(&cluster, &beside))
             .and_then(|()| self.run_daemons(&cluster))

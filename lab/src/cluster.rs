@@ -45,6 +45,7 @@ impl Cluster {
         root: PathBuf,
         beside: &[(Suite, PathBuf)],
         names: &[Names],
+        one_cpu: bool,
     ) -> Result<Self> {
         let spec = Spec {
             id: new_id(),
@@ -52,6 +53,7 @@ impl Cluster {
             root,
             beside: beside.to_vec(),
             hostnames: names.iter().map(|names| names.host.clone()).collect(),
+            one_cpu,
             hierarchies: Vec::new(),
         };
         let program = paths::program()?;

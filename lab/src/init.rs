@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::cgroup;
 use crate::keeper;
@@ -16,6 +17,9 @@ pub fn enter(dir: &Path, number: usize) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL)).context("tying to the keeper")?;
     let spec = keeper::read_spec(dir)?;
     cgroup::enter(&spec.hierarchies, &spec.id, number)?;
+    if spec.one_cpu {
+        stay_on_one_cpu()?;
+    }
 
     let program = std::env::current_exe().context("finding the path of this program")?;
     let mut command = Command::new("unshare");
@@ -36,6 +40,17 @@ pub fn enter(dir: &Path, number: usize) -> Result<()> {
         .arg(number.to_string())
         .exec();
     Err(error).context("running unshare")
+}
+
+/// Ties this process, and all it starts, to the first of the CPUs that it may run on.
+fn stay_on_one_cpu() -> Result<()> {
+    let all = sched_getaffinity(None).context("asking for this process's CPUs")?;
+    let first = (0..CpuSet::MAX_CPU)
+        .find(|cpu| all.is_set(*cpu))
+        .context("this process has no CPU")?;
+    let mut one = CpuSet::new();
+    one.set(first);
+    sched_setaffinity(None, &one).context("staying on one CPU")
 }
 
 /// The first process of a node: starts the agent, then collects the dead until it is gone.

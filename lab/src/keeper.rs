@@ -32,6 +32,9 @@ pub struct Spec {
     pub beside: Vec<(Suite, PathBuf)>,
     /// The host name of each node.
     pub hostnames: Vec<String>,
+    /// Whether the nodes are made and run on one CPU.
+    #[serde(default)]
+    pub one_cpu: bool,
     /// The cgroup hierarchies the nodes get; the keeper fills this in.
     pub hierarchies: Vec<Hierarchy>,
 }

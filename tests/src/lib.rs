@@ -86,6 +86,10 @@ pub struct Call {
     pub env: Vec<(String, String)>,
     /// A shell script that runs the call as `"$@"`, in namespaces of its own for example.
     pub wrapper: Option<String>,
+    /// PAM_RHOST.
+    pub rhost: Option<String>,
+    /// The application first accepts a TCP connection at this address and port, and keeps it.
+    pub accept: Option<String>,
 }
 
 impl Call {
@@ -98,6 +102,8 @@ impl Call {
             service: "sshd".into(),
             env: Vec::new(),
             wrapper: None,
+            rhost: None,
+            accept: None,
         }
     }
 
@@ -114,7 +120,7 @@ impl Call {
             self.options
         );
         node.write(&format!("{dir}/{}", self.service), stack, 0o644)?;
-        let call = [
+        let mut call = vec![
             PAMCALL,
             "--confdir",
             &dir,
@@ -123,12 +129,18 @@ impl Call {
             "--user",
             &self.user,
         ];
+        if let Some(rhost) = &self.rhost {
+            call.extend(["--rhost", rhost]);
+        }
+        if let Some(accept) = &self.accept {
+            call.extend(["--accept", accept]);
+        }
         let argv: Vec<&str> = match &self.wrapper {
             Some(script) => ["/bin/sh", "-ec", script, "sh"]
                 .into_iter()
                 .chain(call)
                 .collect(),
-            None => call.into(),
+            None => call,
         };
         let command = node.command(&argv).time_limit(HANG);
         Ok(self
@@ -157,6 +169,7 @@ pub fn outcome(command: Command) -> Result<Outcome> {
         Status::Exited(0) => parse(&output.stdout),
         // SchedMD's module ends the process where libslurm calls fatal().
         Status::Exited(1) if output.stderr.contains("fatal") => Ok(Outcome::of(End::Died)),
+        Status::Signaled(signal) => Ok(Outcome::of(End::Killed(signal))),
         _ => bail!("{output}"),
     }
 }
@@ -168,6 +181,8 @@ pub enum End {
     Code(i64),
     /// The module ended the process.
     Died,
+    /// The process was ended by this signal.
+    Killed(i32),
     /// Not within [`HANG`].
     Hung,
 }

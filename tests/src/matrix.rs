@@ -1,4 +1,4 @@
-//! Every test on every suite: four clusters side by side, on each one test after the other.
+//! Every test on every suite that can do it: four clusters side by side, on each one test after the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +31,18 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         name: &str,
         test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
     ) {
-        for (suite, stage) in &self.stages {
+        self.add_on(&Suite::ALL, name, test);
+    }
+
+    /// Adds a test on those suites alone whose Slurm has what is tested.
+    pub fn add_on(
+        &mut self,
+        suites: &[Suite],
+        name: &str,
+        test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
+    ) {
+        let stages = self.stages.iter();
+        for (suite, stage) in stages.filter(|(suite, _)| suites.contains(suite)) {
             let (suite, stage, test) = (*suite, Arc::clone(stage), test.clone());
             self.trials.push(Trial::test(
                 format!("{}/{name}", suite.slurm()),

@@ -2,18 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::arch::Arch;
 use crate::run;
+use crate::rustc::Rustc;
 use crate::stub;
 use crate::tools::Zig;
 use crate::workspace::Workspace;
 
-/// Rust's name for the hosts.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// The oldest glibc that the files run with.
-const GLIBC: &str = "2.17";
 /// What cargo calls the module, and what PAM's configuration calls it.
 const MODULE: (&str, &str) = ("libpam_slurm_adopt.so", "pam_slurm_adopt.so");
 
@@ -30,8 +29,8 @@ pub struct Dist(PathBuf);
 
 impl Dist {
     /// The directory where they belong; they may not be there yet.
-    pub fn place(workspace: &Workspace) -> Self {
-        Self(workspace.target("dist").join(TARGET))
+    pub fn place(workspace: &Workspace, arch: Arch) -> Self {
+        Self(workspace.target("dist").join(arch.target()))
     }
 
     /// The directory itself.
@@ -54,11 +53,6 @@ impl Dist {
         self.0.join("slurm-adopt")
     }
 
-    /// The command-line program.
-    pub fn program(&self) -> PathBuf {
-        self.0.join("slurm-adopt")
-    }
-
     /// The test driver.
     pub fn pamcall(&self) -> PathBuf {
         self.0.join("pamcall")
@@ -66,50 +60,86 @@ impl Dist {
 }
 
 /// Builds all of them; where nothing changed cargo finds that out in half a second.
-pub fn build(workspace: &Workspace) -> Result<Dist> {
-    let zig = Zig::install(workspace)?;
-    let stub = stub::build(workspace, &zig)?;
-    let dist = Dist::place(workspace);
-    // Target directories of their own: cargo gives a library's file the same name whatever the
-    // linker and the features were, so that one build would pass for the other.
+pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
+    let cross = Cross::install(workspace, arch)?;
+    let dist = Dist::place(workspace, arch);
     let (plain, panicking) = (
-        workspace.target("zig"),
-        workspace.target("zig-forced-panic"),
+        target_dir(workspace, arch, ""),
+        target_dir(workspace, arch, "-forced-panic"),
     );
     let module = ["--package", "pam-slurm-adopt"];
-    let zigbuild = |target: &Path, what: &[&str]| {
-        let mut command = zig.cargo(workspace.root())?;
-        command
-            .args([
-                "--release",
-                "--target",
-                &format!("{TARGET}.{GLIBC}"),
-                "--target-dir",
-            ])
-            .arg(target)
-            .args(what)
-            // Not RUSTFLAGS: that one is split at blanks, and the directory may have some.
-            .env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                format!("-Lnative={}\u{1f}{}", stub.display(), SMALL.join("\u{1f}")),
-            );
-        run::check(&mut command)
+    let build = |target: &Path, what: &[&str]| {
+        let mut cargo = cross.cargo("zigbuild", target)?;
+        run::check(cargo.arg("--release").args(what))
     };
-    zigbuild(&plain, &module)?;
-    zigbuild(
+    build(&plain, &module)?;
+    build(
         &panicking,
         &[&module[..], &["--features", "forced-panic"]].concat(),
     )?;
-    zigbuild(&plain, &["--package", "slurm-adopt"])?;
-    zigbuild(&plain, &["--package", "slurm-adopt"])?;
-    zigbuild(&plain, &["--package", "tests", "--bin", "pamcall"])?;
-    let built = |target: &Path, name: &str| target.join(TARGET).join("release").join(name);
+    build(&plain, &["--package", "slurm-adopt"])?;
+    build(&plain, &["--package", "tests", "--bin", "pamcall"])?;
+    let built = |target: &Path, name: &str| target.join(arch.target()).join("release").join(name);
     copy(&built(&plain, MODULE.0), &dist.module())?;
     copy(&built(&panicking, MODULE.0), &dist.forced_panic())?;
     copy(&built(&plain, "slurm-adopt"), &dist.cli())?;
-    copy(&built(&plain, "slurm-adopt"), &dist.program())?;
     copy(&built(&plain, "pamcall"), &dist.pamcall())?;
     Ok(dist)
+}
+
+/// `cargo test` with programs for that architecture, as a command to be given what to test.
+pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
+    Cross::install(workspace, arch)?.cargo("test", &target_dir(workspace, arch, ""))
+}
+
+/// Target directories of their own: cargo gives a library's file the same name whatever the linker,
+/// the compiler and the features were, so that one build would pass for the other.
+fn target_dir(workspace: &Workspace, arch: Arch, which: &str) -> PathBuf {
+    workspace.target(&match arch {
+        Arch::X86_64 => format!("zig{which}"),
+        Arch::Aarch64 => format!("zig-{arch}{which}"),
+    })
+}
+
+/// The tools that build for an architecture.
+struct Cross<'a> {
+    workspace: &'a Workspace,
+    arch: Arch,
+    zig: Zig,
+    rustc: Rustc,
+    stub: PathBuf,
+}
+
+impl<'a> Cross<'a> {
+    fn install(workspace: &'a Workspace, arch: Arch) -> Result<Self> {
+        let zig = Zig::install(workspace)?;
+        Ok(Self {
+            workspace,
+            arch,
+            stub: stub::build(workspace, &zig, arch)?,
+            rustc: Rustc::find(workspace, arch)?,
+            zig,
+        })
+    }
+
+    /// A command of cargo-zigbuild, so far without what to build.
+    fn cargo(&self, verb: &str, target: &Path) -> Result<Command> {
+        let mut cargo = self.zig.cargo(self.workspace.root(), verb)?;
+        cargo
+            .args(["--target", &self.arch.zigbuild_target(), "--target-dir"])
+            .arg(target)
+            // Not RUSTFLAGS: that one is split at blanks, and the directory may have some.
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                format!(
+                    "-Lnative={}\u{1f}{}",
+                    self.stub.display(),
+                    SMALL.join("\u{1f}")
+                ),
+            );
+        self.rustc.surround(&mut cargo);
+        Ok(cargo)
+    }
 }
 
 /// Copies a file unless its like is there: a changed time would have others build again. In two

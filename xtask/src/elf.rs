@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use goblin::elf::Elf;
 use goblin::elf::dynamic::{DF_BIND_NOW, DF_TEXTREL};
-use goblin::elf::program_header::{PF_X, PT_GNU_RELRO, PT_GNU_STACK};
+use goblin::elf::program_header::{PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
 
 /// One function or variable that the file offers to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub struct Facts {
     pub path: String,
     /// Bytes.
     pub size: u64,
+    /// e_machine: the architecture.
+    pub machine: u16,
+    /// To how many bytes the segments that are loaded are aligned at least.
+    pub alignment: u64,
     /// DT_SONAME.
     pub soname: Option<String>,
     /// DT_NEEDED.
@@ -61,6 +65,14 @@ impl Facts {
         Ok(Self {
             path: path.display().to_string(),
             size: bytes.len() as u64,
+            machine: elf.header.e_machine,
+            alignment: elf
+                .program_headers
+                .iter()
+                .filter(|it| it.p_type == PT_LOAD)
+                .map(|it| it.p_align)
+                .min()
+                .unwrap_or_default(),
             soname: elf.soname.map(str::to_owned),
             needed: strings(&elf.libraries),
             exports: exports(&elf),
@@ -136,6 +148,8 @@ mod tests {
     fn reads_the_hosts_libpam() {
         let facts = Facts::read(Path::new("/lib/x86_64-linux-gnu/libpam.so.0")).expect("read");
         assert_eq!(facts.soname.as_deref(), Some("libpam.so.0"));
+        assert_eq!(facts.machine, goblin::elf::header::EM_X86_64);
+        assert_eq!(facts.alignment, 4096);
         assert!(facts.needed.contains(&String::from("libc.so.6")));
         assert!(facts.versions.iter().any(|(file, _)| file == "libc.so.6"));
         let syslog = Export {

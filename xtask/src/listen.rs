@@ -23,6 +23,12 @@ pub fn limited(command: &Command, minutes: u32) -> Command {
     if let Some(dir) = command.get_current_dir() {
         limited.current_dir(dir);
     }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
     limited
 }
 
@@ -206,6 +212,14 @@ mod tests {
             "{error}"
         );
         assert_eq!(heard.ignored, ["a: b"]);
+    }
+
+    #[test]
+    fn its_surroundings_stay() {
+        let mut command = shell("test $PWD:$GIVEN:${CARGO_MANIFEST_DIR-none} = /:x:none");
+        command.current_dir("/").env("GIVEN", "x");
+        command.env_remove("CARGO_MANIFEST_DIR");
+        listen(&mut limited(&command, 1), &mut Heard::default()).expect("the same surroundings");
     }
 
     #[test]

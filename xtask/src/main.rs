@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it is a command-line tool")]
 
+mod arch;
+mod debian;
 mod dist;
 mod docs;
 mod elf;
@@ -11,6 +13,7 @@ mod listen;
 mod report;
 mod rooms;
 mod run;
+mod rustc;
 mod so;
 mod stages;
 mod stub;
@@ -22,6 +25,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::arch::Arch;
 use crate::report::Report;
 use crate::stages::Stage;
 use crate::workspace::Workspace;
@@ -45,7 +49,11 @@ enum Task {
         only: Vec<Stage>,
     },
     /// Build for glibc 2.17: the module, its panicking twin, slurm-adopt and the test driver.
-    Dist,
+    Dist {
+        /// Only for this architecture.
+        #[arg(long, value_enum)]
+        arch: Option<Arch>,
+    },
     /// Write the option tables into the man page and the README.
     Docs {
         /// Only check that they are up to date and that no link is dead.
@@ -89,12 +97,16 @@ fn perform(task: &Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
         Task::Test { quick, only } => Ok(stages::all(workspace, *quick, only)),
-        Task::Dist => {
-            let dist = dist::build(&workspace)?;
-            println!("{}", dist.module().display());
-            println!("{}", dist.program().display());
-            println!("{}", dist.forced_panic().display());
-            println!("{}", dist.pamcall().display());
+        Task::Dist { arch: only } => {
+            for arch in Arch::ALL {
+                if only.is_none_or(|it| it == arch) {
+                    let dist = dist::build(&workspace, arch)?;
+                    println!("{}", dist.module().display());
+                    println!("{}", dist.cli().display());
+                    println!("{}", dist.forced_panic().display());
+                    println!("{}", dist.pamcall().display());
+                }
+            }
             Ok(ExitCode::SUCCESS)
         }
         Task::Docs { check: false } => {
@@ -114,7 +126,13 @@ fn perform(task: &Task) -> Result<ExitCode> {
         Task::Gate { group } => {
             let mut report = Report::new();
             match group {
-                Gates::So => so::gates(&workspace, &dist::build(&workspace)?, &mut report),
+                Gates::So => {
+                    for arch in Arch::ALL {
+                        dist::build(&workspace, arch)?;
+                        so::gates(&workspace, arch, &mut report);
+                    }
+                    so::source_gates(&workspace, &mut report);
+                }
                 Gates::Unsafe => rooms::gate(&workspace, &mut report),
             }
             Ok(report.finish())

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use crate::arch::Arch;
+use crate::debian::Debian;
 use crate::dist::{self, Dist};
 use crate::docs;
 use crate::fuzz;
@@ -35,22 +37,30 @@ pub enum Stage {
     Unit,
     /// Option tables and links
     Docs,
-    /// Build the module for old hosts
+    /// Build the module for old hosts, for each architecture
     Dist,
     /// What the module needs, exports and weighs
     So,
     /// Return codes, with a PAM directory of our own
     Retval,
+    /// Unit tests, and the module loaded, for aarch64: an emulated processor
+    Aarch64,
     /// Decoders on made-up bytes
     Fuzz,
     /// The lab's own tests: clusters
     Lab,
+    /// The module loaded in each of the lab's roots
+    Loading,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
     /// slurm.conf and the node's name, read by both modules: clusters
     Finding,
+    /// Which job a login comes from: clusters of three nodes
+    Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
+    /// What a login finds inside its job, namespaces, X11 and limits: clusters
+    Inside,
     /// ssh into jobs: clusters
     E2e,
     /// A whole machine with systemd: QEMU
@@ -59,6 +69,17 @@ pub enum Stage {
 
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 5;
+/// Unit tests that qemu cannot run, and why. They run on the host as all others do.
+const NOT_EMULATED: [(&str, &str); 2] = [
+    (
+        "namespace::tests::knows_namespaces_from_other_files",
+        "qemu-user has no ioctl NS_GET_NSTYPE",
+    ),
+    (
+        "namespace::tests::takes_one_descriptor_and_loses_none",
+        "qemu-user has no ioctl NS_GET_NSTYPE",
+    ),
+];
 /// Minutes after which a stage is ended and has failed.
 const LONGEST: u32 = 25;
 
@@ -67,7 +88,7 @@ pub fn all(workspace: Workspace, quick: bool, only: &[Stage]) -> ExitCode {
     let mut runner = Runner {
         workspace,
         report: Report::new(),
-        dist: None,
+        dist: [None; Arch::ALL.len()],
         lab: None,
     };
     for stage in Stage::value_variants() {
@@ -86,8 +107,8 @@ pub fn all(workspace: Workspace, quick: bool, only: &[Stage]) -> ExitCode {
 struct Runner {
     workspace: Workspace,
     report: Report,
-    /// Built at most once; `Some(false)`: could not be.
-    dist: Option<bool>,
+    /// Built at most once; `Some(false)`: could not be. In the order of the architectures.
+    dist: [Option<bool>; Arch::ALL.len()],
     lab: Option<bool>,
 }
 
@@ -95,13 +116,10 @@ impl Runner {
     fn stage(&mut self, stage: Stage) {
         match stage {
             Stage::Lock => {
-                let fetch = [
-                    "fetch",
-                    "--quiet",
-                    "--locked",
-                    "--target=x86_64-unknown-linux-gnu",
-                ];
-                self.cargo("Cargo.lock", "", &fetch);
+                let [host, other] = Arch::ALL.map(Arch::target);
+                let fetch = ["fetch", "--quiet", "--locked", "--target", host];
+                let all = [&fetch[..], &["--target", other]].concat();
+                self.cargo("Cargo.lock", "", &all);
                 self.cargo("Cargo.lock: fuzz", "fuzz", &fetch);
             }
             Stage::Licences => licences::gates(&self.workspace, &mut self.report),
@@ -132,16 +150,17 @@ impl Runner {
                 self.cargo("docs: comments", "", &all);
             }
             Stage::Dist => {
-                self.need_dist();
+                for arch in Arch::ALL {
+                    self.need_dist(arch);
+                }
             }
             Stage::So => {
-                if self.has_dist("so") {
-                    so::gates(
-                        &self.workspace,
-                        &Dist::place(&self.workspace),
-                        &mut self.report,
-                    );
+                for arch in Arch::ALL {
+                    if self.has_dist_for(arch, &format!("so {arch}")) {
+                        so::gates(&self.workspace, arch, &mut self.report);
+                    }
                 }
+                so::source_gates(&self.workspace, &mut self.report);
             }
             Stage::Retval => {
                 if self.has_dist("return codes") {
@@ -151,12 +170,19 @@ impl Runner {
                     );
                 }
             }
+            Stage::Aarch64 => self.aarch64(),
             Stage::Fuzz => {
                 fuzz::gates(&self.workspace, FUZZ_SECONDS, None, &mut self.report);
             }
             Stage::Lab => {
                 if self.has_lab("lab") {
                     self.tests("lab", &["--package=lab"]);
+                }
+            }
+            Stage::Loading => {
+                if self.has_dist("loading") && self.has_lab("loading") {
+                    let roots = ["--package=tests", "--test=loading", "root_of_"];
+                    self.tests("loading", &roots);
                 }
             }
             Stage::Compliance => {
@@ -169,9 +195,19 @@ impl Runner {
                     self.tests("finding the node", &["--package=tests", "--test=finding"]);
                 }
             }
+            Stage::Callerid => {
+                if self.has_dist("caller ID") && self.has_lab("caller ID") {
+                    self.tests("caller ID", &["--package=tests", "--test=callerid"]);
+                }
+            }
             Stage::Mixed => {
                 if self.has_dist("mixed versions") && self.has_lab("mixed versions") {
                     self.tests("mixed versions", &["--package=tests", "--test=mixed"]);
+                }
+            }
+            Stage::Inside => {
+                if self.has_dist("inside the job") && self.has_lab("inside the job") {
+                    self.tests("inside the job", &["--package=tests", "--test=inside"]);
                 }
             }
             Stage::E2e => {
@@ -207,23 +243,58 @@ impl Runner {
         self.cargo(name, "", &[&["clippy", "--quiet"], what, &deny].concat());
     }
 
+    /// Whether there is a module for the lab's nodes.
     fn has_dist(&mut self, name: &str) -> bool {
-        let there = self.need_dist();
+        self.has_dist_for(Arch::X86_64, name)
+    }
+
+    fn has_dist_for(&mut self, arch: Arch, name: &str) -> bool {
+        let there = self.need_dist(arch);
         if !there {
             self.report.not_run(name, "the module was not built");
         }
         there
     }
 
-    fn need_dist(&mut self) -> bool {
-        if self.dist.is_none() {
-            let workspace = &self.workspace;
-            let built = self.report.gate("dist", || {
-                dist::build(workspace).map(|dist| dist.dir().display().to_string())
-            });
-            self.dist = Some(built);
+    fn need_dist(&mut self, arch: Arch) -> bool {
+        let workspace = &self.workspace;
+        let report = &mut self.report;
+        *self.dist[arch as usize].get_or_insert_with(|| {
+            report.gate(&format!("dist {arch}"), || {
+                dist::build(workspace, arch).map(|dist| dist.dir().display().to_string())
+            })
+        })
+    }
+
+    /// What can be tested of the module for a processor that is not the host's.
+    fn aarch64(&mut self) {
+        let arch = Arch::Aarch64;
+        let name = "unit tests for aarch64";
+        if !self.has_dist_for(arch, name) {
+            return;
         }
-        self.dist == Some(true)
+        let prepared = Debian::install(&self.workspace)
+            .and_then(|debian| Ok((debian.runner(), dist::test(&self.workspace, arch)?)));
+        let (runner, mut unit) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return self.report.not_run(name, &format!("{error:#}")),
+        };
+        // As a list of one: a plain text would be split at blanks.
+        let list = serde_json::json!([runner]);
+        unit.arg("--config")
+            .arg(format!("target.{}.runner={list}", arch.target()))
+            .args(["--no-fail-fast", "--lib"])
+            .args(["--package=proto", "--package=sys", "--package=adopt", "--"]);
+        for (test, reason) in NOT_EMULATED {
+            println!("left out of {name}: {test}: {reason}");
+            unit.args(["--skip", test]);
+        }
+        self.test_programs(name, &unit);
+        let mut loading = run::cargo(self.workspace.root());
+        loading
+            .args(["test", "--package=tests", "--test=loading", "aarch64_"])
+            .env("SLURM_ADOPT_RUN_AARCH64", runner);
+        self.test_programs("loading for aarch64", &loading);
     }
 
     fn has_lab(&mut self, name: &str) -> bool {
@@ -245,7 +316,11 @@ impl Runner {
     fn tests(&mut self, name: &str, what: &[&str]) {
         let mut cargo = run::cargo(self.workspace.root());
         cargo.args(["test", "--no-fail-fast"]).args(what);
-        let (took, outcome, heard) = self.stream(name, &cargo);
+        self.test_programs(name, &cargo);
+    }
+
+    fn test_programs(&mut self, name: &str, cargo: &Command) {
+        let (took, outcome, heard) = self.stream(name, cargo);
         self.report
             .tests(name, took, outcome, heard.counts, &heard.ignored);
     }
@@ -255,7 +330,7 @@ impl Runner {
         let mut lab = Command::new(self.lab_program());
         lab.arg("vm-demo")
             .arg("--module")
-            .arg(Dist::place(&self.workspace).module());
+            .arg(self.dist_place().module());
         lab.current_dir(self.workspace.root());
         let name = "virtual machine";
         let (took, outcome, heard) = self.stream(name, &lab);
@@ -280,8 +355,7 @@ impl Runner {
             }
         };
         let mut lab = Command::new(self.lab_program());
-        lab.args(["vm-test", "forky"])
-            .arg(Dist::place(&self.workspace).dir());
+        lab.args(["vm-test", "forky"]).arg(self.dist_place().dir());
         lab.arg(program).args(["26.05/", "--color", "never"]);
         lab.current_dir(self.workspace.root());
         let (took, outcome, heard) = self.stream(&name, &lab);
@@ -319,6 +393,11 @@ impl Runner {
         program.with_context(|| format!("cargo names no program of the test {test}"))
     }
 
+    /// What the lab's nodes run.
+    fn dist_place(&self) -> Dist {
+        Dist::place(&self.workspace, Arch::X86_64)
+    }
+
     fn lab_program(&self) -> PathBuf {
         self.workspace.target("debug/slurm-adopt-lab")
     }
@@ -329,7 +408,7 @@ impl Runner {
         let start = Instant::now();
         let mut command = limited(command, LONGEST);
         command
-            .env("SLURM_ADOPT_DIST", Dist::place(&self.workspace).dir())
+            .env("SLURM_ADOPT_DIST", self.dist_place().dir())
             .env("SLURM_ADOPT_LAB_BIN", self.lab_program());
         let mut heard = Heard::default();
         let outcome = listen(&mut command, &mut heard);
@@ -345,9 +424,12 @@ mod tests {
     fn what_starts_clusters_comes_last() {
         let slow = [
             Stage::Lab,
+            Stage::Loading,
             Stage::Compliance,
             Stage::Finding,
+            Stage::Callerid,
             Stage::Mixed,
+            Stage::Inside,
             Stage::E2e,
             Stage::Vm,
         ];

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::arch::Arch;
 use crate::elf::Facts;
 use crate::run;
 use crate::tools::Zig;
@@ -43,12 +44,12 @@ const NODES: [(&str, &[&str]); 3] = [
 
 const SONAME: &str = "libpam.so.0";
 
-/// Where Debian and Ubuntu have the real one.
-const REAL: &str = "/lib/x86_64-linux-gnu/libpam.so.0";
+/// Where Debian and Ubuntu have the real one for the host.
+pub const REAL: &str = "/lib/x86_64-linux-gnu/libpam.so.0";
 
 /// Makes the stub unless it is there, and gives back its directory.
-pub fn build(workspace: &Workspace, zig: &Zig) -> Result<PathBuf> {
-    let dir = workspace.target("tools/libpam-stub");
+pub fn build(workspace: &Workspace, zig: &Zig, arch: Arch) -> Result<PathBuf> {
+    let dir = workspace.target("tools/libpam-stub").join(arch.target());
     let (source, map) = (dir.join("stub.c"), dir.join("stub.map"));
     let library = dir.join("libpam.so");
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
@@ -56,7 +57,7 @@ pub fn build(workspace: &Workspace, zig: &Zig) -> Result<PathBuf> {
     if fresh || !library.exists() {
         run::check(
             zig.compiler()?
-                .args(["-target", "x86_64-linux-gnu.2.17", "-shared", "-nostdlib"])
+                .args(["-target", &arch.zig_target(), "-shared", "-nostdlib"])
                 .arg(format!("-Wl,-soname,{SONAME}"))
                 .arg(format!("-Wl,--version-script={}", map.display()))
                 .arg("-o")
@@ -66,9 +67,9 @@ pub fn build(workspace: &Workspace, zig: &Zig) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Checks that each function has the same version node in the host's libpam.
-pub fn compare_with_real() -> Result<String> {
-    compare(&Facts::read(Path::new(REAL))?)
+/// Checks that each function has the same version node in that real libpam.
+pub fn compare_with_real(real: &Path) -> Result<String> {
+    compare(&Facts::read(real)?)
 }
 
 fn compare(real: &Facts) -> Result<String> {
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_real_libpam_agrees() {
-        compare_with_real().expect("the stub has the real one's versions");
+        compare_with_real(Path::new(REAL)).expect("the stub has the real one's versions");
     }
 
     #[test]

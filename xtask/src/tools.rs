@@ -70,10 +70,10 @@ impl Zig {
         Ok(zig)
     }
 
-    /// `cargo zigbuild` at the repository's top.
-    pub fn cargo(&self, root: &Path) -> Result<Command> {
+    /// A command of cargo-zigbuild, such as `zigbuild` or `test`, at the repository's top.
+    pub fn cargo(&self, root: &Path, verb: &str) -> Result<Command> {
         let mut command = Command::new(self.program("cargo-zigbuild"));
-        command.arg("zigbuild").current_dir(root);
+        command.arg(verb).current_dir(root);
         self.surround(&mut command)?;
         Ok(command)
     }

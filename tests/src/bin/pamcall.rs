@@ -9,6 +9,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use pam::app::{self, Answer, AppItem, Message, Start, Transaction};
 use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
+use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::{Map, Value, json};
 
 /// Calls PAM as sshd does and prints what came of it as JSON.
@@ -44,6 +46,10 @@ struct Args {
     /// Make the call in N fresh processes, one after the other, and print only how long each took.
     #[arg(long, value_name = "N")]
     repeat: Option<u32>,
+    /// Listen there first, accept one TCP connection and keep it open during the calls, as sshd
+    /// has its client's; the processes of --repeat inherit it.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    accept: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,6 +62,7 @@ enum Phase {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let _connection = args.accept.map(accept).transpose()?;
     let answer = match args.repeat {
         Some(count) => repeat(count)?,
         None => call(&args)?,
@@ -64,7 +71,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Starts this program `count` times without `--repeat`. A process's first call is what a login
+/// The first connection to that address; the listening socket is closed again.
+fn accept(address: SocketAddr) -> Result<TcpStream> {
+    let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+    let (connection, _) = listener
+        .accept()
+        .with_context(|| format!("accept a connection on {address}"))?;
+    fcntl_setfd(&connection, FdFlags::empty()).context("let the connection be inherited")?;
+    Ok(connection)
+}
+
+/// Starts this program `count` times without `--repeat` and `--accept`. A process's first call is what a login
 /// costs; the second would find everything loaded.
 fn repeat(count: u32) -> Result<Value> {
     let program = env::current_exe().context("find this program's own path")?;
@@ -72,8 +89,8 @@ fn repeat(count: u32) -> Result<Value> {
     let mut given = env::args().skip(1);
     while let Some(arg) = given.next() {
         match arg.as_str() {
-            "--repeat" => drop(given.next()),
-            other if other.starts_with("--repeat=") => {}
+            "--repeat" | "--accept" => drop(given.next()),
+            other if other.starts_with("--repeat=") || other.starts_with("--accept=") => {}
             _ => args.push(arg),
         }
     }

@@ -1,0 +1,38 @@
+//! What a login finds inside its job: the job's namespaces, its X11 display and its limits; real
+//! ssh and a bare PAM call, our module beside SchedMD's.
+
+#![forbid(unsafe_code)]
+
+mod failed_join;
+mod limits;
+mod namespaces;
+mod place;
+mod x11;
+
+use place::{PLACES, Place, Stage};
+use tests::Matrix;
+
+fn main() {
+    let mut matrix = Matrix::new(Stage::new);
+    for place in PLACES {
+        let tests = tests_of(place);
+        let count = tests.len();
+        for (name, test) in tests {
+            let title = format!("{}: {name}", place.name);
+            matrix.add_on(place.suites, &title, move |_, stage: &mut Stage| {
+                stage.run(place, count, test)
+            });
+        }
+    }
+    matrix.run();
+}
+
+/// The tests of a place, in order: all of them share its cluster.
+fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
+    if place.joins.is_empty() {
+        let only_here = [x11::MORE_TESTS, limits::TESTS, namespaces::TESTS_WITHOUT].concat();
+        [x11::TESTS, &only_here].concat()
+    } else {
+        [namespaces::TESTS, x11::TESTS, failed_join::TESTS].concat()
+    }
+}

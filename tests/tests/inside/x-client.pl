@@ -1,0 +1,24 @@
+#!/usr/bin/perl
+# The beginning of any X client: connects to $DISPLAY with the cookie that xauth has for it, and
+# says what the display server answers.
+use strict;
+use warnings;
+use Socket;
+
+my ($host, $display) = ($ENV{DISPLAY} // '') =~ /^(.+):(\d+)(?:\.\d+)?$/ or die "DISPLAY is «" . ($ENV{DISPLAY} // '') . "»\n";
+my ($cookie) = `xauth list '$ENV{DISPLAY}'` =~ /MIT-MAGIC-COOKIE-1\s+([0-9a-f]+)/;
+my ($name, $data) = defined $cookie ? ('MIT-MAGIC-COOKIE-1', pack 'H*', $cookie) : ('', '');
+my $address = inet_aton($host) or die "no host $host\n";
+socket(my $server, AF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
+connect($server, pack_sockaddr_in(6000 + $display, $address)) or die "connect to $host:$display: $!\n";
+
+sub padded { my ($bytes) = @_; return $bytes . "\0" x (-length($bytes) % 4); }
+
+syswrite $server, pack('a x v v v v x2', 'l', 11, 0, length $name, length $data) . padded($name) . padded($data);
+my $answer = '';
+while (sysread $server, $answer, 4096, length $answer) { }
+die "no answer\n" if length $answer < 8;
+my $good = unpack 'C', $answer;
+my $text = $good ? substr($answer, 8 + 32, unpack 'x24 v', $answer)
+                 : substr($answer, 8, unpack 'x C', $answer);
+print $good ? "welcome to $text\n" : "refused: $text\n";

@@ -1,0 +1,160 @@
+//! What is needed for aarch64 and a Rust toolchain for x86_64 lacks, from Debian's packages: a
+//! compiler with the standard library for aarch64, and the aarch64 libc and libpam to run what was
+//! built. They are unpacked under target/tools and nothing is installed.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::arch::Arch;
+use crate::run;
+use crate::workspace::Workspace;
+
+/// The Debian release whose packages they are. Its rustc is 1.85, the oldest that we build with.
+const SUITE: &str = "trixie";
+
+const PACKAGES: [&str; 5] = [
+    "rustc",
+    "libstd-rust-dev:arm64",
+    "libc6:arm64",
+    "libpam0g:arm64",
+    "libpam-modules:arm64",
+];
+
+/// What comes with the packages and is of no use here: two thirds of it all.
+const UNUSED: [&str; 13] = [
+    "./dev",
+    "./etc",
+    "./var",
+    "./usr/include",
+    "./usr/lib/gcc",
+    "./usr/libexec",
+    "./usr/share",
+    "./usr/lib/*/gconv",
+    "./usr/lib/x86_64-linux-gnu/*.a",
+    "./usr/lib/x86_64-linux-gnu/lib*san.so*",
+    // The arm64 compiler, of which only the library is wanted.
+    "./usr/lib/aarch64-linux-gnu/libLLVM*",
+    "./usr/lib/aarch64-linux-gnu/librustc_driver*",
+    "./usr/lib/aarch64-linux-gnu/libz3*",
+];
+
+/// Increase this when what was unpacked before would not do any more.
+const RECIPE: u32 = 1;
+
+/// The unpacked packages and two scripts beside them.
+#[derive(Debug)]
+pub struct Debian(PathBuf);
+
+impl Debian {
+    /// Where they belong; they may not be there yet.
+    pub fn place(workspace: &Workspace) -> Self {
+        Self(workspace.target("tools/debian"))
+    }
+
+    /// Fetches and unpacks them unless they are there, which takes half a minute.
+    pub fn install(workspace: &Workspace) -> Result<Self> {
+        let debian = Self::place(workspace);
+        let stamp = debian.0.join("recipe");
+        let recipe = format!("{RECIPE} {SUITE} {}\n", PACKAGES.join(" "));
+        if fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
+            return Ok(debian);
+        }
+        println!(
+            "Unpacking Debian's rustc and libraries for aarch64 into {} ...",
+            debian.0.display()
+        );
+        if debian.0.exists() {
+            fs::remove_dir_all(&debian.0)
+                .with_context(|| format!("remove {}", debian.0.display()))?;
+        }
+        let root = debian.root();
+        fs::create_dir_all(&root).with_context(|| format!("make {}", root.display()))?;
+        unpack(&root)?;
+        // As in any Debian: programs name their loader /lib/ld-linux-aarch64.so.1.
+        symlink("usr/lib", root.join("lib")).context("link lib to usr/lib")?;
+        debian.write_script(&debian.rustc(), &debian.rustc_command())?;
+        debian.write_script(&debian.runner(), "exec qemu-aarch64 -L \"$root\" \"$@\"")?;
+        fs::write(&stamp, recipe).with_context(|| format!("write {}", stamp.display()))?;
+        Ok(debian)
+    }
+
+    /// A script that is Debian's rustc: for the host and for aarch64.
+    pub fn rustc(&self) -> PathBuf {
+        self.0.join("rustc")
+    }
+
+    /// A script that runs a program for aarch64 with its arguments, under qemu.
+    pub fn runner(&self) -> PathBuf {
+        self.0.join("run-aarch64")
+    }
+
+    /// The real libpam for aarch64.
+    pub fn libpam(&self) -> PathBuf {
+        self.lib(Arch::Aarch64).join("libpam.so.0")
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.join("root")
+    }
+
+    fn lib(&self, arch: Arch) -> PathBuf {
+        self.root().join("usr/lib").join(arch.debian_dir())
+    }
+
+    /// With Debian's own loader and libc, as the host's may be older. The programs that it starts,
+    /// the linker above all, are the host's and get the host's.
+    fn rustc_command(&self) -> String {
+        format!(
+            "lib=$root/usr/lib/{}\nexec \"$lib/{}\" --library-path \"$lib\" \"$root/usr/bin/rustc\" \"$@\"",
+            Arch::X86_64.debian_dir(),
+            Arch::X86_64.loader()
+        )
+    }
+
+    fn write_script(&self, path: &Path, command: &str) -> Result<()> {
+        let text = format!("#!/bin/sh\nroot=${{0%/*}}/root\n{command}\n");
+        fs::write(path, text)
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+            .with_context(|| format!("write {}", path.display()))
+    }
+}
+
+/// As a stream of tar's, since apt can't do with a blank in a path.
+fn unpack(root: &Path) -> Result<()> {
+    let mut fetch = Command::new("mmdebstrap");
+    fetch
+        .args(["--variant=extract", "--format=tar", "--quiet"])
+        .arg("--architectures=amd64,arm64")
+        // The host's keyring package may be older than the suite's newest key.
+        .arg("--keyring=/usr/share/keyrings/")
+        .arg("--aptopt=Acquire::Languages \"none\"")
+        .arg(format!("--include={}", PACKAGES.join(",")))
+        .args([SUITE, "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .env_remove("TMPDIR");
+    let described = run::describe(&fetch);
+    let mut fetching = fetch.spawn().with_context(|| {
+        format!("start {described}: sudo apt-get install mmdebstrap debian-archive-keyring")
+    })?;
+    let stream = fetching.stdout.take().context("its stdout is a pipe")?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--no-same-owner", "--no-wildcards-match-slash"])
+        .args(UNUSED.map(|it| format!("--exclude={it}")))
+        .arg("--directory")
+        .arg(root)
+        .stdin(stream);
+    let unpacked = tar
+        .status()
+        .with_context(|| format!("start {}", run::describe(&tar)))?;
+    let fetched = fetching
+        .wait()
+        .with_context(|| format!("wait for {described}"))?;
+    ensure!(fetched.success(), "{described}: {fetched}");
+    ensure!(unpacked.success(), "{}: {unpacked}", run::describe(&tar));
+    Ok(())
+}
