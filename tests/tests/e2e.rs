@@ -378,6 +378,18 @@ fn met_before(cluster: &Cluster) -> Result<()> {
         "a spoilt file was believed"
     );
 
+    ensure!(carol()?.stderr.contains(NO_JOBS));
+    let mended = node.sh(&format!("stat -c %s {FILE}"))?;
+    ensure!(mended == "128\n", "a spoilt file stays so: {mended}");
+
+    // Where a file may not grow the kernel would end the process.
+    node.remove("/run/slurm-adopt")?;
+    let mut limited = tests::Call::new("alice", "");
+    limited.wrapper = Some("ulimit -f 0; exec \"$@\"".into());
+    let limited = limited.make(node, tests::Module::Ours)?;
+    ensure!(limited.job(node)? == Some(alices), "{limited}");
+    ensure!(node.list("/run/slurm-adopt")?.is_empty());
+
     // Jobs that come and go: never an owner kept out, never anybody else let in.
     cluster.cancel(bobs)?;
     let bobs = cluster.submit("bob", &[])?;

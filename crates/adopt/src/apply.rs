@@ -1,4 +1,4 @@
-//! Carries a plan out: the only effects that a login has.
+//! Carries a plan out: the only effects that a login has on the process.
 
 use crate::adoption::{AdoptError, Adopted};
 use crate::decide::{Answer, Plan, Reason, Verdict};

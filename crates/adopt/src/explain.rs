@@ -8,7 +8,7 @@ use std::path::Path;
 use pam::ReturnCode;
 
 use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Verdict};
-use crate::known::{self, Known};
+use crate::known::{self, Place};
 use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
@@ -58,10 +58,13 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
-            let mut known = Known::load(Path::new(known::DIR), log).read_only();
+            let memory = Place {
+                dir: Path::new(known::DIR),
+                read_only: true,
+            };
             let environment = Environment::default();
             let (plan, _) =
-                gather_and_decide(&options, &environment, uid, &mut known, log, no_connection);
+                gather_and_decide(&options, &environment, uid, memory, log, no_connection);
             match plan {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {

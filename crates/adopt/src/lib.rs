@@ -34,7 +34,7 @@ use sys::Deadline;
 use crate::adoption::{AdoptError, Adopted};
 use crate::apply::{Effects, Outcome};
 use crate::decide::{Caller, Plan, Reason};
-use crate::known::Known;
+use crate::known::Place;
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
@@ -55,11 +55,14 @@ pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Break(verdict) => Outcome { verdict, job: None },
         ControlFlow::Continue(uid) => {
             let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
-            let mut known = Known::load(Path::new(known::DIR), log);
+            let memory = Place {
+                dir: Path::new(known::DIR),
+                read_only: false,
+            };
             let ask_caller =
                 |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
             let (plan, inquiry) =
-                gather_and_decide(&options, &environment, uid, &mut known, log, ask_caller);
+                gather_and_decide(&options, &environment, uid, memory, log, ask_caller);
             let mut effects = Live {
                 handle,
                 request: adoption::Request {
@@ -109,13 +112,14 @@ struct Inquiry {
     for_questions: Deadline,
 }
 
-/// All that `explain` and a real login share: no effects but questions. `ask_caller` is called where
+/// All that `explain` and a real login share: no effects but questions, and what is kept of their
+/// answers unless `memory` is read-only. `ask_caller` is called where
 /// the answer depends on the job that the connection comes from.
 fn gather_and_decide(
     options: &Options,
     environment: &Environment,
     uid: u32,
-    known: &mut Known,
+    memory: Place<'_>,
     log: Log<'_>,
     ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
@@ -141,7 +145,7 @@ fn gather_and_decide(
         for_questions,
         ..
     } = &inquiry;
-    inquiry.census = stepd::census(node, uid, known, may_stop, for_questions, log);
+    inquiry.census = stepd::census(node, uid, memory, may_stop, for_questions, log);
     let steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));

@@ -14,7 +14,7 @@ use sys::{Deadline, Interest};
 use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange;
-use crate::known::{Known, Owner};
+use crate::known::{Known, Owner, Place};
 use crate::log::Log;
 use crate::node::Node;
 use crate::spool::{self, Socket, Trusted};
@@ -53,12 +53,12 @@ pub struct Conversation {
 
 /// Asks every extern step of the node whose it is.
 ///
-/// Another user's stepd that has been met before, and so is `known`, is not asked again.
+/// Another user's stepd that has been met before, as `memory` tells, is not asked again.
 /// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
 pub fn census(
     node: &Node,
     uid: u32,
-    known: &mut Known,
+    memory: Place<'_>,
     may_stop: bool,
     deadline: &Deadline,
     log: Log<'_>,
@@ -75,6 +75,11 @@ pub fn census(
                 ..Census::default()
             };
         }
+    };
+    // Where there is nobody to ask nothing need be known.
+    let mut known = match sockets.is_empty() {
+        true => Known::default(),
+        false => Known::load(memory, log),
     };
     let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
     let mut census = Census {
@@ -97,7 +102,7 @@ pub fn census(
         let (met, new) = (census.steps.others, to_ask.len());
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
-    let census = Inquiry::new(to_ask, census, known, may_stop, log).run(deadline);
+    let census = Inquiry::new(to_ask, census, &mut known, may_stop, log).run(deadline);
     known.save(&identities, log);
     census
 }

@@ -12,7 +12,9 @@ mod users;
 
 pub use deadline::Deadline;
 pub use namespace::{Namespace, receive_descriptor};
-pub use process::{NO_FOLLOW, effective_uid, hostname, is_secure_execution, read_regular};
+pub use process::{
+    NO_FOLLOW, effective_uid, hostname, is_file_size_limited, is_secure_execution, read_regular,
+};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, uid_of_user};

@@ -23,6 +23,17 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Whether files that this process writes may not grow beyond some size (RLIMIT_FSIZE): the kernel
+/// sends SIGXFSZ to who tries, getrlimit(2).
+#[must_use]
+pub fn is_file_size_limited() -> bool {
+    // SAFETY: rlimit is plain data for which all-zero is a valid value.
+    let mut found: libc::rlimit = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is valid for the call.
+    let code = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut found) };
+    code != 0 || found.rlim_cur != libc::RLIM_INFINITY
+}
+
 /// The host's name as the kernel has it, gethostname(2).
 ///
 /// # Errors

@@ -99,7 +99,10 @@ impl Spool {
         census(
             &self.node,
             2001,
-            &mut Known::default(),
+            Place {
+                dir: &self.dir.join("no memory"),
+                read_only: true,
+            },
             may_stop,
             &deadline,
             Log::new(&Silent, LogLevel::Debug),
@@ -628,6 +631,10 @@ fn slurm_user_may_own_the_directory_but_no_socket() {
 fn only_new_stepds_and_the_own_are_asked() {
     let spool = Spool::new("known");
     let memory = spool.dir.join("memory");
+    let place = Place {
+        dir: &memory,
+        read_only: false,
+    };
     let log = || Log::new(&Silent, LogLevel::Debug);
     let asked = |job: u32, uid: i32| {
         let path = spool.dir.join(format!("n1_{job}.4294967292"));
@@ -645,9 +652,8 @@ fn only_new_stepds_and_the_own_are_asked() {
         times
     };
     let census_of = |uid| {
-        let mut known = Known::load(&memory, log());
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, &mut known, true, &deadline, log()).steps;
+        let steps = super::census(&spool.node, uid, place, true, &deadline, log()).steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -674,7 +680,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     assert_eq!(third.load(Ordering::SeqCst), 1, "new");
     // What is kept can't admit: jobs said to be 2003's are asked, and are not.
     fs::remove_dir_all(&memory).expect("remove");
-    let mut known = Known::load(&memory, log());
+    let mut known = Known::load(place, log());
     let sockets = spool::find_sockets(&spool.node, log()).expect("sockets");
     let lie = Owner {
         uid: 2003,
@@ -686,12 +692,18 @@ fn only_new_stepds_and_the_own_are_asked() {
     }
     known.save(&identities, log());
     assert_eq!((census_of(2003), times(&jobs)), ((0, 3), vec![3, 3]));
+    // And the stepds' own word is kept instead.
+    assert_eq!((census_of(2001), times(&jobs)), ((2, 1), vec![4, 3]));
 }
 
 #[test]
 fn a_silent_stepd_that_was_met_delays_nobody() {
     let spool = Spool::new("met");
     let memory = spool.dir.join("memory");
+    let place = Place {
+        dir: &memory,
+        read_only: false,
+    };
     let log = || Log::new(&Silent, LogLevel::Debug);
     // Answers the first login, and never again.
     let listener = UnixListener::bind(spool.dir.join("n1_1.4294967292")).expect("bind");
@@ -702,9 +714,8 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
         thread::sleep(Duration::from_secs(60));
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
-        let mut known = Known::load(&memory, log());
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, &mut known, false, &deadline, log()).steps;
+        let steps = super::census(&spool.node, uid, place, false, &deadline, log()).steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }

@@ -1,0 +1,260 @@
+//! With a directory of our own in the place of /run/slurm-adopt.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+
+use pam::Severity;
+
+use super::*;
+use crate::log::Sink;
+use crate::options::LogLevel;
+
+struct Silent;
+
+impl Sink for Silent {
+    fn line(&self, _: Severity, _: &str) {}
+}
+
+fn log() -> Log<'static> {
+    Log::new(&Silent, LogLevel::Debug)
+}
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("known-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).expect("directory");
+        Self(dir)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.join("slurm-adopt")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir().join(FILE)
+    }
+
+    fn socket(&self, job: u32) -> Identity {
+        self.bind(job).1
+    }
+
+    fn bind(&self, job: u32) -> (PathBuf, Identity) {
+        let name = format!("n1_{job}.4294967292");
+        let path = self.0.join(&name);
+        let _ = fs::remove_file(&path);
+        drop(UnixListener::bind(&path).expect("bind"));
+        let found = fs::symlink_metadata(&path).expect("there");
+        let identity = Identity::new(name.as_bytes(), &found);
+        (path, identity)
+    }
+
+    fn load(&self) -> Known {
+        let place = Place {
+            dir: &self.dir(),
+            read_only: false,
+        };
+        Known::load(place, log())
+    }
+
+    fn keep(&self, sockets: &[Identity], uid: u32) {
+        let mut known = self.load();
+        for socket in sockets {
+            known.note(socket, owner(uid));
+        }
+        known.save(sockets, log());
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn owner(uid: u32) -> Owner {
+    Owner {
+        uid,
+        version: 0x2D00,
+    }
+}
+
+#[test]
+fn what_was_said_is_known_until_the_socket_changes() {
+    let scratch = Scratch::new("said");
+    let sockets: Vec<_> = (1..100).map(|job| scratch.socket(job)).collect();
+    assert_eq!(scratch.load().owner(&sockets[0]), None);
+    scratch.keep(&sockets[..50], 2001);
+    assert_eq!(scratch.load().owner(&sockets[0]), Some(owner(2001)));
+    // A stepd that says otherwise is believed.
+    scratch.keep(&sockets, 2002);
+    scratch.keep(&sockets, 2002);
+    let known = scratch.load();
+    for (index, socket) in sockets.iter().enumerate() {
+        assert_eq!(known.owner(socket), Some(owner(2002)), "{index}");
+    }
+    assert_eq!(known.length, 149, "the first half was said otherwise");
+    // Another socket of that name; the same file by another name.
+    assert_eq!(known.owner(&scratch.socket(7)), None);
+    let (path, _) = scratch.bind(8);
+    let found = fs::symlink_metadata(&path).expect("there");
+    scratch.keep(&[Identity::new(b"n1_8.4294967292", &found)], 2003);
+    let renamed = Identity::new(b"n1_1000.4294967292", &found);
+    let known = scratch.load();
+    assert_eq!(known.owner(&renamed), None);
+    assert_eq!(
+        fs::metadata(scratch.dir()).expect("dir").mode() & 0o777,
+        0o700
+    );
+    assert_eq!(
+        fs::metadata(scratch.file()).expect("file").mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn what_is_damaged_foreign_or_old_is_not_there() {
+    let scratch = Scratch::new("damaged");
+    let sockets: Vec<_> = (1..4).map(|job| scratch.socket(job)).collect();
+    scratch.keep(&sockets, 2001);
+    let good = fs::read(scratch.file()).expect("read");
+    let count = |bytes: &[u8]| {
+        fs::write(scratch.file(), bytes).expect("write");
+        let known = scratch.load();
+        sockets
+            .iter()
+            .filter(|it| known.owner(it).is_some())
+            .count()
+    };
+    assert_eq!(count(&good), 3);
+    assert_eq!(count(&good[..good.len() - 1]), 2, "torn");
+    assert_eq!(
+        count(&[&[7; RECORD], &good[..]].concat()),
+        3,
+        "a foreign record first"
+    );
+    assert_eq!(count(&[&[7], &good[..]].concat()), 0, "out of step");
+    assert_eq!(count(&[0; 640]), 0);
+    for byte in 0..RECORD {
+        let mut bad = good.clone();
+        bad[byte] ^= 1;
+        assert_eq!(count(&bad), 2, "byte {byte}");
+    }
+    // Of an older boot.
+    let old = encode(1, &sockets[0], owner(5));
+    assert_eq!(count(&old), 0);
+    assert_eq!(count(&good), 3);
+}
+
+#[test]
+fn only_roots_own_file_counts() {
+    let scratch = Scratch::new("trust");
+    let socket = scratch.socket(1);
+    scratch.keep(std::slice::from_ref(&socket), 2001);
+    let known = || scratch.load().owner(&socket).is_some();
+    assert!(known());
+    for (path, modes) in [
+        (scratch.file(), [0o606, 0o660, 0o604, 0o666]),
+        (scratch.dir(), [0o707, 0o770, 0o755, 0o777]),
+    ] {
+        let right = fs::metadata(&path).expect("there").mode();
+        for mode in modes {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+            assert!(!known(), "{} {mode:o}", path.display());
+            let before = fs::read(scratch.file()).expect("read");
+            scratch.keep(&[scratch.socket(2)], 2002);
+            assert_eq!(
+                fs::read(scratch.file()).expect("read"),
+                before,
+                "nor added to"
+            );
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(right)).expect("mode");
+    }
+    assert!(known());
+    // Links and what is no file.
+    let aside = scratch.0.join("aside");
+    fs::rename(scratch.file(), &aside).expect("rename");
+    std::os::unix::fs::symlink(&aside, scratch.file()).expect("link");
+    assert!(!known());
+    let before = fs::read(&aside).expect("read");
+    scratch.keep(&[scratch.socket(3)], 2002);
+    assert_eq!(fs::read(&aside).expect("read"), before);
+    fs::remove_file(scratch.file()).expect("remove");
+    fs::create_dir(scratch.file()).expect("directory");
+    assert!(!known());
+    if sys::effective_uid() == 0 {
+        fs::remove_dir(scratch.file()).expect("remove");
+        fs::rename(&aside, scratch.file()).expect("back");
+        assert!(known());
+        std::os::unix::fs::chown(scratch.file(), Some(2001), None).expect("chown");
+        assert!(!known());
+    }
+}
+
+#[test]
+fn what_nothing_can_be_added_to_is_replaced() {
+    for (name, spoil) in [
+        ("long", vec![9; (ALWAYS + 1) * RECORD]),
+        ("endless", vec![9; MOST_READ as usize + RECORD]),
+        ("torn", vec![9; RECORD - 1]),
+    ] {
+        let scratch = Scratch::new(name);
+        let (old, new) = (scratch.socket(1), scratch.socket(2));
+        scratch.keep(&[old], 2001);
+        let mut bytes = fs::read(scratch.file()).expect("read");
+        bytes.extend(&spoil);
+        fs::write(scratch.file(), bytes).expect("write");
+        fs::write(scratch.dir().join("owners.new"), "left behind").expect("write");
+        let readable = scratch.load().owner(&old).is_some();
+        assert_eq!(readable, name != "endless");
+        let mut known = scratch.load();
+        known.note(&new, owner(2002));
+        known.save(&[old, new], log());
+        let known = scratch.load();
+        assert_eq!(known.length, if readable { 2 } else { 1 }, "{name}");
+        assert_eq!(known.owner(&old), readable.then(|| owner(2001)), "{name}");
+        assert_eq!(known.owner(&new), Some(owner(2002)), "{name}");
+        let left = fs::read_dir(scratch.dir()).expect("list").count();
+        assert_eq!(left, 1, "{name}: something is left behind");
+    }
+}
+
+#[test]
+fn read_only_leaves_all_as_it_is() {
+    let scratch = Scratch::new("read-only");
+    let socket = scratch.socket(1);
+    let dir = scratch.dir();
+    let place = Place {
+        dir: &dir,
+        read_only: true,
+    };
+    let mut known = Known::load(place, log());
+    known.note(&socket, owner(2001));
+    known.save(&[socket], log());
+    assert!(!scratch.dir().exists());
+    scratch.keep(&[socket], 2001);
+    let known = Known::load(place, log());
+    assert_eq!(known.owner(&socket), Some(owner(2001)));
+}
+
+#[test]
+fn many_at_once_lose_nothing() {
+    let scratch = Scratch::new("many");
+    let sockets: Vec<_> = (1..=200).map(|job| scratch.socket(job)).collect();
+    scratch.keep(&sockets[..1], 1);
+    std::thread::scope(|scope| {
+        for part in sockets.chunks(10) {
+            let scratch = &scratch;
+            scope.spawn(move || {
+                for socket in part {
+                    scratch.keep(std::slice::from_ref(socket), 7);
+                }
+            });
+        }
+    });
+    let known = scratch.load();
+    assert!(sockets.iter().all(|it| known.owner(it).is_some()));
+}
