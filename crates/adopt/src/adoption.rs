@@ -69,7 +69,9 @@ pub fn adopt(
     log: Log<'_>,
 ) -> Result<Adopted, AdoptError> {
     let conversation = census.converse(job, deadline, log)?;
-    wait_until_set_up(&conversation, deadline)?;
+    if conversation.owner.state == State::Ending {
+        return Err(AdoptError::Refused(ENDING.into()));
+    }
     let namespaces = match request.join_container {
         true => {
             let found = namespaces(census, &conversation, deadline, log)?;
@@ -82,6 +84,8 @@ pub fn adopt(
     Ok(adopted)
 }
 
+const ENDING: &str = "the step is ending";
+
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
 fn wait_until_set_up(conversation: &Conversation, deadline: &Deadline) -> Result<(), AdoptError> {
     const AGAIN: Duration = Duration::from_millis(10);
@@ -89,7 +93,7 @@ fn wait_until_set_up(conversation: &Conversation, deadline: &Deadline) -> Result
     loop {
         match state {
             State::Running => return Ok(()),
-            State::Ending => return Err(AdoptError::Refused("the step is ending".into())),
+            State::Ending => return Err(AdoptError::Refused(ENDING.into())),
             State::Starting if deadline.has_passed() => return Err(AdoptError::Silent),
             State::Starting => {}
         }
@@ -116,6 +120,7 @@ fn namespaces(
     let Some(question) = kind.ask() else {
         return Ok(Vec::new());
     };
+    wait_until_set_up(conversation, deadline)?;
     let found = if MAY_CLOSE.contains(&version) {
         let job = conversation.job.job;
         let own = census.converse(job, deadline, log)?;

@@ -324,6 +324,12 @@ fn namespaces_before_adoption_and_x11_after_it() {
             true,
             none(),
         ),
+        // Where there are none nothing need be set up.
+        (
+            vec![(12, ints(&[0x2300, 2001, 1])), (16, ints(&[0, 1, 10, 0]))],
+            true,
+            x11(None),
+        ),
         // Only what has been set up knows its namespaces.
         (
             vec![
