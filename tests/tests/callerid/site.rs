@@ -328,6 +328,13 @@ impl Site {
         );
     }
 
+    /// Notes it if a PAM call took that long. Not a measurement: who waits where it should not,
+    /// waits for a second more at least.
+    pub fn quick(&mut self, what: &str, login: &Login, limit: Duration) {
+        let quick = login.in_pam.is_some_and(|it| it < limit);
+        self.expect(quick, format!("{what}: took {login:?}"));
+    }
+
     /// Notes that something is not as it should be; the test goes on.
     pub fn fail(&mut self, what: String) {
         self.failures.push(what);
