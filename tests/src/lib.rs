@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod matrix;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use lab::{Cluster, Command, Node, Status, Suite};
 use serde_json::Value;
 
 pub use matrix::Matrix;
+pub use shared::Shared;
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";

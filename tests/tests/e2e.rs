@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Node, Status, Suite};
-use tests::{Matrix, job_of_cgroup};
+use tests::{Matrix, Shared, job_of_cgroup};
 
 const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
 const CGROUP: &[&str] = &["cat", "/proc/self/cgroup"];
@@ -446,42 +446,26 @@ fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
-/// One suite's cluster, started by the first test that needs it.
-struct Stage {
-    suite: Suite,
-    cluster: Option<Result<Cluster, String>>,
-}
-
-impl Stage {
-    fn run(&mut self, test: Test) -> Result<()> {
-        let suite = self.suite;
-        let cluster = self.cluster.get_or_insert_with(|| {
-            let start = || {
-                tests::cluster(suite)?
-                    .copy(tests::dist("slurm-adopt")?, CLI)
-                    .start()
-            };
-            start().map_err(|error| format!("{error:#}"))
-        });
-        match cluster {
-            Ok(cluster) => test(cluster).map_err(|error| match cluster.cancel_all() {
-                Ok(()) => error,
-                Err(second) => error.context(format!("and clean up after it: {second:#}")),
-            }),
-            Err(error) => bail!("the cluster did not come up: {error}"),
-        }
-    }
-}
-
 const CLI: &str = "/usr/local/sbin/slurm-adopt";
 
+fn start(suite: Suite) -> Result<Cluster> {
+    tests::cluster(suite)?
+        .copy(tests::dist("slurm-adopt")?, CLI)
+        .start()
+}
+
+fn run(stage: &mut Shared<Cluster>, test: Test) -> Result<()> {
+    let cluster = stage.up()?;
+    test(cluster).map_err(|error| match cluster.cancel_all() {
+        Ok(()) => error,
+        Err(second) => error.context(format!("and clean up after it: {second:#}")),
+    })
+}
+
 fn main() {
-    let mut matrix = Matrix::new(|suite| Stage {
-        suite,
-        cluster: None,
-    });
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
     for (name, test) in TESTS {
-        matrix.add(name, |_, stage: &mut Stage| stage.run(*test));
+        matrix.add(name, |_, stage| run(stage, *test));
     }
     matrix.run();
 }

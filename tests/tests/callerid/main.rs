@@ -14,10 +14,10 @@ mod slurm;
 mod sources;
 mod words;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use lab::Suite;
 use site::Site;
-use tests::Matrix;
+use tests::{Matrix, Shared};
 
 /// Its IPv4 address: a name would lead to the other one first.
 const NODE2: &str = "10.88.0.2";
@@ -50,36 +50,20 @@ const TESTS: &[(&str, Test)] = &[
     ("other versions", releases::other_versions),
 ];
 
-/// One suite's cluster, started by the first test that needs it.
-struct Stage {
-    suite: Suite,
-    site: Option<Result<Site, String>>,
-}
-
-impl Stage {
-    fn run(&mut self, test: Test) -> Result<()> {
-        let suite = self.suite;
-        let site = self
-            .site
-            .get_or_insert_with(|| Site::start(suite, "").map_err(|error| format!("{error:#}")));
-        match site {
-            Ok(site) => {
-                let result = test(site);
-                let end = site.finish();
-                result.and(end)
-            }
-            Err(error) => Err(anyhow!("the cluster did not come up: {error}")),
-        }
-    }
+fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
+    let site = stage.up()?;
+    let result = test(site);
+    let end = site.finish();
+    result.and(end)
 }
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Stage { suite, site: None });
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, |suite| Site::start(suite, "")));
     for (name, test) in TESTS {
-        matrix.add(name, |_, stage: &mut Stage| stage.run(*test));
+        matrix.add(name, |_, stage| run(stage, *test));
     }
-    matrix.add("only IPv4", |_, stage| stage.run(addresses::only_ipv4));
-    matrix.add_on(&[Suite::Forky], "TLS", |_, stage| stage.run(releases::tls));
+    matrix.add("only IPv4", |_, stage| run(stage, addresses::only_ipv4));
+    matrix.add_on(&[Suite::Forky], "TLS", |_, stage| run(stage, releases::tls));
     matrix.add("IPv6", |suite, _| addresses::ipv6(suite));
     matrix.add("ports", |suite, _| addresses::ports(suite));
     // 24.11 knows no slurmd of 22.05 any more.

@@ -10,7 +10,7 @@ mod writings;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::{Cluster, Node, Suite};
-use tests::{Call, End, Matrix, Module, Outcome};
+use tests::{Call, End, Matrix, Module, Outcome, Shared};
 
 /// What becomes of alice's login with a slurm.conf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +24,12 @@ enum Found {
 }
 
 /// One cluster with alice's job; the writings come and go.
-struct Stage {
-    suite: Suite,
-    up: Option<Result<(Cluster, u32), String>>,
-}
+struct Stage(Shared<(Cluster, u32)>);
 
 impl Stage {
     fn up(&mut self) -> Result<(&Cluster, u32)> {
-        let suite = self.suite;
-        match self
-            .up
-            .get_or_insert_with(|| start(suite).map_err(|error| format!("{error:#}")))
-        {
-            Ok((cluster, job)) => Ok((cluster, *job)),
-            Err(error) => Err(anyhow!("the cluster did not come up: {error}")),
-        }
+        let (cluster, job) = self.0.up()?;
+        Ok((cluster, *job))
     }
 }
 
@@ -212,7 +203,7 @@ const ALONE: &[(&str, Test)] = &[
 ];
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Stage { suite, up: None });
+    let mut matrix = Matrix::new(|suite| Stage(Shared::new(suite, start)));
     for it in writings::WRITINGS {
         matrix.add(it.name, |_, stage| writings::writing(stage, it));
     }

@@ -190,8 +190,8 @@ impl Writing {
 
 /// One writing, read by both.
 pub fn writing(stage: &mut Stage, writing: &Writing) -> Result<()> {
-    let suite = stage.suite;
     let (cluster, job) = stage.up()?;
+    let suite = cluster.suite();
     let node = cluster.node(1);
     let put = ["sed", "-e", writing.sed, "/etc/slurm/generated"];
     let text = node.run(&put)?.ok()?;

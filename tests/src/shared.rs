@@ -1,0 +1,34 @@
+//! What the tests of a suite share.
+
+use anyhow::{Result, anyhow};
+use lab::Suite;
+
+/// A cluster, or what a program has around one: the first test that needs it brings it up.
+pub struct Shared<T> {
+    suite: Suite,
+    start: fn(Suite) -> Result<T>,
+    up: Option<Result<T, String>>,
+}
+
+impl<T> Shared<T> {
+    /// Nothing runs yet.
+    pub fn new(suite: Suite, start: fn(Suite) -> Result<T>) -> Self {
+        Self {
+            suite,
+            start,
+            up: None,
+        }
+    }
+
+    /// What is shared.
+    ///
+    /// # Errors
+    /// It did not come up, now or when an earlier test needed it: that is not tried again.
+    pub fn up(&mut self) -> Result<&mut T> {
+        let (suite, start) = (self.suite, self.start);
+        self.up
+            .get_or_insert_with(|| start(suite).map_err(|error| format!("{error:#}")))
+            .as_mut()
+            .map_err(|error| anyhow!("the cluster did not come up: {error}"))
+    }
+}
