@@ -8,12 +8,12 @@ use std::path::Path;
 use pam::ReturnCode;
 
 use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Verdict};
-use crate::known::{self, Place};
 use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
 use crate::options::{LogLevel, Options};
 use crate::report;
+use crate::run_dir::{self, Place};
 use crate::{gather_and_decide, options::shown};
 
 /// What a login by sshd would meet.
@@ -59,7 +59,7 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         ControlFlow::Continue(uid) => {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
             let memory = Place {
-                dir: Path::new(known::DIR),
+                dir: Path::new(run_dir::DIR),
                 read_only: true,
             };
             let environment = Environment::default();

@@ -3,21 +3,20 @@
 //! A stepd's owner never changes while its socket lives. So a login asks only the stepds that none
 //! has met before, and those of its own user: what a file says never admits anyone.
 //!
-//! The file is root's alone and only ever appended to, by one write a login; who finds it too long
-//! puts a short one in its place. Each record carries a checksum over itself and the kernel's boot id: one that is
+//! The file is only ever appended to, by one write a login; who finds it too long puts a short one in
+//! its place ([`crate::run_dir`]). Each record carries a checksum over itself and the kernel's boot id: one that is
 //! torn, damaged, foreign or of an older boot is as if it were not there, and its stepd is asked.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
-use crate::log::Log;
+use sys::FileStatus;
 
-/// Where the file is: a tmpfs, root's.
-pub const DIR: &str = "/run/slurm-adopt";
-/// Its name there.
-const FILE: &str = "owners";
+use crate::log::Log;
+use crate::run_dir::{self, Content, Place, checksum};
+
+/// The file's name.
+const FILE: &CStr = c"owners";
 /// What a record means; another number with each change of that.
 const FORMAT: u64 = 1;
 /// Bytes of one record: eight words, the checksum last.
@@ -28,15 +27,6 @@ const ALWAYS: usize = 256;
 const PER_SOCKET: usize = 4;
 /// The longest file that is read, in bytes: many logins may add at once.
 const MOST_READ: u64 = 1 << 20;
-
-/// Which file, and whether it may be changed.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// Its directory.
-    pub dir: &'a Path,
-    /// Only to be read.
-    pub read_only: bool,
-}
 
 /// What one stepd has said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +44,10 @@ pub struct Identity([u64; 5]);
 impl Identity {
     /// Of the socket file of that name.
     #[must_use]
-    pub fn new(name: &[u8], file: &fs::Metadata) -> Self {
+    pub fn new(name: &[u8], file: &FileStatus) -> Self {
         let name = checksum(FORMAT, name);
-        let (seconds, nanos) = (file.ctime() as u64, file.ctime_nsec() as u64);
-        Self([name, file.dev(), file.ino(), seconds, nanos])
+        let (seconds, nanos) = file.changed;
+        Self([name, file.device, file.inode, seconds as u64, nanos as u64])
     }
 }
 
@@ -91,19 +81,16 @@ impl Known {
             boot: checksum(FORMAT, &boot),
             ..Self::default()
         };
-        match read(place.dir) {
-            Ok(Some(bytes)) => known.parse(&bytes),
-            Ok(None) => known.broken = true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        match place.read(FILE, MOST_READ) {
+            Ok(Content::Bytes(bytes)) => known.parse(&bytes),
+            Ok(Content::TooLong) => known.broken = true,
+            Ok(Content::Missing) => {}
             Err(error) => {
                 log.debug(|| format!("{}: {error}; not used", place.dir.display()));
                 return Self::default();
             }
         }
-        // More than the limit would end the process by a signal.
-        if !place.read_only && !sys::is_file_size_limited() {
-            known.dir = Some(place.dir.to_owned());
-        }
+        known.dir = place.to_write();
         known
     }
 
@@ -168,79 +155,22 @@ impl Known {
             return;
         }
         let most = ALWAYS.max(sockets.len().saturating_mul(PER_SOCKET));
-        let saved = make_dir(dir).and_then(|()| match self.broken || self.length > most {
-            false => append(dir, &self.fresh),
-            true => {
-                let mut bytes = Vec::new();
-                for socket in sockets {
-                    if let Some(owner) = self.owner(socket) {
-                        bytes.extend_from_slice(&encode(self.boot, socket, owner));
-                    }
+        let saved = if self.broken || self.length > most {
+            let mut bytes = Vec::new();
+            for socket in sockets {
+                if let Some(owner) = self.owner(socket) {
+                    bytes.extend_from_slice(&encode(self.boot, socket, owner));
                 }
-                bytes.extend_from_slice(&self.fresh);
-                replace(dir, &bytes)
             }
-        });
+            bytes.extend_from_slice(&self.fresh);
+            run_dir::replace(dir, FILE, &bytes)
+        } else {
+            run_dir::append(dir, FILE, &self.fresh)
+        };
         if let Err(error) = saved {
-            log.debug(|| format!("write {}/{FILE}: {error}", dir.display()));
+            log.debug(|| format!("write {}/{}: {error}", dir.display(), run_dir::shown(FILE)));
         }
     }
-}
-
-/// The file's bytes, if nobody but this user, root, can have written them; none if it is too long.
-fn read(dir: &Path) -> io::Result<Option<Vec<u8>>> {
-    own(&fs::symlink_metadata(dir)?, true)?;
-    let path = dir.join(FILE);
-    let found = fs::symlink_metadata(&path)?;
-    own(&found, false)?;
-    match found.len() > MOST_READ {
-        true => Ok(None),
-        // It may have grown meanwhile.
-        false => sys::read_regular(&path, 2 * MOST_READ).map(Some),
-    }
-}
-
-fn own(found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
-    let is_kind = found.is_dir() == is_dir && (found.is_dir() || found.is_file());
-    let is_ours = found.uid() == sys::effective_uid() && found.mode() & 0o077 == 0;
-    match is_kind && is_ours {
-        true => Ok(()),
-        false => Err(io::Error::other("not root's alone")),
-    }
-}
-
-fn make_dir(dir: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => own(&fs::symlink_metadata(dir)?, true),
-    }
-}
-
-fn append(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(sys::NO_FOLLOW)
-        .open(dir.join(FILE))?;
-    // In one piece: write(2) of O_APPEND does not mix with others'.
-    match file.write(bytes)? {
-        count if count == bytes.len() => Ok(()),
-        _ => Err(io::ErrorKind::WriteZero.into()),
-    }
-}
-
-/// Of two who do so at once the last wins; what the other knew is asked for again.
-fn replace(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = dir.join(format!("{FILE}.new"));
-    let _ = fs::remove_file(&new);
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(bytes)?;
-    fs::rename(&new, dir.join(FILE))
 }
 
 fn encode(boot: u64, identity: &Identity, owner: Owner) -> [u8; RECORD] {
@@ -271,18 +201,6 @@ fn decode(boot: u64, bytes: &[u8]) -> Option<(Identity, Owner)> {
         version: i32::try_from(version).ok()?,
     };
     Some((Identity([name, device, inode, seconds, nanos]), owner))
-}
-
-/// Of FNV's kind, a word at a time: against accidents, not against root.
-fn checksum(seed: u64, bytes: &[u8]) -> u64 {
-    bytes.chunks(8).fold(seed, |sum, chunk| {
-        let mut word = [0; 8];
-        for (place, byte) in word.iter_mut().zip(chunk) {
-            *place = *byte;
-        }
-        let sum = (sum ^ u64::from_ne_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        sum ^ (sum >> 32)
-    })
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ pub mod explain;
 pub mod known;
 pub mod log;
 pub mod login;
+mod memo;
 mod network;
 pub mod node;
 pub mod options;
 pub mod report;
+pub mod run_dir;
 mod slurmd;
 pub mod spool;
 pub mod stepd;
@@ -34,11 +36,11 @@ use sys::Deadline;
 use crate::adoption::{AdoptError, Adopted};
 use crate::apply::{Effects, Outcome};
 use crate::decide::{Caller, Plan, Reason};
-use crate::known::Place;
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
 use crate::options::Options;
+use crate::run_dir::Place;
 use crate::stepd::Census;
 
 /// The account phase: one login, from the PAM line's arguments to PAM's code.
@@ -56,7 +58,7 @@ pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Continue(uid) => {
             let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
             let memory = Place {
-                dir: Path::new(known::DIR),
+                dir: Path::new(run_dir::DIR),
                 read_only: false,
             };
             let ask_caller =
@@ -123,7 +125,7 @@ fn gather_and_decide(
     log: Log<'_>,
     ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
-    let node = Node::find(options, environment, log);
+    let node = Node::find(options, environment, memory, log);
     // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
     let deadline = Deadline::after(options.timeout);
     let mut inquiry = Inquiry {

@@ -11,12 +11,14 @@ use proto::conf::{self, Conf, ConfError, Query};
 use sys::UserLookupError;
 
 use crate::log::Log;
+use crate::memo::{Key, Memo, Sources};
 use crate::options::{Options, shown};
-use crate::slurmd::{ConfHint, Slurmd};
+use crate::run_dir::Place;
+use crate::slurmd::{ConfHint, Slurmd, Trace};
 use crate::spool::Trusted;
 
 /// This node, as its slurm.conf describes it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Node {
     /// The slurm.conf that was read.
     pub path: PathBuf,
@@ -106,66 +108,76 @@ const DEFAULT_SPOOL_DIR: &str = "/var/spool/slurmd";
 const MAX_CONF: u64 = 256 << 20;
 
 impl Node {
-    /// Finds and reads slurm.conf, names the node.
+    /// Finds and reads slurm.conf, names the node; or remembers what the login before found, as
+    /// long as that rests on the same files.
     ///
     /// # Errors
     /// [`NodeError`]: action_generic_failure applies.
     pub fn find(
         options: &Options,
         environment: &Environment,
+        memory: Place<'_>,
         log: Log<'_>,
     ) -> Result<Self, NodeError> {
-        let path = find_conf(options, environment, log)?;
+        let mut memo = Memo::load(memory, log);
+        let path = find_conf(options, environment, &mut memo, log)?;
         let full = sys::hostname().map_err(NodeError::HostName)?;
-        let short = full.split('.').next().unwrap_or_default().to_owned();
-        let given = options
-            .node_name
-            .as_deref()
-            .or(environment.node_name.as_deref());
-        let hosts: [&str; 3] = [&short, &full, "localhost"];
-        let conf = read(
-            &path,
-            Query {
-                hosts: &hosts,
-                node: given,
-                ports: false,
-            },
-        )?;
+        let given = options.node_name.as_deref();
+        let key = Key {
+            path: &path,
+            host: &full,
+            node: given.or(environment.node_name.as_deref()),
+        };
+        let mut node = match memo.node(key) {
+            Some(node) => {
+                log.debug(|| format!("{}: as it was at an earlier login", path.display()));
+                node
+            }
+            None => {
+                let mut sources = Sources::default();
+                let node = Self::read(key, &mut sources, log)?;
+                memo.keep_node(key, sources, &node);
+                node
+            }
+        };
+        memo.save(log);
+        node.trusted = trusted(&node.conf, log);
+        log.debug(|| format!("{}: node name {}", path.display(), node.names.join(" or ")));
+        Ok(node)
+    }
 
+    fn read(key: Key<'_>, sources: &mut Sources, log: Log<'_>) -> Result<Self, NodeError> {
+        let Key {
+            path,
+            host: full,
+            node: given,
+        } = key;
+        let short = full.split('.').next().unwrap_or_default();
+        let query = Query {
+            hosts: &[short, full, "localhost"],
+            node: given,
+            ports: false,
+        };
+        let conf = read(path, query, sources)?;
         let names = match given {
             Some(name) => vec![(name.to_owned(), conf.host.clone())],
-            None => names_of_host(&path, &conf, &full, &short)?,
+            None => names_of_host(path, &conf, full, short, sources)?,
         };
         if let Some(error) = &conf.passed_over {
+            sources.give_up();
             log.error(|| format!("passed over a line of slurm.conf: {error}"));
         }
-        let slurmd_uid = conf
-            .slurmd_user
-            .as_deref()
-            .and_then(|user| match uid_of(user) {
-                Ok(uid) => Some(uid),
-                Err(error) => {
-                    log.error(|| format!("SlurmdUser «{}»: {error}; not trusted", shown(user)));
-                    None
-                }
-            });
-        let trusted = Trusted {
-            slurmd_uid,
-            slurm_user: conf.slurm_user.clone(),
-        };
         let template = conf.spool_dir.as_deref().unwrap_or(DEFAULT_SPOOL_DIR);
         let spool_dirs = names
             .iter()
             .map(|(name, host)| expand(template, name, host.as_deref()))
             .collect();
-        let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
-        log.debug(|| format!("{}: node name {}", path.display(), names.join(" or ")));
         Ok(Self {
-            path,
+            path: path.to_owned(),
+            names: names.into_iter().map(|(name, _)| name).collect(),
             conf,
-            names,
             spool_dirs,
-            trusted,
+            trusted: Trusted::default(),
         })
     }
 
@@ -178,7 +190,25 @@ impl Node {
             ports: true,
             ..Query::default()
         };
-        Ok(read(&self.path, query)?.ports())
+        Ok(read(&self.path, query, &mut Sources::default())?.ports())
+    }
+}
+
+/// Whom a node trusts besides root.
+fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
+    let slurmd_uid = conf
+        .slurmd_user
+        .as_deref()
+        .and_then(|user| match uid_of(user) {
+            Ok(uid) => Some(uid),
+            Err(error) => {
+                log.error(|| format!("SlurmdUser «{}»: {error}; not trusted", shown(user)));
+                None
+            }
+        });
+    Trusted {
+        slurmd_uid,
+        slurm_user: conf.slurm_user.clone(),
     }
 }
 
@@ -188,6 +218,7 @@ fn names_of_host(
     conf: &Conf,
     full: &str,
     short: &str,
+    sources: &mut Sources,
 ) -> Result<Vec<(String, Option<String>)>, NodeError> {
     let known = |index: usize, host: &str| {
         conf.nodes[index]
@@ -197,7 +228,7 @@ fn names_of_host(
     if let Some(names) = known(0, short).or_else(|| known(1, full)) {
         return Ok(names);
     }
-    let aliases = aliases(full, short);
+    let aliases = aliases(full, short, sources);
     let hosts: Vec<&str> = aliases.iter().map(String::as_str).collect();
     if !hosts.is_empty() {
         let conf = read(
@@ -206,6 +237,7 @@ fn names_of_host(
                 hosts: &hosts,
                 ..Query::default()
             },
+            sources,
         )?;
         let found = conf.nodes.into_iter().zip(&hosts);
         if let Some(names) = found
@@ -227,11 +259,14 @@ fn names_of_host(
 }
 
 /// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
-fn aliases(full: &str, short: &str) -> Vec<String> {
+fn aliases(full: &str, short: &str, sources: &mut Sources) -> Vec<String> {
     const MAX_HOSTS: u64 = 16 << 20;
-    let Ok(bytes) = sys::read_regular(Path::new("/etc/hosts"), MAX_HOSTS) else {
+    let path = Path::new("/etc/hosts");
+    let Ok((status, bytes)) = sys::read_identified(path, MAX_HOSTS) else {
+        sources.give_up();
         return Vec::new();
     };
+    sources.add(path, status);
     let text = String::from_utf8_lossy(&bytes);
     let lines = text
         .lines()
@@ -257,6 +292,7 @@ fn aliases(full: &str, short: &str) -> Vec<String> {
 fn find_conf(
     options: &Options,
     environment: &Environment,
+    memo: &mut Memo,
     log: Log<'_>,
 ) -> Result<PathBuf, NodeError> {
     if let Some(path) = &options.slurm_conf {
@@ -265,11 +301,10 @@ fn find_conf(
     if let Some(path) = &environment.slurm_conf {
         return Ok(path.clone());
     }
-    let exists = |path: &PathBuf| path.try_exists().unwrap_or(false);
     let run = Path::new(RUN_DIR).join("slurm.conf");
     let etc = || ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
-    let slurmd = Slurmd::running();
-    let hint = slurmd.as_ref().map(|slurmd| slurmd.conf_hint());
+    let hint = running_slurmd(memo);
+    let mut exists = |path: &PathBuf| memo.knows(path) || path.try_exists().unwrap_or(false);
     log.debug(|| match &hint {
         Some(ConfHint::File(path)) => format!("the running slurmd reads {}", path.display()),
         Some(_) => "a slurmd runs".to_owned(),
@@ -298,24 +333,45 @@ fn find_conf(
     found.or_else(scanned).ok_or(NodeError::NotFound)
 }
 
-fn read(path: &Path, query: Query<'_>) -> Result<Conf, NodeError> {
-    let bytes = sys::read_regular(path, MAX_CONF).map_err(|cause| NodeError::Unreadable {
+/// Where the running slurmd takes its slurm.conf from.
+fn running_slurmd(memo: &mut Memo) -> Option<ConfHint> {
+    let trace = Trace::find();
+    if let Some(hint) = trace.as_ref().and_then(|trace| memo.hint(trace)) {
+        return Some(hint.clone());
+    }
+    let (slurmd, found_by) = Slurmd::running()?;
+    let hint = slurmd.conf_hint();
+    // What another one has left says nothing of this slurmd.
+    if let Some(trace) = trace.filter(|trace| trace.path == found_by) {
+        memo.keep_hint(trace, hint.clone());
+    }
+    Some(hint)
+}
+
+fn read(path: &Path, query: Query<'_>, sources: &mut Sources) -> Result<Conf, NodeError> {
+    let read = sys::read_identified(path, MAX_CONF);
+    let (status, bytes) = read.map_err(|cause| NodeError::Unreadable {
         path: path.to_owned(),
         cause,
     })?;
+    sources.add(path, status);
     let main_dir = path.parent().unwrap_or(Path::new("/"));
     let mut include = |name: &str, from: &str| {
         // From 23.02 on beside the main file, before that beside the including one.
         let beside_main = main_dir.join(name);
         let beside_from = Path::new(from).parent().unwrap_or(main_dir).join(name);
-        sys::read_regular(&beside_main, MAX_CONF)
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound if beside_from != beside_main => {
-                    sys::read_regular(&beside_from, MAX_CONF)
-                }
-                _ => Err(error),
-            })
-            .map_err(|error| error.to_string())
+        match sys::read_identified(&beside_main, MAX_CONF) {
+            Ok((status, bytes)) => {
+                sources.add(&beside_main, status);
+                Ok(bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && beside_from != beside_main => {
+                // That there is no file at the first place can't be told by a file.
+                sources.give_up();
+                sys::read_regular(&beside_from, MAX_CONF).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
     };
     conf::parse(&path.to_string_lossy(), &bytes, query, &mut include).map_err(NodeError::Broken)
 }

@@ -5,10 +5,11 @@
 //! not dumpable appears as root's, proc_pid(5).)
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+use sys::{Directory, FileStatus};
 
 /// Where a slurmd of the usual builds leaves its pid, SlurmdPidFile of slurm.conf(5).
 const PID_FILES: [&str; 3] = [
@@ -16,10 +17,10 @@ const PID_FILES: [&str; 3] = [
     "/run/slurm/slurmd.pid",
     "/run/slurmd/slurmd.pid",
 ];
-/// The processes of slurmd.service, cgroup v2 and v1: started by systemd it may have no pid file.
+/// The cgroup of slurmd.service, v2 and v1: started by systemd it may have no pid file.
 const SERVICE_CGROUPS: [&str; 2] = [
-    "/sys/fs/cgroup/system.slice/slurmd.service/cgroup.procs",
-    "/sys/fs/cgroup/systemd/system.slice/slurmd.service/cgroup.procs",
+    "/sys/fs/cgroup/system.slice/slurmd.service",
+    "/sys/fs/cgroup/systemd/system.slice/slurmd.service",
 ];
 /// Processes looked at in the service's cgroup, where old stepds and their tasks may be too.
 const MAX_SERVICE_PIDS: usize = 4096;
@@ -36,8 +37,29 @@ pub struct Slurmd {
     slurm_conf: Option<PathBuf>,
 }
 
+/// What a slurmd has left where it started: while that is the same, so is the slurmd, or it has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Its pid file, or its service's cgroup.
+    pub path: String,
+    /// What that is.
+    pub status: FileStatus,
+}
+
+impl Trace {
+    /// The first that there is.
+    #[must_use]
+    pub fn find() -> Option<Self> {
+        PID_FILES.iter().chain(&SERVICE_CGROUPS).find_map(|path| {
+            let status = FileStatus::from(&fs::metadata(path).ok()?);
+            let path = (*path).to_owned();
+            Some(Self { path, status })
+        })
+    }
+}
+
 /// Where a slurmd takes its slurm.conf from.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfHint {
     /// `-f`, or SLURM_CONF in its environment.
     File(PathBuf),
@@ -51,29 +73,29 @@ pub enum ConfHint {
 }
 
 impl Slurmd {
-    /// The slurmd that a pid file or the service's cgroup names.
+    /// The slurmd that a pid file or the service's cgroup names, and which of them does.
     #[must_use]
-    pub fn running() -> Option<Self> {
-        let from_pid_file = |path: &str| read(Path::new(path)).and_then(|text| pid(&text));
+    pub fn running() -> Option<(Self, &'static str)> {
+        let from_pid_file = |path: &&str| Self::of_pid(pid(&read(Path::new(path))?)?);
+        let from_cgroup = |path: &&str| {
+            let text = read(&Path::new(path).join("cgroup.procs"))?;
+            let pids = text.split(|byte| *byte == b'\n').filter_map(pid);
+            pids.take(MAX_SERVICE_PIDS).find_map(Self::of_pid)
+        };
         let found = PID_FILES
             .iter()
-            .filter_map(|path| from_pid_file(path))
-            .find_map(Self::of_pid);
+            .find_map(|path| Some((from_pid_file(path)?, *path)));
         found.or_else(|| {
             SERVICE_CGROUPS
                 .iter()
-                .filter_map(|path| read(Path::new(path)))
-                .find_map(|text| {
-                    let pids = text.split(|byte| *byte == b'\n').filter_map(pid);
-                    pids.take(MAX_SERVICE_PIDS).find_map(Self::of_pid)
-                })
+                .find_map(|path| Some((from_cgroup(path)?, *path)))
         })
     }
 
     /// Looks through all processes: only for where there is no other trace of a slurm.conf.
     #[must_use]
     pub fn scan() -> Option<Self> {
-        let entries = std::fs::read_dir("/proc").ok()?;
+        let entries = fs::read_dir("/proc").ok()?;
         entries
             .filter_map(|entry| pid(entry.ok()?.file_name().as_bytes()))
             .find_map(Self::of_pid)
@@ -81,14 +103,14 @@ impl Slurmd {
 
     fn of_pid(pid: u32) -> Option<Self> {
         // All through one descriptor: it stays with this process, whoever gets its pid later.
-        let process = File::open(format!("/proc/{pid}")).ok()?;
-        let dir = PathBuf::from(format!("/proc/self/fd/{}", process.as_raw_fd()));
-        let program = std::fs::read_link(dir.join("exe")).ok()?;
-        if !is_slurmd(&program, &read(&dir.join("status"))?) {
+        let process = Directory::open(Path::new(&format!("/proc/{pid}"))).ok()?;
+        let read = |name| process.read(name, MAX_FILE).ok();
+        let program = PathBuf::from(process.read_link(c"exe").ok()?);
+        if !is_slurmd(&program, &read(c"status")?) {
             return None;
         }
-        let args = words(&read(&dir.join("cmdline"))?);
-        let environment = words(&read(&dir.join("environ"))?);
+        let args = words(&read(c"cmdline")?);
+        let environment = words(&read(c"environ")?);
         let slurm_conf = environment.iter().find_map(|pair| {
             pair.as_bytes()
                 .strip_prefix(b"SLURM_CONF=")

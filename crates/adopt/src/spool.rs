@@ -5,14 +5,16 @@
 //! directory that exists to its owner, and packages make it SlurmUser's. SlurmUser, whom stepds obey
 //! anyway, can so rename or remove sockets but not make one that passes for root's.
 
+use std::ffi::CString;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use proto::socket_name;
+use sys::Directory;
 
 use crate::decide::OwnJob;
 use crate::known::Identity;
@@ -138,21 +140,29 @@ fn sockets_in(
         cause,
     };
     let mut sockets = Vec::new();
+    let mut opened = None;
     for entry in fs::read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let Some(job) = socket_name::extern_step_job(name.as_bytes(), node) else {
             continue;
         };
+        let open = match &opened {
+            Some(open) => open,
+            None => opened.insert(Directory::open(&dir).map_err(failed)?),
+        };
         let path = entry.path();
-        // Not following links: a link is no socket.
-        let Ok(file) = fs::symlink_metadata(&path) else {
+        let Ok(name) = CString::new(name.into_vec()) else {
             continue;
         };
-        if !file.file_type().is_socket() || !trusted.serves(file.uid()) {
-            let owner = file.uid();
+        // Not following links: a link is no socket.
+        let Ok(file) = open.status(&name) else {
+            continue;
+        };
+        if !file.is_socket || !trusted.serves(file.uid) {
             log.error(|| {
                 let path = shown(&path.to_string_lossy());
+                let owner = file.uid;
                 format!("passed over {path}: not a socket of root (owner uid {owner})")
             });
             continue;
@@ -161,7 +171,7 @@ fn sockets_in(
             path,
             job: OwnJob {
                 job,
-                started: file.ctime(),
+                started: file.changed.0,
             },
             identity: Identity::new(name.as_bytes(), &file),
         });
@@ -176,31 +186,57 @@ fn sockets_in(
 /// # Errors
 /// [`SpoolProblem`].
 pub fn safe_directory(dir: &Path, trusted: impl Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
-    let system = |operation, path: &Path| {
-        let path = path.to_owned();
-        move |cause| SpoolProblem::System {
-            operation,
-            path,
-            cause,
+    // As a rule it is without links: then there is nothing to resolve.
+    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    let as_given = dir.is_absolute() && dir.components().all(plain);
+    if as_given {
+        if let Some(real) = all_safe(dir, &trusted)? {
+            return Ok(real);
         }
-    };
+    }
     let real = fs::canonicalize(dir).map_err(system("find", dir))?;
-    for path in real.ancestors() {
-        let found = fs::symlink_metadata(path).map_err(system("stat", path))?;
-        if path == real && !found.is_dir() {
+    all_safe(&real, &trusted)?.ok_or_else(|| {
+        // Somebody has put a link there meanwhile.
+        system("find", dir)(io::ErrorKind::NotADirectory.into())
+    })
+}
+
+fn system<'a>(
+    operation: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> SpoolProblem + 'a {
+    move |cause| SpoolProblem::System {
+        operation,
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+/// The directory; none if it or one above it is a link.
+fn all_safe(dir: &Path, trusted: &impl Fn(u32) -> bool) -> Result<Option<PathBuf>, SpoolProblem> {
+    let mut unsafe_one = None;
+    for path in dir.ancestors() {
+        let found = fs::symlink_metadata(path).map_err(system("find", path))?;
+        if found.is_symlink() {
+            return Ok(None);
+        }
+        if path == dir && !found.is_dir() {
             return Err(system("read", path)(io::ErrorKind::NotADirectory.into()));
         }
         let (uid, mode) = (found.uid(), found.mode());
-        let sticky = path != real && mode & 0o1000 != 0;
+        let sticky = path != dir && mode & 0o1000 != 0;
         let group_writes = mode & 0o020 != 0 && found.gid() != 0;
         let others_write = mode & 0o002 != 0 || group_writes;
         if !trusted(uid) || (others_write && !sticky) {
-            return Err(SpoolProblem::Untrusted {
+            unsafe_one.get_or_insert_with(|| SpoolProblem::Untrusted {
                 path: path.to_owned(),
                 uid,
                 mode,
             });
         }
     }
-    Ok(real)
+    match unsafe_one {
+        Some(problem) => Err(problem),
+        None => Ok(Some(dir.to_owned())),
+    }
 }

@@ -14,9 +14,10 @@ use sys::{Deadline, Interest};
 use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange;
-use crate::known::{Known, Owner, Place};
+use crate::known::{Known, Owner};
 use crate::log::Log;
 use crate::node::Node;
+use crate::run_dir::Place;
 use crate::spool::{self, Socket, Trusted};
 
 /// How long silent stepds are waited for after the last answer, once a job of the user's is known

@@ -1,9 +1,10 @@
-//! The system calls that std lacks: sockets with a deadline and without SIGPIPE, peer credentials,
+//! The system calls that std lacks: files in an open directory, sockets with a deadline and without SIGPIPE, peer credentials,
 //! passed descriptors, namespaces, user look-ups, the privileges of the process.
 //!
 //! This crate and `pam` are the only ones with `unsafe` code. Nothing here knows of Slurm or PAM.
 
 mod deadline;
+mod files;
 mod namespace;
 mod process;
 mod socket;
@@ -11,10 +12,11 @@ mod tcp;
 mod users;
 
 pub use deadline::Deadline;
-pub use namespace::{Namespace, receive_descriptor};
-pub use process::{
-    NO_FOLLOW, effective_uid, hostname, is_file_size_limited, is_secure_execution, read_regular,
+pub use files::{
+    Directory, FileStatus, NO_FOLLOW, identify, read_identified, read_open, read_regular,
 };
+pub use namespace::{Namespace, receive_descriptor};
+pub use process::{effective_uid, hostname, is_file_size_limited, is_secure_execution};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, uid_of_user};

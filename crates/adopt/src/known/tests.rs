@@ -1,9 +1,13 @@
 //! With a directory of our own in the place of /run/slurm-adopt.
 
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
 use pam::Severity;
+use sys::Directory;
 
 use super::*;
 use crate::log::Sink;
@@ -34,7 +38,7 @@ impl Scratch {
     }
 
     fn file(&self) -> PathBuf {
-        self.dir().join(FILE)
+        self.dir().join(run_dir::shown(FILE))
     }
 
     fn socket(&self, job: u32) -> Identity {
@@ -46,8 +50,7 @@ impl Scratch {
         let path = self.0.join(&name);
         let _ = fs::remove_file(&path);
         drop(UnixListener::bind(&path).expect("bind"));
-        let found = fs::symlink_metadata(&path).expect("there");
-        let identity = Identity::new(name.as_bytes(), &found);
+        let identity = Identity::new(name.as_bytes(), &status(&path));
         (path, identity)
     }
 
@@ -72,6 +75,13 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+fn status(path: &Path) -> FileStatus {
+    let dir = Directory::open(path.parent().expect("its directory")).expect("open");
+    let name = path.file_name().expect("its name").as_encoded_bytes();
+    dir.status(&CString::new(name).expect("a name"))
+        .expect("there")
 }
 
 fn owner(uid: u32) -> Owner {
@@ -99,7 +109,7 @@ fn what_was_said_is_known_until_the_socket_changes() {
     // Another socket of that name; the same file by another name.
     assert_eq!(known.owner(&scratch.socket(7)), None);
     let (path, _) = scratch.bind(8);
-    let found = fs::symlink_metadata(&path).expect("there");
+    let found = status(&path);
     scratch.keep(&[Identity::new(b"n1_8.4294967292", &found)], 2003);
     let renamed = Identity::new(b"n1_1000.4294967292", &found);
     let known = scratch.load();

@@ -1,0 +1,307 @@
+//! With a directory of our own in the place of /run/slurm-adopt.
+
+use std::cell::RefCell;
+use std::fs;
+use std::thread;
+
+use pam::Severity;
+
+use super::*;
+use crate::log::Sink;
+use crate::node::Environment;
+use crate::options::{LogLevel, Options};
+
+/// A slurm.conf with an Include, and the directory that logins leave things in.
+struct Scratch(PathBuf);
+
+/// The lines of one login.
+#[derive(Default)]
+struct Lines(RefCell<Vec<String>>);
+
+impl Sink for Lines {
+    fn line(&self, _: Severity, text: &str) {
+        self.0.borrow_mut().push(text.to_owned());
+    }
+}
+
+const REMEMBERED: &str = "as it was at an earlier login";
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("memo-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).expect("directory");
+        let scratch = Self(dir);
+        scratch.write("nodes.conf", "NodeName=n[1-9] NodeHostname=h[1-9]\n");
+        scratch.write(
+            "slurm.conf",
+            "ClusterName=c\nSlurmdSpoolDir=/spool/%h/%n\nSlurmUser=slurm\nSlurmdUser=root\n\
+             SlurmdPort=7000\nAuthType=auth/slurm\nInclude nodes.conf\n",
+        );
+        scratch.settle();
+        scratch
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).expect("write");
+    }
+
+    fn settle(&self) {
+        thread::sleep(2 * SETTLED);
+    }
+
+    fn place(&self) -> (PathBuf, PathBuf) {
+        let dir = self.0.join("run");
+        (dir.join(run_dir::shown(FILE)), dir)
+    }
+
+    /// The node, and whether it was remembered.
+    fn find(&self, more: &[u8], read_only: bool) -> (Node, bool) {
+        let mut conf = b"slurm_conf=".to_vec();
+        conf.extend(self.0.join("slurm.conf").as_os_str().as_bytes());
+        let (options, bad) = Options::parse(&[&conf[..], more]);
+        assert!(bad.is_empty(), "{bad:?}");
+        let lines = Lines::default();
+        let log = Log::new(&lines, LogLevel::Debug);
+        let (_, dir) = self.place();
+        let place = Place {
+            dir: &dir,
+            read_only,
+        };
+        let node = Node::find(&options, &Environment::default(), place, log).expect("found");
+        let lines = lines.0.take();
+        (node, lines.iter().any(|line| line.contains(REMEMBERED)))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const N2: &[u8] = b"nodename=n2";
+const N3: &[u8] = b"nodename=n3";
+
+#[test]
+fn what_was_found_is_remembered_until_a_file_changes() {
+    let scratch = Scratch::new("changes");
+    let (first, remembered) = scratch.find(N2, false);
+    assert!(!remembered, "by whom?");
+    assert_eq!(first.spool_dirs, [Path::new("/spool/h2/n2")]);
+    let (second, remembered) = scratch.find(N2, false);
+    assert!(remembered);
+    assert_eq!((&second.names, &second.path), (&first.names, &first.path));
+    assert_eq!(second.spool_dirs, first.spool_dirs);
+    assert_eq!(second.trusted.slurmd_uid, Some(0), "looked up anew");
+    assert_eq!(second.trusted.slurm_user.as_deref(), Some("slurm"));
+    assert_eq!(second.conf.slurmd_port(), 7000);
+    assert_eq!(second.conf.auth_type.as_deref(), Some("auth/slurm"));
+    assert_eq!(second.conf.auth_info, None);
+
+    // The included file: as long as before, written in place.
+    scratch.write("nodes.conf", "NodeName=n[1-9] NodeHostname=i[1-9]\n");
+    scratch.settle();
+    let (third, remembered) = scratch.find(N2, false);
+    assert!(!remembered);
+    assert_eq!(third.spool_dirs, [Path::new("/spool/i2/n2")]);
+    assert!(scratch.find(N2, false).1);
+    // And replaced, with its old time.
+    let new = scratch.0.join("new.conf");
+    fs::write(&new, "NodeName=n[1-9] NodeHostname=j[1-9]\n").expect("write");
+    let old = fs::metadata(scratch.0.join("nodes.conf")).and_then(|it| it.modified());
+    let file = fs::File::options().write(true).open(&new).expect("open");
+    file.set_modified(old.expect("a time")).expect("set it");
+    fs::rename(&new, scratch.0.join("nodes.conf")).expect("rename");
+    scratch.settle();
+    let (fourth, remembered) = scratch.find(N2, false);
+    assert!(!remembered);
+    assert_eq!(fourth.spool_dirs, [Path::new("/spool/j2/n2")]);
+
+    // Another node of the same host.
+    assert!(scratch.find(N2, false).1);
+    let (other, remembered) = scratch.find(N3, false);
+    assert!(!remembered);
+    assert_eq!(other.spool_dirs, [Path::new("/spool/j3/n3")]);
+    assert!(scratch.find(N3, false).1);
+    // Gone altogether.
+    fs::remove_file(scratch.0.join("nodes.conf")).expect("remove");
+    let path = scratch.0.join("slurm.conf");
+    let (_, dir) = scratch.place();
+    let place = Place {
+        dir: &dir,
+        read_only: false,
+    };
+    let lines = Lines::default();
+    let mut memo = Memo::load(place, Log::new(&lines, LogLevel::Debug));
+    assert!(!memo.knows(&path));
+}
+
+#[test]
+fn what_was_just_written_is_not_remembered() {
+    let scratch = Scratch::new("fresh");
+    scratch.write("nodes.conf", "NodeName=n2 NodeHostname=x\n");
+    scratch.find(N2, false);
+    assert!(!scratch.find(N2, false).1);
+    scratch.settle();
+    scratch.find(N2, false);
+    assert!(scratch.find(N2, false).1);
+    // Nor with a time that is still to come.
+    let ahead = SystemTime::now() + Duration::from_secs(1000);
+    let ahead = ahead.duration_since(UNIX_EPOCH).expect("after 1970");
+    let mut status = sys::identify(&scratch.0.join("slurm.conf")).expect("there");
+    assert!(is_settled(&status));
+    status.changed.0 = i64::try_from(ahead.as_secs()).expect("a time");
+    assert!(!is_settled(&status));
+}
+
+#[test]
+fn what_does_not_rest_on_files_alone_is_not_remembered() {
+    // An Include that is beside the including file, where Slurm before 23.02 looked.
+    let scratch = Scratch::new("beside");
+    fs::create_dir(scratch.0.join("d")).expect("directory");
+    scratch.write("d/a.conf", "Include b.conf\n");
+    scratch.write("d/b.conf", "NodeName=n2 NodeHostname=k\n");
+    let main = scratch.0.join("d/a.conf");
+    scratch.write(
+        "slurm.conf",
+        &format!("ClusterName=c\nInclude {}\n", main.display()),
+    );
+    scratch.settle();
+    scratch.find(N2, false);
+    assert!(!scratch.find(N2, false).1);
+    // A line that is passed over is told each time.
+    scratch.write("slurm.conf", "ClusterName=c\nNodeName=n[1\nNodeName=n2\n");
+    scratch.settle();
+    scratch.find(N2, false);
+    assert!(!scratch.find(N2, false).1);
+    // A value with a byte that ends a text.
+    scratch.write("slurm.conf", "ClusterName=c\nAuthInfo=a\0b\nNodeName=n2\n");
+    scratch.settle();
+    let (node, _) = scratch.find(N2, false);
+    assert_eq!(node.conf.auth_info.as_deref(), Some("a\0b"));
+    assert!(!scratch.find(N2, false).1);
+}
+
+#[test]
+fn who_only_reads_finds_all_afresh_and_leaves_nothing() {
+    let scratch = Scratch::new("read-only");
+    scratch.find(N2, true);
+    assert!(!scratch.place().1.exists());
+    scratch.find(N2, false);
+    assert!(scratch.find(N2, false).1);
+    assert!(!scratch.find(N2, true).1);
+}
+
+#[test]
+fn a_file_of_others_is_not_believed_nor_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scratch = Scratch::new("foreign");
+    scratch.find(N2, false);
+    let (file, dir) = scratch.place();
+    let before = fs::read(&file).expect("read");
+    for (path, mode) in [(&file, 0o644), (&dir, 0o755), (&dir, 0o777)] {
+        let right = fs::metadata(path).expect("there").permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+        assert!(!scratch.find(N2, false).1, "{} {mode:o}", path.display());
+        assert!(!scratch.find(N3, false).1);
+        assert_eq!(fs::read(&file).expect("read"), before);
+        fs::set_permissions(path, right).expect("mode");
+    }
+    assert!(scratch.find(N2, false).1);
+}
+
+/// A memo with all that it can have.
+fn full(hint: ConfHint) -> Memo {
+    let status = FileStatus {
+        uid: 7,
+        is_socket: false,
+        size: 8,
+        device: u64::MAX,
+        inode: 9,
+        changed: (-1, 999_999_999),
+    };
+    let found = Node {
+        path: "/etc/slurm/slurm.conf".into(),
+        conf: Conf {
+            slurm_user: Some(String::new()),
+            slurmd_user: Some("root".into()),
+            ..Conf::default()
+        },
+        names: vec!["n1".into(), "n1.example.org".into()],
+        spool_dirs: vec!["/s/1".into(), "/s/2".into()],
+        ..Node::default()
+    };
+    Memo {
+        hint: Some((
+            Trace {
+                path: "/run/slurmd.pid".into(),
+                status,
+            },
+            hint,
+        )),
+        reading: Some(Reading {
+            path: found.path.clone(),
+            host: "n1".into(),
+            node: None,
+            files: vec![(found.path.clone(), status), ("/other".into(), status)],
+            found,
+        }),
+        ..Memo::default()
+    }
+}
+
+#[test]
+fn what_is_written_is_what_is_read() {
+    let prefix = |prefix: Option<&str>| ConfHint::Default {
+        prefix: prefix.map(PathBuf::from),
+    };
+    for hint in [
+        ConfHint::File("/a b/c".into()),
+        ConfHint::Configless,
+        prefix(None),
+        prefix(Some("/opt/slurm")),
+    ] {
+        let memo = full(hint.clone());
+        let bytes = memo.write().expect("written");
+        let again = parse(&bytes).expect("read");
+        let (trace, found) = memo.hint.as_ref().expect("made so");
+        assert_eq!(again.hint(trace), Some(&hint));
+        assert_eq!(found, &hint);
+        let (old, new) = (memo.reading.expect("made so"), again.reading.expect("read"));
+        assert_eq!((old.key(), &old.files), (new.key(), &new.files));
+        assert_eq!(old.found.conf, new.found.conf);
+        assert_eq!(old.found.names, new.found.names);
+        assert_eq!(old.found.spool_dirs, new.found.spool_dirs);
+        let mut other = trace.clone();
+        other.status.inode += 1;
+        assert_eq!(parse(&bytes).expect("read").hint(&other), None);
+    }
+    let nothing = Memo::default().write().expect("written");
+    let nothing = parse(&nothing).expect("read");
+    assert!(nothing.hint.is_none() && nothing.reading.is_none());
+}
+
+#[test]
+fn what_is_torn_or_damaged_is_not_there() {
+    let bytes = full(ConfHint::Configless).write().expect("written");
+    for length in 0..bytes.len() {
+        assert!(parse(&bytes[..length]).is_none(), "{length} bytes");
+    }
+    for place in 0..bytes.len() {
+        let mut bad = bytes.clone();
+        bad[place] ^= 0x20;
+        assert!(parse(&bad).is_none(), "byte {place}");
+    }
+    let sealed = |text: &[u8]| [&checksum(FORMAT, text).to_ne_bytes(), text].concat();
+    assert!(parse(&sealed(b"0\x000\x00")).is_some());
+    for nonsense in [
+        &b"0\x000\x00more\x00"[..],
+        b"2\x00",
+        b"0\x001\x00",
+        b"1\x00/run/slurmd.pid\x00",
+        b"0\x001\x00/p\x00h\x000\x0018446744073709551615\x00",
+    ] {
+        assert!(parse(&sealed(nonsense)).is_none(), "{nonsense:?}");
+    }
+}

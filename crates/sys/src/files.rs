@@ -1,0 +1,261 @@
+//! Files and directories, with fewer steps than std takes and relative to a directory that is open.
+
+use std::ffi::{CStr, OsString, c_int};
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::mem;
+use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// For opening a file by its name: not where that is a link, open(2).
+pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+/// Bytes that are asked for at once of a file that does not know its size, as those of /proc.
+const PIECE: usize = 4096;
+
+/// A directory that is open: it stays the one it is, whatever becomes of its name.
+#[derive(Debug)]
+pub struct Directory(File);
+
+/// What a file is, stat(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStatus {
+    /// Its owner.
+    pub uid: u32,
+    /// Whether it is a socket.
+    pub is_socket: bool,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// The device that it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// When it was last changed: seconds since 1970, and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl From<&Metadata> for FileStatus {
+    fn from(found: &Metadata) -> Self {
+        Self {
+            uid: found.uid(),
+            is_socket: found.file_type().is_socket(),
+            size: found.len(),
+            device: found.dev(),
+            inode: found.ino(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+impl Directory {
+    /// Opens it only to reach what is in it: needs no right to list it, and can't. Not where its name
+    /// is a link.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        File::options()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY | NO_FOLLOW)
+            .open(path)
+            .map(Self)
+    }
+
+    /// What it is itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.0.metadata()
+    }
+
+    /// Opens a file in it to be read; of a FIFO without waiting, and no link.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn file(&self, name: &CStr) -> io::Result<File> {
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC | NO_FOLLOW;
+        // SAFETY: the directory is open, the name NUL-terminated; openat(2) needs no mode here.
+        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: openat(2) just returned this descriptor; nobody else owns it.
+        Ok(unsafe { File::from_raw_fd(fd) })
+    }
+
+    /// Reads a regular file in it, as [`read_regular`] does, but no link.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
+        read_open(self.file(name)?, limit).map(|(_, bytes)| bytes)
+    }
+
+    /// Where a link in it leads, readlink(2).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_link(&self, name: &CStr) -> io::Result<OsString> {
+        let mut target = vec![0; libc::PATH_MAX as usize];
+        // SAFETY: the directory is open, the name NUL-terminated, the buffer writable for its length.
+        let count = unsafe {
+            libc::readlinkat(
+                self.0.as_raw_fd(),
+                name.as_ptr(),
+                target.as_mut_ptr().cast(),
+                target.len(),
+            )
+        };
+        // One that fills the buffer may have been cut.
+        match usize::try_from(count) {
+            Ok(count) if count < target.len() => target.truncate(count),
+            Ok(_) => return Err(io::Error::other("the link is too long")),
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+        Ok(OsString::from_vec(target))
+    }
+
+    /// What a file in it is; of a link, what the link is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn status(&self, name: &CStr) -> io::Result<FileStatus> {
+        // SAFETY: stat is plain data for which all-zero is a valid value.
+        let mut found: libc::stat = unsafe { mem::zeroed() };
+        let flags: c_int = libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: the directory is open, the name NUL-terminated, the pointer valid for the call.
+        let code =
+            unsafe { libc::fstatat(self.0.as_raw_fd(), name.as_ptr(), &raw mut found, flags) };
+        if code != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(FileStatus {
+            uid: found.st_uid,
+            is_socket: found.st_mode & libc::S_IFMT == libc::S_IFSOCK,
+            size: found.st_size as u64,
+            device: found.st_dev,
+            inode: found.st_ino,
+            changed: (found.st_ctime, found.st_ctime_nsec),
+        })
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes. Never waits for one that is something else
+/// (a FIFO, a device) to be opened.
+///
+/// # Errors
+/// The system's, or one that says what the file is instead.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_identified(path, limit).map(|(_, bytes)| bytes)
+}
+
+/// The same, with what the file was before it was read: one that is changed meanwhile is another
+/// one afterwards.
+///
+/// # Errors
+/// As there.
+pub fn read_identified(path: &Path, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
+    read_open(open(path)?, limit)
+}
+
+/// What a file is that can be read. It is opened for that: on a network file system that asks the
+/// server, which stat(2) may not.
+///
+/// # Errors
+/// The system's.
+pub fn identify(path: &Path) -> io::Result<FileStatus> {
+    Ok(FileStatus::from(&open(path)?.metadata()?))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// [`read_identified`] of a file that is open.
+///
+/// # Errors
+/// As there.
+pub fn read_open(file: File, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    // One more byte than it should have tells a growing file.
+    let size = match usize::try_from(found.len().min(limit)) {
+        Ok(0) | Err(_) => PIECE,
+        Ok(size) => size + 1,
+    };
+    let mut bytes = Vec::with_capacity(size);
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(io::Error::other(format!("larger than {limit} bytes"))),
+        false => Ok((FileStatus::from(&found), bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn reads_regular_files_only() {
+        assert!(
+            read_regular(Path::new("/proc/self/status"), 1 << 20).is_ok_and(|it| !it.is_empty())
+        );
+        assert!(read_regular(Path::new("/dev/zero"), 10).is_err());
+        assert!(read_regular(Path::new("/proc"), 10).is_err());
+        assert!(read_regular(Path::new("/proc/self/status"), 10).is_err());
+    }
+
+    #[test]
+    fn a_directory_stays_the_one_that_was_opened() {
+        let scratch = std::env::temp_dir().join(format!("sys-{}-directory", std::process::id()));
+        let (old, new) = (scratch.join("old"), scratch.join("new"));
+        std::fs::create_dir_all(&old).expect("make it");
+        let dir = Directory::open(&old).expect("open it");
+        std::fs::rename(&old, &new).expect("rename it");
+        std::fs::create_dir(&old).expect("make another");
+        let long = vec![b'x'; 3 * PIECE];
+        std::fs::write(new.join("file"), &long).expect("write");
+        std::os::unix::fs::symlink("file", new.join("link")).expect("link");
+        let _listener = UnixListener::bind(new.join("socket")).expect("listen");
+
+        assert_eq!(dir.read(c"file", 1 << 20).expect("read"), long);
+        assert!(dir.read(c"file", 10).is_err());
+        assert_eq!(dir.read_link(c"link").expect("read the link"), "file");
+        assert!(dir.read_link(c"file").is_err());
+        let is_socket = [c"socket", c"file", c"link"].map(|name| {
+            let found = dir.status(name).expect("ask");
+            assert_eq!(found.uid, crate::effective_uid());
+            found.is_socket
+        });
+        assert_eq!(is_socket, [true, false, false]);
+        let missing = dir.status(c"nothing").expect_err("nothing there");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(dir.read(c"link", 1 << 20).is_err());
+        assert!(Directory::open(&new.join("file")).is_err());
+        std::os::unix::fs::symlink("new", scratch.join("other")).expect("link");
+        assert!(Directory::open(&scratch.join("other")).is_err());
+        assert!(dir.metadata().expect("of itself").is_dir());
+        std::fs::remove_dir_all(&scratch).expect("clean up");
+    }
+
+    #[test]
+    fn a_file_has_the_status_that_std_gives_it() {
+        let dir = Directory::open(Path::new("/etc")).expect("open");
+        let (ours, std) = (dir.status(c"passwd"), std::fs::metadata("/etc/passwd"));
+        let (ours, std) = (ours.expect("ask"), std.expect("ask std"));
+        assert_eq!(ours, FileStatus::from(&std));
+        let passwd = Path::new("/etc/passwd");
+        let (read, bytes) = read_identified(passwd, 1 << 20).expect("read");
+        assert_eq!((read, read.size), (ours, bytes.len() as u64));
+        assert_eq!(identify(passwd).expect("open"), ours);
+    }
+}
