@@ -13,7 +13,7 @@ use crate::login::Login;
 use crate::node::Environment;
 use crate::options::{LogLevel, Options};
 use crate::report;
-use crate::run_dir::{self, Place};
+use crate::run_dir::{self, RunDir};
 use crate::{gather_and_decide, options::shown};
 
 /// What a login by sshd would meet.
@@ -58,13 +58,10 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
-            let memory = Place {
-                dir: Path::new(run_dir::DIR),
-                read_only: true,
-            };
+            let run_dir = RunDir::open(Path::new(run_dir::DIR), false, log);
             let environment = Environment::default();
             let (plan, _) =
-                gather_and_decide(&options, &environment, uid, memory, log, no_connection);
+                gather_and_decide(&options, &environment, uid, &run_dir, log, no_connection);
             match plan {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {

@@ -8,12 +8,12 @@
 //! torn, damaged, foreign or of an older boot is as if it were not there, and its stepd is asked.
 
 use std::ffi::CStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sys::FileStatus;
 
 use crate::log::Log;
-use crate::run_dir::{self, Content, Place, checksum};
+use crate::run_dir::{Content, RunDir, checksum};
 
 /// The file's name.
 const FILE: &CStr = c"owners";
@@ -53,10 +53,10 @@ impl Identity {
 
 /// What is known, and what this login adds to it.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct Known<'a> {
     /// The file's directory; none: nothing is kept.
-    dir: Option<PathBuf>,
-    /// For checksums: different after each boot.
+    dir: Option<&'a RunDir>,
+    /// What checksums begin with.
     boot: u64,
     /// The records that are good.
     records: Vec<(Identity, Owner)>,
@@ -70,27 +70,24 @@ pub struct Known {
     fresh: Vec<u8>,
 }
 
-impl Known {
+impl<'a> Known<'a> {
     /// Reads the file there. Where it can't be used nothing is known.
     #[must_use]
-    pub fn load(place: Place<'_>, log: Log<'_>) -> Self {
-        let Ok(boot) = sys::read_regular(Path::new("/proc/sys/kernel/random/boot_id"), 64) else {
+    pub fn load(run_dir: &'a RunDir, log: Log<'_>) -> Self {
+        let Some(boot) = boot(run_dir) else {
             return Self::default();
         };
         let mut known = Self {
-            boot: checksum(FORMAT, &boot),
+            boot,
             ..Self::default()
         };
-        match place.read(FILE, MOST_READ) {
-            Ok(Content::Bytes(bytes)) => known.parse(&bytes),
-            Ok(Content::TooLong) => known.broken = true,
-            Ok(Content::Missing) => {}
-            Err(error) => {
-                log.debug(|| format!("{}: {error}; not used", place.dir.display()));
-                return Self::default();
-            }
+        match run_dir.read(FILE, MOST_READ, log) {
+            Content::Bytes(bytes) => known.parse(&bytes),
+            Content::TooLong => known.broken = true,
+            Content::Missing => {}
+            Content::Bad => return Self::default(),
         }
-        known.dir = place.to_write();
+        known.dir = run_dir.is_to_write().then_some(run_dir);
         known
     }
 
@@ -150,27 +147,32 @@ impl Known {
     /// Adds what is new to the file; of a file that is too long or out of step only what is about
     /// `sockets`, all that there are now, is kept.
     pub fn save(&self, sockets: &[Identity], log: Log<'_>) {
-        let Some(dir) = &self.dir else { return };
+        let Some(dir) = self.dir else { return };
         if self.fresh.is_empty() {
             return;
         }
         let most = ALWAYS.max(sockets.len().saturating_mul(PER_SOCKET));
-        let saved = if self.broken || self.length > most {
-            let mut bytes = Vec::new();
-            for socket in sockets {
-                if let Some(owner) = self.owner(socket) {
-                    bytes.extend_from_slice(&encode(self.boot, socket, owner));
-                }
-            }
-            bytes.extend_from_slice(&self.fresh);
-            run_dir::replace(dir, FILE, &bytes)
-        } else {
-            run_dir::append(dir, FILE, &self.fresh)
-        };
-        if let Err(error) = saved {
-            log.debug(|| format!("write {}/{}: {error}", dir.display(), run_dir::shown(FILE)));
+        if !self.broken && self.length <= most {
+            return dir.append(FILE, &self.fresh, log);
         }
+        let mut bytes = Vec::new();
+        for socket in sockets {
+            if let Some(owner) = self.owner(socket) {
+                bytes.extend_from_slice(&encode(self.boot, socket, owner));
+            }
+        }
+        bytes.extend_from_slice(&self.fresh);
+        dir.replace(FILE, &bytes, log);
     }
+}
+
+/// What checksums begin with: another number after each boot, unless nothing survives one there.
+fn boot(run_dir: &RunDir) -> Option<u64> {
+    if run_dir.is_in_memory() {
+        return Some(FORMAT);
+    }
+    let id = sys::read_regular(Path::new("/proc/sys/kernel/random/boot_id"), 64).ok()?;
+    Some(checksum(FORMAT, &id))
 }
 
 fn encode(boot: u64, identity: &Identity, owner: Owner) -> [u8; RECORD] {

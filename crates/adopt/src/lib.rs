@@ -40,7 +40,7 @@ use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
 use crate::options::Options;
-use crate::run_dir::Place;
+use crate::run_dir::RunDir;
 use crate::stepd::Census;
 
 /// The account phase: one login, from the PAM line's arguments to PAM's code.
@@ -57,14 +57,11 @@ pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Break(verdict) => Outcome { verdict, job: None },
         ControlFlow::Continue(uid) => {
             let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
-            let memory = Place {
-                dir: Path::new(run_dir::DIR),
-                read_only: false,
-            };
+            let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
             let ask_caller =
                 |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
             let (plan, inquiry) =
-                gather_and_decide(&options, &environment, uid, memory, log, ask_caller);
+                gather_and_decide(&options, &environment, uid, &run_dir, log, ask_caller);
             let mut effects = Live {
                 handle,
                 request: adoption::Request {
@@ -115,17 +112,17 @@ struct Inquiry {
 }
 
 /// All that `explain` and a real login share: no effects but questions, and what is kept of their
-/// answers unless `memory` is read-only. `ask_caller` is called where
+/// answers unless `run_dir` is only to be read. `ask_caller` is called where
 /// the answer depends on the job that the connection comes from.
 fn gather_and_decide(
     options: &Options,
     environment: &Environment,
     uid: u32,
-    memory: Place<'_>,
+    run_dir: &RunDir,
     log: Log<'_>,
     ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
-    let node = Node::find(options, environment, memory, log);
+    let node = Node::find(options, environment, run_dir, log);
     // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
     let deadline = Deadline::after(options.timeout);
     let mut inquiry = Inquiry {
@@ -147,7 +144,7 @@ fn gather_and_decide(
         for_questions,
         ..
     } = &inquiry;
-    inquiry.census = stepd::census(node, uid, memory, may_stop, for_questions, log);
+    inquiry.census = stepd::census(node, uid, run_dir, may_stop, for_questions, log);
     let steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));

@@ -14,7 +14,7 @@ use sys::FileStatus;
 
 use crate::log::Log;
 use crate::node::Node;
-use crate::run_dir::{self, Content, Place, checksum};
+use crate::run_dir::{Content, RunDir, checksum};
 use crate::slurmd::{ConfHint, Trace};
 
 /// The file's name.
@@ -64,8 +64,8 @@ impl Sources {
 /// What is remembered, and what this login adds to it.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
-    /// The file's directory; none: nothing is kept.
-    dir: Option<PathBuf>,
+    /// Somebody else's file is there: it is left alone.
+    is_not_ours: bool,
     hint: Option<(Trace, ConfHint)>,
     reading: Option<Reading>,
     /// Whether the reading's files are as they were, once that was looked at.
@@ -84,20 +84,18 @@ struct Reading {
 
 impl Memo {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
-    pub(crate) fn load(place: Place<'_>, log: Log<'_>) -> Self {
-        if place.read_only {
+    pub(crate) fn load(run_dir: &RunDir, log: Log<'_>) -> Self {
+        if !run_dir.is_to_write() {
             return Self::default();
         }
-        let mut memo = match place.read(FILE, MOST_READ) {
-            Ok(Content::Bytes(bytes)) => parse(&bytes).unwrap_or_default(),
-            Ok(Content::TooLong | Content::Missing) => Self::default(),
-            Err(error) => {
-                log.debug(|| format!("{}: {error}; not used", place.dir.display()));
-                return Self::default();
-            }
-        };
-        memo.dir = place.to_write();
-        memo
+        match run_dir.read(FILE, MOST_READ, log) {
+            Content::Bytes(bytes) => parse(&bytes).unwrap_or_default(),
+            Content::TooLong | Content::Missing => Self::default(),
+            Content::Bad => Self {
+                is_not_ours: true,
+                ..Self::default()
+            },
+        }
     }
 
     /// Where the slurmd that left this trace takes its slurm.conf from.
@@ -153,14 +151,13 @@ impl Memo {
     }
 
     /// Writes the file, if there is anything new.
-    pub(crate) fn save(&mut self, log: Log<'_>) {
-        let Some(dir) = self.dir.as_ref().filter(|_| self.is_new) else {
+    pub(crate) fn save(&self, run_dir: &RunDir, log: Log<'_>) {
+        if !self.is_new || self.is_not_ours || !run_dir.is_to_write() {
             return;
-        };
+        }
         // A reading that names a byte 0 can't be written and is read again.
-        let Some(bytes) = self.write() else { return };
-        if let Err(error) = run_dir::replace(dir, FILE, &bytes) {
-            log.debug(|| format!("write {}/{}: {error}", dir.display(), run_dir::shown(FILE)));
+        if let Some(bytes) = self.write() {
+            run_dir.replace(FILE, &bytes, log);
         }
     }
 

@@ -13,7 +13,7 @@ use sys::UserLookupError;
 use crate::log::Log;
 use crate::memo::{Key, Memo, Sources};
 use crate::options::{Options, shown};
-use crate::run_dir::Place;
+use crate::run_dir::RunDir;
 use crate::slurmd::{ConfHint, Slurmd, Trace};
 use crate::spool::Trusted;
 
@@ -116,10 +116,10 @@ impl Node {
     pub fn find(
         options: &Options,
         environment: &Environment,
-        memory: Place<'_>,
+        run_dir: &RunDir,
         log: Log<'_>,
     ) -> Result<Self, NodeError> {
-        let mut memo = Memo::load(memory, log);
+        let mut memo = Memo::load(run_dir, log);
         let path = find_conf(options, environment, &mut memo, log)?;
         let full = sys::hostname().map_err(NodeError::HostName)?;
         let given = options.node_name.as_deref();
@@ -140,7 +140,7 @@ impl Node {
                 node
             }
         };
-        memo.save(log);
+        memo.save(run_dir, log);
         node.trusted = trusted(&node.conf, log);
         log.debug(|| format!("{}: node name {}", path.display(), node.names.join(" or ")));
         Ok(node)

@@ -3,24 +3,36 @@
 //! They are only ever appended to by one write, or replaced as a whole, so that no login waits for
 //! another one. What is in them carries a checksum: what is torn or foreign is as if it were not there.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sys::Directory;
 
+use crate::log::Log;
+
 /// Where they are: a tmpfs, root's.
 pub const DIR: &str = "/run/slurm-adopt";
 
-/// Which directory, and whether anything in it may be changed.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// The directory.
-    pub dir: &'a Path,
-    /// Only to be read.
-    pub read_only: bool,
+/// The directory, as one login finds it.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    is_to_write: bool,
+    found: Found,
+}
+
+#[derive(Debug)]
+enum Found {
+    /// It is root's alone.
+    Good(Directory),
+    /// It is not there yet.
+    Missing,
+    /// It is somebody else's, or can't be asked: nothing in it is looked at or changed.
+    Bad,
 }
 
 /// What a file holds.
@@ -32,37 +44,121 @@ pub(crate) enum Content {
     TooLong,
     /// There is none.
     Missing,
+    /// Somebody else than this user, root, can have written it, or it can't be read.
+    Bad,
 }
 
-impl Place<'_> {
-    /// The directory, if a login may write there.
-    pub(crate) fn to_write(self) -> Option<PathBuf> {
-        (!self.read_only).then(|| self.dir.to_owned())
+impl RunDir {
+    /// Opens it, to change something in it or only to read.
+    #[must_use]
+    pub fn open(path: &Path, is_to_write: bool, log: Log<'_>) -> Self {
+        let opened = Directory::open(path).and_then(|dir| {
+            own(&dir.metadata()?, true)?;
+            Ok(dir)
+        });
+        let found = match opened {
+            Ok(dir) => Found::Good(dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Missing,
+            Err(error) => {
+                log.debug(|| format!("{}: {error}; not used", path.display()));
+                Found::Bad
+            }
+        };
+        Self {
+            path: path.to_owned(),
+            is_to_write,
+            found,
+        }
+    }
+
+    /// Whether a login may change it.
+    pub(crate) fn is_to_write(&self) -> bool {
+        self.is_to_write && !matches!(self.found, Found::Bad)
+    }
+
+    /// Whether it can't be older than the boot.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        match &self.found {
+            Found::Good(dir) => dir.is_in_memory().unwrap_or(false),
+            Found::Missing | Found::Bad => false,
+        }
     }
 
     /// The content of a file of at most `most` bytes.
-    ///
-    /// # Errors
-    /// The system's, or that somebody else than this user, root, can have written it.
-    pub(crate) fn read(self, name: &CStr, most: u64) -> io::Result<Content> {
-        read(self.dir, name, most).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(Content::Missing),
-            _ => Err(error),
+    pub(crate) fn read(&self, name: &CStr, most: u64, log: Log<'_>) -> Content {
+        let dir = match &self.found {
+            Found::Good(dir) => dir,
+            Found::Missing => return Content::Missing,
+            Found::Bad => return Content::Bad,
+        };
+        let file = dir.file(name).and_then(|file| {
+            let found = file.metadata()?;
+            own(&found, false)?;
+            Ok((file, found.len()))
+        });
+        // It may have grown since it was asked.
+        let read = file.and_then(|(file, length)| match length > most {
+            true => Ok(Content::TooLong),
+            false => sys::read_open(file, 2 * most).map(|(_, bytes)| Content::Bytes(bytes)),
+        });
+        read.unwrap_or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Content::Missing,
+            _ => {
+                let path = self.path_of(name);
+                log.debug(|| format!("{}: {error}; not used", path.display()));
+                Content::Bad
+            }
         })
+    }
+
+    /// Adds to the end of a file, in one piece: write(2) of O_APPEND does not mix with others'. A
+    /// failure goes to the log: what is not kept is asked for again.
+    pub(crate) fn append(&self, name: &CStr, bytes: &[u8], log: Log<'_>) {
+        let path = self.path_of(name);
+        let append = || {
+            make(&self.path)?;
+            let mut file = File::options()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .custom_flags(sys::NO_FOLLOW)
+                .open(&path)?;
+            match file.write(bytes)? {
+                count if count == bytes.len() => Ok(()),
+                _ => Err(io::ErrorKind::WriteZero.into()),
+            }
+        };
+        told(append(), &path, log);
+    }
+
+    /// Puts a file in the place of the one that is there. Of two who do so at once the last wins, or
+    /// none.
+    pub(crate) fn replace(&self, name: &CStr, bytes: &[u8], log: Log<'_>) {
+        let path = self.path_of(name);
+        let new = path.with_extension("new");
+        let replace = || {
+            make(&self.path)?;
+            let _ = fs::remove_file(&new);
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&new)?;
+            file.write_all(bytes)?;
+            fs::rename(&new, &path)
+        };
+        told(replace(), &path, log);
+    }
+
+    fn path_of(&self, name: &CStr) -> PathBuf {
+        self.path.join(OsStr::from_bytes(name.to_bytes()))
     }
 }
 
-fn read(dir: &Path, name: &CStr, most: u64) -> io::Result<Content> {
-    let dir = Directory::open(dir)?;
-    own(&dir.metadata()?, true)?;
-    let file = dir.file(name)?;
-    let found = file.metadata()?;
-    own(&found, false)?;
-    if found.len() > most {
-        return Ok(Content::TooLong);
+fn told(written: io::Result<()>, path: &Path, log: Log<'_>) {
+    if let Err(error) = written {
+        log.debug(|| format!("write {}: {error}", path.display()));
     }
-    // It may have grown meanwhile.
-    sys::read_open(file, 2 * most).map(|(_, bytes)| Content::Bytes(bytes))
 }
 
 fn own(found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
@@ -74,9 +170,9 @@ fn own(found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
     }
 }
 
-/// The directory, made if it isn't there. Not for a process whose files may not grow (RLIMIT_FSIZE):
+/// Makes the directory if it isn't there. Not for a process whose files may not grow (RLIMIT_FSIZE):
 /// the kernel would end it by a signal.
-fn to_write(dir: &Path) -> io::Result<()> {
+fn make(dir: &Path) -> io::Result<()> {
     if sys::is_file_size_limited() {
         return Err(io::Error::other("RLIMIT_FSIZE is set"));
     }
@@ -84,43 +180,6 @@ fn to_write(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => own(&fs::symlink_metadata(dir)?, true),
     }
-}
-
-/// Adds to the end of a file, in one piece: write(2) of O_APPEND does not mix with others'.
-///
-/// # Errors
-/// The system's, or that the directory is not root's alone.
-pub(crate) fn append(dir: &Path, name: &CStr, bytes: &[u8]) -> io::Result<()> {
-    to_write(dir)?;
-    let mut file = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(sys::NO_FOLLOW)
-        .open(dir.join(shown(name)))?;
-    match file.write(bytes)? {
-        count if count == bytes.len() => Ok(()),
-        _ => Err(io::ErrorKind::WriteZero.into()),
-    }
-}
-
-/// Puts a file in the place of the one that is there. Of two who do so at once the last wins, or
-/// none: what they knew is asked for again.
-///
-/// # Errors
-/// The system's, or that the directory is not root's alone.
-pub(crate) fn replace(dir: &Path, name: &CStr, bytes: &[u8]) -> io::Result<()> {
-    to_write(dir)?;
-    let name = shown(name);
-    let new = dir.join(format!("{name}.new"));
-    let _ = fs::remove_file(&new);
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(bytes)?;
-    fs::rename(&new, dir.join(name))
 }
 
 /// Of FNV's kind, a word at a time: against accidents, not against root.
@@ -133,9 +192,4 @@ pub(crate) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
         let sum = (sum ^ u64::from_ne_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         sum ^ (sum >> 32)
     })
-}
-
-/// A file's name as text; ours are ASCII.
-pub(crate) fn shown(name: &CStr) -> &str {
-    name.to_str().unwrap_or_default()
 }

@@ -17,7 +17,7 @@ use crate::exchange;
 use crate::known::{Known, Owner};
 use crate::log::Log;
 use crate::node::Node;
-use crate::run_dir::Place;
+use crate::run_dir::RunDir;
 use crate::spool::{self, Socket, Trusted};
 
 /// How long silent stepds are waited for after the last answer, once a job of the user's is known
@@ -54,12 +54,12 @@ pub struct Conversation {
 
 /// Asks every extern step of the node whose it is.
 ///
-/// Another user's stepd that has been met before, as `memory` tells, is not asked again.
+/// Another user's stepd that has been met before, as `run_dir` tells, is not asked again.
 /// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
 pub fn census(
     node: &Node,
     uid: u32,
-    memory: Place<'_>,
+    run_dir: &RunDir,
     may_stop: bool,
     deadline: &Deadline,
     log: Log<'_>,
@@ -80,7 +80,7 @@ pub fn census(
     // Where there is nobody to ask nothing need be known.
     let mut known = match sockets.is_empty() {
         true => Known::default(),
-        false => Known::load(memory, log),
+        false => Known::load(run_dir, log),
     };
     let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
     let mut census = Census {
@@ -215,8 +215,8 @@ enum Attempt {
     Failed(u32, String),
 }
 
-struct Inquiry<'a> {
-    known: &'a mut Known,
+struct Inquiry<'a, 'k> {
+    known: &'a mut Known<'k>,
     may_stop: bool,
     log: Log<'a>,
     untried: VecDeque<Socket>,
@@ -227,11 +227,11 @@ struct Inquiry<'a> {
     progress: Instant,
 }
 
-impl<'a> Inquiry<'a> {
+impl<'a, 'k> Inquiry<'a, 'k> {
     fn new(
         untried: VecDeque<Socket>,
         census: Census,
-        known: &'a mut Known,
+        known: &'a mut Known<'k>,
         may_stop: bool,
         log: Log<'a>,
     ) -> Self {

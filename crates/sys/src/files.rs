@@ -70,6 +70,23 @@ impl Directory {
         self.0.metadata()
     }
 
+    /// Whether it is on a file system that only memory holds: nothing there is older than the boot.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_in_memory(&self) -> io::Result<bool> {
+        /// `linux/magic.h`.
+        const TMPFS_MAGIC: i128 = 0x0102_1994;
+        const RAMFS_MAGIC: i128 = 0x8584_58F6;
+        // SAFETY: statfs is plain data for which all-zero is a valid value.
+        let mut found: libc::statfs = unsafe { mem::zeroed() };
+        // SAFETY: the descriptor is open, the pointer valid for the call.
+        if unsafe { libc::fstatfs(self.0.as_raw_fd(), &raw mut found) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok([TMPFS_MAGIC, RAMFS_MAGIC].contains(&i128::from(found.f_type)))
+    }
+
     /// Opens a file in it to be read; of a FIFO without waiting, and no link.
     ///
     /// # Errors
@@ -245,6 +262,13 @@ mod tests {
         assert!(Directory::open(&scratch.join("other")).is_err());
         assert!(dir.metadata().expect("of itself").is_dir());
         std::fs::remove_dir_all(&scratch).expect("clean up");
+    }
+
+    #[test]
+    fn knows_what_only_memory_holds() {
+        let is_in_memory = |path| Directory::open(Path::new(path)).and_then(|it| it.is_in_memory());
+        assert!(is_in_memory("/dev/shm").expect("ask"));
+        assert!(!is_in_memory("/proc").expect("ask"));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pam::Severity;
 use sys::Directory;
@@ -38,7 +40,7 @@ impl Scratch {
     }
 
     fn file(&self) -> PathBuf {
-        self.dir().join(run_dir::shown(FILE))
+        self.dir().join("owners")
     }
 
     fn socket(&self, job: u32) -> Identity {
@@ -54,12 +56,13 @@ impl Scratch {
         (path, identity)
     }
 
-    fn load(&self) -> Known {
-        let place = Place {
-            dir: &self.dir(),
-            read_only: false,
-        };
-        Known::load(place, log())
+    fn load(&self) -> Known<'static> {
+        Known::load(self.open(true), log())
+    }
+
+    /// For as long as the test runs.
+    fn open(&self, is_to_write: bool) -> &'static RunDir {
+        Box::leak(Box::new(RunDir::open(&self.dir(), is_to_write, log())))
     }
 
     fn keep(&self, sockets: &[Identity], uid: u32) {
@@ -236,17 +239,12 @@ fn what_nothing_can_be_added_to_is_replaced() {
 fn read_only_leaves_all_as_it_is() {
     let scratch = Scratch::new("read-only");
     let socket = scratch.socket(1);
-    let dir = scratch.dir();
-    let place = Place {
-        dir: &dir,
-        read_only: true,
-    };
-    let mut known = Known::load(place, log());
+    let mut known = Known::load(scratch.open(false), log());
     known.note(&socket, owner(2001));
     known.save(&[socket], log());
     assert!(!scratch.dir().exists());
     scratch.keep(&[socket], 2001);
-    let known = Known::load(place, log());
+    let known = Known::load(scratch.open(false), log());
     assert_eq!(known.owner(&socket), Some(owner(2001)));
 }
 
@@ -267,4 +265,76 @@ fn many_at_once_lose_nothing() {
     });
     let known = scratch.load();
     assert!(sockets.iter().all(|it| known.owner(it).is_some()));
+}
+
+#[test]
+fn a_storm_of_logins_makes_no_wrong_record() {
+    const LOGINS: u32 = 2000;
+    const THREADS: u32 = 50;
+    let scratch = Scratch::new("storm");
+    let sockets: Vec<_> = (1..=300).map(|job| scratch.socket(job)).collect();
+    let uid_of = |at: usize| 1000 + at as u32;
+    let next = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let login = next.fetch_add(1, Ordering::Relaxed);
+                    if login >= LOGINS {
+                        return;
+                    }
+                    // One in forty has met nobody: as if its records had been lost.
+                    let run_dir = RunDir::open(&scratch.dir(), true, log());
+                    let mut known = Known::load(&run_dir, log());
+                    let forgetful = login % 40 == 0;
+                    for (at, socket) in sockets.iter().enumerate() {
+                        let told = known.owner(socket).map(|it| it.uid);
+                        assert!(told.is_none_or(|uid| uid == uid_of(at)), "{at}: {told:?}");
+                        if forgetful {
+                            let record = encode(known.boot, socket, owner(uid_of(at)));
+                            known.fresh.extend_from_slice(&record);
+                        } else {
+                            known.note(socket, owner(uid_of(at)));
+                        }
+                    }
+                    known.save(&sockets, log());
+                }
+            });
+        }
+    });
+    let known = scratch.load();
+    let most = PER_SOCKET * sockets.len() + (THREADS as usize + 1) * sockets.len();
+    assert!(known.length <= most, "{} records", known.length);
+    let mut known = scratch.load();
+    for (at, socket) in sockets.iter().enumerate() {
+        known.note(socket, owner(uid_of(at)));
+    }
+    known.save(&sockets, log());
+    let known = scratch.load();
+    for (at, socket) in sockets.iter().enumerate() {
+        assert_eq!(known.owner(socket), Some(owner(uid_of(at))));
+    }
+}
+
+#[test]
+fn where_only_memory_is_the_boot_need_not_be_asked() {
+    let dir = Path::new("/dev/shm").join(format!("known-{}", std::process::id()));
+    let scratch = Scratch(dir.clone());
+    fs::create_dir(&dir).expect("directory");
+    let socket = scratch.socket(1);
+    scratch.keep(&[socket], 2001);
+    scratch.keep(&[socket], 2002);
+    let known = scratch.load();
+    assert_eq!(
+        (known.boot, known.owner(&socket)),
+        (FORMAT, Some(owner(2002)))
+    );
+    let elsewhere = Scratch::new("disk");
+    elsewhere.keep(&[socket], 2001);
+    if !elsewhere.open(false).is_in_memory() {
+        assert_ne!(elsewhere.load().boot, FORMAT);
+        // What was made there says nothing here.
+        fs::copy(elsewhere.file(), scratch.file()).expect("copy");
+        assert_eq!(scratch.load().owner(&socket), None);
+    }
 }

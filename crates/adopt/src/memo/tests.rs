@@ -52,7 +52,7 @@ impl Scratch {
 
     fn place(&self) -> (PathBuf, PathBuf) {
         let dir = self.0.join("run");
-        (dir.join(run_dir::shown(FILE)), dir)
+        (dir.join("node"), dir)
     }
 
     /// The node, and whether it was remembered.
@@ -64,11 +64,9 @@ impl Scratch {
         let lines = Lines::default();
         let log = Log::new(&lines, LogLevel::Debug);
         let (_, dir) = self.place();
-        let place = Place {
-            dir: &dir,
-            read_only,
-        };
-        let node = Node::find(&options, &Environment::default(), place, log).expect("found");
+        let run_dir = RunDir::open(&dir, !read_only, log);
+        let environment = Environment::default();
+        let node = Node::find(&options, &environment, &run_dir, log).expect("found");
         let lines = lines.0.take();
         (node, lines.iter().any(|line| line.contains(REMEMBERED)))
     }
@@ -128,12 +126,9 @@ fn what_was_found_is_remembered_until_a_file_changes() {
     fs::remove_file(scratch.0.join("nodes.conf")).expect("remove");
     let path = scratch.0.join("slurm.conf");
     let (_, dir) = scratch.place();
-    let place = Place {
-        dir: &dir,
-        read_only: false,
-    };
     let lines = Lines::default();
-    let mut memo = Memo::load(place, Log::new(&lines, LogLevel::Debug));
+    let log = Log::new(&lines, LogLevel::Debug);
+    let mut memo = Memo::load(&RunDir::open(&dir, true, log), log);
     assert!(!memo.knows(&path));
 }
 

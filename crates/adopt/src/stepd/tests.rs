@@ -96,17 +96,9 @@ impl Spool {
 
     fn census(&self, may_stop: bool, millis: u64) -> Census {
         let deadline = Deadline::after(Duration::from_millis(millis));
-        census(
-            &self.node,
-            2001,
-            Place {
-                dir: &self.dir.join("no memory"),
-                read_only: true,
-            },
-            may_stop,
-            &deadline,
-            Log::new(&Silent, LogLevel::Debug),
-        )
+        let log = Log::new(&Silent, LogLevel::Debug);
+        let run_dir = RunDir::open(&self.dir.join("no memory"), false, log);
+        census(&self.node, 2001, &run_dir, may_stop, &deadline, log)
     }
 }
 
@@ -637,11 +629,8 @@ fn slurm_user_may_own_the_directory_but_no_socket() {
 fn only_new_stepds_and_the_own_are_asked() {
     let spool = Spool::new("known");
     let memory = spool.dir.join("memory");
-    let place = Place {
-        dir: &memory,
-        read_only: false,
-    };
     let log = || Log::new(&Silent, LogLevel::Debug);
+    let run_dir = || RunDir::open(&memory, true, log());
     let asked = |job: u32, uid: i32| {
         let path = spool.dir.join(format!("n1_{job}.4294967292"));
         let listener = UnixListener::bind(path).expect("bind");
@@ -659,7 +648,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     };
     let census_of = |uid| {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, place, true, &deadline, log()).steps;
+        let steps = super::census(&spool.node, uid, &run_dir(), true, &deadline, log()).steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -686,7 +675,8 @@ fn only_new_stepds_and_the_own_are_asked() {
     assert_eq!(third.load(Ordering::SeqCst), 1, "new");
     // What is kept can't admit: jobs said to be 2003's are asked, and are not.
     fs::remove_dir_all(&memory).expect("remove");
-    let mut known = Known::load(place, log());
+    let run_dir_now = run_dir();
+    let mut known = Known::load(&run_dir_now, log());
     let sockets = spool::find_sockets(&spool.node, log()).expect("sockets");
     let lie = Owner {
         uid: 2003,
@@ -706,11 +696,8 @@ fn only_new_stepds_and_the_own_are_asked() {
 fn a_silent_stepd_that_was_met_delays_nobody() {
     let spool = Spool::new("met");
     let memory = spool.dir.join("memory");
-    let place = Place {
-        dir: &memory,
-        read_only: false,
-    };
     let log = || Log::new(&Silent, LogLevel::Debug);
+    let run_dir = || RunDir::open(&memory, true, log());
     // Answers the first login, and never again.
     let listener = UnixListener::bind(spool.dir.join("n1_1.4294967292")).expect("bind");
     thread::spawn(move || {
@@ -721,7 +708,7 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, place, false, &deadline, log()).steps;
+        let steps = super::census(&spool.node, uid, &run_dir(), false, &deadline, log()).steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }
