@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod changes;
 mod names;
 mod places;
 mod slurmds;
@@ -198,6 +199,8 @@ const ALONE: &[(&str, Test)] = &[
     ("several Includes", names::includes),
     ("slurmd -Z", names::dynamic),
     ("slurmd -Z -N", names::dynamic_with_name),
+    ("a slurm.conf that changes", changes::of_slurm_conf),
+    ("a slurmd that changes", changes::of_slurmd),
     ("several slurmds", slurmds::own_directories),
     ("several slurmds, one directory", slurmds::one_directory),
 ];

@@ -33,7 +33,7 @@ pub fn slurmd_with_f(suite: Suite) -> Result<()> {
 const PID_FILE: &str = "/run/slurmd.pid";
 
 /// slurmd goes to the background before it has written its pid file, and removes it at its end.
-fn wait_for_slurmd(node: &Node) -> Result<()> {
+pub fn wait_for_slurmd(node: &Node) -> Result<()> {
     let ready = || Ok(node.read_text(PID_FILE).is_ok_and(|pid| !pid.is_empty()));
     wait_until("slurmd to run", ready)
 }

@@ -1,0 +1,124 @@
+//! What one login has found and the next one finds: a slurm.conf or a slurmd that changes between them.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::{Node, Suite};
+use tests::{Call, Module};
+
+use crate::Found::{self, Job, NoJob};
+use crate::places::wait_for_slurmd;
+use crate::{found, start};
+
+/// A file that was changed so recently is not remembered (adopt::memo).
+const SETTLED: Duration = Duration::from_millis(2500);
+
+/// What becomes of alice's login, and whether the node was found as at an earlier login.
+fn look(node: &Node, job: u32) -> Result<(Found, bool)> {
+    let mark = node.syslog_mark()?;
+    let call = Call::new("alice", "action_generic_failure=deny log_level=debug");
+    let outcome = call.make(node, Module::Ours)?;
+    let log = node.syslog_since(mark)?;
+    let remembered = log.contains("as it was at an earlier login");
+    Ok((found(node, &outcome, job)?, remembered))
+}
+
+/// Checks two logins: the first finds the node anew, the second remembers it.
+fn anew_then_remembered(node: &Node, job: u32, expected: Found, when: &str) -> Result<()> {
+    for remembered in [false, true] {
+        let seen = look(node, job)?;
+        ensure!(
+            seen == (expected, remembered),
+            "{when}: {seen:?}, expected {expected:?} and remembered {remembered}"
+        );
+    }
+    Ok(())
+}
+
+/// slurm.conf and its Includes, changed in ways that leave as little to be seen as can be.
+pub fn of_slurm_conf(suite: Suite) -> Result<()> {
+    let (cluster, job) = start(suite)?;
+    let node = cluster.node(1);
+    // As long as the right one, so that not even the file's size changes.
+    node.sh("cd /etc/slurm; mkdir /var/spool/nowhere; \
+         grep -v -e ^NodeName= -e ^SlurmdSpoolDir= generated >base; \
+         echo SlurmdSpoolDir=/var/spool/slurmd/ >right; \
+         echo SlurmdSpoolDir=/var/spool/nowhere >wrong; \
+         cp right spool.conf; echo Include nodes.conf >>base; echo Include spool.conf >>base; \
+         cp base slurm.conf")?;
+    // What was just written may be written again without its time telling.
+    ensure!(look(node, job)? == (Job, false), "just written");
+    ensure!(look(node, job)? == (Job, false), "just written, again");
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, Job, "settled")?;
+    for (how, expected) in [
+        ("cat wrong >spool.conf", NoJob),
+        (
+            "cp -p right new; touch -r wrong new; mv new spool.conf",
+            Job,
+        ),
+        ("ln -sf wrong spool.conf", NoJob),
+        ("ln -sf right spool.conf", Job),
+        ("cat base wrong >slurm.conf", NoJob),
+        ("cat base >slurm.conf", Job),
+    ] {
+        node.sh(&format!("cd /etc/slurm; {how}"))?;
+        let seen = look(node, job)?;
+        ensure!(seen == (expected, false), "right after «{how}»: {seen:?}");
+        thread::sleep(SETTLED);
+        // The links lead to files that have long settled.
+        if !how.starts_with("ln") {
+            anew_then_remembered(node, job, expected, how)?;
+        }
+    }
+    // Whoever damages what is remembered gains nothing, and loses nothing for others.
+    for damage in [
+        "truncate -s -1 node",
+        "printf x >>node",
+        "printf x | dd of=node bs=1 seek=30 conv=notrunc 2>/dev/null",
+        "chmod 644 node",
+        "chown alice node",
+        "mv node away; ln -s away node",
+        "rm -f node; mkdir node",
+    ] {
+        node.sh(&format!("cd /run/slurm-adopt; {damage}"))?;
+        let seen = look(node, job).context(damage)?;
+        ensure!(seen == (Job, false), "after «{damage}»: {seen:?}");
+        node.sh("cd /run/slurm-adopt; rm -rf node away")?;
+        anew_then_remembered(node, job, Job, damage)?;
+    }
+    Ok(())
+}
+
+/// A slurmd that is started anew, with another slurm.conf.
+pub fn of_slurmd(suite: Suite) -> Result<()> {
+    let (cluster, job) = start(suite)?;
+    let node = cluster.node(1);
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, Job, "at first")?;
+    node.stop_slurmd()?;
+    node.sh(
+        "mkdir /srv/site /var/spool/nowhere; cp /etc/slurm/*.conf /srv/site; \
+             slurmd -N node1 -f /srv/site/slurm.conf",
+    )?;
+    wait_for_slurmd(node)?;
+    // Now /etc/slurm is not what this slurmd reads.
+    node.sh(
+        "sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /etc/slurm/slurm.conf",
+    )?;
+    ensure!(look(node, job)? == (Job, false), "with -f");
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, Job, "with -f, settled")?;
+    node.stop_slurmd()?;
+    let (seen, _) = look(node, job)?;
+    ensure!(
+        seen == NoJob,
+        "without a slurmd /etc/slurm is looked at: {seen:?}"
+    );
+    node.sh("slurmd -N node1 -f /srv/site/slurm.conf")?;
+    wait_for_slurmd(node)?;
+    let (seen, _) = look(node, job)?;
+    ensure!(seen == Job, "with -f again: {seen:?}");
+    Ok(())
+}
