@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::hostlist::{self, HostListError};
 
-use lines::{Lines, is_space, trim_start};
+use lines::{Line, Lines, is_space, trim_start};
 
 /// What to look for among the NodeName lines.
 #[derive(Debug, Clone, Copy, Default)]
@@ -177,7 +177,7 @@ impl Parser<'_, '_> {
                 line: lines.number,
                 problem,
             };
-            if let Some(name) = include_name(&line).map_err(at)? {
+            if let Some(name) = include_name(&line.text).map_err(at)? {
                 self.included(file, &name, depth, lines.number)?;
                 continue;
             }
@@ -226,8 +226,8 @@ impl Parser<'_, '_> {
         self.file(&name, &bytes, depth + 1)
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), Problem> {
-        let Some((pair, rest)) = next_pair(line)? else {
+    fn line(&mut self, line: &Line<'_>) -> Result<(), Problem> {
+        let Some((pair, rest)) = next_pair(&line.text)? else {
             return Ok(());
         };
         // Few keys are ours: look at the length first.
@@ -238,7 +238,7 @@ impl Parser<'_, '_> {
             8 if pair.is(b"AuthType") => scalar(&mut conf.auth_type, pair.value, rest),
             10 if pair.is(b"SlurmdPort") => scalar(&mut conf.slurmd_port, pair.value, rest),
             9 if pair.is(b"SlurmUser") => scalar(&mut conf.slurm_user, pair.value, rest),
-            8 if pair.is(b"NodeName") => self.node(text(pair.value)?, rest),
+            8 if pair.is(b"NodeName") => self.node(text(pair.value)?, rest, line.may_name_host),
             10 if pair.is(b"SlurmdUser") => scalar(&mut conf.slurmd_user, pair.value, rest),
             11 if pair.is(b"ClusterName") => scalar(&mut conf.cluster_name, pair.value, rest),
             14 if pair.is(b"SlurmdSpoolDir") => scalar(&mut conf.spool_dir, pair.value, rest),
@@ -246,7 +246,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn node(&mut self, names: &str, rest: &[u8]) -> Result<(), Problem> {
+    fn node(&mut self, names: &str, rest: &[u8], may_name_host: bool) -> Result<(), Problem> {
         let ports = match self.query.ports {
             true => value_of(b"Port", rest)?,
             false => None,
@@ -261,17 +261,20 @@ impl Parser<'_, '_> {
         if self.query.ports {
             self.ports(ports)?;
         }
-        let hosts = match mentions_node_hostname(rest) {
+        let hosts = match may_name_host {
             true => value_of(b"NodeHostname", rest)?.unwrap_or(names),
             false => names,
         };
+        let hosts_list = is_list(hosts);
         for (wanted, found) in self.query.hosts.iter().zip(&mut self.conf.nodes) {
-            if found.is_none() {
+            if found.is_none() && (hosts_list || hosts == *wanted) {
                 *found = node_of_host(names, hosts, wanted).map_err(Problem::HostList)?;
             }
         }
         if let (Some(node), None) = (self.query.node, &self.conf.host) {
-            self.conf.host = host_of_node(names, hosts, node).map_err(Problem::HostList)?;
+            if is_list(names) || names == node {
+                self.conf.host = host_of_node(names, hosts, node).map_err(Problem::HostList)?;
+            }
         }
         Ok(())
     }
@@ -340,7 +343,7 @@ fn number(text: &str) -> Option<u16> {
 
 /// Pairs NodeHostname with NodeName by position; surplus host names belong to no node.
 fn node_of_host(names: &str, hosts: &str, host: &str) -> Result<Option<String>, HostListError> {
-    let Some(position) = place(hosts, host)? else {
+    let Some(position) = hostlist::position(hosts, host)? else {
         return Ok(None);
     };
     if position >= hostlist::count(names)? {
@@ -350,24 +353,17 @@ fn node_of_host(names: &str, hosts: &str, host: &str) -> Result<Option<String>, 
 }
 
 fn host_of_node(names: &str, hosts: &str, node: &str) -> Result<Option<String>, HostListError> {
-    match place(names, node)? {
+    match hostlist::position(names, node)? {
         Some(position) => hostlist::nth_or_last(hosts, position),
         None => Ok(None),
     }
 }
 
-/// [`hostlist::position`], with a short way for the one plain name that most lines have.
-fn place(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
-    if list == name {
-        return Ok(Some(0));
-    }
-    match list
+/// Whether it may stand for other names than itself: most lines have one plain name.
+fn is_list(names: &str) -> bool {
+    names
         .bytes()
         .any(|sign| matches!(sign, b'[' | b',' | b' ' | b'\t'))
-    {
-        true => hostlist::position(list, name),
-        false => Ok(None),
-    }
 }
 
 fn scalar(place: &mut Option<String>, value: &[u8], rest: &[u8]) -> Result<(), Problem> {
@@ -380,32 +376,6 @@ fn scalar(place: &mut Option<String>, value: &[u8], rest: &[u8]) -> Result<(), P
 
 fn text(value: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(value).map_err(|_| Problem::NotText)
-}
-
-/// Whether a NodeHostname may stand in the rest of a NodeName line; [`value_of`] reads it
-/// properly. Horspool's search, as it is most of the work of a file with a line for each node.
-fn mentions_node_hostname(rest: &[u8]) -> bool {
-    const KEY: [u8; 12] = *b"nodehostname";
-    const LAST: usize = KEY.len() - 1;
-    /// How far the key may move on when this byte stands at its end.
-    const SKIP: [u8; 256] = {
-        let mut skip = [KEY.len() as u8; 256];
-        let mut at = 0;
-        while at < LAST {
-            skip[KEY[at] as usize] = (LAST - at) as u8;
-            skip[KEY[at].to_ascii_uppercase() as usize] = (LAST - at) as u8;
-            at += 1;
-        }
-        skip
-    };
-    let mut end = LAST;
-    while let Some(byte) = rest.get(end) {
-        if byte | 0x20 == KEY[LAST] && rest[end - LAST..=end].eq_ignore_ascii_case(&KEY) {
-            return true;
-        }
-        end += usize::from(SKIP[usize::from(*byte)]);
-    }
-    false
 }
 
 fn value_of<'a>(key: &[u8], mut rest: &'a [u8]) -> Result<Option<&'a str>, Problem> {

@@ -3,6 +3,14 @@
 use std::borrow::Cow;
 use std::io::BufRead as _;
 
+/// One logical line.
+pub(super) struct Line<'a> {
+    /// Without comment, continuation and backslashes.
+    pub(super) text: Cow<'a, [u8]>,
+    /// Whether `NodeHostname` may stand in it.
+    pub(super) may_name_host: bool,
+}
+
 /// Logical lines: comments cut, continuations joined, backslashes taken out.
 pub(super) struct Lines<'a> {
     whole: &'a [u8],
@@ -10,32 +18,33 @@ pub(super) struct Lines<'a> {
     start: usize,
     /// Of the last physical line taken, from 1.
     pub(super) number: usize,
-    comment: Next,
-    backslash: Next,
+    special: Next,
+    host_key: Next,
 }
 
 impl<'a> Lines<'a> {
     /// Reads from the start of `whole`.
     pub(super) fn new(whole: &'a [u8]) -> Self {
-        let next = |byte| Next { byte, at: None };
+        let next = |find| Next { find, at: None };
         Self {
             whole,
             start: 0,
             number: 0,
-            comment: next(b'#'),
-            backslash: next(b'\\'),
+            special: next(find_special),
+            host_key: next(find_host_key),
         }
     }
 
     /// The next logical line; none at the end.
-    pub(super) fn next_logical(&mut self) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn next_logical(&mut self) -> Option<Line<'a>> {
         let start = self.start;
         let line = self.next_physical()?;
         let end = start + line.len();
-        if !self.comment.is_in(self.whole, start, end)
-            && !self.backslash.is_in(self.whole, start, end)
-        {
-            return Some(Cow::Borrowed(line));
+        if !self.special.is_in(self.whole, start, end) {
+            return Some(Line {
+                text: Cow::Borrowed(line),
+                may_name_host: self.host_key.is_in(self.whole, start, end),
+            });
         }
         let mut logical = cut_comment(line).to_vec();
         while continues(&logical) {
@@ -45,7 +54,10 @@ impl<'a> Lines<'a> {
                 None => break,
             }
         }
-        Some(Cow::Owned(unescape(&logical)))
+        Some(Line {
+            text: Cow::Owned(unescape(&logical)),
+            may_name_host: true,
+        })
     }
 
     fn next_physical(&mut self) -> Option<&'a [u8]> {
@@ -60,9 +72,10 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The next place of a byte that is on few lines: looked for once, not on every line.
+/// The next place of something that is on few lines: looked for once, not on every line.
 struct Next {
-    byte: u8,
+    /// Where it is in the bytes, or their length.
+    find: fn(&[u8]) -> usize,
     at: Option<usize>,
 }
 
@@ -70,11 +83,68 @@ impl Next {
     fn is_in(&mut self, whole: &[u8], start: usize, end: usize) -> bool {
         let at = match self.at {
             Some(at) if at >= start => at,
-            _ => start + find(&whole[start..], self.byte),
+            _ => start + (self.find)(&whole[start..]),
         };
         self.at = Some(at);
         at < end
     }
+}
+
+/// Where a comment begins or a backslash is.
+fn find_special(bytes: &[u8]) -> usize {
+    let start = 8 * words(bytes)
+        .take_while(|word| (zeros(word ^ each(b'#')) | zeros(word ^ each(b'\\'))) == 0)
+        .count();
+    let rest = &bytes[start..];
+    let place = rest.iter().position(|byte| matches!(byte, b'#' | b'\\'));
+    start + place.unwrap_or(rest.len())
+}
+
+/// Where the key NodeHostname is: by two letters that are on few lines otherwise.
+fn find_host_key(bytes: &[u8]) -> usize {
+    const KEY: &[u8] = b"nodehostname";
+    const BEFORE: usize = 4;
+    let mut start = BEFORE;
+    while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
+        let found = start + find_ho(rest);
+        let around = bytes.get(found - BEFORE..found - BEFORE + KEY.len());
+        if around.is_some_and(|it| it.eq_ignore_ascii_case(KEY)) {
+            return found - BEFORE;
+        }
+        start = found + 1;
+    }
+    bytes.len()
+}
+
+/// Where `ho` is, whatever the case, or the length.
+fn find_ho(bytes: &[u8]) -> usize {
+    let small = each(0x20);
+    let next = words(bytes.get(1..).unwrap_or_default());
+    let start = 8 * words(bytes)
+        .zip(next)
+        .take_while(|(h, o)| zeros(((h | small) ^ each(b'h')) | ((o | small) ^ each(b'o'))) == 0)
+        .count();
+    let rest = &bytes[start..];
+    let place = rest
+        .windows(2)
+        .position(|it| it.eq_ignore_ascii_case(b"ho"));
+    start + place.unwrap_or(rest.len())
+}
+
+/// The bytes eight at a time, without those at the end that are fewer.
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let of_eight = |it: &[u8]| it.first_chunk().map_or(0, |it| u64::from_ne_bytes(*it));
+    bytes.chunks_exact(8).map(of_eight)
+}
+
+/// A word of eight such bytes.
+const fn each(byte: u8) -> u64 {
+    u64::MAX / 0xFF * byte as u64
+}
+
+/// 0 if no byte of the word is 0: a byte's highest bit is borrowed from only if it or one below is.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(each(1)) & !word & each(0x80)
 }
 
 /// Where the byte is, or the length. `skip_until` searches a word at a time.
@@ -141,4 +211,33 @@ fn trim_end(bytes: &[u8]) -> &[u8] {
         .rposition(|byte| !is_space(byte))
         .map_or(0, |last| last + 1);
     &bytes[..length]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rare_is_found_wherever_it_is() {
+        for length in 0..300 {
+            let bytes = vec![b'x'; length];
+            assert_eq!(find_special(&bytes), length);
+            assert_eq!(find_host_key(&bytes), length);
+            for at in 0..length {
+                let mut special = bytes.clone();
+                special[at] = if at % 2 == 0 { b'#' } else { b'\\' };
+                assert_eq!(find_special(&special), at, "of {length}");
+            }
+            for at in 0..length.saturating_sub(11) {
+                let mut named = bytes.clone();
+                named[at..at + 12].copy_from_slice(b"NodeHOSTName");
+                assert_eq!(find_host_key(&named), at, "of {length}");
+                // Not the key, and then the key.
+                named[at] = b'X';
+                assert_eq!(find_host_key(&named), length);
+                named.extend_from_slice(b"hoshos nodehostname=");
+                assert_eq!(find_host_key(&named), length + 7);
+            }
+        }
+    }
 }

@@ -223,15 +223,23 @@ fn node_hostname_is_found_wherever_it_stands() {
             "nOdEhOsTnAmE",
         ] {
             for behind in ["", "=h", " = h CPUs=4"] {
-                let text = format!("{before}{key}{behind}");
-                assert!(mentions_node_hostname(text.as_bytes()), "{text}");
+                assert!(names_host(&format!("{before}{key}{behind}")));
             }
         }
         for other in ["", "NodeHostnam", "odeHostname", "NodeHost name"] {
-            let text = format!("{before}{other}");
-            assert!(!mentions_node_hostname(text.as_bytes()), "{text}");
+            assert!(!names_host(&format!("{before}{other}")));
         }
     }
+    // On the line where it stands, and where a backslash may hide it.
+    assert!(!names_host("NodeName=a\nNodeName=b NodeHostname=c"));
+    assert!(names_host("NodeName=a Node\\Hostname=b"));
+    assert!(names_host("NodeName=a \\\nNodeHostname=b"));
+}
+
+/// Whether the first line may have the key.
+fn names_host(text: &str) -> bool {
+    let line = Lines::new(text.as_bytes()).next_logical();
+    line.is_some_and(|line| line.may_name_host)
 }
 
 #[test]
