@@ -240,3 +240,43 @@ fn all_safe(dir: &Path, trusted: &impl Fn(u32) -> bool) -> Result<Option<PathBuf
         None => Ok(Some(dir.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_a_link_leads_to_is_looked_at_and_the_way_there() {
+        let scratch = std::env::temp_dir().join(format!("spool-{}-links", std::process::id()));
+        let _ = fs::remove_dir_all(&scratch);
+        for dir in ["a/spool", "b/spool", "links"] {
+            fs::create_dir_all(scratch.join(dir)).expect("make it");
+        }
+        let open = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(scratch.join("b"), open).expect("let all write there");
+        let links = scratch.join("links");
+        for (name, target) in [("a", "../a"), ("b", "../b"), ("spool", "../a/spool")] {
+            symlink(target, links.join(name)).expect("link");
+        }
+        let me = sys::effective_uid();
+        let look = |path: &Path| safe_directory(path, |uid| uid == 0 || uid == me);
+        let safe = |path: PathBuf| look(&path).expect("it is safe");
+        let real = scratch.join("a/spool");
+        for path in ["a/spool", "links/a/spool", "links/spool", "b/../a//spool/."] {
+            assert_eq!(safe(scratch.join(path)), real, "{path}");
+        }
+        for path in ["b/spool", "links/b/spool", "a/../b/spool"] {
+            match look(&scratch.join(path)) {
+                Err(SpoolProblem::Untrusted { path: at, .. }) => assert_eq!(at, scratch.join("b")),
+                other => panic!("{path}: {other:?}"),
+            }
+        }
+        symlink("nowhere", links.join("dead")).expect("link");
+        let gone = look(&links.join("dead")).expect_err("leads nowhere");
+        assert!(gone.means_no_slurm(), "{gone}");
+        assert!(look(Path::new("spool")).is_err(), "a relative path");
+        fs::remove_dir_all(&scratch).expect("clean up");
+    }
+}
