@@ -1,6 +1,6 @@
-//! What is needed for aarch64 and a Rust toolchain for x86_64 lacks, from Debian's packages: a
-//! compiler with the standard library for aarch64, and the aarch64 libc and libpam to run what was
-//! built. They are unpacked under target/tools and nothing is installed.
+//! What builds the shipped files, from Debian's packages: a compiler, the standard library's source
+//! and what it takes to build and run programs for aarch64. They are unpacked under target/tools and
+//! nothing is installed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,11 +13,15 @@ use crate::arch::Arch;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// The Debian release whose packages they are. Its rustc is 1.85, the oldest that we build with.
+/// The Debian release whose packages they are. Its rustc is 1.85, the oldest that we build with, and
+/// the one compiler of what is shipped.
 const SUITE: &str = "trixie";
 
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "rustc",
+    // The standard library's source.
+    "rust-src",
+    // Built, for the unit tests.
     "libstd-rust-dev:arm64",
     "libc6:arm64",
     "libpam0g:arm64",
@@ -25,7 +29,7 @@ const PACKAGES: [&str; 5] = [
 ];
 
 /// What comes with the packages and is of no use here: two thirds of it all.
-const UNUSED: [&str; 13] = [
+const UNUSED: [&str; 15] = [
     "./dev",
     "./etc",
     "./var",
@@ -33,6 +37,9 @@ const UNUSED: [&str; 13] = [
     "./usr/lib/gcc",
     "./usr/libexec",
     "./usr/share",
+    // Of Rust's source only the library is wanted.
+    "./usr/src/rustc-*/compiler",
+    "./usr/src/rustc-*/src",
     "./usr/lib/*/gconv",
     "./usr/lib/x86_64-linux-gnu/*.a",
     "./usr/lib/x86_64-linux-gnu/lib*san.so*",
@@ -43,7 +50,7 @@ const UNUSED: [&str; 13] = [
 ];
 
 /// Increase this when what was unpacked before would not do any more.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// The unpacked packages and two scripts beside them.
 #[derive(Debug)]
@@ -64,7 +71,7 @@ impl Debian {
             return Ok(debian);
         }
         println!(
-            "Unpacking Debian's rustc and libraries for aarch64 into {} ...",
+            "Unpacking Debian's rustc and libraries into {} ...",
             debian.0.display()
         );
         if debian.0.exists() {
@@ -82,9 +89,15 @@ impl Debian {
         Ok(debian)
     }
 
-    /// A script that is Debian's rustc: for the host and for aarch64.
+    /// A script that is Debian's rustc: for the host and for aarch64. Where RUSTC_BOOTSTRAP unlocks
+    /// what is unstable it still refuses that outside of the standard library.
     pub fn rustc(&self) -> PathBuf {
         self.0.join("rustc")
+    }
+
+    /// The directory with the standard library's source, as rustc finds it.
+    pub fn std_source(&self) -> PathBuf {
+        self.root().join("usr/lib/rustlib/src/rust")
     }
 
     /// A script that runs a program for aarch64 with its arguments, under qemu.
@@ -109,7 +122,12 @@ impl Debian {
     /// the linker above all, are the host's and get the host's.
     fn rustc_command(&self) -> String {
         format!(
-            "lib=$root/usr/lib/{}\nexec \"$lib/{}\" --library-path \"$lib\" \"$root/usr/bin/rustc\" \"$@\"",
+            "lib=$root/usr/lib/{}\n\
+             case \"${{RUSTC_BOOTSTRAP:-}} $*\" in\n\
+             \\ * | *\" force-unstable-if-unmarked\"*) ;; # a stable compiler, or cargo builds std\n\
+             *) set -- \"$@\" -Zallow-features= ;;\n\
+             esac\n\
+             exec \"$lib/{}\" --library-path \"$lib\" \"$root/usr/bin/rustc\" \"$@\"",
             Arch::X86_64.debian_dir(),
             Arch::X86_64.loader()
         )

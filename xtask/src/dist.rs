@@ -1,5 +1,6 @@
 //! What is shipped and what the tests run, built for hosts as old as RHEL 7 (glibc 2.17).
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,20 +8,36 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::arch::Arch;
+use crate::debian::Debian;
 use crate::run;
-use crate::rustc::Rustc;
 use crate::stub;
 use crate::tools::Zig;
 use crate::workspace::Workspace;
 
-/// What cargo calls the module, and what PAM's configuration calls it.
-const MODULE: (&str, &str) = ("libpam_slurm_adopt.so", "pam_slurm_adopt.so");
+/// What PAM's configuration calls the module.
+const NAME: &str = "pam_slurm_adopt.so";
+
+/// What cargo calls it, and its twin for the tests.
+const MODULE: &str = "libpam_slurm_adopt.so";
+const FORCED_PANIC: &str = "examples/libforced_panic.so";
 
 /// The hashes' portable code, and the small one: a login hashes some hundred bytes.
 const SMALL: [&str; 3] = [
     "--cfg=sha2_backend=\"soft\"",
     "--cfg=sha2_backend_soft=\"compact\"",
     "--cfg=keccak_backend=\"soft\"",
+];
+
+/// Has cargo build std with our own crates: without its printer of backtraces, one of its default
+/// features, and else as those who release Rust do, without overflow checks and core for speed
+/// (docs/adr/0007-std-from-source.md).
+const STD: [&str; 6] = [
+    "-Zbuild-std=std,panic_unwind",
+    "-Zbuild-std-features=panic-unwind",
+    "--config=profile.release.package.core.opt-level=3",
+    "--config=profile.release.package.core.overflow-checks=false",
+    "--config=profile.release.package.alloc.overflow-checks=false",
+    "--config=profile.release.package.std.overflow-checks=false",
 ];
 
 /// The directory with the built files.
@@ -40,12 +57,12 @@ impl Dist {
 
     /// The module.
     pub fn module(&self) -> PathBuf {
-        self.0.join(MODULE.1)
+        self.0.join(NAME)
     }
 
     /// The module that panics in every call, to show that the host survives it.
     pub fn forced_panic(&self) -> PathBuf {
-        self.0.join("forced-panic").join(MODULE.1)
+        self.0.join("forced-panic").join(NAME)
     }
 
     /// The admin's program.
@@ -63,41 +80,32 @@ impl Dist {
 pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
-    let (plain, panicking) = (
-        target_dir(workspace, arch, ""),
-        target_dir(workspace, arch, "-forced-panic"),
-    );
-    let module = ["--package", "pam-slurm-adopt"];
-    let build = |target: &Path, what: &[&str]| {
-        let mut cargo = cross.cargo("zigbuild", target)?;
-        run::check(cargo.arg("--release").args(what))
-    };
-    build(&plain, &module)?;
-    build(
-        &panicking,
-        &[&module[..], &["--features", "forced-panic"]].concat(),
-    )?;
-    build(&plain, &["--package", "slurm-adopt"])?;
-    build(&plain, &["--package", "tests", "--bin", "pamcall"])?;
-    let built = |target: &Path, name: &str| target.join(arch.target()).join("release").join(name);
-    copy(&built(&plain, MODULE.0), &dist.module())?;
-    copy(&built(&panicking, MODULE.0), &dist.forced_panic())?;
-    copy(&built(&plain, "slurm-adopt"), &dist.cli())?;
-    copy(&built(&plain, "pamcall"), &dist.pamcall())?;
+    // Not all at once: cargo would give the module the features that the test driver wants.
+    cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
+    cross.release(&["--package=slurm-adopt"])?;
+    cross.release(&["--package=tests", "--bin=pamcall"])?;
+    let built = target_dir(workspace, arch)
+        .join(arch.target())
+        .join("release");
+    copy(&built.join(MODULE), &dist.module())?;
+    copy(&built.join(FORCED_PANIC), &dist.forced_panic())?;
+    copy(&built.join("slurm-adopt"), &dist.cli())?;
+    copy(&built.join("pamcall"), &dist.pamcall())?;
     Ok(dist)
 }
 
-/// `cargo test` with programs for that architecture, as a command to be given what to test.
+/// `cargo test` with programs for that architecture and Debian's own std, as a command to be given what
+/// to test.
 pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
-    Cross::install(workspace, arch)?.cargo("test", &target_dir(workspace, arch, ""))
+    Cross::install(workspace, arch)?.cargo("test")
 }
 
-/// Target directories of their own: cargo gives a library's file the same name whatever the linker,
-/// the compiler and the features were, so that one build would pass for the other.
-fn target_dir(workspace: &Workspace, arch: Arch, which: &str) -> PathBuf {
+/// A target directory of its own: cargo gives a library's file the same name whatever the linker and
+/// the compiler were, so that one build would pass for the other.
+fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
     workspace.target(&match arch {
-        Arch::X86_64 => format!("zig{which}"),
-        Arch::Aarch64 => format!("zig-{arch}{which}"),
+        Arch::X86_64 => String::from("zig"),
+        Arch::Aarch64 => format!("zig-{arch}"),
     })
 }
 
@@ -106,7 +114,7 @@ struct Cross<'a> {
     workspace: &'a Workspace,
     arch: Arch,
     zig: Zig,
-    rustc: Rustc,
+    debian: Debian,
     stub: PathBuf,
 }
 
@@ -117,29 +125,53 @@ impl<'a> Cross<'a> {
             workspace,
             arch,
             stub: stub::build(workspace, &zig, arch)?,
-            rustc: Rustc::find(workspace, arch)?,
+            debian: Debian::install(workspace)?,
             zig,
         })
     }
 
+    /// Builds as it is shipped, with std.
+    fn release(&self, what: &[&str]) -> Result<()> {
+        let mut cargo = self.cargo("zigbuild")?;
+        cargo.args(["--release", "--locked"]).args(STD).args(what);
+        // Without it a cargo that is not of the nightly channel refuses -Z. What it would unlock in
+        // our crates Debian's rustc is told to refuse.
+        run::check(cargo.env("RUSTC_BOOTSTRAP", "1"))
+    }
+
     /// A command of cargo-zigbuild, so far without what to build.
-    fn cargo(&self, verb: &str, target: &Path) -> Result<Command> {
+    fn cargo(&self, verb: &str) -> Result<Command> {
         let mut cargo = self.zig.cargo(self.workspace.root(), verb)?;
         cargo
             .args(["--target", &self.arch.zigbuild_target(), "--target-dir"])
-            .arg(target)
-            // Not RUSTFLAGS: that one is split at blanks, and the directory may have some.
-            .env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                format!(
-                    "-Lnative={}\u{1f}{}",
-                    self.stub.display(),
-                    SMALL.join("\u{1f}")
-                ),
-            );
-        self.rustc.surround(&mut cargo);
+            .arg(target_dir(self.workspace, self.arch))
+            // Not RUSTFLAGS: that one is split at blanks, and the directories may have some.
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags().join("\u{1f}"))
+            .env("RUSTC", self.debian.rustc());
         Ok(cargo)
     }
+
+    fn flags(&self) -> Vec<String> {
+        let mut flags = vec![format!("-Lnative={}", self.stub.display())];
+        flags.extend(SMALL.map(String::from));
+        // Panics name the source's file: not where it is on this machine.
+        let (root, std) = (self.workspace.root(), self.debian.std_source());
+        let mut places = vec![root.to_owned(), std.clone()];
+        // Cargo names what lies in the current directory relative to it.
+        places.extend(std.strip_prefix(root).map(Path::to_owned));
+        places.extend(cargo_home().map(|it| it.join("registry/src")));
+        let without = |it: &PathBuf| format!("--remap-path-prefix={}/=", it.display());
+        flags.extend(places.iter().map(without));
+        flags
+    }
+}
+
+/// Where cargo keeps the sources of foreign crates.
+fn cargo_home() -> Option<PathBuf> {
+    let by_default = || Some(Path::new(&env::var_os("HOME")?).join(".cargo"));
+    env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(by_default)
 }
 
 /// Copies a file unless its like is there: a changed time would have others build again. In two

@@ -13,7 +13,6 @@ mod listen;
 mod report;
 mod rooms;
 mod run;
-mod rustc;
 mod so;
 mod stages;
 mod stub;

@@ -26,7 +26,7 @@ const LIBRARIES: [&str; 5] = [
 ];
 
 /// Every login maps the file.
-const MAX_SIZE: u64 = 650_000;
+const MAX_SIZE: u64 = 400_000;
 
 /// The committed list of the crates in the module.
 const CRATES: &str = "xtask/so-crates.txt";

@@ -23,12 +23,7 @@ pub extern "C" fn pam_sm_acct_mgmt(
         handle,
         argc,
         argv,
-        |handle, args| {
-            if cfg!(feature = "forced-panic") {
-                panic!("forced by the build, to show that the host survives it");
-            }
-            adopt::account(handle, args)
-        },
+        adopt::account,
         adopt::account_after_panic,
     )
 }
