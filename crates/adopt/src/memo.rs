@@ -66,20 +66,42 @@ impl Sources {
 pub(crate) struct Memo {
     /// Somebody else's file is there: it is left alone.
     is_not_ours: bool,
-    hint: Option<(Trace, ConfHint)>,
+    hint: Option<Hint>,
     reading: Option<Reading>,
     /// Whether the reading's files are as they were, once that was looked at.
     is_same: Option<bool>,
     is_new: bool,
 }
 
+/// What a slurmd told that had left this trace.
 #[derive(Debug)]
+struct Hint {
+    trace: String,
+    mark: Mark,
+    conf: ConfHint,
+}
+
+/// What was read, with which key and in which files.
+#[derive(Debug, Default)]
 struct Reading {
-    path: PathBuf,
     host: String,
     node: Option<String>,
-    files: Vec<(PathBuf, FileStatus)>,
+    files: Vec<(PathBuf, Mark)>,
     found: Node,
+}
+
+/// What tells a file from what was or will be there: its device, inode, size and ctime.
+type Mark = [u8; 40];
+
+fn mark(status: &FileStatus) -> Mark {
+    let (seconds, nanos) = status.changed;
+    let (seconds, nanos) = (seconds as u64, nanos as u64);
+    let mut mark = [0; 40];
+    let words = [status.device, status.inode, status.size, seconds, nanos];
+    for (place, word) in mark.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    mark
 }
 
 impl Memo {
@@ -100,114 +122,137 @@ impl Memo {
 
     /// Where the slurmd that left this trace takes its slurm.conf from.
     pub(crate) fn hint(&self, trace: &Trace) -> Option<&ConfHint> {
-        let (known, hint) = self.hint.as_ref()?;
-        (known == trace).then_some(hint)
+        let hint = self.hint.as_ref()?;
+        let is_it = hint.trace == trace.path && hint.mark == mark(&trace.status);
+        is_it.then_some(&hint.conf)
     }
 
     /// Remembers that.
-    pub(crate) fn keep_hint(&mut self, trace: Trace, hint: ConfHint) {
+    pub(crate) fn keep_hint(&mut self, trace: Trace, conf: &ConfHint) {
         if is_settled(&trace.status) {
-            self.hint = Some((trace, hint));
             self.is_new = true;
+            self.hint = Some(Hint {
+                trace: trace.path,
+                mark: mark(&trace.status),
+                conf: conf.clone(),
+            });
         }
     }
 
     /// Whether that slurm.conf was read, and all that was read for it is as it was.
     pub(crate) fn knows(&mut self, path: &Path) -> bool {
-        let Some(reading) = self.reading.as_ref().filter(|it| it.path == path) else {
+        let Some(reading) = self.reading.as_ref().filter(|it| it.found.path == path) else {
             return false;
         };
-        let is_same = |(path, status): &(PathBuf, FileStatus)| {
-            sys::identify(path).is_ok_and(|found| found == *status)
+        let is_same = |(path, was): &(PathBuf, Mark)| {
+            sys::identify(path).is_ok_and(|found| mark(&found) == *was)
         };
         *self
             .is_same
             .get_or_insert_with(|| reading.files.iter().all(is_same))
     }
 
-    /// The node as it was found with the same key in the same files. Whom it trusts is to be looked up.
-    pub(crate) fn node(&mut self, key: Key<'_>) -> Option<Node> {
-        if !self.knows(key.path) {
+    /// The node as it was found with the same key in the same files, which is forgotten here with that.
+    /// Whom the node trusts is to be looked up.
+    pub(crate) fn take_node(
+        &mut self,
+        key: Key<'_>,
+        run_dir: &RunDir,
+        log: Log<'_>,
+    ) -> Option<Node> {
+        let is_known = self.knows(key.path);
+        let mut reading = self.reading.take()?;
+        if !is_known || reading.host != key.host || reading.node.as_deref() != key.node {
             return None;
         }
-        let reading = self.reading.as_ref().filter(|it| it.key() == key)?;
-        Some(reading.found.clone())
+        self.save(
+            Some((key, &reading.files, &mut reading.found)),
+            run_dir,
+            log,
+        );
+        Some(reading.found)
     }
 
     /// Remembers that it was found so.
-    pub(crate) fn keep_node(&mut self, key: Key<'_>, sources: Sources, node: &Node) {
-        let Some(files) = sources.0 else { return };
-        if !files.iter().all(|(_, status)| is_settled(status)) {
-            return;
-        }
-        self.is_new = true;
-        self.reading = Some(Reading {
-            path: key.path.to_owned(),
-            host: key.host.to_owned(),
-            node: key.node.map(str::to_owned),
-            files,
-            found: node.clone(),
-        });
+    pub(crate) fn keep_node(
+        &mut self,
+        key: Key<'_>,
+        sources: Sources,
+        node: &mut Node,
+        run_dir: &RunDir,
+        log: Log<'_>,
+    ) {
+        let files = sources.0.unwrap_or_default();
+        let is_to_keep = !files.is_empty() && files.iter().all(|(_, status)| is_settled(status));
+        let marked = files.into_iter().map(|(path, it)| (path, mark(&it)));
+        let files: Vec<_> = marked.collect();
+        self.is_new |= is_to_keep;
+        self.save(is_to_keep.then_some((key, &files, node)), run_dir, log);
     }
 
-    /// Writes the file, if there is anything new.
-    pub(crate) fn save(&self, run_dir: &RunDir, log: Log<'_>) {
-        if !self.is_new || self.is_not_ours || !run_dir.is_to_write() {
-            return;
-        }
-        // A reading that names a byte 0 can't be written and is read again.
-        if let Some(bytes) = self.write() {
-            run_dir.replace(FILE, &bytes, log);
+    fn save(&self, reading: Option<ToWrite<'_>>, run_dir: &RunDir, log: Log<'_>) {
+        if self.is_new && !self.is_not_ours && run_dir.is_to_write() {
+            run_dir.replace(FILE, &self.written(reading), log);
         }
     }
 
-    fn write(&self) -> Option<Vec<u8>> {
-        let mut fields = Fields::default();
-        fields.flag(self.hint.is_some());
-        if let Some((trace, hint)) = &self.hint {
-            fields.text(trace.path.as_bytes());
-            fields.status(&trace.status);
-            let (kind, path) = match hint {
-                ConfHint::File(path) => ("file", Some(path)),
-                ConfHint::Configless => ("configless", None),
-                ConfHint::Default { prefix } => ("default", prefix.as_ref()),
-            };
-            fields.text(kind.as_bytes());
-            fields.optional(path.map(|path| path.as_os_str().as_bytes()));
-        }
-        fields.flag(self.reading.is_some());
-        if let Some(reading) = &self.reading {
-            fields.path(&reading.path);
-            fields.text(reading.host.as_bytes());
-            fields.optional(reading.node.as_deref().map(str::as_bytes));
-            fields.number(reading.files.len() as u64);
-            for (path, status) in &reading.files {
-                fields.path(path);
-                fields.status(status);
+    /// Texts behind a checksum. A list ends with an empty one.
+    fn written(&self, reading: Option<ToWrite<'_>>) -> Vec<u8> {
+        let mut texts = Vec::new();
+        match &self.hint {
+            Some(hint) => {
+                let (kind, of) = match &hint.conf {
+                    ConfHint::File(path) => (FILE_HINT, Some(path)),
+                    ConfHint::Configless => (CONFIGLESS_HINT, None),
+                    ConfHint::Default { prefix } => (DEFAULT_HINT, prefix.as_ref()),
+                };
+                add(&mut texts, hint.trace.as_bytes());
+                add(&mut texts, &hint.mark);
+                add(&mut texts, kind);
+                add_optional(&mut texts, of.map(|path| path.as_os_str().as_bytes()));
             }
-            let node = &reading.found;
-            fields.number(node.names.len() as u64);
+            None => add(&mut texts, b""),
+        }
+        if let Some((key, files, node)) = reading {
+            add(&mut texts, key.path.as_os_str().as_bytes());
+            add(&mut texts, key.host.as_bytes());
+            add_optional(&mut texts, key.node.map(str::as_bytes));
+            for (path, mark) in files {
+                add(&mut texts, path.as_os_str().as_bytes());
+                add(&mut texts, mark);
+            }
+            add(&mut texts, b"");
             for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
-                fields.text(name.as_bytes());
-                fields.path(dir);
+                add(&mut texts, name.as_bytes());
+                add(&mut texts, dir.as_os_str().as_bytes());
             }
-            let mut conf = node.conf.clone();
-            for value in kept_values(&mut conf) {
-                fields.optional(value.as_deref().map(str::as_bytes));
+            add(&mut texts, b"");
+            for value in kept_values(&mut node.conf) {
+                add_optional(&mut texts, value.as_deref().map(str::as_bytes));
             }
         }
-        fields.finish()
+        let mut bytes = checksum(FORMAT, &texts).to_ne_bytes().to_vec();
+        bytes.extend_from_slice(&texts);
+        bytes
     }
 }
 
-impl Reading {
-    fn key(&self) -> Key<'_> {
-        Key {
-            path: &self.path,
-            host: &self.host,
-            node: self.node.as_deref(),
-        }
-    }
+/// A reading that is to be written.
+type ToWrite<'a> = (Key<'a>, &'a [(PathBuf, Mark)], &'a mut Node);
+
+const FILE_HINT: &[u8] = b"file";
+const CONFIGLESS_HINT: &[u8] = b"configless";
+const DEFAULT_HINT: &[u8] = b"default";
+
+fn add(texts: &mut Vec<u8>, text: &[u8]) {
+    // No text comes near to what 32 bits can say.
+    texts.extend_from_slice(&(text.len() as u32).to_ne_bytes());
+    texts.extend_from_slice(text);
+}
+
+fn add_optional(texts: &mut Vec<u8>, text: Option<&[u8]>) {
+    add(texts, if text.is_some() { b"1" } else { b"0" });
+    add(texts, text.unwrap_or_default());
 }
 
 /// The values that are looked at after the node is named.
@@ -252,183 +297,103 @@ fn is_settled(status: &FileStatus) -> bool {
     age.is_some_and(|age| age >= SETTLED)
 }
 
-/// What is written: texts, each with a byte 0 at its end, behind a checksum.
-#[derive(Default)]
-struct Fields {
-    bytes: Vec<u8>,
-    is_bad: bool,
-}
-
-impl Fields {
-    fn text(&mut self, text: &[u8]) {
-        self.is_bad |= text.contains(&0);
-        self.bytes.extend_from_slice(text);
-        self.bytes.push(0);
-    }
-
-    fn path(&mut self, path: &Path) {
-        self.text(path.as_os_str().as_bytes());
-    }
-
-    fn number(&mut self, number: u64) {
-        self.text(number.to_string().as_bytes());
-    }
-
-    fn flag(&mut self, is: bool) {
-        self.number(is.into());
-    }
-
-    fn optional(&mut self, text: Option<&[u8]>) {
-        self.flag(text.is_some());
-        if let Some(text) = text {
-            self.text(text);
-        }
-    }
-
-    fn status(&mut self, status: &FileStatus) {
-        let (seconds, nanos) = status.changed;
-        let FileStatus {
-            uid,
-            is_socket,
-            size,
-            device,
-            inode,
-            ..
-        } = *status;
-        for number in [
-            device,
-            inode,
-            size,
-            seconds as u64,
-            nanos as u64,
-            uid.into(),
-        ] {
-            self.number(number);
-        }
-        self.flag(is_socket);
-    }
-
-    fn finish(self) -> Option<Vec<u8>> {
-        if self.is_bad {
-            return None;
-        }
-        let mut bytes = checksum(FORMAT, &self.bytes).to_ne_bytes().to_vec();
-        bytes.extend(self.bytes);
-        Some(bytes)
-    }
-}
-
 fn parse(bytes: &[u8]) -> Option<Memo> {
     let (sum, bytes) = bytes.split_first_chunk()?;
     if checksum(FORMAT, bytes).to_ne_bytes() != *sum {
         return None;
     }
     let mut texts = Texts(bytes);
-    let mut memo = Memo::default();
-    if texts.flag()? {
-        let trace = Trace {
-            path: texts.string()?,
-            status: texts.status()?,
-        };
-        let (kind, path) = (texts.next()?, texts.optional()?);
-        let path = path.map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
-        let hint = match (kind, path) {
-            (b"file", Some(path)) => ConfHint::File(path),
-            (b"configless", None) => ConfHint::Configless,
-            (b"default", prefix) => ConfHint::Default { prefix },
-            _ => return None,
-        };
-        memo.hint = Some((trace, hint));
-    }
-    if texts.flag()? {
+    let mut memo = Memo {
+        hint: texts.hint()?,
+        ..Memo::default()
+    };
+    if !texts.0.is_empty() {
         memo.reading = Some(texts.reading()?);
     }
     texts.0.is_empty().then_some(memo)
 }
 
-/// What is left to be read.
+/// What is left to be read. None: it is not what we write.
 struct Texts<'a>(&'a [u8]);
 
 impl<'a> Texts<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
-        let end = self.0.iter().position(|byte| *byte == 0)?;
-        let (text, rest) = self.0.split_at(end);
-        self.0 = &rest[1..];
+        let (length, rest) = self.0.split_first_chunk()?;
+        let (text, rest) = rest.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+        self.0 = rest;
         Some(text)
     }
 
     fn string(&mut self) -> Option<String> {
-        String::from_utf8(self.next()?.to_vec()).ok()
+        self.next().and_then(string)
     }
 
-    fn path(&mut self) -> Option<PathBuf> {
-        Some(OsString::from_vec(self.next()?.to_vec()).into())
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        std::str::from_utf8(self.next()?).ok()?.parse().ok()
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.number()? {
-            0 => Some(false),
-            1 => Some(true),
+    fn optional(&mut self) -> Option<Option<&'a [u8]>> {
+        match (self.next()?, self.next()?) {
+            (b"0", b"") => Some(None),
+            (b"1", text) => Some(Some(text)),
             _ => None,
         }
     }
 
-    fn optional(&mut self) -> Option<Option<&'a [u8]>> {
-        match self.flag()? {
-            true => self.next().map(Some),
-            false => Some(None),
-        }
-    }
-
     fn optional_string(&mut self) -> Option<Option<String>> {
-        let text = self.optional()?;
-        match text.map(|text| String::from_utf8(text.to_vec())) {
+        match self.optional()? {
+            Some(text) => string(text).map(Some),
             None => Some(None),
-            Some(text) => text.ok().map(Some),
         }
     }
 
-    fn status(&mut self) -> Option<FileStatus> {
-        Some(FileStatus {
-            device: self.number()?,
-            inode: self.number()?,
-            size: self.number()?,
-            changed: (self.number()? as i64, self.number()? as i64),
-            uid: u32::try_from(self.number()?).ok()?,
-            is_socket: self.flag()?,
-        })
+    fn mark(&mut self) -> Option<Mark> {
+        self.next()?.try_into().ok()
+    }
+
+    fn hint(&mut self) -> Option<Option<Hint>> {
+        let trace = self.string()?;
+        if trace.is_empty() {
+            return Some(None);
+        }
+        let mark = self.mark()?;
+        let conf = match (self.next()?, self.optional()?.map(path)) {
+            (FILE_HINT, Some(path)) => ConfHint::File(path),
+            (CONFIGLESS_HINT, None) => ConfHint::Configless,
+            (DEFAULT_HINT, prefix) => ConfHint::Default { prefix },
+            _ => return None,
+        };
+        Some(Some(Hint { trace, mark, conf }))
     }
 
     fn reading(&mut self) -> Option<Reading> {
-        let path = self.path()?;
-        let (host, node) = (self.string()?, self.optional_string()?);
-        let mut files = Vec::new();
-        for _ in 0..self.number()? {
-            files.push((self.path()?, self.status()?));
+        let mut reading = Reading::default();
+        let found = &mut reading.found;
+        found.path = path(self.next()?);
+        reading.host = self.string()?;
+        reading.node = self.optional_string()?;
+        loop {
+            match self.next()? {
+                b"" => break,
+                file => reading.files.push((path(file), self.mark()?)),
+            }
         }
-        let mut found = Node {
-            path: path.clone(),
-            ..Node::default()
-        };
-        for _ in 0..self.number()? {
-            found.names.push(self.string()?);
-            found.spool_dirs.push(self.path()?);
+        loop {
+            match self.next()? {
+                b"" => break,
+                name => found.names.push(string(name)?),
+            }
+            found.spool_dirs.push(path(self.next()?));
         }
         for value in kept_values(&mut found.conf) {
             *value = self.optional_string()?;
         }
-        Some(Reading {
-            path,
-            host,
-            node,
-            files,
-            found,
-        })
+        Some(reading)
     }
+}
+
+fn path(text: &[u8]) -> PathBuf {
+    OsString::from_vec(text.to_vec()).into()
+}
+
+fn string(text: &[u8]) -> Option<String> {
+    String::from_utf8(text.to_vec()).ok()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::slurmd::{ConfHint, Slurmd, Trace};
 use crate::spool::Trusted;
 
 /// This node, as its slurm.conf describes it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Node {
     /// The slurm.conf that was read.
     pub path: PathBuf,
@@ -128,19 +128,18 @@ impl Node {
             host: &full,
             node: given.or(environment.node_name.as_deref()),
         };
-        let mut node = match memo.node(key) {
+        let mut node = match memo.take_node(key, run_dir, log) {
             Some(node) => {
                 log.debug(|| format!("{}: as it was at an earlier login", path.display()));
                 node
             }
             None => {
                 let mut sources = Sources::default();
-                let node = Self::read(key, &mut sources, log)?;
-                memo.keep_node(key, sources, &node);
+                let mut node = Self::read(key, &mut sources, log)?;
+                memo.keep_node(key, sources, &mut node, run_dir, log);
                 node
             }
         };
-        memo.save(run_dir, log);
         node.trusted = trusted(&node.conf, log);
         log.debug(|| format!("{}: node name {}", path.display(), node.names.join(" or ")));
         Ok(node)
@@ -343,7 +342,7 @@ fn running_slurmd(memo: &mut Memo) -> Option<ConfHint> {
     let hint = slurmd.conf_hint();
     // What another one has left says nothing of this slurmd.
     if let Some(trace) = trace.filter(|trace| trace.path == found_by) {
-        memo.keep_hint(trace, hint.clone());
+        memo.keep_hint(trace, &hint);
     }
     Some(hint)
 }

@@ -170,12 +170,6 @@ fn what_does_not_rest_on_files_alone_is_not_remembered() {
     scratch.settle();
     scratch.find(N2, false);
     assert!(!scratch.find(N2, false).1);
-    // A value with a byte that ends a text.
-    scratch.write("slurm.conf", "ClusterName=c\nAuthInfo=a\0b\nNodeName=n2\n");
-    scratch.settle();
-    let (node, _) = scratch.find(N2, false);
-    assert_eq!(node.conf.auth_info.as_deref(), Some("a\0b"));
-    assert!(!scratch.find(N2, false).1);
 }
 
 #[test]
@@ -206,44 +200,43 @@ fn a_file_of_others_is_not_believed_nor_replaced() {
     assert!(scratch.find(N2, false).1);
 }
 
-/// A memo with all that it can have.
-fn full(hint: ConfHint) -> Memo {
-    let status = FileStatus {
-        uid: 7,
-        is_socket: false,
-        size: 8,
-        device: u64::MAX,
-        inode: 9,
-        changed: (-1, 999_999_999),
-    };
-    let found = Node {
+/// A memo with all that it can have, and the file of it.
+fn full(conf: ConfHint) -> (Memo, Vec<u8>) {
+    let found = || Node {
         path: "/etc/slurm/slurm.conf".into(),
         conf: Conf {
             slurm_user: Some(String::new()),
             slurmd_user: Some("root".into()),
+            auth_info: Some("a\0b".into()),
             ..Conf::default()
         },
         names: vec!["n1".into(), "n1.example.org".into()],
         spool_dirs: vec!["/s/1".into(), "/s/2".into()],
         ..Node::default()
     };
-    Memo {
-        hint: Some((
-            Trace {
-                path: "/run/slurmd.pid".into(),
-                status,
-            },
-            hint,
-        )),
-        reading: Some(Reading {
-            path: found.path.clone(),
-            host: "n1".into(),
-            node: None,
-            files: vec![(found.path.clone(), status), ("/other".into(), status)],
-            found,
+    let mut memo = Memo {
+        hint: Some(Hint {
+            trace: "/run/slurmd.pid".into(),
+            mark: [1; 40],
+            conf,
         }),
         ..Memo::default()
-    }
+    };
+    let files = vec![("/a".into(), [2; 40]), ("/b".into(), [0; 40])];
+    let mut node = found();
+    let key = Key {
+        path: &found().path,
+        host: "n1",
+        node: Some(""),
+    };
+    let bytes = memo.written(Some((key, &files, &mut node)));
+    memo.reading = Some(Reading {
+        host: "n1".into(),
+        node: Some(String::new()),
+        files,
+        found: node,
+    });
+    (memo, bytes)
 }
 
 #[test]
@@ -251,35 +244,46 @@ fn what_is_written_is_what_is_read() {
     let prefix = |prefix: Option<&str>| ConfHint::Default {
         prefix: prefix.map(PathBuf::from),
     };
-    for hint in [
+    for conf in [
         ConfHint::File("/a b/c".into()),
         ConfHint::Configless,
         prefix(None),
         prefix(Some("/opt/slurm")),
     ] {
-        let memo = full(hint.clone());
-        let bytes = memo.write().expect("written");
+        let (memo, bytes) = full(conf);
         let again = parse(&bytes).expect("read");
-        let (trace, found) = memo.hint.as_ref().expect("made so");
-        assert_eq!(again.hint(trace), Some(&hint));
-        assert_eq!(found, &hint);
-        let (old, new) = (memo.reading.expect("made so"), again.reading.expect("read"));
-        assert_eq!((old.key(), &old.files), (new.key(), &new.files));
-        assert_eq!(old.found.conf, new.found.conf);
-        assert_eq!(old.found.names, new.found.names);
-        assert_eq!(old.found.spool_dirs, new.found.spool_dirs);
-        let mut other = trace.clone();
-        other.status.inode += 1;
-        assert_eq!(parse(&bytes).expect("read").hint(&other), None);
+        assert_eq!(format!("{again:?}"), format!("{memo:?}"));
     }
-    let nothing = Memo::default().write().expect("written");
+    let nothing = Memo::default().written(None);
     let nothing = parse(&nothing).expect("read");
     assert!(nothing.hint.is_none() && nothing.reading.is_none());
 }
 
 #[test]
+fn what_another_slurmd_told_is_no_hint() {
+    let trace = Trace {
+        path: "/run/slurmd.pid".into(),
+        status: sys::identify(Path::new("/etc/passwd")).expect("there"),
+    };
+    let mut memo = Memo::default();
+    assert_eq!(memo.hint(&trace), None);
+    memo.keep_hint(trace.clone(), &ConfHint::Configless);
+    assert_eq!(memo.hint(&trace), Some(&ConfHint::Configless));
+    let mut others = [(); 6].map(|()| trace.clone());
+    others[0].path = "/run/slurm/slurmd.pid".into();
+    others[1].status.device += 1;
+    others[2].status.inode += 1;
+    others[3].status.size += 1;
+    others[4].status.changed.0 -= 1;
+    others[5].status.changed.1 ^= 1;
+    for other in others {
+        assert_eq!(memo.hint(&other), None, "{other:?}");
+    }
+}
+
+#[test]
 fn what_is_torn_or_damaged_is_not_there() {
-    let bytes = full(ConfHint::Configless).write().expect("written");
+    let (_, bytes) = full(ConfHint::Configless);
     for length in 0..bytes.len() {
         assert!(parse(&bytes[..length]).is_none(), "{length} bytes");
     }
@@ -288,15 +292,31 @@ fn what_is_torn_or_damaged_is_not_there() {
         bad[place] ^= 0x20;
         assert!(parse(&bad).is_none(), "byte {place}");
     }
-    let sealed = |text: &[u8]| [&checksum(FORMAT, text).to_ne_bytes(), text].concat();
-    assert!(parse(&sealed(b"0\x000\x00")).is_some());
-    for nonsense in [
-        &b"0\x000\x00more\x00"[..],
-        b"2\x00",
-        b"0\x001\x00",
-        b"1\x00/run/slurmd.pid\x00",
-        b"0\x001\x00/p\x00h\x000\x0018446744073709551615\x00",
+    // What has a checksum and is no memo all the same.
+    let sealed = |texts: &[u8]| [&checksum(FORMAT, texts).to_ne_bytes(), texts].concat();
+    let all = |texts: &[&[u8]]| {
+        let mut bytes = Vec::new();
+        texts.iter().for_each(|text| add(&mut bytes, text));
+        sealed(&bytes)
+    };
+    assert!(parse(&all(&[b""])).is_some());
+    for (nonsense, why) in [
+        (sealed(b""), "nothing"),
+        (sealed(&[9, 0, 0, 0, 1]), "a text longer than the rest"),
+        (sealed(&u32::MAX.to_ne_bytes()), "one longer than memory"),
+        (all(&[b"", b"/c", b"h"]), "half a reading"),
+        (
+            all(&[b"/pid", b"short", b"file", b"1", b"/c"]),
+            "half a mark",
+        ),
+        (all(&[b"/pid", &[0; 40], b"file", b"0", b""]), "no file"),
+        (
+            all(&[b"/pid", &[0; 40], b"mine", b"0", b""]),
+            "an unknown kind",
+        ),
+        (all(&[b"/pid", &[0; 40], b"default", b"2", b""]), "no flag"),
+        (all(&[b"\xFF"]), "no UTF-8"),
     ] {
-        assert!(parse(&sealed(nonsense)).is_none(), "{nonsense:?}");
+        assert!(parse(&nonsense).is_none(), "{why}");
     }
 }
