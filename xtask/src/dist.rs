@@ -84,14 +84,22 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
     cross.release(&["--package=slurm-adopt"])?;
     cross.release(&["--package=tests", "--bin=pamcall"])?;
-    let built = target_dir(workspace, arch)
-        .join(arch.target())
-        .join("release");
+    let built = built(workspace, arch);
     copy(&built.join(MODULE), &dist.module())?;
     copy(&built.join(FORCED_PANIC), &dist.forced_panic())?;
     copy(&built.join("slurm-adopt"), &dist.cli())?;
     copy(&built.join("pamcall"), &dist.pamcall())?;
     Ok(dist)
+}
+
+/// Builds the program whose parts are counted: as what is shipped, but with its symbols.
+pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
+    let arch = Arch::X86_64;
+    Cross::install(workspace, arch)?.release(&[
+        "--package=budgets",
+        "--config=profile.release.package.budgets.strip=\"none\"",
+    ])?;
+    Ok(built(workspace, arch).join("budgets"))
 }
 
 /// `cargo test` with programs for that architecture and Debian's own std, as a command to be given what
@@ -107,6 +115,13 @@ fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
         Arch::X86_64 => String::from("zig"),
         Arch::Aarch64 => format!("zig-{arch}"),
     })
+}
+
+/// Where cargo leaves what it has built as it is shipped.
+fn built(workspace: &Workspace, arch: Arch) -> PathBuf {
+    target_dir(workspace, arch)
+        .join(arch.target())
+        .join("release")
 }
 
 /// The tools that build for an architecture.
