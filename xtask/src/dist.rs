@@ -29,12 +29,11 @@ const SMALL: [&str; 3] = [
 ];
 
 /// Has cargo build std with our own crates: without its printer of backtraces, one of its default
-/// features, and else as those who release Rust do, without overflow checks and core for speed
+/// features, and without overflow checks, as those who release Rust do
 /// (docs/adr/0007-std-from-source.md).
-const STD: [&str; 6] = [
+const STD: [&str; 5] = [
     "-Zbuild-std=std,panic_unwind",
     "-Zbuild-std-features=panic-unwind",
-    "--config=profile.release.package.core.opt-level=3",
     "--config=profile.release.package.core.overflow-checks=false",
     "--config=profile.release.package.alloc.overflow-checks=false",
     "--config=profile.release.package.std.overflow-checks=false",
