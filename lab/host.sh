@@ -20,6 +20,7 @@ TEST_PACKAGES=(
     g++ git python3-venv                              # libFuzzer, file lists, zig
     qemu-system-x86 e2fsprogs                         # the virtual machine
     qemu-user                                         # what is built for aarch64
+    valgrind                                          # instruction counts
 )
 
 need_root() {

@@ -29,12 +29,11 @@ const SMALL: [&str; 3] = [
 ];
 
 /// Has cargo build std with our own crates: without its printer of backtraces, one of its default
-/// features, and else as those who release Rust do, without overflow checks and core for speed
+/// features, and without overflow checks, as those who release Rust do
 /// (docs/adr/0007-std-from-source.md).
-const STD: [&str; 6] = [
+const STD: [&str; 5] = [
     "-Zbuild-std=std,panic_unwind",
     "-Zbuild-std-features=panic-unwind",
-    "--config=profile.release.package.core.opt-level=3",
     "--config=profile.release.package.core.overflow-checks=false",
     "--config=profile.release.package.alloc.overflow-checks=false",
     "--config=profile.release.package.std.overflow-checks=false",
@@ -84,14 +83,22 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
     cross.release(&["--package=slurm-adopt"])?;
     cross.release(&["--package=tests", "--bin=pamcall"])?;
-    let built = target_dir(workspace, arch)
-        .join(arch.target())
-        .join("release");
+    let built = built(workspace, arch);
     copy(&built.join(MODULE), &dist.module())?;
     copy(&built.join(FORCED_PANIC), &dist.forced_panic())?;
     copy(&built.join("slurm-adopt"), &dist.cli())?;
     copy(&built.join("pamcall"), &dist.pamcall())?;
     Ok(dist)
+}
+
+/// Builds the program whose parts are counted: as what is shipped, but with its symbols.
+pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
+    let arch = Arch::X86_64;
+    Cross::install(workspace, arch)?.release(&[
+        "--package=budgets",
+        "--config=profile.release.package.budgets.strip=\"none\"",
+    ])?;
+    Ok(built(workspace, arch).join("budgets"))
 }
 
 /// `cargo test` with programs for that architecture and Debian's own std, as a command to be given what
@@ -107,6 +114,13 @@ fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
         Arch::X86_64 => String::from("zig"),
         Arch::Aarch64 => format!("zig-{arch}"),
     })
+}
+
+/// Where cargo leaves what it has built as it is shipped.
+fn built(workspace: &Workspace, arch: Arch) -> PathBuf {
+    target_dir(workspace, arch)
+        .join(arch.target())
+        .join("release")
 }
 
 /// The tools that build for an architecture.

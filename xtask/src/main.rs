@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "it is a command-line tool")]
 
 mod arch;
+mod budgets;
 mod debian;
 mod dist;
 mod docs;
@@ -52,6 +53,12 @@ enum Task {
         /// Only for this architecture.
         #[arg(long, value_enum)]
         arch: Option<Arch>,
+    },
+    /// Compare instruction counts of the pure parts with their budgets.
+    Budgets {
+        /// Make what is counted now the budgets.
+        #[arg(long)]
+        write: bool,
     },
     /// Write the option tables into the man page and the README.
     Docs {
@@ -107,6 +114,15 @@ fn perform(task: &Task) -> Result<ExitCode> {
                 }
             }
             Ok(ExitCode::SUCCESS)
+        }
+        Task::Budgets { write: true } => {
+            budgets::write(&workspace)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Budgets { write: false } => {
+            let mut report = Report::new();
+            budgets::gates(&workspace, &mut report);
+            Ok(report.finish())
         }
         Task::Docs { check: false } => {
             docs::write(&workspace)?;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::arch::Arch;
+use crate::budgets;
 use crate::debian::Debian;
 use crate::dist::{self, Dist};
 use crate::docs;
@@ -41,6 +42,8 @@ pub enum Stage {
     Dist,
     /// What the module needs, exports and weighs
     So,
+    /// Instruction counts of the pure parts
+    Budgets,
     /// Return codes, with a PAM directory of our own
     Retval,
     /// Unit tests, and the module loaded, for aarch64: an emulated processor
@@ -160,6 +163,7 @@ impl Runner {
                 }
                 so::source_gates(&self.workspace, &mut self.report);
             }
+            Stage::Budgets => budgets::gates(&self.workspace, &mut self.report),
             Stage::Retval => {
                 if self.has_dist("return codes") {
                     self.tests(

@@ -1,0 +1,32 @@
+//! Runs one of the pure parts of a login, so that callgrind can count its instructions:
+//! `budgets CASE`. `cargo xtask budgets` does, and compares them with budgets/instructions.txt.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "its answer")]
+
+mod cases;
+
+use std::process::ExitCode;
+
+use crate::cases::CASES;
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1);
+    let Some(wanted) = wanted else {
+        for (name, _) in CASES {
+            println!("{name}");
+        }
+        return ExitCode::SUCCESS;
+    };
+    let Some((_, prepare)) = CASES.iter().find(|(name, _)| *name == wanted) else {
+        println!("no case {wanted}");
+        return ExitCode::FAILURE;
+    };
+    measured(&mut *prepare());
+    ExitCode::SUCCESS
+}
+
+/// What runs in here is counted, found by this name; what its input takes to make is not.
+#[inline(never)]
+fn measured(work: &mut dyn FnMut()) {
+    work();
+}
