@@ -87,6 +87,17 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     Ok(dist)
 }
 
+/// Builds the benchmark's program that runs on the lab's nodes, whose libc may be older than the
+/// host's. Not one of those that are shipped or that the tests want.
+pub fn build_stages(workspace: &Workspace, arch: Arch) -> Result<()> {
+    const NAME: &str = "stages";
+    let target = target_dir(workspace, arch, "");
+    let mut cargo = Cross::install(workspace, arch)?.cargo("zigbuild", &target)?;
+    run::check(cargo.args(["--release", "--package", "bench", "--bin", NAME]))?;
+    let built = target.join(arch.target()).join("release").join(NAME);
+    copy(&built, &Dist::place(workspace, arch).dir().join(NAME))
+}
+
 /// `cargo test` with programs for that architecture, as a command to be given what to test.
 pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
     Cross::install(workspace, arch)?.cargo("test", &target_dir(workspace, arch, ""))

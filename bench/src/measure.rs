@@ -1,0 +1,400 @@
+//! One row: the logins of one situation with both modules and without, in turns.
+
+use std::fs;
+use std::time::Duration;
+
+use ::tests::{End, PAMCALL};
+use anyhow::{Context, Result, bail, ensure};
+use lab::{Background, Node};
+use serde_json::Value;
+
+use crate::results::{Axis, Row, Sample};
+use crate::stats::{median, percentile};
+use crate::trace;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Fresh processes of each row and module.
+    pub logins: u32,
+    /// As many that they take no longer than this together, but not fewer than [`Effort::FEWEST`].
+    pub budget: Duration,
+}
+
+impl Effort {
+    /// Of a row that is to be published.
+    pub const FULL: Self = Self {
+        logins: 100,
+        budget: Duration::from_secs(10),
+    };
+    /// Enough to see that the benchmark works.
+    pub const QUICK: Self = Self {
+        logins: 10,
+        budget: Duration::from_secs(1),
+    };
+    const FEWEST: u32 = 5;
+    /// The modules take turns, so that a slow moment hits all.
+    pub const TURNS: u32 = 10;
+    /// A login that takes longer is given up.
+    pub const LONGEST: Duration = Duration::from_secs(60);
+
+    fn count(self, one: Duration) -> u32 {
+        let fit = self.budget.as_micros() / one.as_micros().max(1);
+        u32::try_from(fit)
+            .unwrap_or(u32::MAX)
+            .clamp(Self::FEWEST.min(self.logins), self.logins)
+    }
+}
+
+/// Whose login is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// One of libpam's own modules, which answers at once.
+    Floor,
+    /// SchedMD's module.
+    SchedMd,
+    /// Ours.
+    Ours,
+    /// No module: the least that the stepd must be asked for.
+    Stepd,
+}
+
+impl Who {
+    /// Those with a PAM stack.
+    pub const MODULES: [Self; 3] = [Self::Floor, Self::SchedMd, Self::Ours];
+
+    /// As the output calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "pam_permit",
+            Self::SchedMd => "SchedMD",
+            Self::Ours => "ours",
+            Self::Stepd => "stepd",
+        }
+    }
+}
+
+/// What is done before each login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// What our module has kept of earlier logins is removed: the next is the node's first.
+    Forget,
+    /// The page cache is emptied.
+    DropCaches,
+}
+
+/// The logins of a row.
+#[derive(Debug, Clone)]
+pub struct Logins<'a> {
+    /// Where.
+    pub node: &'a Node,
+    /// The directory of the stacks, see [`stacks`].
+    pub stacks: &'a str,
+    /// Who logs in.
+    pub user: &'a str,
+    /// Whether they are put into a job; kept out otherwise.
+    pub adopted: bool,
+    /// Environment of the application.
+    pub env: Vec<(String, String)>,
+    /// The node and the job that they come from over TCP, and that they are put into.
+    pub from: Option<(&'a Node, u32)>,
+    /// The socket of the stepd that adopts.
+    pub socket: Option<String>,
+    /// What is done before each.
+    pub before: Before,
+}
+
+/// Writes the stacks of both modules and of pam_permit below a directory of the node.
+pub fn stacks(node: &Node, dir: &str, schedmd: &str, ours: &str) -> Result<()> {
+    for (who, module) in Who::MODULES
+        .into_iter()
+        .zip(["pam_permit.so", schedmd, ours])
+    {
+        // The module's code comes through as it is.
+        let stack = format!("account [default=done] {module}\n");
+        node.write(&format!("{dir}/{}/sshd", who.name()), stack, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Where the logins over TCP arrive.
+const ADDRESS: &str = "10.88.0.2:2001";
+
+impl Logins<'_> {
+    /// Measures the row; what fails is told in it.
+    pub fn row(&self, axis: Axis, id: &str, name: &str, effort: Effort) -> Row {
+        let mut row = Row {
+            axis,
+            id: id.into(),
+            name: name.into(),
+            adopted: self.adopted,
+            floor: None,
+            schedmd: None,
+            ours: None,
+            stepd: None,
+            failed: Vec::new(),
+        };
+        let mut all = Vec::new();
+        for who in self.all() {
+            match self.check(who) {
+                Ok(took) => all.push((who, effort.count(took), Taken::default())),
+                Err(error) => row.failed.push(format!("{}: {error:#}", who.name())),
+            }
+        }
+        for turn in 0..Effort::TURNS {
+            all.retain_mut(|(who, count, taken)| {
+                let until = |turn: u32| *count * turn / Effort::TURNS;
+                match self.turn(*who, until(turn + 1) - until(turn), taken) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        row.failed.push(format!("{}: {error:#}", who.name()));
+                        false
+                    }
+                }
+            });
+        }
+        for (who, _, taken) in all {
+            let mut sample = taken.sample();
+            if who != Who::Stepd {
+                match self.trace(who) {
+                    Ok(traced) => {
+                        sample.syscalls = Some(traced.calls);
+                        sample.read_bytes = Some(traced.read_bytes);
+                    }
+                    Err(error) => row
+                        .failed
+                        .push(format!("{}, traced: {error:#}", who.name())),
+                }
+            }
+            *match who {
+                Who::Floor => &mut row.floor,
+                Who::SchedMd => &mut row.schedmd,
+                Who::Ours => &mut row.ours,
+                Who::Stepd => &mut row.stepd,
+            } = Some(sample);
+        }
+        row
+    }
+
+    fn all(&self) -> Vec<Who> {
+        let stepd = self.socket.is_some().then_some(Who::Stepd);
+        Who::MODULES.into_iter().chain(stepd).collect()
+    }
+
+    /// One login, which must be answered as expected; how long it took.
+    fn check(&self, who: Who) -> Result<Duration> {
+        if who == Who::Stepd {
+            let mut taken = Taken::default();
+            self.turn(who, 1, &mut taken)?;
+            return Ok(Duration::from_secs_f64(median(&taken.millis) / 1e3));
+        }
+        self.prepare()?;
+        let _client = self.client()?;
+        let argv = self.argv(who);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let outcome = ::tests::outcome(self.command(&argv).time_limit(Effort::LONGEST))?;
+        if outcome.end == End::Hung {
+            bail!("no answer within {} s", Effort::LONGEST.as_secs());
+        }
+        if who != Who::Floor {
+            let job = outcome.job(self.node)?;
+            let is_right = match self.from {
+                Some((_, expected)) => job == Some(expected),
+                None => job.is_some() == self.adopted,
+            };
+            ensure!(
+                is_right && outcome.end == End::Code(self.code(who)),
+                "unexpected answer: {outcome}"
+            );
+        }
+        Ok(Duration::from_micros(outcome.micros))
+    }
+
+    /// PAM_SUCCESS, or PAM_PERM_DENIED.
+    fn code(&self, who: Who) -> i64 {
+        match self.adopted || who == Who::Floor {
+            true => 0,
+            false => 6,
+        }
+    }
+
+    fn turn(&self, who: Who, count: u32, taken: &mut Taken) -> Result<()> {
+        let (calls, each) = match self.before {
+            _ if count == 0 => return Ok(()),
+            Before::Nothing => (1, count),
+            Before::Forget | Before::DropCaches => (count, 1),
+        };
+        for _ in 0..calls {
+            self.prepare()?;
+            let _client = self.client()?;
+            let repeat = ["--repeat".to_owned(), each.to_string()];
+            let argv = [self.argv(who), repeat.to_vec()].concat();
+            let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+            let limit = Effort::LONGEST * each;
+            let output = self.command(&argv).time_limit(limit).output()?.ok()?;
+            let answer: Value = serde_json::from_str(&output).context("pamcall's answer")?;
+            taken.add(
+                &answer,
+                (who != Who::Stepd).then(|| self.code(who)),
+                each as usize,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn trace(&self, who: Who) -> Result<trace::Traced> {
+        self.prepare()?;
+        let _client = self.client()?;
+        let argv = self.argv(who);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        trace::count(self.node, &argv, &self.env)
+    }
+
+    fn prepare(&self) -> Result<()> {
+        match self.before {
+            Before::Nothing => Ok(()),
+            Before::Forget => self.node.remove(adopt::known::DIR),
+            Before::DropCaches => {
+                const FILE: &str = "/proc/sys/vm/drop_caches";
+                fs::write(FILE, "1").with_context(|| format!("write {FILE}"))
+            }
+        }
+    }
+
+    fn argv(&self, who: Who) -> Vec<String> {
+        let words: &[&str] = match (who, &self.socket) {
+            (Who::Stepd, Some(socket)) => &["--stepd", socket],
+            _ => &[
+                "--confdir",
+                &format!("{}/{}", self.stacks, who.name()),
+                "--service",
+                "sshd",
+                "--user",
+                self.user,
+            ],
+        };
+        let accept: &[&str] = match self.from {
+            Some(_) if who != Who::Stepd => &["--accept", ADDRESS],
+            _ => &[],
+        };
+        let words = [&[PAMCALL], words, accept].concat();
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    fn command(&self, argv: &[&str]) -> lab::Command {
+        let command = self.node.command(argv);
+        let env = self.env.iter();
+        env.fold(command, |command, (name, value)| command.env(name, value))
+    }
+
+    /// A process of the job that connects and stays until the other end closes.
+    fn client(&self) -> Result<Option<Background>> {
+        const CONNECT: &str = "until exec 3<>/dev/tcp/${0/:/\\/}; do sleep 0.02; done 2>/dev/null; \
+                               exec cat <&3";
+        let Some((node, job)) = self.from else {
+            return Ok(None);
+        };
+        let job = format!("--jobid={job}");
+        let place = format!("--nodelist={}", node.name());
+        let step = ["srun", "--quiet", "--overlap", "-N1", "-n1", &job, &place];
+        let argv = [&step[..], &["bash", "-c", CONNECT, ADDRESS]].concat();
+        let client = node.command(&argv).user(self.user).dir("/tmp");
+        client.spawn().map(Some)
+    }
+}
+
+/// What many logins took, one entry each.
+#[derive(Debug, Default)]
+struct Taken {
+    millis: Vec<f64>,
+    cpu_millis: Vec<f64>,
+    peak_kib: Vec<f64>,
+    minflt: Vec<f64>,
+    majflt: Vec<f64>,
+}
+
+impl Taken {
+    /// Takes over the lists of `pamcall --repeat`; all its logins must have had that code.
+    fn add(&mut self, answer: &Value, code: Option<i64>, count: usize) -> Result<()> {
+        let list = |name: &str| -> Result<Vec<f64>> {
+            let values = answer[name].as_array();
+            let values = values.with_context(|| format!("pamcall: no {name}"))?;
+            let numbers: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
+            ensure!(numbers.len() == count, "pamcall: {name} is {values:?}");
+            Ok(numbers)
+        };
+        if let Some(code) = code {
+            let codes = list("code")?;
+            let expected = code as f64;
+            ensure!(
+                codes.iter().all(|it| *it == expected),
+                "codes other than {code}: {codes:?}"
+            );
+        }
+        let millis = |micros: Vec<f64>| micros.into_iter().map(|it| it / 1e3);
+        self.millis.extend(millis(list("micros")?));
+        self.cpu_millis.extend(millis(list("cpu_micros")?));
+        self.peak_kib.extend(list("peak_kib")?);
+        self.minflt.extend(list("minflt")?);
+        self.majflt.extend(list("majflt")?);
+        Ok(())
+    }
+
+    fn sample(&self) -> Sample {
+        Sample {
+            logins: self.millis.len(),
+            median_ms: median(&self.millis),
+            p95_ms: percentile(&self.millis, 95.0),
+            p99_ms: percentile(&self.millis, 99.0),
+            cpu_ms: median(&self.cpu_millis),
+            peak_kib: median(&self.peak_kib),
+            minflt: median(&self.minflt),
+            majflt: median(&self.majflt),
+            syscalls: None,
+            read_bytes: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn slow_logins_are_fewer() {
+        for (millis, logins) in [(1, 100), (99, 100), (200, 50), (1_000, 10), (30_000, 5)] {
+            let count = Effort::FULL.count(Duration::from_millis(millis));
+            assert_eq!(count, logins, "{millis} ms");
+        }
+        let small = Effort {
+            logins: 3,
+            ..Effort::QUICK
+        };
+        assert_eq!(small.count(Duration::from_secs(9)), 3);
+    }
+
+    #[test]
+    fn answers_add_up() {
+        let answer = |code: i64| {
+            json!({
+                "micros": [1000, 3000], "cpu_micros": [500, 500], "peak_kib": [10, 20],
+                "minflt": [1, 2], "majflt": [0, 0], "code": [code, 6],
+            })
+        };
+        let mut taken = Taken::default();
+        taken.add(&answer(6), Some(6), 2).expect("good");
+        taken.add(&answer(6), None, 2).expect("good");
+        let sample = taken.sample();
+        assert_eq!((sample.logins, sample.median_ms), (4, 2.0));
+        assert_eq!((sample.cpu_ms, sample.peak_kib), (0.5, 15.0));
+        let error = taken.add(&answer(0), Some(6), 2).expect_err("one got in");
+        assert!(error.to_string().contains("[0.0, 6.0]"), "{error}");
+        taken
+            .add(&answer(6), Some(6), 3)
+            .expect_err("one is missing");
+    }
+}
