@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lab::{Cluster, Node};
 
+use crate::machine;
 use crate::measure::{Before, Effort, Logins};
 use crate::parts;
 use crate::results::{Axis, Row, StageTable};
@@ -55,6 +56,7 @@ pub fn rows(
             let newest = own_job(cluster, own - own_jobs)?;
             wait_for_steps(node, others + own)?;
             own_jobs = own;
+            machine::settle()?;
             let logins = Logins {
                 node,
                 stacks,

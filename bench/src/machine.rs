@@ -1,6 +1,7 @@
 //! The circumstances of a run.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lab::Node;
@@ -50,6 +51,41 @@ fn version_in(text: &str) -> String {
     versions.next().unwrap_or("unknown").to_owned()
 }
 
+/// Waits until the machine has little else to do, for jobs that have just started; gives up after a
+/// while, since other work on it may never end.
+pub fn settle() -> Result<()> {
+    const LIMIT: Duration = Duration::from_secs(4);
+    const WINDOW: Duration = Duration::from_millis(250);
+    const IDLE: f64 = 0.9;
+    let read = || fs::read_to_string("/proc/stat").context("read /proc/stat");
+    let start = Instant::now();
+    while start.elapsed() < LIMIT {
+        let before = read()?;
+        std::thread::sleep(WINDOW);
+        if idle(&before, &read()?).is_none_or(|it| it >= IDLE) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The part of the time between two readings of /proc/stat that all processors were idle.
+fn idle(before: &str, after: &str) -> Option<f64> {
+    let ticks = |stat: &str| -> Option<Vec<f64>> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        line.split_whitespace().map(|it| it.parse().ok()).collect()
+    };
+    let (before, after) = (ticks(before)?, ticks(after)?);
+    let passed: Vec<f64> = before
+        .iter()
+        .zip(after)
+        .map(|(old, new)| new - old)
+        .collect();
+    let all: f64 = passed.iter().sum();
+    // user nice system idle iowait ...
+    (all > 0.0).then(|| passed.get(3).map(|idle| idle / all))?
+}
+
 /// The first field of that name in a file of proc(5).
 fn field(text: &str, name: &str) -> Option<String> {
     let values = text.lines().filter_map(|line| {
@@ -79,6 +115,15 @@ mod tests {
         ] {
             assert_eq!(version_in(text), version);
         }
+    }
+
+    #[test]
+    fn idle_time() {
+        let before = "cpu  10 0 10 100 0 0 0 0 0 0\ncpu0 1 1\n";
+        let after = "cpu  15 0 15 190 0 0 0 0 0 0\n";
+        assert_eq!(idle(before, after), Some(0.9));
+        assert_eq!(idle(before, before), None);
+        assert_eq!(idle("", after), None);
     }
 
     #[test]

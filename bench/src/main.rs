@@ -26,7 +26,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lab::{Cluster, Node, Suite};
 
@@ -80,6 +80,9 @@ fn main() -> Result<()> {
     for (name, svg) in plots::all(&results) {
         write(&args.out.join(name), &svg)?;
     }
+    let failed = results.suites.iter().flat_map(|suite| &suite.failed);
+    let failed: Vec<&str> = failed.map(String::as_str).collect();
+    ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     Ok(())
 }
 
@@ -109,11 +112,12 @@ fn measure(args: &Args) -> Result<Results> {
         effort,
         start: Instant::now(),
     };
-    let suites: Result<Vec<_>> = suites.iter().map(|suite| run.suite(*suite)).collect();
+    let suites = suites.iter().map(|suite| run.suite(*suite)).collect();
+    run.tell("done");
     Ok(Results {
         about,
         module,
-        suites: suites?,
+        suites,
     })
 }
 
@@ -129,22 +133,43 @@ impl Run<'_> {
         self.only.is_empty() || self.only.contains(&axis)
     }
 
-    fn suite(&self, suite: Suite) -> Result<SuiteResults> {
+    /// All axes of one release. Each is on its own: what fails is told, and the rest goes on.
+    fn suite(&self, suite: Suite) -> SuiteResults {
         self.tell(&format!("{suite}: Slurm {}", suite.slurm()));
-        let (mut rows, mut stages) = (Vec::new(), Vec::new());
-        let cluster = self.cluster(suite, 1)?;
-        let node = cluster.node(1);
-        let version = |argv: &[&str]| machine::version(node, argv);
-        let (slurm, openssh) = (version(&["sbatch", "--version"])?, version(&["ssh", "-V"])?);
-        let mut done = |row: Row| {
-            self.tell(&table::progress(&row));
-            rows.push(row);
+        let mut results = SuiteResults {
+            suite: suite.to_string(),
+            slurm: suite.slurm().into(),
+            openssh: "unknown".into(),
+            rows: Vec::new(),
+            stages: Vec::new(),
+            failed: Vec::new(),
         };
-        if self.wants(Axis::Conf) {
-            conf::rows(node, STACKS, self.effort, &mut done)?;
+        let mut failed = Vec::new();
+        let mut note = |what: &str, outcome: Result<()>| {
+            if let Err(error) = outcome {
+                self.tell(&format!("  {what} failed: {error:#}"));
+                failed.push(format!("{what}: {error:#}"));
+            }
+        };
+        note("one node", self.one_node(suite, &mut results));
+        if self.wants(Axis::Ssh) || self.wants(Axis::Tcp) {
+            note("three nodes", self.three_nodes(suite, &mut results));
         }
         if self.wants(Axis::Cold) {
-            done(cold::row(node, suite, self.effort)?);
+            note("empty page cache", self.cold(suite, &mut results));
+        }
+        results.failed = failed;
+        results
+    }
+
+    fn one_node(&self, suite: Suite, results: &mut SuiteResults) -> Result<()> {
+        let cluster = self.cluster(suite, 1)?;
+        let node = cluster.node(1);
+        results.slurm = machine::version(node, &["sbatch", "--version"])?;
+        results.openssh = machine::version(node, &["ssh", "-V"])?;
+        let mut done = |row: Row| self.done(&mut results.rows, row);
+        if self.wants(Axis::Conf) {
+            conf::rows(node, STACKS, self.effort, &mut done)?;
         }
         let wanted = Wanted {
             rows: self.wants(Axis::Jobs),
@@ -153,34 +178,35 @@ impl Run<'_> {
         if wanted.rows || wanted.stages {
             let done_stages = |table: StageTable| {
                 self.tell(&format!("  stages: {}", table.name));
-                stages.push(table);
+                results.stages.push(table);
             };
-            jobs::rows(
-                &cluster,
-                STACKS,
-                wanted,
-                self.effort,
-                &mut done,
-                done_stages,
-            )?;
+            jobs::rows(&cluster, STACKS, wanted, self.effort, done, done_stages)?;
         }
-        drop(cluster);
-        if self.wants(Axis::Ssh) || self.wants(Axis::Tcp) {
-            let cluster = self.cluster(suite, 3)?;
-            if self.wants(Axis::Ssh) {
-                ssh::rows(&cluster, self.effort, &mut done)?;
-            }
-            if self.wants(Axis::Tcp) {
-                tcp::rows(&cluster, STACKS, self.effort, &mut done)?;
-            }
+        Ok(())
+    }
+
+    fn three_nodes(&self, suite: Suite, results: &mut SuiteResults) -> Result<()> {
+        let cluster = self.cluster(suite, 3)?;
+        let mut done = |row: Row| self.done(&mut results.rows, row);
+        if self.wants(Axis::Ssh) {
+            ssh::rows(&cluster, self.effort, &mut done)?;
         }
-        Ok(SuiteResults {
-            suite: suite.to_string(),
-            slurm,
-            openssh,
-            rows,
-            stages,
-        })
+        if self.wants(Axis::Tcp) {
+            tcp::rows(&cluster, STACKS, self.effort, done)?;
+        }
+        Ok(())
+    }
+
+    fn cold(&self, suite: Suite, results: &mut SuiteResults) -> Result<()> {
+        let cluster = self.cluster(suite, 1)?;
+        let row = cold::row(cluster.node(1), suite, self.effort)?;
+        self.done(&mut results.rows, row);
+        Ok(())
+    }
+
+    fn done(&self, rows: &mut Vec<Row>, row: Row) {
+        self.tell(&table::progress(&row));
+        rows.push(row);
     }
 
     fn cluster(&self, suite: Suite, nodes: usize) -> Result<Cluster> {

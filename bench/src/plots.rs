@@ -96,12 +96,9 @@ fn by_jobs(suite: &SuiteResults) -> Option<String> {
 }
 
 fn by_conf(suite: &SuiteResults) -> Option<String> {
-    let place = |nodes: u32| match nodes {
-        1 => LEFT + 40.0,
-        nodes => {
-            let decades = f64::from(nodes).log10() - 3.0;
-            LEFT + 130.0 + (decades / 2.2) * (RIGHT - LEFT - 130.0)
-        }
+    let place = |nodes: u32| {
+        let decades = f64::from(nodes).log10() / 5.0;
+        LEFT + 40.0 + decades * (RIGHT - LEFT - 80.0)
     };
     let form = |index: usize, form: &str, dashed: bool| -> Curve {
         let (color, name) = COLORS[index];
@@ -135,7 +132,7 @@ fn by_conf(suite: &SuiteResults) -> Option<String> {
     );
     let mut axes = Axes::new(&title, subtitle);
     let scale = axes.scale(curves.iter().flat_map(|it| &it.points).map(|it| it.1))?;
-    for nodes in [1, 1_000, 10_000, 100_000] {
+    for nodes in [1, 10, 100, 1_000, 10_000, 100_000] {
         axes.x_tick(place(nodes), &thousands(nodes));
     }
     axes.x_label("nodes in slurm.conf: a NodeName line each, or a range of names");
@@ -254,12 +251,12 @@ fn of_ssh(results: &Results) -> Option<String> {
         picture.text((x, bottom + 22.0), Anchor::Middle, "small", &text);
     }
     let names = [
-        (Color::Floor, "libpam's own module"),
-        (Color::SchedMd, "SchedMD"),
-        (Color::Ours, "slurm-adopt"),
+        (0.0, Color::Floor, "pam_permit, pam_deny"),
+        (220.0, Color::SchedMd, "SchedMD"),
+        (340.0, Color::Ours, "slurm-adopt"),
     ];
-    for (index, (color, name)) in names.into_iter().enumerate() {
-        let x = START + 170.0 * index as f64;
+    for (right, color, name) in names {
+        let x = START + right;
         picture.dot((x, 80.0), color, false);
         picture.label((x + 12.0, 85.0), Anchor::Start, color, name);
     }

@@ -63,6 +63,8 @@ pub struct SuiteResults {
     pub rows: Vec<Row>,
     /// Tables of the stages of our login.
     pub stages: Vec<StageTable>,
+    /// Axes that ended early or could not begin, and why.
+    pub failed: Vec<String>,
 }
 
 /// What is varied.
@@ -240,6 +242,7 @@ pub mod tests {
             openssh: "10.6p1".into(),
             rows,
             stages: Vec::new(),
+            failed: Vec::new(),
         }
     }
 

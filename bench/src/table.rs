@@ -211,11 +211,13 @@ fn failures(suite: &SuiteResults) -> String {
         .iter()
         .filter_map(|table| Some((&table.name, table.failed.as_ref()?)));
     let mut text = String::new();
-    for (name, cause) in of_rows.chain(of_stages) {
+    let of_rows = of_rows.chain(of_stages);
+    let all = of_rows.map(|(name, cause)| format!("{name}: {cause}"));
+    for cause in all.chain(suite.failed.iter().cloned()) {
         if text.is_empty() {
             text += "\n### Not measured\n\n";
         }
-        let _ = writeln!(text, "* {name}: {}", cause.replace('\n', " "));
+        let _ = writeln!(text, "* {}", cause.replace('\n', " "));
     }
     text
 }
