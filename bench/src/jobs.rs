@@ -34,6 +34,9 @@ pub fn id(others: u32, own: u32) -> String {
 /// The row of the first login ever.
 pub const FIRST_ID: &str = "jobs-100-0-first";
 
+/// The row whose logins have pauses between them.
+const APART_ID: &str = "jobs-0-1-apart";
+
 /// Goes through all numbers on one cluster, from few jobs to many.
 pub fn rows(
     cluster: &Cluster,
@@ -69,6 +72,18 @@ pub fn rows(
             };
             if wanted.rows {
                 done(logins.row(Axis::Jobs, &id(others, own), &words(others, own), effort));
+            }
+            if wanted.rows && (others, own) == (0, 1) {
+                let apart = Logins {
+                    before: Before::Pause,
+                    ..logins.clone()
+                };
+                let name = format!("{}, 0.1 s between logins", words(others, own));
+                let few = Effort {
+                    logins: effort.logins.div_ceil(4),
+                    ..effort
+                };
+                done(apart.row(Axis::Jobs, APART_ID, &name, few));
             }
             if wanted.rows && (others, own) == (FIRST, 0) {
                 let first = Logins {

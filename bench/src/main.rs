@@ -18,9 +18,11 @@ mod results;
 mod ssh;
 mod stats;
 mod table;
+mod taken;
 mod targets;
 mod tcp;
 mod trace;
+mod warm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -214,8 +216,8 @@ impl Run<'_> {
             .nodes(nodes)
             .copy(tests::dist("stages")?, parts::PROGRAM)
             .start()?;
-        let prepare =
-            |node: &Node| measure::stacks(node, STACKS, lab::config::SCHEDMD_MODULE, tests::OURS);
+        let modules = ["pam_permit.so", lab::config::SCHEDMD_MODULE, tests::OURS];
+        let prepare = |node: &Node| measure::stacks(node, STACKS, modules);
         cluster.nodes().iter().try_for_each(prepare)?;
         Ok(cluster)
     }

@@ -1,6 +1,7 @@
 //! One row: the logins of one situation with both modules and without, in turns.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
 use ::tests::{End, PAMCALL};
@@ -8,9 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::{Background, Node};
 use serde_json::Value;
 
-use crate::results::{Axis, Row, Sample};
-use crate::stats::{median, percentile};
+use crate::results::{Axis, Row};
+use crate::stats::median;
+use crate::taken::Taken;
 use crate::trace;
+use crate::warm::Warm;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +91,8 @@ pub enum Before {
     Forget,
     /// The page cache is emptied.
     DropCaches,
+    /// A pause, as between the logins of a real node.
+    Pause,
 }
 
 /// The logins of a row.
@@ -111,18 +116,18 @@ pub struct Logins<'a> {
     pub before: Before,
 }
 
-/// Writes the stacks of both modules and of pam_permit below a directory of the node.
-pub fn stacks(node: &Node, dir: &str, schedmd: &str, ours: &str) -> Result<()> {
-    for (who, module) in Who::MODULES
-        .into_iter()
-        .zip(["pam_permit.so", schedmd, ours])
-    {
+/// Writes a stack for each of [`Who::MODULES`] below a directory of the node.
+pub fn stacks(node: &Node, dir: &str, modules: [&str; 3]) -> Result<()> {
+    for (who, module) in Who::MODULES.into_iter().zip(modules) {
         // The module's code comes through as it is.
         let stack = format!("account [default=done] {module}\n");
         node.write(&format!("{dir}/{}/sshd", who.name()), stack, 0o644)?;
     }
     Ok(())
 }
+
+/// Longer than the kernel keeps anything ready for the next login.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the logins over TCP arrive.
 const ADDRESS: &str = "10.88.0.2:2001";
@@ -141,6 +146,9 @@ impl Logins<'_> {
             stepd: None,
             failed: Vec::new(),
         };
+        // With pauses all is to be as on a real node.
+        let is_close = self.socket.is_some() && self.before != Before::Pause;
+        let _warm = is_close.then(Warm::start);
         let mut all = Vec::new();
         for who in self.all() {
             match self.check(who) {
@@ -229,7 +237,7 @@ impl Logins<'_> {
         let (calls, each) = match self.before {
             _ if count == 0 => return Ok(()),
             Before::Nothing => (1, count),
-            Before::Forget | Before::DropCaches => (count, 1),
+            Before::Forget | Before::DropCaches | Before::Pause => (count, 1),
         };
         for _ in 0..calls {
             self.prepare()?;
@@ -260,6 +268,10 @@ impl Logins<'_> {
     fn prepare(&self) -> Result<()> {
         match self.before {
             Before::Nothing => Ok(()),
+            Before::Pause => {
+                thread::sleep(PAUSE);
+                Ok(())
+            }
             Before::Forget => self.node.remove(adopt::known::DIR),
             Before::DropCaches => {
                 const FILE: &str = "/proc/sys/vm/drop_caches";
@@ -310,63 +322,8 @@ impl Logins<'_> {
     }
 }
 
-/// What many logins took, one entry each.
-#[derive(Debug, Default)]
-struct Taken {
-    millis: Vec<f64>,
-    cpu_millis: Vec<f64>,
-    peak_kib: Vec<f64>,
-    minflt: Vec<f64>,
-    majflt: Vec<f64>,
-}
-
-impl Taken {
-    /// Takes over the lists of `pamcall --repeat`; all its logins must have had that code.
-    fn add(&mut self, answer: &Value, code: Option<i64>, count: usize) -> Result<()> {
-        let list = |name: &str| -> Result<Vec<f64>> {
-            let values = answer[name].as_array();
-            let values = values.with_context(|| format!("pamcall: no {name}"))?;
-            let numbers: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
-            ensure!(numbers.len() == count, "pamcall: {name} is {values:?}");
-            Ok(numbers)
-        };
-        if let Some(code) = code {
-            let codes = list("code")?;
-            let expected = code as f64;
-            ensure!(
-                codes.iter().all(|it| *it == expected),
-                "codes other than {code}: {codes:?}"
-            );
-        }
-        let millis = |micros: Vec<f64>| micros.into_iter().map(|it| it / 1e3);
-        self.millis.extend(millis(list("micros")?));
-        self.cpu_millis.extend(millis(list("cpu_micros")?));
-        self.peak_kib.extend(list("peak_kib")?);
-        self.minflt.extend(list("minflt")?);
-        self.majflt.extend(list("majflt")?);
-        Ok(())
-    }
-
-    fn sample(&self) -> Sample {
-        Sample {
-            logins: self.millis.len(),
-            median_ms: median(&self.millis),
-            p95_ms: percentile(&self.millis, 95.0),
-            p99_ms: percentile(&self.millis, 99.0),
-            cpu_ms: median(&self.cpu_millis),
-            peak_kib: median(&self.peak_kib),
-            minflt: median(&self.minflt),
-            majflt: median(&self.majflt),
-            syscalls: None,
-            read_bytes: None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -380,26 +337,5 @@ mod tests {
             ..Effort::QUICK
         };
         assert_eq!(small.count(Duration::from_secs(9)), 2);
-    }
-
-    #[test]
-    fn answers_add_up() {
-        let answer = |code: i64| {
-            json!({
-                "micros": [1000, 3000], "cpu_micros": [500, 500], "peak_kib": [10, 20],
-                "minflt": [1, 2], "majflt": [0, 0], "code": [code, 6],
-            })
-        };
-        let mut taken = Taken::default();
-        taken.add(&answer(6), Some(6), 2).expect("good");
-        taken.add(&answer(6), None, 2).expect("good");
-        let sample = taken.sample();
-        assert_eq!((sample.logins, sample.median_ms), (4, 2.0));
-        assert_eq!((sample.cpu_ms, sample.peak_kib), (0.5, 15.0));
-        let error = taken.add(&answer(0), Some(6), 2).expect_err("one got in");
-        assert!(error.to_string().contains("[0.0, 6.0]"), "{error}");
-        taken
-            .add(&answer(6), Some(6), 3)
-            .expect_err("one is missing");
     }
 }

@@ -8,7 +8,7 @@ use crate::ssh;
 const HEIGHT: f64 = 440.0;
 /// Where the axes are.
 const LEFT: f64 = 90.0;
-const RIGHT: f64 = WIDTH - 150.0;
+const RIGHT: f64 = WIDTH - 165.0;
 const TOP: f64 = 84.0;
 const BOTTOM: f64 = HEIGHT - 68.0;
 

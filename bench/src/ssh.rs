@@ -37,7 +37,7 @@ fn row(
     let mut millis = Who::MODULES.map(|who| (who, Some(Vec::new())));
     let mut failed = Vec::new();
     // They take a tenth of a second and more, whichever module is there.
-    let each = (effort.logins / 2).div_ceil(Effort::TURNS);
+    let each = (effort.logins * 2 / 5).div_ceil(Effort::TURNS);
     for _ in 0..Effort::TURNS {
         for (who, millis) in &mut millis {
             let Some(millis_so_far) = millis else {
