@@ -91,7 +91,7 @@ fn accept(address: SocketAddr) -> Result<TcpStream> {
     Ok(connection)
 }
 
-/// What a call took, of each fresh process in a list of its own: [`Cost::put`], and PAM's code.
+/// What a call took, of each fresh process in a list of its own: [`meter::Cost::put`], and PAM's code.
 const TAKEN: [&str; 6] = [
     "micros",
     "cpu_micros",
