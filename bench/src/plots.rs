@@ -198,7 +198,8 @@ impl Axes {
         for (x, y, curve, millis) in labels {
             /// Two lines of text.
             const TALL: f64 = 36.0;
-            let y = (y - 2.0).max(lowest + TALL);
+            // The second one stays above the axis.
+            let y = (y - 2.0).min(BOTTOM - 24.0).max(lowest + TALL);
             lowest = y;
             self.picture
                 .label((x + 12.0, y), Anchor::Start, curve.color, &curve.label);
