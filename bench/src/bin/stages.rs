@@ -66,13 +66,17 @@ fn main() -> Result<()> {
 
 fn login(args: &Args) -> Result<Value> {
     app::open_log(c"stages");
+    let user = args.user.as_bytes();
+    // As sshd has when it calls PAM.
+    let _ = sys::uid_of_user(user);
     let mut meter = Meter::new()?;
     let loaded = meter.stage("load the module (dlopen)", || app::load(&args.module))?;
     loaded.map_err(|error| anyhow!("dlopen: {error}"))?;
     let (options, _) = Options::parse::<&[u8]>(&[]);
     let log = Log::new(&Nowhere, options.log_level);
-    let user = args.user.as_bytes();
-    let uid = meter.stage("look up the user (getpwnam)", || sys::uid_of_user(user))?;
+    let uid = meter.stage("look up the user again (getpwnam)", || {
+        sys::uid_of_user(user)
+    })?;
     let uid = uid.map_err(|error| anyhow!("{}: {error}", args.user))?;
     let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
     let environment = Environment::of_service("sshd");

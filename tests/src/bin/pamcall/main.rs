@@ -149,6 +149,8 @@ struct Outcome {
 fn call(args: &Args) -> Result<Value> {
     app::default_sigpipe();
     app::open_log(c"pamcall");
+    // As sshd has when it calls PAM: libc has read its configuration then.
+    let _ = sys::uid_of_user(args.user.as_deref().unwrap_or_default().as_bytes());
     let process = ThisProcess::open()?;
     let fds_before = process.descriptors()?;
     let signals_before = process.signals()?;
