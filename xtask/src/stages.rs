@@ -132,7 +132,11 @@ impl Runner {
             }
             Stage::Unsafe => rooms::gate(&self.workspace, &mut self.report),
             Stage::Clippy => {
-                let all = ["--workspace", "--all-targets", "--features=pam/app"];
+                let all = [
+                    "--workspace",
+                    "--all-targets",
+                    "--features=pam/app,pam/static-unwinder",
+                ];
                 self.clippy("clippy", &all);
             }
             Stage::Unit => {
