@@ -46,6 +46,10 @@ pub struct Facts {
     pub writable_code: bool,
     /// DT_RPATH and DT_RUNPATH: directories that the loader would search first.
     pub search_paths: Vec<String>,
+    /// What the loader must fill in.
+    pub relocations: u64,
+    /// How many of these look up a symbol.
+    pub symbol_relocations: u64,
 }
 
 const DF_1_NODELETE: u64 = 0x8;
@@ -62,7 +66,10 @@ impl Facts {
             .iter()
             .find(|it| it.p_type == PT_GNU_STACK);
         let strings = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        let (relative, symbols) = relocations(&elf, &bytes);
         Ok(Self {
+            relocations: relative + symbols,
+            symbol_relocations: symbols,
             path: path.display().to_string(),
             size: bytes.len() as u64,
             machine: elf.header.e_machine,
@@ -90,6 +97,45 @@ impl Facts {
             search_paths: [strings(&elf.rpaths), strings(&elf.runpaths)].concat(),
         })
     }
+}
+
+/// How many relocations only add where the file was loaded, and how many look up a symbol.
+fn relocations(elf: &Elf<'_>, bytes: &[u8]) -> (u64, u64) {
+    let all = elf.dynrelas.iter().chain(elf.dynrels.iter());
+    let all = all.chain(elf.pltrelocs.iter());
+    let (symbols, relative): (Vec<_>, Vec<_>) = all.partition(|it| it.r_sym != 0);
+    let packed = packed(elf, bytes).map_or(0, |words| relr_count(&words));
+    (relative.len() as u64 + packed, symbols.len() as u64)
+}
+
+/// The words of DT_RELR, a denser table of relative relocations.
+fn packed(elf: &Elf<'_>, bytes: &[u8]) -> Option<Vec<u64>> {
+    const DT_RELRSZ: u64 = 35;
+    const DT_RELR: u64 = 36;
+    let dynamic = elf.dynamic.as_ref()?;
+    let value = |tag| dynamic.dyns.iter().find(|it| it.d_tag == tag);
+    let (address, size) = (value(DT_RELR)?.d_val, value(DT_RELRSZ)?.d_val);
+    let segment = elf.program_headers.iter().find(|it| {
+        it.p_type == PT_LOAD && (it.p_vaddr..it.p_vaddr + it.p_filesz).contains(&address)
+    })?;
+    let start = usize::try_from(address - segment.p_vaddr + segment.p_offset).ok()?;
+    let table = bytes.get(start..)?.get(..usize::try_from(size).ok()?)?;
+    let words = table.chunks_exact(8);
+    Some(
+        words
+            .filter_map(|it| it.try_into().ok())
+            .map(u64::from_le_bytes)
+            .collect(),
+    )
+}
+
+/// An even word is a place; an odd one has a bit for each of the 63 places after the last.
+fn relr_count(words: &[u64]) -> u64 {
+    let count = |word: &u64| match word & 1 {
+        0 => 1,
+        _ => u64::from((word >> 1).count_ones()),
+    };
+    words.iter().map(count).sum()
 }
 
 fn exports(elf: &Elf<'_>) -> Vec<Export> {
@@ -161,6 +207,15 @@ mod tests {
             !facts.exports.iter().any(|it| it.name == "malloc"),
             "an import"
         );
+    }
+
+    #[test]
+    fn relocations_packed_and_not() {
+        // A place, a bitmap with three bits, an empty one, another place.
+        assert_eq!(relr_count(&[0x1000, 0b1011_0001, 1, 0x2000]), 5);
+        let facts = Facts::read(Path::new("/lib/x86_64-linux-gnu/libpam.so.0")).expect("read");
+        assert!(facts.symbol_relocations > 0, "it calls libc");
+        assert!(facts.relocations > facts.symbol_relocations);
     }
 
     #[test]

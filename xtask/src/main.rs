@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "it is a command-line tool")]
 
 mod arch;
+mod bench;
 mod budgets;
 mod debian;
 mod dist;
@@ -74,6 +75,8 @@ enum Task {
         /// Only this one of fuzz/targets.
         target: Option<String>,
     },
+    /// Measure what a login costs with our module and with SchedMD's; as root.
+    Bench(bench::Wanted),
     /// Run one group of gates by itself.
     Gate {
         /// Which.
@@ -137,6 +140,10 @@ fn perform(task: &Task) -> Result<ExitCode> {
             let mut report = Report::new();
             fuzz::gates(&workspace, *seconds, target.as_deref(), &mut report);
             Ok(report.finish())
+        }
+        Task::Bench(wanted) => {
+            bench::run(&workspace, wanted)?;
+            Ok(ExitCode::SUCCESS)
         }
         Task::Gate { group } => {
             let mut report = Report::new();

@@ -1,7 +1,7 @@
 //! What finding the node has brought, kept between logins: most find what the one before found.
 //!
-//! Of two things: where the running slurmd takes its slurm.conf from, as long as its pid file (or its
-//! service's cgroup) is the same file; and what slurm.conf says of this node, as long as each file that
+//! Of two things: where the running slurmd takes its slurm.conf from, as long as its pid file (or
+//! systemd's mark of its service) is the same file; and what slurm.conf says of this node, as long as each file that
 //! was read for it is. In doubt nothing is remembered, and the node is found as ever.
 
 use std::ffi::{CStr, OsString};

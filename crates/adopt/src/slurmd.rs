@@ -22,6 +22,9 @@ const SERVICE_CGROUPS: [&str; 2] = [
     "/sys/fs/cgroup/system.slice/slurmd.service",
     "/sys/fs/cgroup/systemd/system.slice/slurmd.service",
 ];
+/// What systemd leaves as long as slurmd.service runs, anew at each start (`unit_export_invocation_id`). Not
+/// so the cgroup, which stays while jobs are in it.
+const SERVICE_RUN: &str = "/run/systemd/units/invocation:slurmd.service";
 /// Processes looked at in the service's cgroup, where old stepds and their tasks may be too.
 const MAX_SERVICE_PIDS: usize = 4096;
 /// The kernel cuts a process's name to this length, proc_pid_comm(5).
@@ -40,7 +43,7 @@ pub struct Slurmd {
 /// What a slurmd has left where it started: while that is the same, so is the slurmd, or it has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// Its pid file, or its service's cgroup.
+    /// Its pid file, or systemd's mark of its service.
     pub path: String,
     /// What that is.
     pub status: FileStatus,
@@ -50,8 +53,8 @@ impl Trace {
     /// The first that there is.
     #[must_use]
     pub fn find() -> Option<Self> {
-        PID_FILES.iter().chain(&SERVICE_CGROUPS).find_map(|path| {
-            let status = FileStatus::from(&fs::metadata(path).ok()?);
+        PID_FILES.iter().chain(&[SERVICE_RUN]).find_map(|path| {
+            let status = FileStatus::from(&fs::symlink_metadata(path).ok()?);
             let path = (*path).to_owned();
             Some(Self { path, status })
         })
@@ -73,7 +76,8 @@ pub enum ConfHint {
 }
 
 impl Slurmd {
-    /// The slurmd that a pid file or the service's cgroup names, and which of them does.
+    /// The slurmd that a pid file or the service's cgroup names, and the path of the [`Trace`] that
+    /// stays with it.
     #[must_use]
     pub fn running() -> Option<(Self, &'static str)> {
         let from_pid_file = |path: &&str| Self::of_pid(pid(&read(Path::new(path))?)?);
@@ -88,7 +92,7 @@ impl Slurmd {
         found.or_else(|| {
             SERVICE_CGROUPS
                 .iter()
-                .find_map(|path| Some((from_cgroup(path)?, *path)))
+                .find_map(|path| Some((from_cgroup(path)?, SERVICE_RUN)))
         })
     }
 

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -228,6 +229,40 @@ pub fn open_log(ident: &'static CStr) {
     };
 }
 
+/// Loads a PAM module as libpam does, with all that it needs and without looking for its functions;
+/// it stays loaded. Like pam_start(3) this runs the file's constructors.
+///
+/// # Errors
+/// dlerror(3).
+pub fn load(module: &Path) -> Result<(), String> {
+    let path = CString::new(module.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+    // SAFETY: a NUL-terminated path, with the flags of libpam's pam_dynamic.c.
+    if unsafe { !libc::dlopen(path.as_ptr(), libc::RTLD_NOW).is_null() } {
+        return Ok(());
+    }
+    // SAFETY: dlerror(3) returns NULL or a NUL-terminated text that lives until the next call of
+    // its family.
+    let text = unsafe { libc::dlerror() };
+    if text.is_null() {
+        return Err(String::from("no text"));
+    }
+    // SAFETY: as above.
+    let text = unsafe { CStr::from_ptr(text) };
+    Err(text.to_string_lossy().into_owned())
+}
+
+/// Writes one line to the system's log, syslog(3), as pam_syslog(3) does in the end.
+pub fn log_line(text: &CStr) {
+    // SAFETY: "%s" takes exactly the one NUL-terminated string that follows.
+    unsafe {
+        libc::syslog(
+            libc::LOG_AUTHPRIV | libc::LOG_INFO,
+            c"%s".as_ptr(),
+            text.as_ptr(),
+        )
+    };
+}
+
 /// Lets SIGPIPE end this process, the system's default, which Rust's start-up code changes: not
 /// every application with PAM ignores it.
 pub fn default_sigpipe() {
@@ -416,6 +451,14 @@ mod tests {
             (vec![], vec![])
         );
         std::fs::remove_dir_all(&dir).expect("remove the directory");
+    }
+
+    #[test]
+    fn a_module_is_loaded_or_the_cause_told() {
+        // This program's own libpam is there in any case.
+        assert_eq!(load(Path::new("libpam.so.0")), Ok(()));
+        let error = load(Path::new("/nonexistent.so")).expect_err("no such file");
+        assert!(error.contains("/nonexistent.so"), "{error}");
     }
 
     #[test]

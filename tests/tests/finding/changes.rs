@@ -122,3 +122,40 @@ pub fn of_slurmd(suite: Suite) -> Result<()> {
     ensure!(seen == Job, "with -f again: {seen:?}");
     Ok(())
 }
+
+/// A slurmd without a pid file, as a service of systemd's: of that it has the cgroup, which stays while
+/// jobs run, and the mark that each start makes anew.
+pub fn of_the_service(suite: Suite) -> Result<()> {
+    let (cluster, job) = start(suite)?;
+    let node = cluster.node(1);
+    node.sh(
+        "mkdir -p /run/systemd/units /srv/site /var/spool/nowhere; cp /etc/slurm/*.conf /srv/site; \
+         sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /etc/slurm/slurm.conf",
+    )?;
+    let start_service = |mark: &str| -> Result<()> {
+        // The pid file is only for stop_slurmd.
+        node.sh("[ ! -f /run/away ] || mv /run/away /run/slurmd.pid")?;
+        node.stop_slurmd()?;
+        let conf = format!("/srv/{mark}/slurm.conf");
+        node.sh(&format!("slurmd -N node1 -f {conf}"))?;
+        wait_for_slurmd(node)?;
+        node.sh(&format!(
+            "cgroup=/sys/fs/cgroup/systemd; [ -d $cgroup ] || cgroup=/sys/fs/cgroup; \
+             mkdir -p $cgroup/system.slice/slurmd.service; \
+             cat /run/slurmd.pid >$cgroup/system.slice/slurmd.service/cgroup.procs; \
+             mv /run/slurmd.pid /run/away; cd /run/systemd/units; \
+             ln -s {mark} new; mv new invocation:slurmd.service"
+        ))
+        .map(drop)
+    };
+    start_service("site")?;
+    ensure!(look(node, job)? == (Job, false), "just started");
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, Job, "started")?;
+    node.sh("cp -r /srv/site /srv/move; \
+         sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /srv/move/slurm.conf")?;
+    start_service("move")?;
+    ensure!(look(node, job)? == (NoJob, false), "started anew");
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, NoJob, "started anew, settled")
+}

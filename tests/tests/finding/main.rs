@@ -201,6 +201,7 @@ const ALONE: &[(&str, Test)] = &[
     ("slurmd -Z -N", names::dynamic_with_name),
     ("a slurm.conf that changes", changes::of_slurm_conf),
     ("a slurmd that changes", changes::of_slurmd),
+    ("a service that changes", changes::of_the_service),
     ("several slurmds", slurmds::own_directories),
     ("several slurmds, one directory", slurmds::one_directory),
 ];

@@ -1,26 +1,31 @@
 //! A PAM application that makes one call and tells as one line of JSON what came of it and what it
 //! left behind in the process. It runs by itself in the oldest root of the lab (glibc 2.31).
+//!
+//! With `--stepd` it asks a stepd to adopt it and calls no PAM: what any module must wait for.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
     reason = "its answer is for the test that started it"
 )]
 
+mod meter;
+mod process;
+mod stepd;
+
 use std::env;
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use pam::app::{self, Answer, AppItem, Message, Start, Transaction};
-use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::{Map, Value, json};
+
+use crate::meter::Meter;
+use crate::process::ThisProcess;
+use crate::stepd::be_adopted;
 
 /// Calls PAM as sshd does and prints what came of it as JSON.
 #[derive(Debug, Parser)]
@@ -32,8 +37,12 @@ struct Args {
     #[arg(long, default_value = "sshd")]
     service: String,
     /// PAM_USER.
-    #[arg(long)]
-    user: String,
+    #[arg(long, required_unless_present = "stepd")]
+    user: Option<String>,
+    /// In the place of the PAM call: ask the stepd of that extern step whose its job is, and to
+    /// adopt this process.
+    #[arg(long, value_name = "SOCKET")]
+    stepd: Option<PathBuf>,
     /// PAM_RHOST.
     #[arg(long)]
     rhost: Option<String>,
@@ -43,7 +52,7 @@ struct Args {
     /// The phase to call.
     #[arg(long, value_enum, default_value_t = Phase::Account)]
     phase: Phase,
-    /// Make the call in N fresh processes, one after the other, and print only how long each took.
+    /// Make the call in N fresh processes, one after the other, and print only what each took.
     #[arg(long, value_name = "N")]
     repeat: Option<u32>,
     /// Listen there first, accept one TCP connection and keep it open during the calls, as sshd
@@ -63,9 +72,10 @@ enum Phase {
 fn main() -> Result<()> {
     let args = Args::parse();
     let _connection = args.accept.map(accept).transpose()?;
-    let answer = match args.repeat {
-        Some(count) => repeat(count)?,
-        None => call(&args)?,
+    let answer = match (args.repeat, &args.stepd) {
+        (Some(count), _) => repeat(count)?,
+        (None, Some(socket)) => be_adopted(socket)?,
+        (None, None) => call(&args)?,
     };
     println!("{answer}");
     Ok(())
@@ -81,8 +91,18 @@ fn accept(address: SocketAddr) -> Result<TcpStream> {
     Ok(connection)
 }
 
-/// Starts this program `count` times without `--repeat` and `--accept`. A process's first call is what a login
-/// costs; the second would find everything loaded.
+/// What a call took, of each fresh process in a list of its own: [`meter::Cost::put`], and PAM's code.
+const TAKEN: [&str; 6] = [
+    "micros",
+    "cpu_micros",
+    "peak_kib",
+    "minflt",
+    "majflt",
+    "code",
+];
+
+/// Starts this program `count` times without `--repeat` and `--accept`. A process's first call is
+/// what a login costs; the second would find everything loaded.
 fn repeat(count: u32) -> Result<Value> {
     let program = env::current_exe().context("find this program's own path")?;
     let mut args: Vec<String> = Vec::new();
@@ -94,7 +114,7 @@ fn repeat(count: u32) -> Result<Value> {
             _ => args.push(arg),
         }
     }
-    let mut micros = Vec::new();
+    let mut taken = TAKEN.map(|name| (name, Vec::new()));
     for turn in 1..=count {
         let output = Command::new(&program)
             .args(&args)
@@ -108,9 +128,14 @@ fn repeat(count: u32) -> Result<Value> {
         );
         let answer: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("turn {turn} of {count}: parse its answer"))?;
-        micros.push(answer["micros"].clone());
+        for (name, values) in &mut taken {
+            values.push(answer[*name].clone());
+        }
     }
-    Ok(json!({ "micros": micros }))
+    let taken = taken
+        .into_iter()
+        .map(|(name, values)| (name.to_owned(), Value::from(values)));
+    Ok(Value::Object(taken.collect()))
 }
 
 /// What libpam and its modules answered.
@@ -127,14 +152,14 @@ fn call(args: &Args) -> Result<Value> {
     let process = ThisProcess::open()?;
     let fds_before = process.descriptors()?;
     let signals_before = process.signals()?;
-    let start = Instant::now();
+    let meter = Meter::start(&process)?;
     let outcome = transact(args).unwrap_or_else(|answer| Outcome {
         answer,
         close: None,
         environment: Vec::new(),
         messages: Vec::new(),
     });
-    let micros = u64::try_from(start.elapsed().as_micros())?;
+    let cost = meter.stop()?;
     let messages: Vec<Value> = outcome
         .messages
         .iter()
@@ -145,7 +170,7 @@ fn call(args: &Args) -> Result<Value> {
         .into_iter()
         .map(|(name, value)| (name, Value::from(value)))
         .collect();
-    Ok(json!({
+    let mut answer = json!({
         "code": outcome.answer.0,
         "name": outcome.answer.name(),
         "close_code": outcome.close.map(|it| it.0),
@@ -155,16 +180,17 @@ fn call(args: &Args) -> Result<Value> {
         "ns": process.namespaces()?,
         "fds_before": fds_before,
         "fds_after": process.descriptors()?,
-        "micros": micros,
         "signals_changed": signals_before != process.signals()?,
         "threads": process.status("Threads")?.parse::<u32>().context("parse Threads")?,
-    }))
+    });
+    cost.put(&mut answer);
+    Ok(answer)
 }
 
 fn transact(args: &Args) -> Result<Outcome, Answer> {
     let mut transaction = Transaction::start(Start {
         service: &args.service,
-        user: &args.user,
+        user: args.user.as_deref().unwrap_or_default(),
         confdir: args.confdir.as_deref(),
         conversation: !args.no_conversation,
     })?;
@@ -184,94 +210,4 @@ fn transact(args: &Args) -> Result<Outcome, Answer> {
         environment,
         messages: transaction.messages(),
     })
-}
-
-/// /proc/self, opened before the call: a module that joins a job's mount namespace changes what
-/// is under the name /proc, and the root and working directory with it.
-struct ThisProcess(OwnedFd);
-
-impl ThisProcess {
-    fn open() -> Result<Self> {
-        File::open("/proc/self")
-            .map(|it| Self(it.into()))
-            .context("open /proc/self")
-    }
-
-    /// `3 -> socket:[4711]` for each open descriptor, in order.
-    fn descriptors(&self) -> Result<Vec<String>> {
-        let mut numbers: Vec<i32> = Vec::new();
-        for entry in Dir::new(self.open_at("fd", OFlags::DIRECTORY)?).context("list fd")? {
-            let entry = entry.context("list fd")?;
-            if let Ok(number) = entry.file_name().to_string_lossy().parse() {
-                numbers.push(number);
-            }
-        }
-        numbers.sort_unstable();
-        let mut described = Vec::new();
-        for number in numbers.into_iter().filter(|it| *it != self.0.as_raw_fd()) {
-            match readlinkat(&self.0, format!("fd/{number}"), Vec::new()) {
-                Ok(target) => described.push(format!("{number} -> {}", target.to_string_lossy())),
-                // The descriptor of the listing itself is closed by now.
-                Err(error) if error == rustix::io::Errno::NOENT => {}
-                Err(error) => return Err(error).context(format!("read the link fd/{number}")),
-            }
-        }
-        Ok(described)
-    }
-
-    /// The signals that are ignored, caught and blocked, proc(5).
-    fn signals(&self) -> Result<[String; 3]> {
-        Ok([
-            self.status("SigIgn")?,
-            self.status("SigCgt")?,
-            self.status("SigBlk")?,
-        ])
-    }
-
-    fn namespaces(&self) -> Result<Map<String, Value>> {
-        let mut found = Map::new();
-        for name in [
-            "cgroup",
-            "ipc",
-            "mnt",
-            "net",
-            "pid",
-            "pid_for_children",
-            "user",
-            "uts",
-        ] {
-            let link = readlinkat(&self.0, format!("ns/{name}"), Vec::new())
-                .with_context(|| format!("read the link ns/{name} of /proc/self"))?;
-            found.insert(name.to_owned(), Value::from(link.to_string_lossy()));
-        }
-        Ok(found)
-    }
-
-    /// One field of /proc/self/status.
-    fn status(&self, name: &str) -> Result<String> {
-        self.read("status")?
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(|value| value.trim().to_owned())
-            .with_context(|| format!("/proc/self/status has no line {name}"))
-    }
-
-    fn read(&self, name: &str) -> Result<String> {
-        let mut text = String::new();
-        File::from(self.open_at(name, OFlags::empty())?)
-            .read_to_string(&mut text)
-            .with_context(|| format!("read /proc/self/{name}"))?;
-        Ok(text)
-    }
-
-    fn open_at(&self, name: &str, more: OFlags) -> Result<OwnedFd> {
-        openat(
-            &self.0,
-            name,
-            OFlags::RDONLY | OFlags::CLOEXEC | more,
-            Mode::empty(),
-        )
-        .map_err(io::Error::from)
-        .with_context(|| format!("open /proc/self/{name}"))
-    }
 }

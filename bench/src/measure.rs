@@ -1,0 +1,341 @@
+//! One row: the logins of one situation with both modules and without, in turns.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use ::tests::{End, PAMCALL};
+use anyhow::{Context, Result, bail, ensure};
+use lab::{Background, Node};
+use serde_json::Value;
+
+use crate::results::{Axis, Row};
+use crate::stats::median;
+use crate::taken::Taken;
+use crate::trace;
+use crate::warm::Warm;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Fresh processes of each row and module.
+    pub logins: u32,
+    /// Of one that takes longer than [`Effort::LONG`] as many as take no longer than this
+    /// together, but not fewer than [`Effort::FEWEST`].
+    pub budget: Duration,
+}
+
+impl Effort {
+    /// Of a row that is to be published.
+    pub const FULL: Self = Self {
+        logins: 100,
+        budget: Duration::from_secs(5),
+    };
+    /// Enough to see that the benchmark works.
+    pub const QUICK: Self = Self {
+        logins: 10,
+        budget: Duration::from_secs(1),
+    };
+    const LONG: Duration = Duration::from_millis(100);
+    const FEWEST: u32 = 3;
+    /// The modules take turns, so that a slow moment hits all.
+    pub const TURNS: u32 = 10;
+    /// A login that takes longer is given up.
+    pub const LONGEST: Duration = Duration::from_secs(60);
+
+    fn count(self, one: Duration) -> u32 {
+        if one < Self::LONG {
+            return self.logins;
+        }
+        let fit = self.budget.as_micros() / one.as_micros().max(1);
+        u32::try_from(fit)
+            .unwrap_or(u32::MAX)
+            .clamp(Self::FEWEST.min(self.logins), self.logins)
+    }
+}
+
+/// Whose login is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// One of libpam's own modules, which answers at once.
+    Floor,
+    /// SchedMD's module.
+    SchedMd,
+    /// Ours.
+    Ours,
+    /// No module: the least that the stepd must be asked for.
+    Stepd,
+}
+
+impl Who {
+    /// Those with a PAM stack.
+    pub const MODULES: [Self; 3] = [Self::Floor, Self::SchedMd, Self::Ours];
+
+    /// As the output calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "pam_permit",
+            Self::SchedMd => "SchedMD",
+            Self::Ours => "ours",
+            Self::Stepd => "stepd",
+        }
+    }
+}
+
+/// What is done before each login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// What our module has kept of earlier logins is removed: the next is the node's first.
+    Forget,
+    /// The page cache is emptied.
+    DropCaches,
+    /// A pause, as between the logins of a real node.
+    Pause,
+}
+
+/// The logins of a row.
+#[derive(Debug, Clone)]
+pub struct Logins<'a> {
+    /// Where.
+    pub node: &'a Node,
+    /// The directory of the stacks, see [`stacks`].
+    pub stacks: &'a str,
+    /// Who logs in.
+    pub user: &'a str,
+    /// Whether they are put into a job; kept out otherwise.
+    pub adopted: bool,
+    /// Environment of the application.
+    pub env: Vec<(String, String)>,
+    /// The node and the job that they come from over TCP, and that they are put into.
+    pub from: Option<(&'a Node, u32)>,
+    /// The socket of the stepd that adopts.
+    pub socket: Option<String>,
+    /// What is done before each.
+    pub before: Before,
+}
+
+/// Writes a stack for each of [`Who::MODULES`] below a directory of the node.
+pub fn stacks(node: &Node, dir: &str, modules: [&str; 3]) -> Result<()> {
+    for (who, module) in Who::MODULES.into_iter().zip(modules) {
+        // The module's code comes through as it is.
+        let stack = format!("account [default=done] {module}\n");
+        node.write(&format!("{dir}/{}/sshd", who.name()), stack, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Longer than the kernel keeps anything ready for the next login.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the logins over TCP arrive.
+const ADDRESS: &str = "10.88.0.2:2001";
+
+impl Logins<'_> {
+    /// Measures the row; what fails is told in it.
+    pub fn row(&self, axis: Axis, id: &str, name: &str, effort: Effort) -> Row {
+        let mut row = Row {
+            axis,
+            id: id.into(),
+            name: name.into(),
+            adopted: self.adopted,
+            floor: None,
+            schedmd: None,
+            ours: None,
+            stepd: None,
+            failed: Vec::new(),
+        };
+        // With pauses all is to be as on a real node.
+        let is_close = self.socket.is_some() && self.before != Before::Pause;
+        let _warm = is_close.then(Warm::start);
+        let mut all = Vec::new();
+        for who in self.all() {
+            match self.check(who) {
+                Ok(took) => all.push((who, effort.count(took), Taken::default())),
+                Err(error) => row.failed.push(format!("{}: {error:#}", who.name())),
+            }
+        }
+        for turn in 0..Effort::TURNS {
+            all.retain_mut(|(who, count, taken)| {
+                let until = |turn: u32| *count * turn / Effort::TURNS;
+                match self.turn(*who, until(turn + 1) - until(turn), taken) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        row.failed.push(format!("{}: {error:#}", who.name()));
+                        false
+                    }
+                }
+            });
+        }
+        for (who, _, taken) in all {
+            let mut sample = taken.sample();
+            if who != Who::Stepd {
+                match self.trace(who) {
+                    Ok(traced) => {
+                        sample.syscalls = Some(traced.calls);
+                        sample.read_bytes = Some(traced.read_bytes);
+                    }
+                    Err(error) => row
+                        .failed
+                        .push(format!("{}, traced: {error:#}", who.name())),
+                }
+            }
+            *match who {
+                Who::Floor => &mut row.floor,
+                Who::SchedMd => &mut row.schedmd,
+                Who::Ours => &mut row.ours,
+                Who::Stepd => &mut row.stepd,
+            } = Some(sample);
+        }
+        row
+    }
+
+    fn all(&self) -> Vec<Who> {
+        let stepd = self.socket.is_some().then_some(Who::Stepd);
+        Who::MODULES.into_iter().chain(stepd).collect()
+    }
+
+    /// One login, which must be answered as expected; how long it took.
+    fn check(&self, who: Who) -> Result<Duration> {
+        if who == Who::Stepd {
+            let mut taken = Taken::default();
+            self.turn(who, 1, &mut taken)?;
+            return Ok(Duration::from_secs_f64(median(&taken.millis) / 1e3));
+        }
+        self.prepare()?;
+        let _client = self.client()?;
+        let argv = self.argv(who);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let outcome = ::tests::outcome(self.command(&argv).time_limit(Effort::LONGEST))?;
+        if outcome.end == End::Hung {
+            bail!("no answer within {} s", Effort::LONGEST.as_secs());
+        }
+        if who != Who::Floor {
+            let job = outcome.job(self.node)?;
+            let is_right = match self.from {
+                Some((_, expected)) => job == Some(expected),
+                None => job.is_some() == self.adopted,
+            };
+            ensure!(
+                is_right && outcome.end == End::Code(self.code(who)),
+                "unexpected answer: {outcome}"
+            );
+        }
+        Ok(Duration::from_micros(outcome.micros))
+    }
+
+    /// PAM_SUCCESS, or PAM_PERM_DENIED.
+    fn code(&self, who: Who) -> i64 {
+        match self.adopted || who == Who::Floor {
+            true => 0,
+            false => 6,
+        }
+    }
+
+    fn turn(&self, who: Who, count: u32, taken: &mut Taken) -> Result<()> {
+        let (calls, each) = match self.before {
+            _ if count == 0 => return Ok(()),
+            Before::Nothing => (1, count),
+            Before::Forget | Before::DropCaches | Before::Pause => (count, 1),
+        };
+        for _ in 0..calls {
+            self.prepare()?;
+            let _client = self.client()?;
+            let repeat = ["--repeat".to_owned(), each.to_string()];
+            let argv = [self.argv(who), repeat.to_vec()].concat();
+            let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+            let limit = Effort::LONGEST * each;
+            let output = self.command(&argv).time_limit(limit).output()?.ok()?;
+            let answer: Value = serde_json::from_str(&output).context("pamcall's answer")?;
+            taken.add(
+                &answer,
+                (who != Who::Stepd).then(|| self.code(who)),
+                each as usize,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn trace(&self, who: Who) -> Result<trace::Traced> {
+        self.prepare()?;
+        let _client = self.client()?;
+        let argv = self.argv(who);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        trace::count(self.node, &argv, &self.env)
+    }
+
+    fn prepare(&self) -> Result<()> {
+        match self.before {
+            Before::Nothing => Ok(()),
+            Before::Pause => {
+                thread::sleep(PAUSE);
+                Ok(())
+            }
+            Before::Forget => self.node.remove(adopt::run_dir::DIR),
+            Before::DropCaches => {
+                const FILE: &str = "/proc/sys/vm/drop_caches";
+                fs::write(FILE, "1").with_context(|| format!("write {FILE}"))
+            }
+        }
+    }
+
+    fn argv(&self, who: Who) -> Vec<String> {
+        let words: &[&str] = match (who, &self.socket) {
+            (Who::Stepd, Some(socket)) => &["--stepd", socket],
+            _ => &[
+                "--confdir",
+                &format!("{}/{}", self.stacks, who.name()),
+                "--service",
+                "sshd",
+                "--user",
+                self.user,
+            ],
+        };
+        let accept: &[&str] = match self.from {
+            Some(_) if who != Who::Stepd => &["--accept", ADDRESS],
+            _ => &[],
+        };
+        let words = [&[PAMCALL], words, accept].concat();
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    fn command(&self, argv: &[&str]) -> lab::Command {
+        let command = self.node.command(argv);
+        let env = self.env.iter();
+        env.fold(command, |command, (name, value)| command.env(name, value))
+    }
+
+    /// A process of the job that connects and stays until the other end closes.
+    fn client(&self) -> Result<Option<Background>> {
+        const CONNECT: &str = "until exec 3<>/dev/tcp/${0/:/\\/}; do sleep 0.02; done 2>/dev/null; \
+                               exec cat <&3";
+        let Some((node, job)) = self.from else {
+            return Ok(None);
+        };
+        let job = format!("--jobid={job}");
+        let place = format!("--nodelist={}", node.name());
+        let step = ["srun", "--quiet", "--overlap", "-N1", "-n1", &job, &place];
+        let argv = [&step[..], &["bash", "-c", CONNECT, ADDRESS]].concat();
+        let client = node.command(&argv).user(self.user).dir("/tmp");
+        client.spawn().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_logins_are_fewer() {
+        for (millis, logins) in [(1, 100), (99, 100), (100, 50), (1_000, 5), (30_000, 3)] {
+            let count = Effort::FULL.count(Duration::from_millis(millis));
+            assert_eq!(count, logins, "{millis} ms");
+        }
+        let small = Effort {
+            logins: 2,
+            ..Effort::QUICK
+        };
+        assert_eq!(small.count(Duration::from_secs(9)), 2);
+    }
+}

@@ -1,0 +1,148 @@
+//! What our module is to reach, and whether it did.
+
+use crate::jobs;
+use crate::results::{ModuleFile, Row, Sample, SuiteResults};
+use crate::tcp;
+
+/// One target with what was measured.
+#[derive(Debug, PartialEq)]
+pub struct Target {
+    /// What is measured.
+    pub what: String,
+    /// The bound, in words.
+    pub bound: String,
+    /// What came out, in words; nothing where it was not measured.
+    pub value: Option<String>,
+    /// Whether the bound holds; nothing where it was not measured.
+    pub met: Option<bool>,
+}
+
+/// At least so many times as fast as SchedMD's module: identity of the row, bound, situation.
+const TOTAL: [(&str, f64, &str); 7] = [
+    ("jobs-0-0", 10.0, "no jobs on the node"),
+    ("jobs-0-1", 5.0, "one own job"),
+    ("jobs-100-0", 20.0, "100 jobs of others"),
+    ("jobs-100-1", 20.0, "100 jobs of others, one own"),
+    (jobs::FIRST_ID, 1.7, "100 jobs of others, first login"),
+    // Those that read the file, not those that remember.
+    (
+        "conf-range-10000-first",
+        50.0,
+        "10,000 nodes in a range, first login",
+    ),
+    (
+        "conf-lines-10000-first",
+        100.0,
+        "10,000 NodeName lines, first login",
+    ),
+];
+/// As above, without what the stepd needs.
+const OWN_PART: (&str, f64) = ("jobs-0-1", 15.0);
+/// As above, processor time: what remains without waiting for slurmd and munged.
+const CALLER_ID: f64 = 20.0;
+/// Of what SchedMD's module adds to the memory of the process.
+const MEMORY_PART: f64 = 8.0;
+/// Bytes.
+const MODULE_SIZE: u64 = 400_000;
+/// Of a login that is kept out of an idle node.
+const SYSCALLS: i64 = 60;
+/// The row for memory and system calls.
+const IDLE: &str = "jobs-0-0";
+
+/// All targets of a release.
+pub fn targets(suite: &SuiteResults, module: &ModuleFile) -> Vec<Target> {
+    let mut targets: Vec<Target> = TOTAL
+        .into_iter()
+        .map(|(id, bound, what)| at_least(what, bound, suite.row(id).and_then(Row::ratio)))
+        .collect();
+    let (id, bound) = OWN_PART;
+    let own = suite.row(id).and_then(Row::own_ratio);
+    targets.insert(2, at_least("one own job, own part", bound, own));
+    let cpu = suite.row(tcp::MOST_ID).and_then(Row::cpu_ratio);
+    let what = "20,000 TCP connections, caller ID, processor time";
+    targets.push(at_least(what, CALLER_ID, cpu));
+    targets.push(memory(suite.row(IDLE)));
+    targets.push(Target {
+        what: "size of the .so".into(),
+        bound: format!("≤ {MODULE_SIZE} bytes"),
+        value: (module.bytes > 0).then(|| module.bytes.to_string()),
+        met: (module.bytes > 0).then_some(module.bytes <= MODULE_SIZE),
+    });
+    targets.push(syscalls(suite.row(IDLE)));
+    targets
+}
+
+fn at_least(what: &str, bound: f64, ratio: Option<f64>) -> Target {
+    Target {
+        what: what.into(),
+        bound: format!("≥ {bound}×"),
+        value: ratio.map(|it| format!("{it:.1}×")),
+        met: ratio.map(|it| it >= bound),
+    }
+}
+
+fn memory(row: Option<&Row>) -> Target {
+    let net = row.and_then(|row| row.net(|it: &Sample| it.peak_kib));
+    Target {
+        what: "added peak memory, no jobs on the node".into(),
+        bound: format!("≤ 1/{MEMORY_PART} of SchedMD's"),
+        value: net.map(|[theirs, ours]| format!("{ours:.0} of {theirs:.0} KiB")),
+        met: net.map(|[theirs, ours]| ours * MEMORY_PART <= theirs),
+    }
+}
+
+fn syscalls(row: Option<&Row>) -> Target {
+    let net = row.and_then(|row| {
+        let calls = |sample: &Option<Sample>| sample.as_ref()?.syscalls?.try_into().ok();
+        let [ours, floor]: [i64; 2] = [calls(&row.ours)?, calls(&row.floor)?];
+        Some(ours - floor)
+    });
+    Target {
+        what: "system calls of a denial, no jobs on the node".into(),
+        bound: format!("≤ {SYSCALLS}"),
+        value: net.map(|it| it.to_string()),
+        met: net.map(|it| it <= SYSCALLS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::{row, suite};
+
+    fn of(targets: &[Target], what: &str) -> (Option<String>, Option<bool>) {
+        let target = targets.iter().find(|it| it.what == what);
+        let target = target.unwrap_or_else(|| panic!("no target {what}"));
+        (target.value.clone(), target.met)
+    }
+
+    #[test]
+    fn met_missed_and_not_measured() {
+        let module = ModuleFile {
+            bytes: 400_001,
+            ..ModuleFile::default()
+        };
+        // SchedMD's 10 ms net; ours 1 ms net, of which 0.4 ms are the stepd's.
+        let measured = suite(vec![
+            row("jobs-0-0", [1.0, 11.0, 2.0, 0.0]),
+            row("jobs-0-1", [1.0, 11.0, 2.0, 0.4]),
+            row("jobs-100-0", [1.0, 11.0, 2.0, 0.0]),
+        ]);
+        let targets = targets(&measured, &module);
+        let yes = |value: &str| (Some(value.to_owned()), Some(true));
+        let no = |value: &str| (Some(value.to_owned()), Some(false));
+        assert_eq!(of(&targets, "no jobs on the node"), yes("10.0×"));
+        assert_eq!(of(&targets, "one own job"), yes("10.0×"));
+        assert_eq!(of(&targets, "one own job, own part"), yes("16.0×"));
+        assert_eq!(of(&targets, "100 jobs of others"), no("10.0×"));
+        assert_eq!(
+            of(&targets, "10,000 NodeName lines, first login"),
+            (None, None)
+        );
+        assert_eq!(of(&targets, "size of the .so"), no("400001"));
+        let memory = "added peak memory, no jobs on the node";
+        assert_eq!(of(&targets, memory), yes("1000 of 10000 KiB"));
+        let calls = "system calls of a denial, no jobs on the node";
+        assert_eq!(of(&targets, calls), no("100"));
+    }
+}

@@ -1,0 +1,92 @@
+//! Keeps the kernel's lock for moving processes between cgroups warm.
+//!
+//! A stepd adopts by moving the process. The first move after a quiet moment waits until all
+//! processors have noticed (an RCU grace period, more than ten milliseconds), one that follows within
+//! some milliseconds does not. Whose logins follow one another at which distance would so decide what
+//! they take. With the lock warm all are as fast as they can be; a row of its own has the wait in it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Moves this process into the cgroup that it is in, again and again, until it is dropped.
+#[derive(Debug)]
+pub struct Warm {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Warm {
+    /// Begins; without cgroups there is nothing to do.
+    pub fn start() -> Self {
+        const PAUSE: Duration = Duration::from_millis(1);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_over);
+        let thread = own_cgroup().map(|mut file| {
+            thread::spawn(move || {
+                let pid = std::process::id().to_string();
+                while !seen.load(Ordering::Relaxed) && file.write_all(pid.as_bytes()).is_ok() {
+                    thread::sleep(PAUSE);
+                }
+            })
+        });
+        Self { is_over, thread }
+    }
+}
+
+impl Drop for Warm {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The file that takes processes into the cgroup that this one is in, in any hierarchy.
+fn own_cgroup() -> Option<File> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mut files = candidates(&own).into_iter();
+    files.find_map(|path| File::options().write(true).open(path).ok())
+}
+
+/// Where that file may be, from the lines of /proc/self/cgroup: `4:freezer:/path`, `0::/path`.
+fn candidates(own: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in own.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(hierarchy), Some(path)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let path = path.trim_end_matches('/');
+        match hierarchy.trim_start_matches("name=") {
+            "" => files.extend(
+                ["", "/unified"].map(|it| format!("/sys/fs/cgroup{it}{path}/cgroup.procs")),
+            ),
+            name => files.push(format!("/sys/fs/cgroup/{name}{path}/cgroup.procs")),
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::candidates;
+
+    #[test]
+    fn files_of_all_hierarchies() {
+        let own = "4:cpu,cpuacct:/user\n1:name=systemd:/\n0::/user.slice\nnothing\n";
+        assert_eq!(
+            candidates(own),
+            [
+                "/sys/fs/cgroup/cpu,cpuacct/user/cgroup.procs",
+                "/sys/fs/cgroup/systemd/cgroup.procs",
+                "/sys/fs/cgroup/user.slice/cgroup.procs",
+                "/sys/fs/cgroup/unified/user.slice/cgroup.procs",
+            ]
+        );
+    }
+}

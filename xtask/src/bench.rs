@@ -1,0 +1,116 @@
+//! Builds what the benchmark needs and runs it: bench/README.md.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::json;
+
+use crate::arch::Arch;
+use crate::dist;
+use crate::elf::Facts;
+use crate::run;
+use crate::workspace::Workspace;
+
+/// What is to be measured. The names of suites and axes are the benchmark's own.
+#[derive(Debug, Args)]
+pub struct Wanted {
+    /// A small run of everything, to test the benchmark itself.
+    #[arg(long)]
+    quick: bool,
+    /// Only this suite (bookworm, trixie, forky); may be given several times.
+    #[arg(long, value_name = "NAME")]
+    suite: Vec<String>,
+    /// Only this axis (conf, cold, jobs, tcp, ssh, stages); may be given several times.
+    #[arg(long, value_name = "AXIS")]
+    only: Vec<String>,
+    /// Only write the table and the plots anew, of the results that are there.
+    #[arg(long)]
+    render: bool,
+    /// Where the results go: bench/results, or target/bench unless all is measured.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the benchmark.
+pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
+    for tool in ["strace", "nsenter"] {
+        need(tool)?;
+    }
+    let dist = dist::build(workspace, Arch::X86_64)?;
+    dist::build_stages(workspace, Arch::X86_64)?;
+    let mut cargo = run::cargo(workspace.root());
+    cargo.args(["build", "--quiet", "--release"]);
+    cargo.args(["--package=bench", "--bin=bench"]);
+    run::check(cargo.args(["--package=lab", "--bin=slurm-adopt-lab"]))?;
+    let facts = Facts::read(&dist.module())?;
+    let built = json!({
+        "date": run::output(Command::new("date").args(["--utc", "+%Y-%m-%d %H:%M UTC"]))?.trim(),
+        "commit": commit(workspace)?,
+        "rustc": run::output(Command::new("rustc").arg("--version"))?.trim(),
+        "module": {
+            "bytes": facts.size,
+            "relocations": facts.relocations,
+            "symbol_relocations": facts.symbol_relocations,
+        },
+    });
+    let release = |name: &str| workspace.target("release").join(name);
+    let mut bench = Command::new(release("bench"));
+    bench
+        .arg("--out")
+        .arg(wanted.out(workspace))
+        .args(["--built", &built.to_string()])
+        .args(wanted.suite.iter().flat_map(|it| ["--suite", it]))
+        .args(wanted.only.iter().flat_map(|it| ["--only", it]));
+    for (flag, is_given) in [("--quick", wanted.quick), ("--render", wanted.render)] {
+        bench.args(is_given.then_some(flag));
+    }
+    bench
+        .env("SLURM_ADOPT_DIST", dist.dir())
+        .env("SLURM_ADOPT_LAB_BIN", release("slurm-adopt-lab"));
+    run::check(&mut bench)
+}
+
+impl Wanted {
+    /// A part of the whole must not take the place of the published results.
+    fn out(&self, workspace: &Workspace) -> PathBuf {
+        let is_part = self.quick || !self.suite.is_empty() || !self.only.is_empty();
+        match &self.out {
+            Some(dir) => dir.clone(),
+            None if is_part => workspace.target("bench"),
+            None => workspace.path("bench/results"),
+        }
+    }
+}
+
+fn need(tool: &str) -> Result<()> {
+    let version = Command::new(tool)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match version {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("{tool} --version: {status}"),
+        Err(error) => bail!("start {tool}: {error}: sudo apt-get install strace util-linux"),
+    }
+}
+
+/// The commit, marked where tracked files differ from it.
+fn commit(workspace: &Workspace) -> Result<String> {
+    let describe = [
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ];
+    let told = run::output(
+        Command::new("git")
+            .args(describe)
+            .current_dir(workspace.root()),
+    );
+    Ok(told.context("name the commit")?.trim().to_owned())
+}
