@@ -80,7 +80,12 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
     // Not all at once: cargo would give the module the features that the test driver wants.
-    cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
+    cross.release(&[
+        "--package=pam-slurm-adopt",
+        "--lib",
+        "--examples",
+        "--features=pam/static-unwinder",
+    ])?;
     cross.release(&["--package=slurm-adopt"])?;
     cross.release(&["--package=tests", "--bin=pamcall"])?;
     let built = built(workspace, arch);

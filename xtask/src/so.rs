@@ -16,14 +16,9 @@ use crate::run;
 use crate::stub;
 use crate::workspace::Workspace;
 
-/// glibc 2.17's own libraries and libpam, besides the loader: nothing else is on every host.
-const LIBRARIES: [&str; 5] = [
-    "libc.so.6",
-    "libdl.so.2",
-    "libgcc_s.so.1",
-    "libpam.so.0",
-    "libpthread.so.0",
-];
+/// What every process with PAM has loaded, as the loader. All else each login would map for us, were
+/// it an empty libpthread.
+const LIBRARIES: [&str; 2] = ["libc.so.6", "libpam.so.0"];
 
 /// Every login maps the file.
 const MAX_SIZE: u64 = 400_000;
@@ -84,7 +79,7 @@ fn libraries(facts: &Facts, arch: Arch) -> Result<String> {
     for library in &facts.needed {
         ensure!(
             LIBRARIES.contains(&library.as_str()) || library == arch.loader(),
-            "{} needs {library}, which not every host has",
+            "{} needs {library}, which not every process has",
             facts.path
         );
     }
@@ -351,6 +346,12 @@ mod tests {
             .expect_err("libaudit")
             .to_string();
         assert!(error.contains("libaudit.so.1"), "{error}");
+        for library in ["libpthread.so.0", "libdl.so.2", "libgcc_s.so.1"] {
+            let mut facts = good();
+            facts.needed.push(library.to_owned());
+            let error = libraries(&facts, ARCH).expect_err(library).to_string();
+            assert!(error.contains(library), "{error}");
+        }
     }
 
     #[test]

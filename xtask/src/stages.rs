@@ -132,7 +132,11 @@ impl Runner {
             }
             Stage::Unsafe => rooms::gate(&self.workspace, &mut self.report),
             Stage::Clippy => {
-                let all = ["--workspace", "--all-targets", "--features=pam/app"];
+                let all = [
+                    "--workspace",
+                    "--all-targets",
+                    "--features=pam/app,pam/static-unwinder",
+                ];
                 self.clippy("clippy", &all);
             }
             Stage::Unit => {
@@ -286,7 +290,8 @@ impl Runner {
         unit.arg("--config")
             .arg(format!("target.{}.runner={list}", arch.target()))
             .args(["--no-fail-fast", "--lib"])
-            .args(["--package=proto", "--package=sys", "--package=adopt", "--"]);
+            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
+            .arg("--");
         for (test, reason) in NOT_EMULATED {
             println!("left out of {name}: {test}: {reason}");
             unit.args(["--skip", test]);

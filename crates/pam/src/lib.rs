@@ -11,6 +11,8 @@ mod codes;
 mod entry;
 mod ffi;
 mod handle;
+#[cfg(any(test, feature = "static-unwinder"))]
+mod unwinder;
 
 pub use codes::{ItemError, MessageStyle, ReturnCode, Severity};
 pub use entry::{RawArgs, RawHandle, enter};

@@ -15,23 +15,31 @@ const EXTERN_BEFORE_20_11: u32 = 0xFFFF_FFFF;
 /// numbers are plain decimals of 32 bits.
 #[must_use]
 pub fn extern_step_job(file_name: &[u8], node: &str) -> Option<u32> {
-    let rest = file_name
+    let numbers = file_name
         .strip_prefix(node.as_bytes())?
         .strip_prefix(b"_")?;
-    let mut numbers = rest.split(|byte| *byte == b'.');
-    let job = number(numbers.next()?)?;
-    let step = number(numbers.next()?)?;
-    if let Some(het_component) = numbers.next() {
-        number(het_component)?;
-    }
-    (numbers.next().is_none() && matches!(step, EXTERN | EXTERN_BEFORE_20_11)).then_some(job)
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    let (job, rest) = number(numbers)?;
+    let (step, mut rest) = number(rest.strip_prefix(b".")?)?;
+    if !matches!(step, EXTERN | EXTERN_BEFORE_20_11) {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    if let Some(het_component) = rest.strip_prefix(b".") {
+        (_, rest) = number(het_component)?;
+    }
+    rest.is_empty().then_some(job)
+}
+
+/// The number that the text begins with, and what follows its last digit.
+fn number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let mut value = 0_u32;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        value = value
+            .checked_mul(10)?
+            .checked_add(u32::from(digit - b'0'))?;
+        rest = after;
+    }
+    (rest.len() < text.len()).then_some((value, rest))
 }
 
 #[cfg(test)]
@@ -46,11 +54,17 @@ mod tests {
             ("node1_7.4294967292.0", "node1", Some(7)),
             ("n.1_4294967295.4294967292", "n.1", Some(u32::MAX)),
             ("my_node_5.4294967292", "my_node", Some(5)),
+            ("node1_005.04294967292.00", "node1", Some(5)),
             ("node1_5.4294967291", "node1", None), // batch
             ("node1_5.0", "node1", None),
             ("node1_5.4294967292.x", "node1", None),
             ("node1_5.4294967292.1.2", "node1", None),
             ("node1_5.4294967292.", "node1", None),
+            ("node1_5.4294967292.4294967296", "node1", None),
+            ("node1_5.4294967292x", "node1", None),
+            ("node1_5x.4294967292", "node1", None),
+            ("node1_5..4294967292", "node1", None),
+            ("node1_5.18446744073709551612", "node1", None), // 4294967292, were it cut to 32 bits
             ("node1_4294967296.4294967292", "node1", None),
             ("node1_.4294967292", "node1", None),
             ("node1_-5.4294967292", "node1", None),
