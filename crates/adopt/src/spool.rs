@@ -5,16 +5,16 @@
 //! directory that exists to its owner, and packages make it SlurmUser's. SlurmUser, whom stepds obey
 //! anyway, can so rename or remove sockets but not make one that passes for root's.
 
-use std::ffi::CString;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use proto::socket_name;
-use sys::Directory;
+use sys::Listing;
 
 use crate::decide::OwnJob;
 use crate::known::Identity;
@@ -139,24 +139,16 @@ fn sockets_in(
         path: dir.clone(),
         cause,
     };
+    let mut listing = Listing::open(&dir).map_err(failed)?;
     let mut sockets = Vec::new();
-    let mut opened = None;
-    for entry in fs::read_dir(&dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(job) = socket_name::extern_step_job(name.as_bytes(), node) else {
+    while let Some(name) = listing.next().map_err(failed)? {
+        let Some(job) = socket_name::extern_step_job(name.to_bytes(), node) else {
             continue;
         };
-        let open = match &opened {
-            Some(open) => open,
-            None => opened.insert(Directory::open(&dir).map_err(failed)?),
-        };
-        let path = entry.path();
-        let Ok(name) = CString::new(name.into_vec()) else {
-            continue;
-        };
+        let name = name.to_owned();
+        let path = dir.join(OsStr::from_bytes(name.to_bytes()));
         // Not following links: a link is no socket.
-        let Ok(file) = open.status(&name) else {
+        let Ok(file) = listing.status(&name) else {
             continue;
         };
         if !file.is_socket || !trusted.serves(file.uid) {
@@ -173,7 +165,7 @@ fn sockets_in(
                 job,
                 started: file.changed.0,
             },
-            identity: Identity::new(name.as_bytes(), &file),
+            identity: Identity::new(name.to_bytes(), &file),
         });
     }
     Ok(sockets)

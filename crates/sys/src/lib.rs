@@ -5,6 +5,7 @@
 
 mod deadline;
 mod files;
+mod listing;
 mod namespace;
 mod process;
 mod socket;
@@ -15,6 +16,7 @@ pub use deadline::Deadline;
 pub use files::{
     Directory, FileStatus, NO_FOLLOW, identify, read_identified, read_open, read_regular,
 };
+pub use listing::Listing;
 pub use namespace::{Namespace, receive_descriptor};
 pub use process::{effective_uid, hostname, is_file_size_limited, is_secure_execution};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pam::Severity;
-use sys::Directory;
 
 use super::*;
 use crate::log::Sink;
@@ -81,7 +80,7 @@ impl Drop for Scratch {
 }
 
 fn status(path: &Path) -> FileStatus {
-    let dir = Directory::open(path.parent().expect("its directory")).expect("open");
+    let dir = sys::Listing::open(path.parent().expect("its directory")).expect("open");
     let name = path.file_name().expect("its name").as_encoded_bytes();
     dir.status(&CString::new(name).expect("a name"))
         .expect("there")
