@@ -39,25 +39,34 @@ pub(crate) struct Key<'a> {
 
 /// The files that a reading rests on, as they were when they were read.
 #[derive(Debug)]
-pub(crate) struct Sources(Option<Vec<(PathBuf, FileStatus)>>);
-
-impl Default for Sources {
-    fn default() -> Self {
-        Self(Some(Vec::new()))
-    }
+pub(crate) struct Sources {
+    /// None: what was found rests on more.
+    files: Option<Vec<(PathBuf, FileStatus)>>,
+    /// When the reading began.
+    when: SystemTime,
 }
 
 impl Sources {
+    /// Nothing is read yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            files: Some(Vec::new()),
+            when: SystemTime::now(),
+        }
+    }
+
     /// One more file.
     pub(crate) fn add(&mut self, path: &Path, status: FileStatus) {
-        if let Some(files) = &mut self.0 {
-            files.push((path.to_owned(), status));
+        if let Some(files) = &mut self.files {
+            if !files.iter().any(|it| it.0 == path && it.1 == status) {
+                files.push((path.to_owned(), status));
+            }
         }
     }
 
     /// What was found rests on more than files that are there: it is not to be kept.
     pub(crate) fn give_up(&mut self) {
-        self.0 = None;
+        self.files = None;
     }
 }
 
@@ -76,8 +85,7 @@ pub(crate) struct Memo {
 /// What a slurmd told that had left this trace.
 #[derive(Debug)]
 struct Hint {
-    trace: String,
-    mark: Mark,
+    trace: [Mark; Trace::PLACES],
     conf: ConfHint,
 }
 
@@ -104,6 +112,13 @@ fn mark(status: &FileStatus) -> Mark {
     mark
 }
 
+/// Of a trace: nothing is all zeros, which no file is.
+fn marks(trace: &Trace) -> [Mark; Trace::PLACES] {
+    trace
+        .found
+        .map(|status| status.map_or([0; 40], |status| mark(&status)))
+}
+
 impl Memo {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
     pub(crate) fn load(run_dir: &RunDir, log: Log<'_>) -> Self {
@@ -123,17 +138,16 @@ impl Memo {
     /// Where the slurmd that left this trace takes its slurm.conf from.
     pub(crate) fn hint(&self, trace: &Trace) -> Option<&ConfHint> {
         let hint = self.hint.as_ref()?;
-        let is_it = hint.trace == trace.path && hint.mark == mark(&trace.status);
-        is_it.then_some(&hint.conf)
+        (hint.trace == marks(trace)).then_some(&hint.conf)
     }
 
     /// Remembers that.
-    pub(crate) fn keep_hint(&mut self, trace: Trace, conf: &ConfHint) {
-        if is_settled(&trace.status) {
+    pub(crate) fn keep_hint(&mut self, trace: &Trace, conf: &ConfHint) {
+        let mut found = trace.found.iter().flatten();
+        if found.all(|status| is_settled(status, trace.when)) {
             self.is_new = true;
             self.hint = Some(Hint {
-                trace: trace.path,
-                mark: mark(&trace.status),
+                trace: marks(trace),
                 conf: conf.clone(),
             });
         }
@@ -182,8 +196,11 @@ impl Memo {
         run_dir: &RunDir,
         log: Log<'_>,
     ) {
-        let files = sources.0.unwrap_or_default();
-        let is_to_keep = !files.is_empty() && files.iter().all(|(_, status)| is_settled(status));
+        let files = sources.files.unwrap_or_default();
+        let settled = |(_, status): &(PathBuf, FileStatus)| is_settled(status, sources.when);
+        // An empty text ends a list.
+        let can_be_written = !key.host.is_empty() && !node.names.iter().any(String::is_empty);
+        let is_to_keep = !files.is_empty() && files.iter().all(settled) && can_be_written;
         let marked = files.into_iter().map(|(path, it)| (path, mark(&it)));
         let files: Vec<_> = marked.collect();
         self.is_new |= is_to_keep;
@@ -191,8 +208,13 @@ impl Memo {
     }
 
     fn save(&self, reading: Option<ToWrite<'_>>, run_dir: &RunDir, log: Log<'_>) {
-        if self.is_new && !self.is_not_ours && run_dir.is_to_write() {
-            run_dir.replace(FILE, &self.written(reading), log);
+        if !self.is_new || self.is_not_ours || !run_dir.is_to_write() {
+            return;
+        }
+        let bytes = self.written(reading);
+        // Nobody would read more.
+        if bytes.len() as u64 <= MOST_READ {
+            run_dir.replace(FILE, &bytes, log);
         }
     }
 
@@ -206,8 +228,7 @@ impl Memo {
                     ConfHint::Configless => (CONFIGLESS_HINT, None),
                     ConfHint::Default { prefix } => (DEFAULT_HINT, prefix.as_ref()),
                 };
-                add(&mut texts, hint.trace.as_bytes());
-                add(&mut texts, &hint.mark);
+                add(&mut texts, hint.trace.as_flattened());
                 add(&mut texts, kind);
                 add_optional(&mut texts, of.map(|path| path.as_os_str().as_bytes()));
             }
@@ -231,7 +252,7 @@ impl Memo {
                 add_optional(&mut texts, value.as_deref().map(str::as_bytes));
             }
         }
-        let mut bytes = checksum(FORMAT, &texts).to_ne_bytes().to_vec();
+        let mut bytes = seal(&texts).to_ne_bytes().to_vec();
         bytes.extend_from_slice(&texts);
         bytes
     }
@@ -287,19 +308,26 @@ fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 7] {
     ]
 }
 
-fn is_settled(status: &FileStatus) -> bool {
+/// Whether the file had its content for a while at that time.
+fn is_settled(status: &FileStatus, when: SystemTime) -> bool {
     let (seconds, nanos) = status.changed;
     let changed = u64::try_from(seconds)
         .ok()
         .zip(u32::try_from(nanos).ok())
         .map(|(seconds, nanos)| UNIX_EPOCH + Duration::new(seconds, nanos));
-    let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    let age = changed.and_then(|changed| when.duration_since(changed).ok());
     age.is_some_and(|age| age >= SETTLED)
+}
+
+/// Of this release alone: another one may read slurm.conf better.
+fn seal(texts: &[u8]) -> u64 {
+    let release = checksum(FORMAT, env!("CARGO_PKG_VERSION").as_bytes());
+    checksum(release, texts)
 }
 
 fn parse(bytes: &[u8]) -> Option<Memo> {
     let (sum, bytes) = bytes.split_first_chunk()?;
-    if checksum(FORMAT, bytes).to_ne_bytes() != *sum {
+    if seal(bytes).to_ne_bytes() != *sum {
         return None;
     }
     let mut texts = Texts(bytes);
@@ -348,18 +376,25 @@ impl<'a> Texts<'a> {
     }
 
     fn hint(&mut self) -> Option<Option<Hint>> {
-        let trace = self.string()?;
-        if trace.is_empty() {
+        let mut marks = self.next()?;
+        if marks.is_empty() {
             return Some(None);
         }
-        let mark = self.mark()?;
+        let mut trace = [[0; 40]; Trace::PLACES];
+        for place in &mut trace {
+            let (mark, rest) = marks.split_first_chunk()?;
+            (*place, marks) = (*mark, rest);
+        }
+        if !marks.is_empty() {
+            return None;
+        }
         let conf = match (self.next()?, self.optional()?.map(path)) {
             (FILE_HINT, Some(path)) => ConfHint::File(path),
             (CONFIGLESS_HINT, None) => ConfHint::Configless,
             (DEFAULT_HINT, prefix) => ConfHint::Default { prefix },
             _ => return None,
         };
-        Some(Some(Hint { trace, mark, conf }))
+        Some(Some(Hint { trace, conf }))
     }
 
     fn reading(&mut self) -> Option<Reading> {

@@ -134,7 +134,7 @@ impl Node {
                 node
             }
             None => {
-                let mut sources = Sources::default();
+                let mut sources = Sources::new();
                 let mut node = Self::read(key, &mut sources, log)?;
                 memo.keep_node(key, sources, &mut node, run_dir, log);
                 node
@@ -189,7 +189,7 @@ impl Node {
             ports: true,
             ..Query::default()
         };
-        Ok(read(&self.path, query, &mut Sources::default())?.ports())
+        Ok(read(&self.path, query, &mut Sources::new())?.ports())
     }
 }
 
@@ -341,8 +341,8 @@ fn running_slurmd(memo: &mut Memo) -> Option<ConfHint> {
     let (slurmd, found_by) = Slurmd::running()?;
     let hint = slurmd.conf_hint();
     // What another one has left says nothing of this slurmd.
-    if let Some(trace) = trace.filter(|trace| trace.path == found_by) {
-        memo.keep_hint(trace, &hint);
+    if let Some(trace) = trace.filter(|trace| trace.first == found_by) {
+        memo.keep_hint(&trace, &hint);
     }
     Some(hint)
 }

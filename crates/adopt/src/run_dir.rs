@@ -78,10 +78,15 @@ impl RunDir {
 
     /// Whether it can't be older than the boot.
     pub(crate) fn is_in_memory(&self) -> bool {
-        match &self.found {
-            Found::Good(dir) => dir.is_in_memory().unwrap_or(false),
-            Found::Missing | Found::Bad => false,
-        }
+        let is_in_memory = match (&self.found, self.path.parent()) {
+            (Found::Good(dir), _) => dir.is_in_memory(),
+            // It will be made there.
+            (Found::Missing, Some(above)) => {
+                Directory::open(above).and_then(|it| it.is_in_memory())
+            }
+            _ => return false,
+        };
+        is_in_memory.unwrap_or(false)
     }
 
     /// The content of a file of at most `most` bytes.

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sys::{Directory, FileStatus};
 
@@ -40,24 +41,40 @@ pub struct Slurmd {
     slurm_conf: Option<PathBuf>,
 }
 
-/// What a slurmd has left where it started: while that is the same, so is the slurmd, or it has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the slurmds of a host have left where they started: while none of it changes, the one that was
+/// found is still the one, or it has ended and no other came.
+#[derive(Debug, Clone)]
 pub struct Trace {
-    /// Its pid file, or systemd's mark of its service.
-    pub path: String,
-    /// What that is.
-    pub status: FileStatus,
+    /// The first of the places where there is anything.
+    pub first: &'static str,
+    /// What is in each: the pid files, links followed, and systemd's mark of its service, which leads
+    /// nowhere.
+    pub found: [Option<FileStatus>; Trace::PLACES],
+    /// When that was looked at.
+    pub when: SystemTime,
 }
 
 impl Trace {
-    /// The first that there is.
+    /// How many places there are.
+    pub const PLACES: usize = PID_FILES.len() + 1;
+
+    /// Looks at all of them; none if there is nothing in any.
     #[must_use]
     pub fn find() -> Option<Self> {
-        PID_FILES.iter().chain(&[SERVICE_RUN]).find_map(|path| {
-            let status = FileStatus::from(&fs::symlink_metadata(path).ok()?);
-            let path = (*path).to_owned();
-            Some(Self { path, status })
-        })
+        let when = SystemTime::now();
+        let mut found = [None; Self::PLACES];
+        let mut first = None;
+        for (path, place) in PID_FILES.into_iter().chain([SERVICE_RUN]).zip(&mut found) {
+            let status = match path {
+                SERVICE_RUN => fs::symlink_metadata(path),
+                path => fs::metadata(path),
+            };
+            if let Ok(status) = status {
+                *place = Some(FileStatus::from(&status));
+                first = first.or(Some(path));
+            }
+        }
+        first.map(|first| Self { first, found, when })
     }
 }
 

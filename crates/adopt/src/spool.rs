@@ -178,6 +178,8 @@ fn sockets_in(
 /// # Errors
 /// [`SpoolProblem`].
 pub fn safe_directory(dir: &Path, trusted: impl Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
+    // A slash or a dot at its end would have the system follow a link that is there.
+    let dir: &Path = &dir.components().collect::<PathBuf>();
     // As a rule it is without links: then there is nothing to resolve.
     let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
     let as_given = dir.is_absolute() && dir.components().all(plain);
@@ -249,17 +251,38 @@ mod tests {
         let open = fs::Permissions::from_mode(0o777);
         fs::set_permissions(scratch.join("b"), open).expect("let all write there");
         let links = scratch.join("links");
-        for (name, target) in [("a", "../a"), ("b", "../b"), ("spool", "../a/spool")] {
+        for (name, target) in [
+            ("a", "../a"),
+            ("b", "../b"),
+            ("spool", "../a/spool"),
+            ("open", "../b/spool"),
+        ] {
             symlink(target, links.join(name)).expect("link");
         }
         let me = sys::effective_uid();
         let look = |path: &Path| safe_directory(path, |uid| uid == 0 || uid == me);
         let safe = |path: PathBuf| look(&path).expect("it is safe");
         let real = scratch.join("a/spool");
-        for path in ["a/spool", "links/a/spool", "links/spool", "b/../a//spool/."] {
+        for path in [
+            "a/spool",
+            "a/spool/",
+            "links/a/spool",
+            "links/spool",
+            "links/spool/",
+            "links/spool/.",
+            "b/../a//spool/.",
+        ] {
             assert_eq!(safe(scratch.join(path)), real, "{path}");
         }
-        for path in ["b/spool", "links/b/spool", "a/../b/spool"] {
+        for path in [
+            "b/spool",
+            "links/b/spool",
+            "links/b/spool/",
+            "links/open",
+            "links/open/",
+            "links/open/.",
+            "a/../b/spool",
+        ] {
             match look(&scratch.join(path)) {
                 Err(SpoolProblem::Untrusted { path: at, .. }) => assert_eq!(at, scratch.join("b")),
                 other => panic!("{path}: {other:?}"),

@@ -159,3 +159,43 @@ pub fn of_the_service(suite: Suite) -> Result<()> {
     thread::sleep(SETTLED);
     anew_then_remembered(node, job, NoJob, "started anew, settled")
 }
+
+/// A pid file that a slurmd has left behind, and one that is a link: neither hides the slurmd that runs.
+pub fn of_the_pid_file(suite: Suite) -> Result<()> {
+    let (cluster, job) = start(suite)?;
+    let node = cluster.node(1);
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, Job, "at first")?;
+    let pid = node.read_text("/run/slurmd.pid")?;
+    node.signal(pid.trim().parse().context("slurmd's pid")?, "KILL")?;
+    let start_slurmd = |dir: &str| -> Result<()> {
+        node.sh(&format!("slurmd -N node1 -f {dir}/slurm.conf"))?;
+        lab::poll::until_true("slurmd to run", Duration::from_secs(20), || {
+            let pid = node.read_text("/run/slurm/slurmd.pid");
+            Ok(pid.is_ok_and(|pid| !pid.is_empty()))
+        })
+    };
+    node.sh(
+        "mkdir -p /run/slurm /srv/site /var/spool/nowhere; cp /etc/slurm/*.conf /srv/site; \
+         sed -i s,^SlurmdPidFile=.*,SlurmdPidFile=/run/slurm/slurmd.pid, /srv/site/slurm.conf; \
+         sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /etc/slurm/slurm.conf",
+    )?;
+    start_slurmd("/srv/site")?;
+    ensure!(
+        look(node, job)? == (Job, false),
+        "beside a pid file that was left behind"
+    );
+
+    node.sh("ln -sf slurm/slurmd.pid /run/slurmd.pid")?;
+    thread::sleep(SETTLED);
+    anew_then_remembered(node, job, Job, "by a link")?;
+    node.stop_slurmd()?;
+    node.sh("cp -r /srv/site /srv/move; \
+         sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /srv/move/slurm.conf")?;
+    start_slurmd("/srv/move")?;
+    ensure!(
+        look(node, job)? == (NoJob, false),
+        "another slurmd, by the same link"
+    );
+    Ok(())
+}

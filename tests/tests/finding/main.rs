@@ -202,6 +202,7 @@ const ALONE: &[(&str, Test)] = &[
     ("a slurm.conf that changes", changes::of_slurm_conf),
     ("a slurmd that changes", changes::of_slurmd),
     ("a service that changes", changes::of_the_service),
+    ("a pid file that changes", changes::of_the_pid_file),
     ("several slurmds", slurmds::own_directories),
     ("several slurmds, one directory", slurmds::one_directory),
 ];

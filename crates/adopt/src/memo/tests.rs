@@ -145,9 +145,11 @@ fn what_was_just_written_is_not_remembered() {
     let ahead = SystemTime::now() + Duration::from_secs(1000);
     let ahead = ahead.duration_since(UNIX_EPOCH).expect("after 1970");
     let mut status = sys::identify(&scratch.0.join("slurm.conf")).expect("there");
-    assert!(is_settled(&status));
+    let now = SystemTime::now();
+    assert!(is_settled(&status, now));
+    assert!(!is_settled(&status, now - Duration::from_secs(1000)));
     status.changed.0 = i64::try_from(ahead.as_secs()).expect("a time");
-    assert!(!is_settled(&status));
+    assert!(!is_settled(&status, now));
 }
 
 #[test]
@@ -216,8 +218,7 @@ fn full(conf: ConfHint) -> (Memo, Vec<u8>) {
     };
     let mut memo = Memo {
         hint: Some(Hint {
-            trace: "/run/slurmd.pid".into(),
-            mark: [1; 40],
+            trace: [[1; 40], [0; 40], [0; 40], [3; 40]],
             conf,
         }),
         ..Memo::default()
@@ -261,24 +262,56 @@ fn what_is_written_is_what_is_read() {
 
 #[test]
 fn what_another_slurmd_told_is_no_hint() {
+    let status = sys::identify(Path::new("/etc/passwd")).expect("there");
     let trace = Trace {
-        path: "/run/slurmd.pid".into(),
-        status: sys::identify(Path::new("/etc/passwd")).expect("there"),
+        first: "/run/slurmd.pid",
+        found: [Some(status), None, None, None],
+        when: SystemTime::now(),
     };
     let mut memo = Memo::default();
     assert_eq!(memo.hint(&trace), None);
-    memo.keep_hint(trace.clone(), &ConfHint::Configless);
+    memo.keep_hint(&trace, &ConfHint::Configless);
     assert_eq!(memo.hint(&trace), Some(&ConfHint::Configless));
-    let mut others = [(); 6].map(|()| trace.clone());
-    others[0].path = "/run/slurm/slurmd.pid".into();
-    others[1].status.device += 1;
-    others[2].status.inode += 1;
-    others[3].status.size += 1;
-    others[4].status.changed.0 -= 1;
-    others[5].status.changed.1 ^= 1;
+    let mut others = [(); 5].map(|()| status);
+    others[0].device += 1;
+    others[1].inode += 1;
+    others[2].size += 1;
+    others[3].changed.0 -= 1;
+    others[4].changed.1 ^= 1;
     for other in others {
-        assert_eq!(memo.hint(&other), None, "{other:?}");
+        let mut trace = trace.clone();
+        trace.found[0] = Some(other);
+        assert_eq!(memo.hint(&trace), None, "{other:?}");
     }
+    // A slurmd that has ended without removing its pid file, and one that leaves something else.
+    for place in 1..Trace::PLACES {
+        let mut trace = trace.clone();
+        trace.found[place] = Some(status);
+        assert_eq!(memo.hint(&trace), None, "{place}");
+    }
+    // What has just been left may be written again.
+    let mut memo = Memo::default();
+    let (seconds, nanos) = status.changed;
+    let changed = Duration::new(seconds.unsigned_abs(), u32::try_from(nanos).expect("nanos"));
+    let mut early = trace;
+    early.when = UNIX_EPOCH + changed;
+    memo.keep_hint(&early, &ConfHint::Configless);
+    assert_eq!(memo.hint(&early), None);
+}
+
+#[test]
+fn what_nobody_would_read_is_not_written() {
+    let scratch = Scratch::new("long");
+    let mut conf = String::from("ClusterName=c\nNodeName=n2\n");
+    for number in 0..900 {
+        let name = format!("{number:0>60}.conf");
+        scratch.write(&name, "\n");
+        conf += &format!("Include {name}\n");
+    }
+    scratch.write("slurm.conf", &conf);
+    scratch.settle();
+    scratch.find(N2, false);
+    assert!(!scratch.place().0.exists());
 }
 
 #[test]
@@ -293,7 +326,7 @@ fn what_is_torn_or_damaged_is_not_there() {
         assert!(parse(&bad).is_none(), "byte {place}");
     }
     // What has a checksum and is no memo all the same.
-    let sealed = |texts: &[u8]| [&checksum(FORMAT, texts).to_ne_bytes(), texts].concat();
+    let sealed = |texts: &[u8]| [&seal(texts).to_ne_bytes(), texts].concat();
     let all = |texts: &[&[u8]]| {
         let mut bytes = Vec::new();
         texts.iter().for_each(|text| add(&mut bytes, text));

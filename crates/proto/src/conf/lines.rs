@@ -54,9 +54,10 @@ impl<'a> Lines<'a> {
                 None => break,
             }
         }
+        let text = unescape(&logical);
         Some(Line {
-            text: Cow::Owned(unescape(&logical)),
-            may_name_host: true,
+            may_name_host: find_host_key(&text) < text.len(),
+            text: Cow::Owned(text),
         })
     }
 
