@@ -122,10 +122,10 @@ fn by_conf(suite: &SuiteResults) -> Option<String> {
     let curves = [
         curve(0, "conf-lines-*", false, "lines"),
         curve(0, "conf-range-*", true, "ranges"),
-        curve(1, "conf-lines-*-first", false, "lines, first login"),
-        curve(1, "conf-lines-*", true, "lines, later logins"),
+        curve(1, "conf-lines-*-first", false, "first"),
+        curve(1, "conf-lines-*", true, "later"),
     ];
-    let subtitle = "No job on the node. Median, less the same login with pam_permit alone.";
+    let subtitle = "No job on the node. Median, less pam_permit. Ours: a first login that reads lines, and later ones.";
     let title = format!(
         "Login time by size of slurm.conf, Slurm {}",
         suite.release()

@@ -69,6 +69,8 @@ fn login(args: &Args) -> Result<Value> {
     let user = args.user.as_bytes();
     // As sshd has when it calls PAM.
     let _ = sys::uid_of_user(user);
+    let libpam = app::load(Path::new("libpam.so.0"));
+    libpam.map_err(|error| anyhow!("dlopen libpam: {error}"))?;
     let mut meter = Meter::new()?;
     let loaded = meter.stage("load the module (dlopen)", || app::load(&args.module))?;
     loaded.map_err(|error| anyhow!("dlopen: {error}"))?;
