@@ -168,31 +168,36 @@ pub fn of_the_pid_file(suite: Suite) -> Result<()> {
     anew_then_remembered(node, job, Job, "at first")?;
     let pid = node.read_text("/run/slurmd.pid")?;
     node.signal(pid.trim().parse().context("slurmd's pid")?, "KILL")?;
-    let start_slurmd = |dir: &str| -> Result<()> {
-        node.sh(&format!("slurmd -N node1 -f {dir}/slurm.conf"))?;
+    let start_slurmd = |dir: &str, pid_file: &str| -> Result<()> {
+        node.sh(&format!(
+            "sed -i s,^SlurmdPidFile=.*,SlurmdPidFile={pid_file}, {dir}/slurm.conf; \
+             mkdir -p $(dirname {pid_file}); slurmd -N node1 -f {dir}/slurm.conf"
+        ))?;
         lab::poll::until_true("slurmd to run", Duration::from_secs(20), || {
-            let pid = node.read_text("/run/slurm/slurmd.pid");
-            Ok(pid.is_ok_and(|pid| !pid.is_empty()))
+            Ok(node.read_text(pid_file).is_ok_and(|pid| !pid.is_empty()))
         })
     };
     node.sh(
-        "mkdir -p /run/slurm /srv/site /var/spool/nowhere; cp /etc/slurm/*.conf /srv/site; \
-         sed -i s,^SlurmdPidFile=.*,SlurmdPidFile=/run/slurm/slurmd.pid, /srv/site/slurm.conf; \
+        "mkdir -p /srv/site /var/spool/nowhere; cp /etc/slurm/*.conf /srv/site; \
          sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /etc/slurm/slurm.conf",
     )?;
-    start_slurmd("/srv/site")?;
+    start_slurmd("/srv/site", "/run/slurm/slurmd.pid")?;
     ensure!(
         look(node, job)? == (Job, false),
         "beside a pid file that was left behind"
     );
 
-    node.sh("ln -sf slurm/slurmd.pid /run/slurmd.pid")?;
+    // The link leads to none of the usual places, and stays as it is.
+    node.sh("cat /run/slurm/slurmd.pid >/run/slurmd.pid")?;
+    node.stop_slurmd()?;
+    node.sh("rm -f /run/slurm/slurmd.pid; ln -sf elsewhere/slurmd.pid /run/slurmd.pid")?;
+    start_slurmd("/srv/site", "/run/elsewhere/slurmd.pid")?;
     thread::sleep(SETTLED);
     anew_then_remembered(node, job, Job, "by a link")?;
     node.stop_slurmd()?;
     node.sh("cp -r /srv/site /srv/move; \
          sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /srv/move/slurm.conf")?;
-    start_slurmd("/srv/move")?;
+    start_slurmd("/srv/move", "/run/elsewhere/slurmd.pid")?;
     ensure!(
         look(node, job)? == (NoJob, false),
         "another slurmd, by the same link"
