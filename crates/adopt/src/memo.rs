@@ -1,8 +1,9 @@
 //! What finding the node has brought, kept between logins: most find what the one before found.
 //!
-//! Of two things: where the running slurmd takes its slurm.conf from, as long as its pid file (or
-//! systemd's mark of its service) is the same file; and what slurm.conf says of this node, as long as each file that
-//! was read for it is. In doubt nothing is remembered, and the node is found as ever.
+//! Of two things: where the running slurmd takes its slurm.conf from, as long as all that slurmds leave
+//! where they start (pid files, systemd's mark of the service) is the same; and what slurm.conf says of
+//! this node, as long as each file that was read for it is. In doubt nothing is remembered, and the
+//! node is found as ever. Why, and where it could be wrong: docs/adr/0008-remembered-node.md.
 
 use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -58,7 +59,8 @@ impl Sources {
     /// One more file.
     pub(crate) fn add(&mut self, path: &Path, status: FileStatus) {
         if let Some(files) = &mut self.files {
-            if !files.iter().any(|it| it.0 == path && it.1 == status) {
+            // Paths are slow to compare, and there may be a thousand.
+            if !files.iter().any(|it| it.1 == status && it.0 == path) {
                 files.push((path.to_owned(), status));
             }
         }
