@@ -36,7 +36,8 @@ fn job_script(text: &str) -> String {
     format!(
         "echo '{text}' > /tmp/of-the-job
          ({SHOW}) > /home/alice/.show && mv /home/alice/.show /home/alice/show
-         until cp /tmp/of-the-login /home/alice/.got; do sleep 0.05; done
+         until test -s /tmp/of-the-login; do sleep 0.05; done
+         cp /tmp/of-the-login /home/alice/.got
          mv /home/alice/.got /home/alice/got
          sleep 100000"
     )
