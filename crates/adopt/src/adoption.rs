@@ -112,23 +112,22 @@ fn namespaces(
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Vec<(Namespace, OwnedFd)>, AdoptError> {
-    /// 20.11, whose first releases close the connection when asked: not to lose the one that is to
-    /// adopt.
-    const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
     let version = conversation.owner.version;
     let kind = Namespaces::of(version);
     let Some(question) = kind.ask() else {
         return Ok(Vec::new());
     };
     wait_until_set_up(conversation, deadline)?;
-    let found = if MAY_CLOSE.contains(&version) {
+    let found = if Namespaces::MAY_CLOSE.contains(&version) {
+        // Not to lose the connection that is to adopt.
         let job = conversation.job.job;
         let own = census.converse(job, deadline, log)?;
-        match receive_namespaces(&own.socket, kind, question, deadline) {
+        match receive_namespaces(&own.socket, kind, Some(question), deadline) {
             Err(Broken::Ended) => Ok(Vec::new()),
             result => result,
         }
     } else {
+        let question = (!conversation.namespaces_asked).then_some(question);
         receive_namespaces(&conversation.socket, kind, question, deadline)
     };
     found.map_err(|broken| match broken {
@@ -138,13 +137,16 @@ fn namespaces(
     })
 }
 
+/// The answer to the question, which has been asked already if there is none.
 fn receive_namespaces(
     socket: &OwnedFd,
     kind: Namespaces,
-    question: [u8; 4],
+    question: Option<[u8; 4]>,
     deadline: &Deadline,
 ) -> Result<Vec<(Namespace, OwnedFd)>, Broken> {
-    sys::send(socket, &question)?;
+    if let Some(question) = question {
+        sys::send(socket, &question)?;
+    }
     let number = |what| -> Result<i32, Broken> {
         let mut answer = [0; 4];
         exchange::read_exactly(socket, &mut answer, deadline)?;
