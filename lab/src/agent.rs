@@ -77,7 +77,11 @@ fn enter_root(spec: &Spec, place: &Path) -> Result<()> {
     mount_at("sysfs", &root.join("sys"), "sysfs", "")?;
     mount_cgroups(spec, &root.join("sys/fs/cgroup"))?;
     make_devices(&root.join("dev"))?;
-    make_dir(&root.join("run/sshd"))?;
+    // As systemd has it: in memory.
+    mount_at("tmpfs", &root.join("run"), "tmpfs", "mode=0755")?;
+    for name in ["run/lock", "run/sshd"] {
+        make_dir(&root.join(name))?;
+    }
     for (suite, other) in &spec.beside {
         mount_beside(*suite, other, &root, place)?;
     }
