@@ -39,6 +39,10 @@ const STD: [&str; 5] = [
     "--config=profile.release.package.std.overflow-checks=false",
 ];
 
+/// Where in its source a panic was begun is told to nobody (`pam::enter` has only its text): each of
+/// these places is a structure that the loader must relocate.
+const NO_PLACES: &str = "-Zlocation-detail=none";
+
 /// The directory with the built files.
 #[derive(Debug)]
 pub struct Dist(PathBuf);
@@ -120,7 +124,7 @@ pub fn build_stages(workspace: &Workspace, arch: Arch) -> Result<()> {
 /// `cargo test` with programs for that architecture and Debian's own std, as a command to be given what
 /// to test.
 pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
-    Cross::install(workspace, arch)?.cargo("test")
+    Cross::install(workspace, arch)?.cargo("test", &[])
 }
 
 /// A target directory of its own: cargo gives a library's file the same name whatever the linker and
@@ -162,21 +166,23 @@ impl<'a> Cross<'a> {
 
     /// Builds as it is shipped, with std.
     fn release(&self, what: &[&str]) -> Result<()> {
-        let mut cargo = self.cargo("zigbuild")?;
+        let mut cargo = self.cargo("zigbuild", &[NO_PLACES])?;
         cargo.args(["--release", "--locked"]).args(STD).args(what);
         // Without it a cargo that is not of the nightly channel refuses -Z. What it would unlock in
         // our crates Debian's rustc is told to refuse.
         run::check(cargo.env("RUSTC_BOOTSTRAP", "1"))
     }
 
-    /// A command of cargo-zigbuild, so far without what to build.
-    fn cargo(&self, verb: &str) -> Result<Command> {
+    /// A command of cargo-zigbuild, so far without what to build; rustc gets these flags besides.
+    fn cargo(&self, verb: &str, flags: &[&str]) -> Result<Command> {
+        let mut all = self.flags();
+        all.extend(flags.iter().map(|it| (*it).to_owned()));
         let mut cargo = self.zig.cargo(self.workspace.root(), verb)?;
         cargo
             .args(["--target", &self.arch.zigbuild_target(), "--target-dir"])
             .arg(target_dir(self.workspace, self.arch))
             // Not RUSTFLAGS: that one is split at blanks, and the directories may have some.
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags().join("\u{1f}"))
+            .env("CARGO_ENCODED_RUSTFLAGS", all.join("\u{1f}"))
             .env("RUSTC", self.debian.rustc());
         Ok(cargo)
     }
