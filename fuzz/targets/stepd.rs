@@ -9,7 +9,7 @@ fuzz_target!(|answer: &[u8]| {
     match read_owner(answer) {
         Ok(owner) => {
             assert_eq!(answer.len(), OWNER_ANSWER);
-            assert!(owner.version > 0);
+            assert!(owner.version > 0 && owner.uid != u32::MAX);
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

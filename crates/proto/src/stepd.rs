@@ -181,6 +181,13 @@ pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
         });
     }
     let uid = reader.u32("uid")?;
+    // (uid_t) -1 stands for no user, even where the user database has a user of that uid.
+    if uid == u32::MAX {
+        return Err(DecodeError::Value {
+            field: "uid",
+            value: -1,
+        });
+    }
     let state = State::of(reader.i32("state")?);
     reader.end()?;
     Ok(OwnerAnswer {
@@ -304,21 +311,20 @@ mod tests {
                 state,
             })
         };
-        let wrong = |value| {
-            Err(DecodeError::Value {
-                field: "protocol version",
-                value,
-            })
-        };
+        let wrong = |field, value| Err(DecodeError::Value { field, value });
         let short = |field| Err(DecodeError::Short { field });
         for (answer, expected) in [
             (&[0x2A00, 2001, 2][..], good(0x2A00, 2001, State::Running)),
             (&[0x2200, 0, 0], good(0x2200, 0, State::Starting)),
-            (&[0x2D00, -1, 1], good(0x2D00, u32::MAX, State::Starting)),
+            (
+                &[0x2D00, -2, 1],
+                good(0x2D00, u32::MAX - 1, State::Starting),
+            ),
+            (&[0x2D00, -1, 2], wrong("uid", -1)),
             (&[0x2D00, 5, 3], good(0x2D00, 5, State::Ending)),
             (&[0x2D00, 5, 4], good(0x2D00, 5, State::Ending)),
-            (&[-1], wrong(-1)),
-            (&[0, 5, 2], wrong(0)),
+            (&[-1], wrong("protocol version", -1)),
+            (&[0, 5, 2], wrong("protocol version", 0)),
             (&[0x2A00], short("uid")),
             (&[0x2A00, 5], short("state")),
             (&[], short("protocol version")),
