@@ -42,6 +42,7 @@ const TESTS: &[(&str, Test)] = &[
     ("from the node itself", sources::from_the_node_itself),
     ("another connection", sources::another_connection),
     ("one job only", sources::one_job_only),
+    ("a node's name that is given", sources::node_name_given),
     ("a silent source", silence::silent_source),
     ("a silent stepd", silence::silent_stepd),
     ("munged elsewhere", silence::munged_elsewhere),

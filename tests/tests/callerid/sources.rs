@@ -188,3 +188,25 @@ pub fn one_job_only(site: &mut Site) -> Result<()> {
     );
     Ok(())
 }
+
+/// The host is not called what its node is: SchedMD's module up to 25.11 looks for the caller's job under
+/// the host's name, `nodename=` or not.
+pub fn node_name_given(site: &mut Site) -> Result<()> {
+    let job = site.job("alice", &[1, 2])?;
+    let _newer = site.job("alice", &[2])?;
+    let here = Landing::Job(job);
+    let theirs = match site.suite() {
+        Suite::Forky => Theirs::Same,
+        _ => Theirs::Differs(ASKED, &[Landing::KeptOut]),
+    };
+    let mut call = Call::new("alice", "nodename=node2 action_unknown=deny");
+    let script = "exec unshare --uts sh -ec 'hostname stranger; exec \"$@\"' sh \"$@\"";
+    call.wrapper = Some(script.to_owned());
+    let source = Source::Job(1, job);
+    let login = site.call_with(source, IPV4, Module::SchedMd, call.clone())?;
+    site.judge_theirs("nodename=", &login, here, theirs)?;
+    let login = site.call_with(source, IPV4, Module::Ours, call)?;
+    site.judge("nodename=", &login, here);
+    site.says("nodename=", &login, KNOWN);
+    Ok(())
+}

@@ -112,3 +112,70 @@ fn refused_logins(cluster: &Cluster, of_node: &str) -> Result<()> {
     ensure!(theirs.success() != schedmd_fails(cluster), "{theirs}");
     Ok(())
 }
+
+/// Where jobs have a mount namespace and no more.
+pub const TESTS_OF_ONE: &[(&str, Test)] = &[
+    ("a refused process stays outside", refused_process),
+    ("a login from the job itself", from_itself),
+];
+
+/// Runs the call under a number that no process of the node has.
+const UNKNOWN_PID: &str = "exec unshare --pid --fork --mount-proc sh -ec \
+    'echo $(($(cat /proc/sys/kernel/pid_max) - 100)) >/proc/sys/kernel/ns_last_pid; \
+     \"$@\"; exit $?' sh \"$@\"";
+
+/// The stepd can't adopt the process: then it enters no namespace either. SchedMD's module enters it all
+/// the same, and up to 22.05 takes that for success.
+fn refused_process(_: &Place, cluster: &Cluster) -> Result<()> {
+    submit(cluster, "sleep 100000")?;
+    let options = "action_adopt_failure=deny";
+    let of_job = bare(cluster, Module::Ours, options, AS_IT_IS)?.namespaces["mnt"].clone();
+    for module in BOTH {
+        let call = bare(cluster, module, options, UNKNOWN_PID)?;
+        let joined = call.namespaces["mnt"] == of_job;
+        let (code, expected) = match module {
+            Module::Ours => (6, false),
+            Module::SchedMd if cluster.suite() <= Suite::Bookworm => (0, true),
+            Module::SchedMd => (6, true),
+        };
+        ensure!(
+            call.code == code && joined == expected,
+            "{module:?}: joined: {joined}: {call:?}"
+        );
+    }
+    Ok(())
+}
+
+/// The connection's own job: SchedMD's module enters its cgroup, and its namespaces not.
+fn from_itself(_: &Place, cluster: &Cluster) -> Result<()> {
+    const LOOK: &str = "readlink /proc/self/ns/mnt; echo $SLURM_JOB_ID";
+    let both_nodes = ["--nodes=2", "--nodelist=node1,node2"];
+    let job = cluster.submit("alice", &both_nodes)?;
+    let _newer = submit(cluster, "sleep 100000")?;
+    let id = format!("--jobid={job}");
+    let step = |node: &str, argv: &[&str]| {
+        let place = format!("--nodelist={node}");
+        let srun = ["srun", "--quiet", "--overlap", "-N1", "-n1", &id, &place];
+        let argv = [&srun[..], argv].concat();
+        let step = cluster.node(1).command(&argv).user("alice").dir("/tmp");
+        step.output()?.ok()
+    };
+    let of_job = step("node2", &["sh", "-c", LOOK])?;
+    let there = inside(cluster).ipv4();
+    for module in BOTH {
+        use_module(
+            cluster,
+            module,
+            "action_unknown=deny action_adopt_failure=deny",
+        )?;
+        let ssh = ["ssh", "-o", "BatchMode=yes", &there, LOOK];
+        let login = step("node1", &ssh)?;
+        let is_of_job = login.ends_with(&format!("\n{job}\n"));
+        let joined = login == of_job;
+        ensure!(
+            is_of_job && joined == (module == Module::Ours),
+            "{module:?}: {of_job}{login}"
+        );
+    }
+    Ok(())
+}

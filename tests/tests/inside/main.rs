@@ -33,6 +33,10 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
         let only_here = [x11::MORE_TESTS, limits::TESTS, namespaces::TESTS_WITHOUT].concat();
         [x11::TESTS, &only_here].concat()
     } else {
-        [namespaces::TESTS, x11::TESTS, failed_join::TESTS].concat()
+        let of_one = match place.joins {
+            ["mnt"] => failed_join::TESTS_OF_ONE,
+            _ => &[],
+        };
+        [namespaces::TESTS, x11::TESTS, failed_join::TESTS, of_one].concat()
     }
 }
