@@ -64,6 +64,8 @@ pub enum Stage {
     Mixed,
     /// What a login finds inside its job, namespaces, X11 and limits: clusters
     Inside,
+    /// What users try who mean no good: a cluster
+    Hostile,
     /// ssh into jobs: clusters
     E2e,
     /// A whole machine with systemd: QEMU
@@ -214,6 +216,11 @@ impl Runner {
             Stage::Inside => {
                 if self.has_dist("inside the job") && self.has_lab("inside the job") {
                     self.tests("inside the job", &["--package=tests", "--test=inside"]);
+                }
+            }
+            Stage::Hostile => {
+                if self.has_dist("hostile users") && self.has_lab("hostile users") {
+                    self.tests("hostile users", &["--package=tests", "--test=hostile"]);
                 }
             }
             Stage::E2e => {
@@ -437,6 +444,7 @@ mod tests {
             Stage::Callerid,
             Stage::Mixed,
             Stage::Inside,
+            Stage::Hostile,
             Stage::E2e,
             Stage::Vm,
         ];

@@ -37,14 +37,14 @@ struct Args {
     #[arg(long, default_value = "sshd")]
     service: String,
     /// PAM_USER.
-    #[arg(long, required_unless_present = "stepd")]
+    #[arg(long, required_unless_present = "stepd", allow_hyphen_values = true)]
     user: Option<String>,
     /// In the place of the PAM call: ask the stepd of that extern step whose its job is, and to
     /// adopt this process.
     #[arg(long, value_name = "SOCKET")]
     stepd: Option<PathBuf>,
     /// PAM_RHOST.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     rhost: Option<String>,
     /// Give libpam no conversation function.
     #[arg(long)]
