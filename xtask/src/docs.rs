@@ -8,6 +8,7 @@ use std::process::Command;
 use adopt::options::{OptionSpec, TABLE};
 use anyhow::{Context, Result, ensure};
 
+use crate::named;
 use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
@@ -38,7 +39,8 @@ pub fn write(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the tables are what `write` would make of them, and that no link is dead.
+/// Checks that the tables are what `write` would make of them, that no link is dead, and that the tests
+/// are there that are named.
 pub fn gates(workspace: &Workspace, report: &mut Report) {
     for (name, make) in FILES {
         report.gate(&format!("docs: options in {name}"), || {
@@ -51,6 +53,7 @@ pub fn gates(workspace: &Workspace, report: &mut Report) {
         });
     }
     report.gate("docs: links", || links(workspace));
+    report.gate("docs: tests named", || named::gate(workspace));
 }
 
 /// The long form: one paragraph per option.

@@ -12,6 +12,7 @@ mod elf;
 mod fuzz;
 mod licences;
 mod listen;
+mod named;
 mod report;
 mod rooms;
 mod run;
