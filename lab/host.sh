@@ -21,6 +21,7 @@ TEST_PACKAGES=(
     qemu-system-x86 e2fsprogs                         # the virtual machine
     qemu-user                                         # what is built for aarch64
     valgrind                                          # instruction counts
+    strace                                            # logins stopped at a system call
 )
 
 need_root() {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod long;
 mod matrix;
 mod shared;
 
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use lab::{Cluster, Command, Node, Status, Suite};
 use serde_json::Value;
 
+pub use long::{is_long, record};
 pub use matrix::Matrix;
 pub use shared::Shared;
 

@@ -6,6 +6,8 @@ use anyhow::Result;
 use lab::Suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::long::{is_long, left_out};
+
 /// The tests of a program, with what those of one suite share.
 pub struct Matrix<Stage> {
     stages: Vec<(Suite, Arc<Mutex<Stage>>)>,
@@ -51,6 +53,21 @@ impl<Stage: Send + 'static> Matrix<Stage> {
                     test(suite, &mut stage).map_err(|error| Failed::from(format!("{error:#}")))
                 },
             ));
+        }
+    }
+
+    /// Adds a test on those suites that is for long runs alone; says so where it is left out.
+    pub fn add_long(
+        &mut self,
+        suites: &[Suite],
+        name: &str,
+        test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
+    ) {
+        if is_long() {
+            return self.add_on(suites, name, test);
+        }
+        for suite in suites {
+            left_out(&format!("{}/{name}", suite.slurm()));
         }
     }
 

@@ -99,7 +99,7 @@ fn need(tool: &str) -> Result<()> {
 }
 
 /// The commit, marked where tracked files differ from it.
-fn commit(workspace: &Workspace) -> Result<String> {
+pub fn commit(workspace: &Workspace) -> Result<String> {
     let describe = [
         "describe",
         "--always",

@@ -12,6 +12,7 @@ mod elf;
 mod fuzz;
 mod licences;
 mod listen;
+mod long;
 mod named;
 mod report;
 mod rooms;
@@ -29,7 +30,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::arch::Arch;
 use crate::report::Report;
-use crate::stages::Stage;
+use crate::stages::{Size, Stage};
 use crate::workspace::Workspace;
 
 #[derive(Debug, Parser)]
@@ -46,6 +47,9 @@ enum Task {
         /// Without what starts clusters and machines.
         #[arg(long)]
         quick: bool,
+        /// The long runs in full (hours), and their results into docs/reliability.md.
+        #[arg(long, conflicts_with = "quick")]
+        long: bool,
         /// Only this one; may be given several times.
         #[arg(long, value_enum, value_name = "NAME")]
         only: Vec<Stage>,
@@ -106,7 +110,14 @@ fn main() -> ExitCode {
 fn perform(task: &Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Test { quick, only } => Ok(stages::all(workspace, *quick, only)),
+        Task::Test { quick, long, only } => {
+            let size = match (quick, long) {
+                (true, _) => Size::Quick,
+                (false, true) => Size::Long,
+                (false, false) => Size::Default,
+            };
+            Ok(stages::all(workspace, size, only))
+        }
         Task::Dist { arch: only } => {
             for arch in Arch::ALL {
                 if only.is_none_or(|it| it == arch) {

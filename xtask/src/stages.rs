@@ -15,6 +15,7 @@ use crate::docs;
 use crate::fuzz;
 use crate::licences;
 use crate::listen::{Heard, limited, listen};
+use crate::long;
 use crate::report::{Counts, Report};
 use crate::rooms;
 use crate::run;
@@ -68,6 +69,8 @@ pub enum Stage {
     Hostile,
     /// ssh into jobs: clusters
     E2e,
+    /// Many logins at once while jobs and daemons come and go: a cluster
+    Load,
     /// A whole machine with systemd: QEMU
     Vm,
 }
@@ -87,10 +90,24 @@ const NOT_EMULATED: [(&str, &str); 2] = [
 ];
 /// Minutes after which a stage is ended and has failed.
 const LONGEST: u32 = 25;
+/// The same of a long run.
+const LONGEST_OF_LONG: u32 = 240;
 
-/// Those chosen, or all; `quick` leaves out what starts clusters and machines.
-pub fn all(workspace: Workspace, quick: bool, only: &[Stage]) -> ExitCode {
+/// How much is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Without what starts clusters and machines.
+    Quick,
+    /// Everything, the long runs in a small form.
+    Default,
+    /// The long runs in full, and their results into docs/reliability.md.
+    Long,
+}
+
+/// The stages chosen, or all.
+pub fn all(workspace: Workspace, size: Size, only: &[Stage]) -> ExitCode {
     let mut runner = Runner {
+        long: (size == Size::Long).then(|| long::begin(&workspace)),
         workspace,
         report: Report::new(),
         dist: [None; Arch::ALL.len()],
@@ -100,16 +117,24 @@ pub fn all(workspace: Workspace, quick: bool, only: &[Stage]) -> ExitCode {
         if !only.is_empty() && !only.contains(stage) {
             continue;
         }
-        if quick && *stage >= Stage::Lab {
+        if size == Size::Quick && *stage >= Stage::Lab {
             println!("left out by --quick: {stage:?}");
             continue;
         }
         runner.stage(*stage);
     }
+    if let Some(results) = &runner.long {
+        let workspace = &runner.workspace;
+        runner.report.gate("the long runs' results", || {
+            long::publish(workspace, results)
+        });
+    }
     runner.report.finish()
 }
 
 struct Runner {
+    /// Of a long run: where its results go.
+    long: Option<PathBuf>,
     workspace: Workspace,
     report: Report,
     /// Built at most once; `Some(false)`: could not be. In the order of the architectures.
@@ -226,6 +251,11 @@ impl Runner {
             Stage::E2e => {
                 if self.has_dist("end to end") && self.has_lab("end to end") {
                     self.tests("end to end", &["--package=tests", "--test=e2e"]);
+                }
+            }
+            Stage::Load => {
+                if self.has_dist("load") && self.has_lab("load") {
+                    self.tests("load", &["--package=tests", "--test=load"]);
                 }
             }
             Stage::Vm => {
@@ -420,7 +450,16 @@ impl Runner {
     fn stream(&self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
         println!("        {name} ...");
         let start = Instant::now();
-        let mut command = limited(command, LONGEST);
+        let longest = match self.long {
+            Some(_) => LONGEST_OF_LONG,
+            None => LONGEST,
+        };
+        let mut command = limited(command, longest);
+        if let Some(results) = &self.long {
+            command
+                .env("SLURM_ADOPT_LONG", "1")
+                .env("SLURM_ADOPT_RESULTS", results);
+        }
         command
             .env("SLURM_ADOPT_DIST", self.dist_place().dir())
             .env("SLURM_ADOPT_LAB_BIN", self.lab_program());
@@ -446,6 +485,7 @@ mod tests {
             Stage::Inside,
             Stage::Hostile,
             Stage::E2e,
+            Stage::Load,
             Stage::Vm,
         ];
         for stage in Stage::value_variants() {

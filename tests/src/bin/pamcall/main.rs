@@ -12,10 +12,12 @@ mod meter;
 mod process;
 mod stepd;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -55,6 +57,13 @@ struct Args {
     /// Make the call in N fresh processes, one after the other, and print only what each took.
     #[arg(long, value_name = "N")]
     repeat: Option<u32>,
+    /// Make the call N times in this one process, and print what it has of memory and descriptors
+    /// after a tenth of them and after all.
+    #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "stepd"])]
+    within: Option<u32>,
+    /// Live on for so many seconds once the answer is printed, if the user may come in.
+    #[arg(long, value_name = "SECONDS")]
+    stay: Option<u64>,
     /// Listen there first, accept one TCP connection and keep it open during the calls, as sshd
     /// has its client's; the processes of --repeat inherit it.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -72,12 +81,16 @@ enum Phase {
 fn main() -> Result<()> {
     let args = Args::parse();
     let _connection = args.accept.map(accept).transpose()?;
-    let answer = match (args.repeat, &args.stepd) {
-        (Some(count), _) => repeat(count)?,
-        (None, Some(socket)) => be_adopted(socket)?,
-        (None, None) => call(&args)?,
+    let answer = match (args.repeat, args.within, &args.stepd) {
+        (Some(count), ..) => repeat(count)?,
+        (None, Some(count), _) => within(&args, count)?,
+        (None, None, Some(socket)) => be_adopted(socket)?,
+        (None, None, None) => call(&args)?,
     };
     println!("{answer}");
+    if let Some(seconds) = args.stay.filter(|_| answer["code"] == Answer::SUCCESS.0) {
+        std::thread::sleep(Duration::from_secs(seconds));
+    }
     Ok(())
 }
 
@@ -136,6 +149,33 @@ fn repeat(count: u32) -> Result<Value> {
         .into_iter()
         .map(|(name, values)| (name.to_owned(), Value::from(values)));
     Ok(Value::Object(taken.collect()))
+}
+
+/// What a process that keeps PAM loaded would do: how often each code came, and what the process
+/// has after a tenth of the calls and after all of them.
+fn within(args: &Args, count: u32) -> Result<Value> {
+    app::default_sigpipe();
+    app::open_log(c"pamcall");
+    let process = ThisProcess::open()?;
+    let mut codes = BTreeMap::<String, u32>::new();
+    let mut marks = Vec::new();
+    for turn in 1..=count {
+        let answer = match transact(args) {
+            Ok(outcome) => outcome.answer,
+            Err(answer) => answer,
+        };
+        *codes.entry(answer.0.to_string()).or_default() += 1;
+        if turn == count / 10 || turn == count {
+            marks.push(json!({
+                "calls": turn,
+                "rss_kib": process.resident()?,
+                "fds": process.descriptors()?,
+                "threads": process.status("Threads")?,
+                "signals": process.signals()?,
+            }));
+        }
+    }
+    Ok(json!({ "codes": codes, "marks": marks }))
 }
 
 /// What libpam and its modules answered.

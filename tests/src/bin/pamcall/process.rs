@@ -82,6 +82,15 @@ impl ThisProcess {
         Ok(found)
     }
 
+    /// The resident memory in KiB. Not VmRSS, which the kernel may be some pages late with.
+    pub fn resident(&self) -> Result<u64> {
+        let rollup = self.read("smaps_rollup")?;
+        let line = rollup.lines().find_map(|it| it.strip_prefix("Rss:"));
+        let line = line.context("/proc/self/smaps_rollup has no line Rss")?;
+        let number = line.trim().strip_suffix(" kB").context("Rss in kB")?;
+        number.parse().context("parse Rss")
+    }
+
     /// One field of /proc/self/status.
     pub fn status(&self, name: &str) -> Result<String> {
         self.read("status")?

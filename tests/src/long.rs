@@ -1,0 +1,40 @@
+//! Long runs, `./test --long`: whether this is one, and where it leaves what came of it.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+/// Whether this is a long run: all sizes are full, and nothing is left out.
+#[must_use]
+pub fn is_long() -> bool {
+    env::var_os("SLURM_ADOPT_LONG").is_some_and(|it| it == "1")
+}
+
+/// Says that a test is not part of this run.
+#[allow(clippy::print_stdout, reason = "for the reader of the run's output")]
+pub(crate) fn left_out(name: &str) {
+    println!("left out: {name}: takes long, ./test --long has it");
+}
+
+/// Leaves one row for docs/reliability.md, if this run is to leave any: what was done, with which
+/// versions, and what came of it, counts first.
+///
+/// # Errors
+/// The file could not be written.
+pub fn record(what: &str, with: &str, result: &str) -> Result<()> {
+    let Some(path) = env::var_os("SLURM_ADOPT_RESULTS").map(PathBuf::from) else {
+        return Ok(());
+    };
+    let row = json!({ "what": what, "with": with, "result": result });
+    // One write: several suites may write at once.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(format!("{row}\n").as_bytes()))
+        .with_context(|| format!("write to {}", path.display()))
+}
