@@ -73,8 +73,18 @@ impl<Stage: Send + 'static> Matrix<Stage> {
 
     /// Runs those that the command line chooses, takes the stages down and ends the program.
     pub fn run(self) -> ! {
+        let threads = self.stages.len();
+        self.run_with(threads)
+    }
+
+    /// The same, one test after the other: each has the machine for itself.
+    pub fn run_in_turn(self) -> ! {
+        self.run_with(1)
+    }
+
+    fn run_with(self, threads: usize) -> ! {
         let arguments = Arguments::from_args();
-        let test_threads = arguments.test_threads.or(Some(self.stages.len()));
+        let test_threads = arguments.test_threads.or(Some(threads));
         let arguments = Arguments {
             test_threads,
             ..arguments

@@ -226,8 +226,13 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
             // From before the connection is there until after the command has begun.
             std::thread::sleep(Duration::from_millis(*user as u64 * 75 + round * 7));
             crowd.cancel(&[job])?;
-            let Some(status) = login.wait(Duration::from_secs(60))? else {
-                bail!("{} outlives job {job}", name(*user))
+            let Some(status) = login.wait(Duration::from_secs(180))? else {
+                let here = node.processes("sleep 1000")?;
+                bail!(
+                    "{} outlives job {job}: said «{}», here are {here:?}",
+                    name(*user),
+                    login.stdout()?
+                )
             };
             ensure!(
                 status != Status::Exited(0),

@@ -12,8 +12,8 @@ use tests::{Module, job_of_cgroup};
 
 use crate::crowd::{Chance, Crowd, Job, Presence, USERS, name};
 
-/// A login that takes longer hangs: twelve times the module's deadline, on a machine that is busy.
-const HANG: Duration = Duration::from_secs(60);
+/// A login that takes longer hangs: sshd's LoginGraceTime.
+const HANG: Duration = Duration::from_secs(120);
 /// How the user's text begins.
 const DENIED: &str = "Access denied by pam_slurm_adopt: ";
 const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
@@ -58,8 +58,10 @@ pub struct Tally {
     pub wrong: Vec<String>,
     /// Neither let in nor kept out by the module.
     pub lost: usize,
-    /// Not ended in a minute.
+    /// Not ended in two minutes.
     pub hung: usize,
+    /// Of the wrong ones: kept out because a stepd did not answer within the deadline.
+    pub late: usize,
     /// What each took, in order.
     millis: Vec<u128>,
 }
@@ -120,9 +122,11 @@ impl Tally {
             (Landing::Outside, _) => false,
         };
         if !is_right {
+            self.late += usize::from(login.output.stderr.contains("does not answer"));
             self.wrong.push(format!(
-                "{}, all the time with jobs {there:?}, with {changing:?} at times: {:?}: {}",
+                "{} after {} ms, all the time with jobs {there:?}, with {changing:?} at times: {:?}: {}",
                 name(login.user),
+                (login.to - login.from).as_millis(),
                 login.landing,
                 login.output
             ));
@@ -161,7 +165,8 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} logins: {} into their job, {} kept out, {} while a job of theirs started or ended \
-             (of these {} kept out beside another job); wrong {}, of these lost {}, hung {}",
+             (of these {} kept out beside another job); wrong {}, of these lost {}, hung {}, \
+             too late for the deadline {}",
             self.logins(),
             self.adopted,
             self.kept_out,
@@ -169,7 +174,8 @@ impl fmt::Display for Tally {
             self.despite,
             self.wrong.len(),
             self.lost,
-            self.hung
+            self.hung,
+            self.late
         )
     }
 }
