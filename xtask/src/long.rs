@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_takes_rows() {
+        let page = include_str!("../../docs/reliability.md");
+        let row = Row::read(r#"{"what":"a","with":"b","result":"c"}"#, "d").expect("a row");
+        let new = with_rows(page, &[row]).expect("a table");
+        assert!(
+            new.contains("\n| a | b | c | d |\n<!-- long:end -->"),
+            "{new}"
+        );
+    }
+
+    #[test]
     fn what_is_no_table_is_not_overwritten() {
         let row = Row::read(r#"{"what":"a","with":"b","result":"c"}"#, "d").expect("a row");
         for page in [
