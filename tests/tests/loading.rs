@@ -132,15 +132,16 @@ impl Host {
             env!("CARGO_MANIFEST_DIR"),
             "/../target/tools/debian/run-aarch64"
         );
-        let by = env::var("SLURM_ADOPT_RUN_AARCH64").unwrap_or_else(|_| default.to_owned());
+        let emulator = env::var("SLURM_ADOPT_RUN_AARCH64").unwrap_or_else(|_| default.to_owned());
         assert!(
-            Path::new(&by).is_file(),
-            "no {by}: run `cargo xtask test --only aarch64`"
+            Path::new(&emulator).is_file(),
+            "no {emulator}: run `cargo xtask test --only aarch64`"
         );
         let place = place("aarch64");
         let dir = path(&place).to_owned();
         let files = files("aarch64", "aarch64-unknown-linux-gnu", &dir);
-        let by = vec![by];
+        let by = tests::private_run().iter().map(|it| (*it).to_owned());
+        let by = by.chain([emulator]).collect();
         Self { files, dir, by }
     }
 

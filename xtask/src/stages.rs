@@ -1,8 +1,9 @@
 //! All gates and tests in order, the cheap ones first: what ./test runs.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -113,6 +114,7 @@ pub fn all(workspace: Workspace, size: Size, only: &[Stage]) -> ExitCode {
         dist: [None; Arch::ALL.len()],
         lab: None,
     };
+    let before = kept_on_host();
     for stage in Stage::value_variants() {
         if !only.is_empty() && !only.contains(stage) {
             continue;
@@ -129,7 +131,20 @@ pub fn all(workspace: Workspace, size: Size, only: &[Stage]) -> ExitCode {
             long::publish(workspace, results)
         });
     }
+    runner.report.gate("the host's /run", || {
+        let after = kept_on_host();
+        ensure!(after == before, "{KEPT} was {before:?}, is {after:?}");
+        Ok("")
+    });
     runner.report.finish()
+}
+
+/// What the module keeps, on this host: no test may change it.
+const KEPT: &str = "/run/slurm-adopt";
+
+/// When the module last wrote there, if it has; none: there is nothing.
+fn kept_on_host() -> Option<SystemTime> {
+    fs::metadata(KEPT).and_then(|it| it.modified()).ok()
 }
 
 struct Runner {
