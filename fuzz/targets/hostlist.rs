@@ -2,20 +2,44 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
+
 use libfuzzer_sys::fuzz_target;
 use proto::hostlist;
+
+/// Names of a list that are all looked at.
+const MOST: u64 = 200;
 
 fuzz_target!(|text: &str| {
     let (name, list) = text.split_once('\n').unwrap_or(("node1", text));
     let Ok(count) = hostlist::count(list) else {
         return;
     };
+    let nth = |index| hostlist::nth_or_last(list, index).expect("a list that could be counted");
+    let position =
+        |name: &str| hostlist::position(list, name).expect("a list that could be counted");
     // What can be counted can be searched.
-    if let Some(index) = hostlist::position(list, name).expect("a list that could be counted") {
+    if let Some(index) = position(name) {
         assert!(index < count, "position {index} of {count}");
-        let found = hostlist::nth_or_last(list, index).expect("a list that could be counted");
-        assert_eq!(found.as_deref(), Some(name));
+        assert_eq!(nth(index).as_deref(), Some(name));
     }
-    let last = hostlist::nth_or_last(list, u64::MAX).expect("a list that could be counted");
+    let last = nth(u64::MAX);
     assert_eq!(last.is_some(), count > 0);
+    if let Some(last) = &last {
+        assert_eq!(nth(count - 1).as_ref(), Some(last));
+        assert!(position(last).is_some(), "{last} in {list}");
+    }
+    // Each name is where it is first, and nowhere before.
+    let mut first = HashMap::new();
+    for index in 0..count.min(MOST) {
+        let name = nth(index).expect("there are so many");
+        let place = *first.entry(name.clone()).or_insert(index);
+        assert_eq!(position(&name), Some(place), "{name} in {list}");
+    }
+    // A list of two lists is one after the other.
+    let twice = format!("{list},{list}");
+    assert_eq!(hostlist::count(&twice).ok(), count.checked_mul(2));
+    if count > 0 && count < 1 << 60 {
+        assert_eq!(hostlist::nth_or_last(&twice, count), Ok(nth(0)));
+    }
 });

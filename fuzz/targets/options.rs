@@ -1,8 +1,14 @@
-//! The module's arguments, one a line.
+//! The module's arguments, one a line; and the line in the log, with PAM's items from the same bytes.
 #![no_main]
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
+use adopt::apply::Outcome;
+use adopt::decide::{Answer, Reason, Verdict};
+use adopt::login::{Account, Login};
 use adopt::options::Options;
+use adopt::report::admin_line;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,4 +24,44 @@ fuzz_target!(|bytes: &[u8]| {
     }
     assert!(!options.service.is_empty());
     assert!(!options.timeout.is_zero());
+    // What is given twice is what is given once.
+    let (again, _) = Options::parse(&[&args[..], &args[..]].concat());
+    assert_eq!(again, options);
+    one_line(&String::from_utf8_lossy(bytes));
 });
+
+/// No user name and no service looks like a field of the log's line, or like a line.
+fn one_line(text: &str) {
+    let login = Login {
+        service: Ok(text.into()),
+        user: text.into(),
+        account: Account::Known { uid: 7 },
+        pid: 1,
+    };
+    let verdict = Verdict {
+        answer: Answer::Ignore,
+        reason: Reason::OtherService(text.into()),
+    };
+    let outcome = Outcome { verdict, job: None };
+    let line = admin_line(&login, &outcome, Duration::ZERO);
+    assert!(!line.contains(char::is_control), "{line:?}");
+    let fields = line.strip_prefix("user=").expect("the first field");
+    let fields = match fields.strip_prefix('"') {
+        None => fields.split_once(' ').map(|(_, rest)| rest),
+        Some(quoted) => after_quote(quoted).and_then(|rest| rest.strip_prefix(' ')),
+    };
+    let reason =
+        fields.and_then(|it| it.strip_prefix("uid=7 decision=ignored job=- ms=0.0 reason=\""));
+    assert_eq!(reason.and_then(after_quote), Some(""), "{line:?}");
+}
+
+/// What follows the first quote that has no backslash before it.
+fn after_quote(text: &str) -> Option<&str> {
+    let mut escaped = false;
+    let end = text.find(|sign| {
+        let ends = sign == '"' && !escaped;
+        escaped = sign == '\\' && !escaped;
+        ends
+    })?;
+    text.get(end + 1..)
+}

@@ -3,9 +3,16 @@
 #![forbid(unsafe_code)]
 
 use libfuzzer_sys::fuzz_target;
+use proto::DecodeError;
 use proto::hash::{payload, payload_matches};
 use proto::rpc::{Auth, FrameError, LONGEST_FRAME, OLDEST, caller_id_request};
 use proto::rpc::{frame_length, read_reply};
+
+/// What is wrong with a question as an answer: REQUEST_NETWORK_CALLERID.
+const IS_A_QUESTION: DecodeError = DecodeError::Value {
+    field: "message type",
+    value: 5035,
+};
 
 fuzz_target!(|answer: &[u8]| {
     match frame_length(answer) {
@@ -36,6 +43,8 @@ fuzz_target!(|answer: &[u8]| {
                     frame_length(&request).is_ok(),
                     request.len() <= LONGEST_FRAME
                 );
+                // The header of a question is that of an answer: it is understood up to its type.
+                assert_eq!(read_reply(&request), Err(IS_A_QUESTION));
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use libfuzzer_sys::fuzz_target;
-use proto::conf::{self, Query};
+use proto::conf::{self, Conf, ConfError, Query};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut files: Vec<Vec<u8>> = vec![Vec::new()];
@@ -15,24 +15,67 @@ fuzz_target!(|bytes: &[u8]| {
             file.extend_from_slice(line);
         }
     }
+    let found = parse(&files);
+    match &found {
+        Ok(conf) => {
+            assert_eq!(conf.nodes.len(), HOSTS.len());
+            assert!(conf.ports().len() <= conf::MAX_PORTS + 1);
+        }
+        Err(error) => assert!(!error.to_string().chars().any(char::is_control)),
+    }
+    // Most lines are read without a copy, and what is rare is looked for eight bytes at a time. An
+    // empty comment on each line, which changes nothing, has all of them read the long way.
+    let commented: Vec<_> = files.iter().map(|it| with_comments(it)).collect();
+    assert_eq!(parse(&commented), found);
+    // And blanks at the front put every byte to another place in its eight.
+    let mut moved = files;
+    moved[0].splice(0..0, [b'\n'; LINES]);
+    let moved = parse(&moved).map_err(back).map(|conf| Conf {
+        passed_over: conf.passed_over.map(back),
+        ..conf
+    });
+    assert_eq!(moved, found);
+});
+
+const HOSTS: &[&str] = &["node1", "node1.example.org"];
+const MAIN: &str = "slurm.conf";
+/// Empty lines that are put at the front.
+const LINES: usize = 3;
+
+fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
     let mut include = |name: &str, _: &str| {
         let number: usize = name.parse().map_err(|_| String::from("no number"))?;
-        files
-            .get(number)
-            .cloned()
-            .ok_or_else(|| String::from("no such file"))
+        // The main file would be moved below.
+        let file = files.get(number).filter(|_| number > 0);
+        file.cloned().ok_or_else(|| String::from("no such file"))
     };
-    let main = include("0", "").expect("there is a first");
     let query = Query {
-        hosts: &["node1", "node1.example.org"],
+        hosts: HOSTS,
         node: Some("node1"),
         ports: true,
     };
-    match conf::parse("slurm.conf", &main, query, &mut include) {
-        Ok(conf) => {
-            assert_eq!(conf.nodes.len(), query.hosts.len());
-            assert!(conf.ports().len() <= conf::MAX_PORTS + 1);
+    conf::parse(MAIN, &files[0], query, &mut include)
+}
+
+/// With `#` at the end of each line that has neither that nor a backslash.
+fn with_comments(file: &[u8]) -> Vec<u8> {
+    let mut commented = Vec::new();
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        commented.extend_from_slice(text);
+        if !text.iter().any(|byte| matches!(byte, b'#' | b'\\')) {
+            commented.push(b'#');
         }
-        Err(error) => assert!(!error.to_string().is_empty()),
+        commented.extend_from_slice(&line[text.len()..]);
     }
-});
+    commented
+}
+
+/// The error as it is without the lines at the front.
+fn back(error: ConfError) -> ConfError {
+    let is_moved = error.file == MAIN && error.line > 0;
+    ConfError {
+        line: error.line - if is_moved { LINES } else { 0 },
+        ..error
+    }
+}

@@ -3,22 +3,53 @@
 #![forbid(unsafe_code)]
 
 use libfuzzer_sys::fuzz_target;
-use proto::stepd::{ADOPT_ANSWER, OWNER_ANSWER, X11_ANSWER, read_adopted, read_owner, read_x11};
+use proto::stepd::{
+    ADOPT_ANSWER, Namespaces, NotAdopted, OWNER_ANSWER, State, X11_ANSWER, read_adopted,
+    read_owner, read_state, read_x11,
+};
 
 fuzz_target!(|answer: &[u8]| {
+    let word = |at: usize| {
+        answer
+            .get(at..at + 4)?
+            .try_into()
+            .ok()
+            .map(i32::from_ne_bytes)
+    };
+    let state = |at: usize| answer.get(at..at + 4)?.try_into().ok().map(read_state);
     match read_owner(answer) {
         Ok(owner) => {
             assert_eq!(answer.len(), OWNER_ANSWER);
             assert!(owner.version > 0 && owner.uid != u32::MAX);
+            // As it was sent: by `stepd_api.c` version, uid and state are ints.
+            let said = [Some(owner.version), Some(owner.uid as i32)];
+            assert_eq!((said, Some(owner.state)), ([word(0), word(4)], state(8)));
+            let asked = Namespaces::of(owner.version).ask();
+            assert_eq!(asked.is_some(), owner.version >= 0x2400);
         }
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let said_wrong = word(0).is_some_and(|it| it <= 0) || word(4) == Some(-1);
+            assert!(answer.len() != OWNER_ANSWER || said_wrong);
+        }
     }
     match read_adopted(answer) {
-        Ok(()) => assert!(answer.len() == ADOPT_ANSWER && answer[..4] == [0; 4]),
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(()) => {
+            assert_eq!((answer.len(), word(0)), (ADOPT_ANSWER, Some(0)));
+            assert_ne!(state(4), Some(State::Ending));
+        }
+        Err(NotAdopted::Refused(code)) => assert!(code != 0 && word(0) == Some(code)),
+        Err(NotAdopted::Ending) => assert_eq!(state(4), Some(State::Ending)),
+        Err(error @ NotAdopted::Nonsense(_)) => {
+            assert!(!error.to_string().is_empty() && answer.len() != ADOPT_ANSWER);
+        }
     }
     match read_x11(answer) {
-        Ok(x11) => assert!(answer.len() == X11_ANSWER && x11.authority <= 4096),
+        Ok(x11) => {
+            assert!(answer.len() == X11_ANSWER && x11.authority <= 4096);
+            assert_eq!(word(0), Some(x11.display));
+            assert_eq!(word(4).map(i64::from), i64::try_from(x11.authority).ok());
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -138,7 +138,7 @@ fn namespaces(
 }
 
 /// The answer to the question, which has been asked already if there is none.
-fn receive_namespaces(
+pub(crate) fn receive_namespaces(
     socket: &OwnedFd,
     kind: Namespaces,
     question: Option<[u8; 4]>,
@@ -221,7 +221,7 @@ fn add_process(
     }))
 }
 
-fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
+pub(crate) fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
     let mut answer = [0; stepd::X11_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
     let x11 = stepd::read_x11(&answer).map_err(|error| Broken::Nonsense(error.to_string()))?;

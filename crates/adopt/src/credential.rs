@@ -376,6 +376,13 @@ fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// What AuthInfo says: socket, seconds, `disable_sack`; for the fuzz targets.
+#[cfg(fuzzing)]
+pub fn auth_info(text: &str) -> (Option<&str>, u32, bool) {
+    let info = Info::parse(text);
+    (info.socket, info.ttl, info.disable_sack)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,8 @@ mod credential;
 pub mod decide;
 mod exchange;
 pub mod explain;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod known;
 pub mod log;
 pub mod login;

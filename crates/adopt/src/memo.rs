@@ -433,5 +433,27 @@ fn string(text: &[u8]) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
+/// The file's bytes for these texts, for the fuzz targets.
+#[cfg(fuzzing)]
+pub fn sealed(texts: &[u8]) -> Vec<u8> {
+    [&seal(texts).to_ne_bytes(), texts].concat()
+}
+
+/// Reads the file, and writes what it says; for the fuzz targets.
+#[cfg(fuzzing)]
+pub fn read_and_write(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut memo = parse(bytes)?;
+    let Some(mut reading) = memo.reading.take() else {
+        return Some(memo.written(None));
+    };
+    let path = reading.found.path.clone();
+    let key = Key {
+        path: &path,
+        host: &reading.host,
+        node: reading.node.as_deref(),
+    };
+    Some(memo.written(Some((key, &reading.files, &mut reading.found))))
+}
+
 #[cfg(test)]
 mod tests;

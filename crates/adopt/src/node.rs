@@ -266,7 +266,11 @@ fn aliases(full: &str, short: &str, sources: &mut Sources) -> Vec<String> {
         return Vec::new();
     };
     sources.add(path, status);
-    let text = String::from_utf8_lossy(&bytes);
+    aliases_in(&String::from_utf8_lossy(&bytes), full, short)
+}
+
+/// The same, from the text of /etc/hosts: hosts(5).
+pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
     let lines = text
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default());
@@ -377,7 +381,7 @@ fn read(path: &Path, query: Query<'_>, sources: &mut Sources) -> Result<Conf, No
 
 /// `read_config.c:slurm_conf_expand_slurmd_path`: the first of each, `%h` before `%n`; a `%h`
 /// that slurm.conf can't fill goes away.
-fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
+pub(crate) fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
     PathBuf::from(
         template
             .replacen("%h", host.unwrap_or_default(), 1)

@@ -130,18 +130,25 @@ impl Slurmd {
         if !is_slurmd(&program, &read(c"status")?) {
             return None;
         }
-        let args = words(&read(c"cmdline")?);
-        let environment = words(&read(c"environ")?);
-        let slurm_conf = environment.iter().find_map(|pair| {
+        Some(Self::started(
+            program,
+            &read(c"cmdline")?,
+            &read(c"environ")?,
+        ))
+    }
+
+    /// Of what it was started as and with, proc_pid_cmdline(5), proc_pid_environ(5).
+    fn started(program: PathBuf, cmdline: &[u8], environ: &[u8]) -> Self {
+        let slurm_conf = words(environ).iter().find_map(|pair| {
             pair.as_bytes()
                 .strip_prefix(b"SLURM_CONF=")
                 .map(|path| OsStr::from_bytes(path).into())
         });
-        Some(Self {
+        Self {
             program,
-            args,
+            args: words(cmdline),
             slurm_conf,
-        })
+        }
     }
 
     /// Where it takes its slurm.conf from: `--conf-server` before `-f` before SLURM_CONF before
@@ -243,7 +250,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     sys::read_regular(path, MAX_FILE).ok()
 }
 
-fn pid(text: &[u8]) -> Option<u32> {
+pub(crate) fn pid(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
@@ -252,6 +259,13 @@ fn words(text: &[u8]) -> Vec<OsString> {
     text.split(|byte| *byte == 0)
         .map(|word| OsString::from_vec(word.to_vec()))
         .collect()
+}
+
+/// What the files of a process say, for the fuzz targets.
+#[cfg(fuzzing)]
+pub fn of_files(exe: &[u8], status: &[u8], cmdline: &[u8], environ: &[u8]) -> Option<ConfHint> {
+    let program = PathBuf::from(OsStr::from_bytes(exe));
+    is_slurmd(&program, status).then(|| Slurmd::started(program, cmdline, environ).conf_hint())
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// Slurm's own limit of names in one range, `hostlist.c` MAX_RANGE.
 const MAX_RANGE: u64 = 65536;
+/// Longer than any name: with this many digits a number is not one of a host's name.
+const MAX_WIDTH: usize = 255;
 /// More bracket pairs in one name than any site has; bounds the recursion of [`position`].
 const MAX_BRACKETS: usize = 8;
 
@@ -18,7 +20,7 @@ pub enum HostListError {
     Unclosed,
     /// A range that is empty, has other signs than digits, or ends before it starts.
     BadRange,
-    /// More names than Slurm takes in one list element, or more brackets than we do.
+    /// More names than Slurm takes in one list element, or more brackets or digits than we do.
     TooMany,
 }
 
@@ -240,6 +242,9 @@ impl Range {
         if range.high < range.low {
             return Err(HostListError::BadRange);
         }
+        if range.width > MAX_WIDTH {
+            return Err(HostListError::TooMany);
+        }
         if range.high - range.low >= MAX_RANGE {
             return Err(HostListError::TooMany);
         }
@@ -260,10 +265,15 @@ impl Range {
 }
 
 fn number(digits: &str) -> Result<u64, HostListError> {
-    if digits.is_empty() || digits.len() > 18 || !digits.bytes().all(|sign| sign.is_ascii_digit()) {
+    // Zeros before it are width.
+    let value = digits.trim_start_matches('0');
+    if digits.is_empty() || value.len() > 18 || !value.bytes().all(|sign| sign.is_ascii_digit()) {
         return Err(HostListError::BadRange);
     }
-    digits.parse().map_err(|_| HostListError::BadRange)
+    match value {
+        "" => Ok(0),
+        value => value.parse().map_err(|_| HostListError::BadRange),
+    }
 }
 
 /// Names that the ranges of one bracket stand for; never 0, and small by [`MAX_RANGE`].
@@ -321,7 +331,12 @@ mod tests {
         ("n[1-2]5", "n15 n25"),
         ("n[5-]", "n5"),
         ("n[1, 2]", "n1 n02"),
-        ("n[1, 2]", "n1 n02"),
+        // Zeros and blanks beyond what a number holds.
+        (
+            "n[0000000000000000000001-2]",
+            "n0000000000000000000001 n0000000000000000000002",
+        ),
+        ("[                      5]", "00000000000000000000005"),
         ("x,n[1-2],y", "x n1 n2 y"),
     ];
 
@@ -371,5 +386,15 @@ mod tests {
             assert_eq!(nth_or_last(list, 0), Err(error), "{list}");
         }
         assert_eq!(position("n[0-65535]", "n65535"), Ok(Some(65535)));
+        // Longer than a name, and than what std pads to.
+        for width in [MAX_WIDTH + 1, 1 << 16, 1 << 17] {
+            let list = format!("n[{}1]", " ".repeat(width));
+            assert_eq!(
+                nth_or_last(&list, 0),
+                Err(HostListError::TooMany),
+                "{width}"
+            );
+            assert_eq!(count(&list), Err(HostListError::TooMany), "{width}");
+        }
     }
 }

@@ -1,0 +1,54 @@
+//! Decoders that are nobody's business but the fuzz targets': compiled with `--cfg=fuzzing` alone.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use proto::stepd::Namespaces;
+use sys::Deadline;
+
+use crate::adoption::{self, Adopted};
+use crate::{node, slurmd};
+
+pub use crate::credential::auth_info;
+pub use crate::exchange::{Broken, ask};
+pub use crate::known::{read_and_write as owners, sealed as sealed_owner};
+pub use crate::memo::{read_and_write as memo, sealed as sealed_memo};
+pub use crate::slurmd::{ConfHint, of_files};
+
+/// The other names that /etc/hosts gives the host.
+#[must_use]
+pub fn aliases(hosts: &str, full: &str, short: &str) -> Vec<String> {
+    node::aliases_in(hosts, full, short)
+}
+
+/// The spool directory that the template stands for.
+#[must_use]
+pub fn spool_dir(template: &str, node: &str, host: Option<&str>) -> PathBuf {
+    node::expand(template, node, host)
+}
+
+/// A line of a pid file or of cgroup.procs.
+#[must_use]
+pub fn pid(line: &[u8]) -> Option<u32> {
+    slurmd::pid(line)
+}
+
+/// The job's display, as its stepd tells of it over the socket.
+///
+/// # Errors
+/// [`Broken`].
+pub fn x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
+    adoption::receive_x11(socket, deadline)
+}
+
+/// How many namespaces a stepd hands over.
+///
+/// # Errors
+/// [`Broken`].
+pub fn namespaces(
+    socket: &OwnedFd,
+    kind: Namespaces,
+    deadline: &Deadline,
+) -> Result<usize, Broken> {
+    adoption::receive_namespaces(socket, kind, kind.ask(), deadline).map(|found| found.len())
+}

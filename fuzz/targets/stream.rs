@@ -1,0 +1,98 @@
+//! What a peer says over its socket, before it closes it: one message in each of the framings, a stepd's
+//! X11 display, its namespaces. The first byte says how much of it comes at first.
+#![no_main]
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use adopt::adoption::Adopted;
+use adopt::fuzzing::{Broken, ask, namespaces, x11};
+use libfuzzer_sys::fuzz_target;
+use proto::stepd::Namespaces;
+use proto::{munge, rpc, sack};
+use sys::Deadline;
+
+/// A socket holds as much without anybody who reads.
+const LONGEST: usize = 100 * 1024;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((first, said)) = bytes.split_first() else {
+        return;
+    };
+    if said.len() > LONGEST {
+        return;
+    }
+    let said = said.split_at(usize::from(*first).min(said.len()));
+    framed(said, munge::message_length);
+    framed(said, sack::created_length);
+    framed(said, rpc::frame_length);
+
+    let (ours, _theirs) = peer(said);
+    let told = x11(&ours, &soon());
+    let whole = [said.0, said.1].concat();
+    match display(&whole) {
+        Some(expected) => assert_eq!(told.ok(), Some(expected)),
+        None => assert!(matches!(told, Err(Broken::Ended | Broken::Nonsense(_)))),
+    }
+
+    // Of numbers without descriptors only none at all is an answer.
+    let number = whole.first_chunk().map(|it| i32::from_ne_bytes(*it));
+    for kind in [Namespaces::One, Namespaces::All] {
+        let (ours, _theirs) = peer(said);
+        match namespaces(&ours, kind, &soon()) {
+            Ok(count) => assert_eq!((count, number), (0, Some(0))),
+            Err(Broken::Silent) => panic!("a closed connection is no silence"),
+            Err(_) => assert_ne!(number, Some(0)),
+        }
+    }
+});
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(1))
+}
+
+/// A socket of which the other end has said that, in two pieces. It still takes what is said to it.
+fn peer((head, tail): (&[u8], &[u8])) -> (OwnedFd, UnixStream) {
+    let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+    theirs.write_all(head).expect("room for it");
+    theirs.write_all(tail).expect("room for it");
+    theirs.shutdown(Shutdown::Write).expect("shut down");
+    (ours.into(), theirs)
+}
+
+/// The message ends where the framing says, whatever follows.
+fn framed<E: Display>(said: (&[u8], &[u8]), whole: impl Fn(&[u8]) -> Result<Option<usize>, E>) {
+    let (ours, _theirs) = peer(said);
+    let said = [said.0, said.1].concat();
+    let expected = whole(&said).map_err(|error| error.to_string());
+    let answer = ask(&ours, b"?", &whole, &soon());
+    match (answer, expected) {
+        (Ok(message), Ok(Some(length))) => assert_eq!(message, said[..length]),
+        (Err(Broken::Ended), Ok(length)) => assert!(length.is_none_or(|it| it > said.len())),
+        (Err(Broken::Nonsense(told)), Err(expected)) => assert_eq!(told, expected),
+        (answer, expected) => panic!("{answer:?} where {expected:?}"),
+    }
+}
+
+/// What an X11 answer says, if it is one: display, length of the path, the path with its NUL.
+fn display(said: &[u8]) -> Option<Adopted> {
+    let (display, rest) = said.split_first_chunk()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let display = i32::from_ne_bytes(*display);
+    let length = i32::from_ne_bytes(*length);
+    let path = rest.get(..usize::try_from(length).ok()?)?;
+    let authority = match path {
+        [] => None,
+        [path @ .., 0] if !path.contains(&0) => Some(String::from_utf8(path.to_vec()).ok()?),
+        _ => return None,
+    };
+    (display >= 0 && length <= 4096).then(|| Adopted {
+        display: (display > 0).then(|| format!("localhost:{display}.0")),
+        authority,
+    })
+}
