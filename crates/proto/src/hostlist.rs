@@ -158,33 +158,51 @@ impl<'a> Element<'a> {
 
     fn position(&self, name: &str) -> Result<Option<u64>, HostListError> {
         let mut indices = Vec::with_capacity(self.parts.len());
-        match self.match_from(0, name, &mut indices) {
-            true => self.number(&indices).map(Some),
-            false => Ok(None),
-        }
+        let mut first = None;
+        self.match_from(0, name, &mut indices, &mut first)?;
+        Ok(first)
     }
 
-    /// Tries to match `rest` against the parts from `part` on; leaves each bracket's index.
-    fn match_from(&self, part: usize, rest: &str, indices: &mut Vec<u64>) -> bool {
+    /// Tries to match `rest` against the parts from `part` on, behind those with these indices; of
+    /// several ways `first` is the least number.
+    fn match_from(
+        &self,
+        part: usize,
+        rest: &str,
+        indices: &mut Vec<u64>,
+        first: &mut Option<u64>,
+    ) -> Result<bool, HostListError> {
         let Some((literal, ranges)) = self.parts.get(part) else {
-            return rest == self.suffix;
+            if rest != self.suffix {
+                return Ok(false);
+            }
+            let number = self.number(indices)?;
+            *first = Some(first.map_or(number, |it| it.min(number)));
+            return Ok(true);
         };
         let Some(rest) = rest.strip_prefix(literal) else {
-            return false;
+            return Ok(false);
         };
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        // n[1-20][1-20] has n111 twice.
+        let is_one_way = self.parts.get(part + 1).is_none_or(|(literal, _)| {
+            let next = literal.bytes().next();
+            next.is_some_and(|sign| !sign.is_ascii_digit())
+        });
+        let mut is_matched = false;
         // Usually the whole run of digits belongs to the bracket; fewer only if digits follow it.
-        (1..=digits).rev().any(|length| {
+        for length in (1..=digits).rev() {
             let Some(index) = index_in(ranges, &rest[..length]) else {
-                return false;
+                continue;
             };
             indices.push(index);
-            let matched = self.match_from(part + 1, &rest[length..], indices);
-            if !matched {
-                indices.pop();
+            is_matched |= self.match_from(part + 1, &rest[length..], indices, first)?;
+            indices.pop();
+            if is_matched && is_one_way {
+                break;
             }
-            matched
-        })
+        }
+        Ok(is_matched)
     }
 
     /// The last bracket varies fastest; among those before it, the first does.
@@ -338,6 +356,10 @@ mod tests {
         ),
         ("[                      5]", "00000000000000000000005"),
         ("x,n[1-2],y", "x n1 n2 y"),
+        (
+            "[1,11,111][1,11,111]",
+            "11 111 1111 111 1111 11111 1111 11111 111111",
+        ),
     ];
 
     #[test]
@@ -346,8 +368,9 @@ mod tests {
             let names: Vec<_> = names.split(' ').collect();
             assert_eq!(count(list), Ok(names.len() as u64), "{list}");
             for (index, name) in names.iter().enumerate() {
+                let first = names.iter().position(|it| it == name).map(|it| it as u64);
                 let index = index as u64;
-                assert_eq!(position(list, name), Ok(Some(index)), "{name} in {list}");
+                assert_eq!(position(list, name), Ok(first), "{name} in {list}");
                 assert_eq!(
                     nth_or_last(list, index),
                     Ok(Some((*name).to_owned())),
