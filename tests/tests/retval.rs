@@ -374,7 +374,13 @@ impl Call {
             self.module.display()
         );
         fs::write(stack.join(self.service), &line).expect("write the stack");
-        let mut pamcall = Command::new(env!("CARGO_BIN_EXE_pamcall"));
+        // With a program before it, such as valgrind.
+        let under = env::var("SLURM_ADOPT_UNDER").unwrap_or_default();
+        let mut words = under
+            .split_whitespace()
+            .chain([env!("CARGO_BIN_EXE_pamcall")]);
+        let mut pamcall = Command::new(words.next().expect("at least one"));
+        pamcall.args(words);
         pamcall.arg("--confdir").arg(&stack);
         pamcall.args(["--service", self.service, "--user", &self.user]);
         if !self.conversation {

@@ -4,6 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -31,6 +35,8 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const MEMORY: u32 = 512;
 /// Seconds that one input may take.
 const SLOWEST: u32 = 2;
+/// Targets that run side by side: CI's machines have two processors.
+const AT_ONCE: usize = 2;
 /// Fewer inputs a second than this and it was no fuzzing.
 const SLOWEST_RATE: u64 = 50;
 
@@ -55,11 +61,25 @@ pub fn gates(workspace: &Workspace, seconds: u32, only: Option<&str>, report: &m
     if chosen.is_empty() {
         report.not_run("fuzz", &format!("no target {}", only.unwrap_or_default()));
     }
-    for (name, program) in chosen {
-        report.gate(&format!("fuzz: {name}"), || {
-            fuzz(workspace, name, program, seconds)
-        });
-    }
+    let next = AtomicUsize::new(0);
+    let (ended, outcomes) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            let (ended, next, chosen) = (ended.clone(), &next, &chosen);
+            scope.spawn(move || {
+                while let Some((name, program)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    let outcome = fuzz(workspace, name, program, seconds);
+                    // Who counts waits for all.
+                    let _ = ended.send((name, start.elapsed(), outcome));
+                }
+            });
+        }
+        drop(ended);
+        for (name, took, outcome) in outcomes {
+            report.count(&format!("fuzz: {name}"), took, outcome);
+        }
+    });
 }
 
 /// Builds them and gives back name and program of each.

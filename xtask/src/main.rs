@@ -17,6 +17,7 @@ mod named;
 mod report;
 mod rooms;
 mod run;
+mod sanitize;
 mod so;
 mod stages;
 mod stub;
@@ -75,7 +76,7 @@ enum Task {
     /// Run the decoders on made-up bytes.
     Fuzz {
         /// How long each target runs.
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 10)]
         seconds: u32,
         /// Only this one of fuzz/targets.
         target: Option<String>,

@@ -78,7 +78,8 @@ impl Report {
         self.count(name, start.elapsed(), result)
     }
 
-    fn count<T: Display>(&mut self, name: &str, took: Duration, result: Result<T>) -> bool {
+    /// Counts one gate that has run.
+    pub fn count<T: Display>(&mut self, name: &str, took: Duration, result: Result<T>) -> bool {
         let seconds = took.as_secs_f64();
         match result {
             Ok(found) => {

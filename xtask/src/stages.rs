@@ -20,6 +20,7 @@ use crate::long;
 use crate::report::{Counts, Report};
 use crate::rooms;
 use crate::run;
+use crate::sanitize;
 use crate::so;
 use crate::workspace::Workspace;
 
@@ -48,13 +49,15 @@ pub enum Stage {
     Budgets,
     /// Return codes, with a PAM directory of our own
     Retval,
+    /// Unit tests and return codes under AddressSanitizer, return codes under valgrind
+    Sanitize,
     /// Unit tests, and the module loaded, for aarch64: an emulated processor
     Aarch64,
     /// Decoders on made-up bytes
     Fuzz,
     /// The lab's own tests: clusters
     Lab,
-    /// The module loaded in each of the lab's roots
+    /// The module loaded in each of the lab's roots; host lists and slurm.conf beside Slurm's own parser
     Loading,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
@@ -77,7 +80,7 @@ pub enum Stage {
 }
 
 /// Seconds that each fuzz target runs.
-const FUZZ_SECONDS: u32 = 5;
+const FUZZ_SECONDS: u32 = 10;
 /// Unit tests that qemu cannot run, and why. They run on the host as all others do.
 const NOT_EMULATED: [(&str, &str); 2] = [
     (
@@ -218,6 +221,7 @@ impl Runner {
                     );
                 }
             }
+            Stage::Sanitize => self.sanitize(),
             Stage::Aarch64 => self.aarch64(),
             Stage::Fuzz => {
                 fuzz::gates(&self.workspace, FUZZ_SECONDS, None, &mut self.report);
@@ -231,6 +235,8 @@ impl Runner {
                 if self.has_dist("loading") && self.has_lab("loading") {
                     let roots = ["--package=tests", "--test=loading", "root_of_"];
                     self.tests("loading", &roots);
+                    let parsers = ["--package=tests", "--test=parsers"];
+                    self.tests("parsers beside Slurm's", &parsers);
                 }
             }
             Stage::Compliance => {
@@ -322,6 +328,46 @@ impl Runner {
                 dist::build(workspace, arch).map(|dist| dist.dir().display().to_string())
             })
         })
+    }
+
+    /// The same tests while their memory is watched.
+    fn sanitize(&mut self) {
+        let name = "under AddressSanitizer";
+        match sanitize::missing() {
+            Ok(None) => self.address_sanitizer(name),
+            Ok(Some(reason)) => {
+                let counts = Counts {
+                    ignored: 1,
+                    ..Counts::default()
+                };
+                let none = Duration::ZERO;
+                self.report.tests(name, none, Ok(()), counts, &[reason]);
+            }
+            Err(error) => self.report.not_run(name, &format!("{error:#}")),
+        }
+        if self.has_dist("return codes under valgrind") {
+            let mut cargo = run::cargo(self.workspace.root());
+            cargo
+                .args(["test", "--no-fail-fast", "--package=tests", "--test=retval"])
+                .env("SLURM_ADOPT_UNDER", sanitize::VALGRIND);
+            self.test_programs("return codes under valgrind", &cargo);
+        }
+    }
+
+    fn address_sanitizer(&mut self, name: &str) {
+        let mut unit = sanitize::cargo(&self.workspace, "test");
+        unit.args(["--no-fail-fast", "--lib"])
+            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
+        self.test_programs(&format!("unit tests {name}"), &unit);
+        let dist = match sanitize::build(&self.workspace) {
+            Ok(dist) => dist,
+            Err(error) => return self.report.not_run(name, &format!("{error:#}")),
+        };
+        let mut retval = sanitize::cargo(&self.workspace, "test");
+        retval
+            .args(["--no-fail-fast", "--package=tests", "--test=retval"])
+            .env("SLURM_ADOPT_DIST", dist);
+        self.test_programs(&format!("return codes {name}"), &retval);
     }
 
     /// What can be tested of the module for a processor that is not the host's.
@@ -475,9 +521,13 @@ impl Runner {
                 .env("SLURM_ADOPT_LONG", "1")
                 .env("SLURM_ADOPT_RESULTS", results);
         }
-        command
-            .env("SLURM_ADOPT_DIST", self.dist_place().dir())
-            .env("SLURM_ADOPT_LAB_BIN", self.lab_program());
+        if !command
+            .get_envs()
+            .any(|(name, _)| name == "SLURM_ADOPT_DIST")
+        {
+            command.env("SLURM_ADOPT_DIST", self.dist_place().dir());
+        }
+        command.env("SLURM_ADOPT_LAB_BIN", self.lab_program());
         let mut heard = Heard::default();
         let outcome = listen(&mut command, &mut heard);
         (start.elapsed(), outcome, heard)

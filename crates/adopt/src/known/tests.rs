@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pam::Severity;
@@ -59,9 +60,12 @@ impl Scratch {
         Known::load(self.open(true), log())
     }
 
-    /// For as long as the test runs.
+    /// For as long as the tests run, and no leak: it can still be reached.
     fn open(&self, is_to_write: bool) -> &'static RunDir {
-        Box::leak(Box::new(RunDir::open(&self.dir(), is_to_write, log())))
+        static OPENED: Mutex<Vec<&RunDir>> = Mutex::new(Vec::new());
+        let opened: &RunDir = Box::leak(Box::new(RunDir::open(&self.dir(), is_to_write, log())));
+        OPENED.lock().expect("nobody panics there").push(opened);
+        opened
     }
 
     fn keep(&self, sockets: &[Identity], uid: u32) {

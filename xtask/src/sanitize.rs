@@ -1,0 +1,75 @@
+//! Unit and return-code tests while something watches memory: AddressSanitizer with LeakSanitizer,
+//! which the compiler builds in, and valgrind, under which the module runs as it is shipped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::arch::Arch;
+use crate::run;
+use crate::workspace::Workspace;
+
+/// No leak that is certain, no access that is wrong; silent otherwise, as stderr is the host's.
+pub const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
+    --show-leak-kinds=definite --errors-for-leak-kinds=definite";
+
+/// The module finds the sanitizer in the program that loads it.
+const FLAGS: [&str; 2] = ["-Zsanitizer=address", "-Clink-arg=-rdynamic"];
+
+/// Why AddressSanitizer can't be had here; none: it can. Rust's own releases bring its runtime, Debian's
+/// rustc does not.
+pub fn missing() -> Result<Option<String>> {
+    let sysroot = run::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let lib = Path::new(sysroot.trim())
+        .join("lib/rustlib")
+        .join(Arch::X86_64.target())
+        .join("lib");
+    let names = fs::read_dir(&lib).with_context(|| format!("list {}", lib.display()))?;
+    let is_runtime = |name: &str| name.ends_with("_rt.asan.a");
+    let is_there = names
+        .flatten()
+        .any(|it| it.file_name().to_str().is_some_and(is_runtime));
+    Ok((!is_there).then(|| format!("rustc has no AddressSanitizer: none in {}", lib.display())))
+}
+
+/// cargo with the sanitizer; RUSTC_BOOTSTRAP unlocks it in a stable rustc.
+pub fn cargo(workspace: &Workspace, verb: &str) -> Command {
+    let mut cargo = run::cargo(workspace.root());
+    cargo
+        .args([verb, "--target", Arch::X86_64.target(), "--target-dir"])
+        .arg(workspace.target("asan"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
+    cargo
+}
+
+/// Builds the module and its panicking twin so; gives the directory in which the tests look for them.
+pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let what = [
+        "--quiet",
+        "--package=pam-slurm-adopt",
+        "--lib",
+        "--examples",
+    ];
+    run::check(cargo(workspace, "build").args(what))?;
+    let built = workspace
+        .target("asan")
+        .join(Arch::X86_64.target())
+        .join("debug");
+    let dir = workspace.target("asan/dist");
+    for (from, to) in [
+        ("libpam_slurm_adopt.so", "pam_slurm_adopt.so"),
+        (
+            "examples/libforced_panic.so",
+            "forced-panic/pam_slurm_adopt.so",
+        ),
+    ] {
+        let to = dir.join(to);
+        let parent = to.parent().unwrap_or(&dir);
+        fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+        fs::copy(built.join(from), &to).with_context(|| format!("copy {from}"))?;
+    }
+    Ok(dir)
+}
