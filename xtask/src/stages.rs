@@ -92,6 +92,15 @@ const NOT_EMULATED: [(&str, &str); 2] = [
         "qemu-user has no ioctl NS_GET_NSTYPE",
     ),
 ];
+/// Return-code tests that run under valgrind too, where a call takes a second: each way through the
+/// module once.
+const UNDER_VALGRIND: [&str; 5] = [
+    "a_panic_is_a_generic_failure_and_the_host_lives",
+    "an_application_without_conversation_gets_the_same_code",
+    "an_unknown_user_is_a_session_error_whatever_the_actions",
+    "nobody_has_a_job_where_nothing_runs",
+    "root_passes_before_anything_can_fail",
+];
 /// Minutes after which a stage is ended and has failed.
 const LONGEST: u32 = 25;
 /// The same of a long run.
@@ -348,8 +357,16 @@ impl Runner {
         if self.has_dist("return codes under valgrind") {
             let mut cargo = run::cargo(self.workspace.root());
             cargo
-                .args(["test", "--no-fail-fast", "--package=tests", "--test=retval"])
+                .args([
+                    "test",
+                    "--no-fail-fast",
+                    "--package=tests",
+                    "--test=retval",
+                    "--",
+                ])
+                .args(UNDER_VALGRIND)
                 .env("SLURM_ADOPT_UNDER", sanitize::VALGRIND);
+            println!("under valgrind only: {}", UNDER_VALGRIND.join(", "));
             self.test_programs("return codes under valgrind", &cargo);
         }
     }
