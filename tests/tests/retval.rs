@@ -376,8 +376,10 @@ impl Call {
         fs::write(stack.join(self.service), &line).expect("write the stack");
         // With a program before it, such as valgrind.
         let under = env::var("SLURM_ADOPT_UNDER").unwrap_or_default();
-        let mut words = under
-            .split_whitespace()
+        let mut words = tests::private_run()
+            .iter()
+            .copied()
+            .chain(under.split_whitespace())
             .chain([env!("CARGO_BIN_EXE_pamcall")]);
         let mut pamcall = Command::new(words.next().expect("at least one"));
         pamcall.args(words);
