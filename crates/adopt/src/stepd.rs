@@ -13,7 +13,7 @@ use sys::{Deadline, Interest};
 
 use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
-use crate::exchange;
+use crate::exchange::{self, Broken};
 use crate::known::{Known, Owner};
 use crate::log::Log;
 use crate::node::Node;
@@ -427,8 +427,8 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 Received::All => {
                     stepd::read_owner(&answer.bytes).map_err(|error| error.to_string())
                 }
-                Received::Ended => Err("it closed the connection".into()),
-                Received::Failed(error) => Err(error.to_string()),
+                Received::Ended => Err(Broken::Ended.to_string()),
+                Received::Failed(error) => Err(Broken::from(error).to_string()),
             };
             let asked = self.asked.swap_remove(index);
             let job = asked.origin.job.job;
