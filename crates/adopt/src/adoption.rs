@@ -87,22 +87,40 @@ pub fn adopt(
 const ENDING: &str = "the step is ending";
 
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
-fn wait_until_set_up(conversation: &Conversation, deadline: &Deadline) -> Result<(), AdoptError> {
+fn wait_until_set_up(
+    conversation: &Conversation,
+    deadline: &Deadline,
+    log: Log<'_>,
+) -> Result<(), AdoptError> {
     const AGAIN: Duration = Duration::from_millis(10);
     let mut state = conversation.owner.state;
     loop {
         match state {
             State::Running => return Ok(()),
             State::Ending => return Err(AdoptError::Refused(ENDING.into())),
-            State::Starting if deadline.has_passed() => return Err(AdoptError::Silent),
             State::Starting => {}
         }
         sys::poll(&mut [], AGAIN.min(deadline.remaining())).map_err(Broken::from)?;
-        let mut answer = [0; stepd::STATE_ANSWER];
-        sys::send(&conversation.socket, &stepd::ask_state()).map_err(Broken::from)?;
-        exchange::read_exactly(&conversation.socket, &mut answer, deadline)?;
-        state = stepd::read_state(answer);
+        state = match ask_state(&conversation.socket, deadline) {
+            Ok(state) => state,
+            Err(Broken::Silent) => {
+                let job = conversation.job.job;
+                log.error(|| format!("the extern step of job {job} was still starting"));
+                return Err(AdoptError::Silent);
+            }
+            Err(broken) => return Err(broken.into()),
+        };
     }
+}
+
+fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, Broken> {
+    if deadline.has_passed() {
+        return Err(Broken::Silent);
+    }
+    sys::send(socket, &stepd::ask_state())?;
+    let mut answer = [0; stepd::STATE_ANSWER];
+    exchange::read_exactly(socket, &mut answer, deadline)?;
+    Ok(stepd::read_state(answer))
 }
 
 /// The namespaces of the job, each checked to be what it is said to be.
@@ -117,7 +135,7 @@ fn namespaces(
     let Some(question) = kind.ask() else {
         return Ok(Vec::new());
     };
-    wait_until_set_up(conversation, deadline)?;
+    wait_until_set_up(conversation, deadline, log)?;
     let found = if Namespaces::MAY_CLOSE.contains(&version) {
         // Not to lose the connection that is to adopt.
         let job = conversation.job.job;
