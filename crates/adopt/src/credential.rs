@@ -134,12 +134,12 @@ impl<'a> Authority<'a> {
                 Ok(Credential::Munge(made.to_vec()))
             }
             Self::Slurm { node, sack, ttl } => {
-                let token = match sack_socket(node, *sack)? {
+                let token = match sack_socket(node, *sack, deadline)? {
                     Some(socket) => {
                         let request = sack::create_request(version, slurmd_uid(node), payload);
                         let answer =
                             exchange::ask(&socket, &request, sack::created_length, deadline)
-                                .map_err(|broken| format!("ask Slurm's SACK socket: {broken}"))?;
+                                .map_err(|broken| sack_failed(&broken))?;
                         let made =
                             sack::read_created(&answer).map_err(|error| error.to_string())?;
                         made.to_owned()
@@ -176,7 +176,7 @@ impl<'a> Authority<'a> {
                 if claims.expires <= now() {
                     return Err("it has expired".into());
                 }
-                let good = match sack_socket(node, *sack)? {
+                let good = match sack_socket(node, *sack, deadline)? {
                     Some(socket) => verified_by_sack(&socket, version, token, deadline)?,
                     None => verified_by_key(node, token, &claims)?,
                 };
@@ -254,7 +254,7 @@ fn connect_when_free(path: &Path, deadline: &Deadline) -> Result<OwnedFd, Broken
 }
 
 /// The socket of slurmd or sackd, if there is one of Slurm's own users; none: the key must do.
-fn sack_socket(node: &Node, wanted: bool) -> Result<Option<OwnedFd>, String> {
+fn sack_socket(node: &Node, wanted: bool, deadline: &Deadline) -> Result<Option<OwnedFd>, String> {
     if !wanted {
         return Ok(None);
     }
@@ -265,8 +265,11 @@ fn sack_socket(node: &Node, wanted: bool) -> Result<Option<OwnedFd>, String> {
         "/run/slurm/sack.socket",
         "/run/slurmctld/sack.socket",
     ] {
-        let Ok(socket) = sys::connect_unix(Path::new(path)) else {
-            continue;
+        let socket = match connect_when_free(Path::new(path), deadline) {
+            Ok(socket) => socket,
+            // Who listens there and takes nobody in is not gone.
+            Err(broken @ Broken::Silent) => return Err(sack_failed(&broken)),
+            Err(_) => continue,
         };
         let peer = sys::peer_credentials(&socket)
             .map_err(|error| format!("ask who listens at {path}: {error}"))?;
@@ -275,6 +278,10 @@ fn sack_socket(node: &Node, wanted: bool) -> Result<Option<OwnedFd>, String> {
         }
     }
     Ok(None)
+}
+
+fn sack_failed(broken: &Broken) -> String {
+    format!("ask Slurm's SACK socket: {broken}")
 }
 
 fn verified_by_sack(
@@ -288,7 +295,7 @@ fn verified_by_sack(
     match exchange::ask(socket, &request, length, deadline) {
         Ok(answer) => sack::read_verified(&answer).map_err(|error| error.to_string()),
         Err(Broken::Ended) => Ok(false),
-        Err(broken) => Err(format!("ask Slurm's SACK socket: {broken}")),
+        Err(broken) => Err(sack_failed(&broken)),
     }
 }
 
