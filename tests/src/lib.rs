@@ -4,6 +4,7 @@
 
 mod long;
 mod matrix;
+pub mod rpc;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -115,6 +116,8 @@ pub struct Call {
     pub rhost: Option<String>,
     /// The application first accepts a TCP connection at this address and port, and keeps it.
     pub accept: Option<String>,
+    /// More arguments of the application.
+    pub arguments: Vec<String>,
 }
 
 impl Call {
@@ -129,6 +132,7 @@ impl Call {
             wrapper: None,
             rhost: None,
             accept: None,
+            arguments: Vec::new(),
         }
     }
 
@@ -160,6 +164,7 @@ impl Call {
         if let Some(accept) = &self.accept {
             call.extend(["--accept", accept]);
         }
+        call.extend(self.arguments.iter().map(String::as_str));
         let argv: Vec<&str> = match &self.wrapper {
             Some(script) => ["/bin/sh", "-ec", script, "sh"]
                 .into_iter()
@@ -225,17 +230,20 @@ pub struct Outcome {
     pub cgroup: String,
     /// Microseconds from pam_start to pam_end.
     pub micros: u64,
+    /// Descriptors that were not open before, or lead elsewhere now.
+    pub left_open: Vec<String>,
 }
 
 impl Outcome {
     fn of(end: End) -> Self {
-        let (messages, env, cgroup) = Default::default();
+        let (messages, env, cgroup, left_open) = Default::default();
         Self {
             end,
             messages,
             env,
             cgroup,
             micros: 0,
+            left_open,
         }
     }
 
@@ -303,6 +311,13 @@ fn parse(json: &str) -> Result<Outcome> {
     let value: Value = serde_json::from_str(json).with_context(|| format!("pamcall: {json}"))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let env = value["env"].as_object().context("pamcall: no env")?;
+    let descriptors = |name: &str| -> Vec<String> {
+        let found = value[name].as_array().into_iter().flatten();
+        found.map(text).collect()
+    };
+    let before = descriptors("fds_before");
+    let mut left_open = descriptors("fds_after");
+    left_open.retain(|it| !before.contains(it));
     let unchanged = value["signals_changed"] == false && value["threads"] == 1;
     if !unchanged {
         bail!("the module left signal handlers or threads behind: {json}");
@@ -321,6 +336,7 @@ fn parse(json: &str) -> Result<Outcome> {
             .collect(),
         cgroup: text(&value["cgroup"]),
         micros: value["micros"].as_u64().context("pamcall: no micros")?,
+        left_open,
     })
 }
 

@@ -4,18 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use k12::{CustomRefKt128, ExtendableOutput, Update, XofReader};
 use lab::{Background, Node, Suite};
-
-pub const RESPONSE_CALLERID: u16 = 5036;
-const RESPONSE_RC: u16 = 8001;
-/// The message has no credential; Slurm 23.02 and later.
-const NO_AUTH_CRED: u16 = 0x40;
-pub const MUNGE: u32 = 101;
-const SLURM: u32 = 103;
-const NONE: u32 = 100;
-const NO_VAL: u32 = 0xffff_fffe;
-const BATCH_STEP: u32 = 0xffff_fffb;
+pub use tests::rpc::{
+    MUNGE, RESPONSE_CALLERID, SLURM, body, by_auth_none, hex, message, payload, return_code,
+    without_credential,
+};
 
 /// Takes connection after connection: reads a message, writes it to its output in hexadecimal
 /// digits, and answers with the first answer for the message's version. An answer: the version (0:
@@ -146,19 +139,6 @@ pub struct Credential<'a> {
     pub payload: Vec<u8>,
 }
 
-/// The payload for a message of that version: its type, or since version 38 the hash of its body.
-pub fn payload(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
-    if version < 38 << 8 {
-        return [&[1], &kind.to_ne_bytes()[..]].concat();
-    }
-    let custom = kind.to_be_bytes();
-    let mut hasher = CustomRefKt128::new_customized(&custom);
-    hasher.update(body);
-    let mut hash = [0; 32];
-    hasher.finalize_xof().read(&mut hash);
-    [&[2], &hash[..]].concat()
-}
-
 impl Credential<'_> {
     /// Has munged of that node make it.
     pub fn munge(&self, node: &Node) -> Result<(u32, String)> {
@@ -232,91 +212,6 @@ fn from_base64url(text: &str) -> Result<Vec<u8>> {
         }
     }
     Ok(bytes)
-}
-
-/// The body of an answer that names a job.
-pub fn body(version: u16, job: u32, node: Option<&str>) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut number = |it: u32| body.extend(it.to_be_bytes());
-    if version >= 44 << 8 {
-        [0, 0, job, BATCH_STEP, NO_VAL]
-            .into_iter()
-            .for_each(&mut number);
-    } else {
-        number(job);
-    }
-    number(0);
-    match node {
-        None => number(0),
-        Some(name) => body.extend(string(name)),
-    }
-    body
-}
-
-/// A whole message.
-pub fn message(
-    version: u16,
-    kind: u16,
-    credential: Option<&(u32, String)>,
-    body: &[u8],
-) -> Vec<u8> {
-    match credential {
-        None => framed(version, NO_AUTH_CRED, kind, &[], body),
-        Some((plugin, token)) => {
-            let auth = [&plugin.to_be_bytes()[..], &string(token)].concat();
-            framed(version, 0, kind, &auth, body)
-        }
-    }
-}
-
-/// A message that should have a credential by its flags, and has none.
-pub fn without_credential(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
-    framed(version, 0, kind, &[], body)
-}
-
-/// A message that says to be root's, with the plugin that believes everybody.
-pub fn by_auth_none(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
-    let auth = [&NONE.to_be_bytes()[..], &[0; 8], &string("node3")].concat();
-    framed(version, 0, kind, &auth, body)
-}
-
-fn framed(version: u16, flags: u16, kind: u16, auth: &[u8], body: &[u8]) -> Vec<u8> {
-    let mut header = Vec::new();
-    let mut short = |it: u16| header.extend(it.to_be_bytes());
-    short(version);
-    short(flags);
-    if version < 38 << 8 {
-        short(0);
-    }
-    short(kind);
-    header.extend(length(body.len()));
-    // No forwarding, nothing returned.
-    header.extend([0; 4]);
-    header.extend(if version < 36 << 8 {
-        &[0; 6][..]
-    } else {
-        &[0; 2]
-    });
-    let rest = [&header, auth, body].concat();
-    [&length(rest.len())[..], &rest].concat()
-}
-
-/// «That failed», without a credential.
-pub fn return_code(version: u16, code: u32) -> Vec<u8> {
-    message(version, RESPONSE_RC, None, &code.to_be_bytes())
-}
-
-fn string(text: &str) -> Vec<u8> {
-    [&length(text.len() + 1)[..], text.as_bytes(), &[0]].concat()
-}
-
-fn length(bytes: usize) -> [u8; 4] {
-    let [_, _, _, _, low @ ..] = (bytes as u64).to_be_bytes();
-    low
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }
 
 /// The version before that suite's own.

@@ -8,13 +8,14 @@
     reason = "its answer is for the test that started it"
 )]
 
+mod faults;
 mod meter;
 mod process;
 mod stepd;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use pam::app::{self, Answer, AppItem, Message, Start, Transaction};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::{Map, Value, json};
 
+use crate::faults::Faults;
 use crate::meter::Meter;
 use crate::process::ThisProcess;
 use crate::stepd::be_adopted;
@@ -68,6 +70,14 @@ struct Args {
     /// has its client's; the processes of --repeat inherit it.
     #[arg(long, value_name = "ADDRESS:PORT")]
     accept: Option<SocketAddr>,
+    /// Have a TCP connection from that address to itself, as of a client on this host.
+    #[arg(long, value_name = "ADDRESS")]
+    loopback: Option<IpAddr>,
+    /// This process's directory of proc(5).
+    #[arg(long, value_name = "DIR", default_value = "/proc/self")]
+    proc: PathBuf,
+    #[command(flatten)]
+    faults: Faults,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +91,7 @@ enum Phase {
 fn main() -> Result<()> {
     let args = Args::parse();
     let _connection = args.accept.map(accept).transpose()?;
+    let _loopback = args.loopback.map(loopback).transpose()?;
     let answer = match (args.repeat, args.within, &args.stepd) {
         (Some(count), ..) => repeat(count)?,
         (None, Some(count), _) => within(&args, count)?,
@@ -102,6 +113,16 @@ fn accept(address: SocketAddr) -> Result<TcpStream> {
         .with_context(|| format!("accept a connection on {address}"))?;
     fcntl_setfd(&connection, FdFlags::empty()).context("let the connection be inherited")?;
     Ok(connection)
+}
+
+/// Both ends of a connection.
+fn loopback(address: IpAddr) -> Result<[TcpStream; 2]> {
+    let listener = TcpListener::bind((address, 0)).context("listen for a connection to itself")?;
+    let client = listener.local_addr().and_then(TcpStream::connect);
+    let (server, _) = listener
+        .accept()
+        .context("accept the connection to itself")?;
+    Ok([server, client.context("connect to itself")?])
 }
 
 /// What a call took, of each fresh process in a list of its own: [`meter::Cost::put`], and PAM's code.
@@ -156,14 +177,11 @@ fn repeat(count: u32) -> Result<Value> {
 fn within(args: &Args, count: u32) -> Result<Value> {
     app::default_sigpipe();
     app::open_log(c"pamcall");
-    let process = ThisProcess::open()?;
+    let process = ThisProcess::open(&args.proc)?;
     let mut codes = BTreeMap::<String, u32>::new();
     let mut marks = Vec::new();
     for turn in 1..=count {
-        let answer = match transact(args) {
-            Ok(outcome) => outcome.answer,
-            Err(answer) => answer,
-        };
+        let answer = transact(args)?.answer;
         *codes.entry(answer.0.to_string()).or_default() += 1;
         if turn == count / 10 || turn == count {
             marks.push(json!({
@@ -187,20 +205,15 @@ struct Outcome {
 }
 
 fn call(args: &Args) -> Result<Value> {
-    app::default_sigpipe();
+    args.faults.before_start()?;
     app::open_log(c"pamcall");
     // As sshd has when it calls PAM: libc has read its configuration then.
     let _ = sys::uid_of_user(args.user.as_deref().unwrap_or_default().as_bytes());
-    let process = ThisProcess::open()?;
+    let process = ThisProcess::open(&args.proc)?;
     let fds_before = process.descriptors()?;
     let signals_before = process.signals()?;
     let meter = Meter::start(&process)?;
-    let outcome = transact(args).unwrap_or_else(|answer| Outcome {
-        answer,
-        close: None,
-        environment: Vec::new(),
-        messages: Vec::new(),
-    });
+    let outcome = transact(args)?;
     let cost = meter.stop()?;
     let messages: Vec<Value> = outcome
         .messages
@@ -229,7 +242,39 @@ fn call(args: &Args) -> Result<Value> {
     Ok(answer)
 }
 
-fn transact(args: &Args) -> Result<Outcome, Answer> {
+/// What libpam says before the call is an answer too.
+fn transact(args: &Args) -> Result<Outcome> {
+    let started = start(args);
+    let mut transaction = match started {
+        Ok(transaction) => transaction,
+        Err(answer) => {
+            return Ok(Outcome {
+                answer,
+                close: None,
+                environment: Vec::new(),
+                messages: Vec::new(),
+            });
+        }
+    };
+    // libpam loads the module with its first call: here one that has no line in the stack.
+    let _ = args.faults.come_later().then(|| transaction.open_session());
+    let held = args.faults.during_call()?;
+    let answer = match args.phase {
+        Phase::Account => transaction.account(),
+        Phase::Session => transaction.open_session(),
+    };
+    drop(held);
+    let environment = transaction.environment();
+    let close = (args.phase == Phase::Session).then(|| transaction.close_session());
+    Ok(Outcome {
+        answer,
+        close,
+        environment,
+        messages: transaction.messages(),
+    })
+}
+
+fn start(args: &Args) -> Result<Transaction, Answer> {
     let mut transaction = Transaction::start(Start {
         service: &args.service,
         user: args.user.as_deref().unwrap_or_default(),
@@ -240,16 +285,5 @@ fn transact(args: &Args) -> Result<Outcome, Answer> {
         transaction.set(AppItem::RemoteHost, rhost)?;
     }
     transaction.set(AppItem::Tty, "ssh")?;
-    let answer = match args.phase {
-        Phase::Account => transaction.account(),
-        Phase::Session => transaction.open_session(),
-    };
-    let environment = transaction.environment();
-    let close = (args.phase == Phase::Session).then(|| transaction.close_session());
-    Ok(Outcome {
-        answer,
-        close,
-        environment,
-        messages: transaction.messages(),
-    })
+    Ok(transaction)
 }

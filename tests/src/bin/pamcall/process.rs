@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
@@ -13,10 +14,10 @@ use serde_json::{Map, Value};
 pub struct ThisProcess(OwnedFd);
 
 impl ThisProcess {
-    pub fn open() -> Result<Self> {
-        File::open("/proc/self")
+    pub fn open(directory: &Path) -> Result<Self> {
+        File::open(directory)
             .map(|it| Self(it.into()))
-            .context("open /proc/self")
+            .with_context(|| format!("open {}", directory.display()))
     }
 
     /// `3 -> socket:[4711]` for each open descriptor, in order.

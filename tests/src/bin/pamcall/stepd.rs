@@ -17,7 +17,7 @@ use crate::process::ThisProcess;
 /// the other over one connection.
 pub fn be_adopted(socket: &Path) -> Result<Value> {
     let pid = i32::try_from(std::process::id())?;
-    let process = ThisProcess::open()?;
+    let process = ThisProcess::open(Path::new("/proc/self"))?;
     let meter = Meter::start(&process)?;
     let stepd =
         sys::connect_unix(socket).with_context(|| format!("connect to {}", socket.display()))?;

@@ -1,0 +1,450 @@
+//! Who is asked where the connection comes from, fault by fault: munged, slurmd and its SACK socket, all
+//! fakes. Alice has two jobs; the connection comes from the older one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use lab::Node;
+use proto::jwt;
+use tests::rpc::{self, RESPONSE_CALLERID, hex};
+
+use crate::case::{self, Case};
+use crate::fake::{Door, Fake, Peer, Reads};
+use crate::policy::Means;
+use crate::stepd::{self, DIR, JOB, OTHER};
+
+const VERSION: u16 = 0x2D00;
+/// A question of auth/slurm needs no key.
+const SECRET: &[u8] = b"a key that only this test has";
+
+/// The talk with one of them, as pieces of its answer: where its length stands, and the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Encode,
+    Decode,
+    Slurmd,
+    Create,
+    Verify,
+}
+use Step::{Create, Decode, Encode, Slurmd, Verify};
+
+/// What it does instead of its answer.
+#[derive(Debug, Clone)]
+enum Fault {
+    /// No connection comes about.
+    Connecting(Door),
+    /// Nothing, and it stays connected.
+    Hangs,
+    /// It closes the connection.
+    Closes,
+    /// It resets it.
+    Resets,
+    /// Its process is killed.
+    Killed,
+    /// It sends so many bytes and closes.
+    EndsAfter(usize),
+    /// It sends so many bytes and no more.
+    HangsAfter(usize),
+    /// It answers this.
+    Says(Vec<u8>),
+    /// It is stopped for 0.3 s before the answer.
+    Stopped,
+    /// The answer comes byte by byte.
+    Drips,
+}
+use Fault::{
+    Closes, Connecting, Drips, EndsAfter, Hangs, HangsAfter, Killed, Resets, Says, Stopped,
+};
+
+fn munged(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("short").to_be_bytes();
+    [&[0, 0x60, 0x6D, 0x4B, 4, kind, 0][..], &length, body].concat()
+}
+
+fn text(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len() + 1).expect("short").to_be_bytes();
+    [&length[..], text.as_bytes(), &[0]].concat()
+}
+
+fn encoded() -> Vec<u8> {
+    munged(3, &[&[0, 0][..], &text("MUNGE:AA:")].concat())
+}
+
+fn decoded(uid: u32, for_uid: u32, payload: &[u8]) -> Vec<u8> {
+    let [uid, for_uid] = [uid, for_uid].map(u32::to_be_bytes);
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let fixed = [0, 0, 1, 1, 1, 0, 0, 0, 1, 44, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    let who = [&uid[..], &uid, &for_uid, &[255; 4]].concat();
+    munged(5, &[&fixed[..], &who, &length, payload].concat())
+}
+
+fn body(job: u32) -> Vec<u8> {
+    rpc::body(VERSION, job, Some("node1"))
+}
+
+fn payload() -> Vec<u8> {
+    rpc::payload(VERSION, RESPONSE_CALLERID, &body(JOB))
+}
+
+fn token(for_uid: u32, payload: &[u8], seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs();
+    let claims = jwt::NewClaims {
+        issued: now - 60,
+        expires: now - 60 + seconds,
+        version: VERSION,
+        restricted_to: for_uid,
+        cluster: "faults",
+        uid: 0,
+        gid: 0,
+        host: "node1",
+        payload,
+    };
+    jwt::sign(None, &claims, SECRET)
+}
+
+fn slurmd(step: Step, job: u32) -> Vec<u8> {
+    let credential = match step {
+        Create | Verify => (rpc::SLURM, token(0, &payload(), 3600)),
+        _ => (rpc::MUNGE, "MUNGE:BB:".to_owned()),
+    };
+    rpc::message(VERSION, RESPONSE_CALLERID, Some(&credential), &body(job))
+}
+
+impl Step {
+    fn is_slurm(self) -> bool {
+        matches!(self, Create | Verify)
+    }
+
+    /// What it answers in health.
+    fn answer(self, of: Step) -> Vec<u8> {
+        match self {
+            Encode => encoded(),
+            Decode => decoded(0, 0, &payload()),
+            Slurmd => slurmd(of, JOB),
+            Create => text(&token(0, &payload(), 3600)),
+            Verify => vec![0; 4],
+        }
+    }
+}
+
+impl Fault {
+    fn moves(&self, answer: &[u8]) -> String {
+        match self {
+            // There is no connection to say anything on.
+            Connecting(_) | Closes => "c".into(),
+            Hangs => "h".into(),
+            Resets => "x".into(),
+            Killed => "k".into(),
+            EndsAfter(count) => format!("w{} c", hex(&answer[..*count])),
+            HangsAfter(count) => format!("w{} h", hex(&answer[..*count])),
+            Says(bytes) => format!("w{}", hex(bytes)),
+            Stopped => format!("s300 w{}", hex(answer)),
+            Drips => format!("d{}", hex(answer)),
+        }
+    }
+
+    fn is_silence(&self) -> bool {
+        matches!(self, Hangs | HangsAfter(_) | Connecting(Door::Full))
+    }
+}
+
+/// Where, what, what the man page says of it, and the reason that the log must name.
+fn table() -> Vec<(Step, Fault, Means, &'static str)> {
+    const UNKNOWN: Means = Means::Unknown(OTHER);
+    const IN: Means = Means::Adopted(JOB);
+    const KNOWN: &str = "the connection comes from it, says slurmd at 127.0.0.1";
+    const NO_COMMON: &str = "no common version, or no common key";
+    let munge_error = munged(3, &[&[5, 9][..], b"no memory", &[0; 4]].concat());
+    let mut other_version = encoded();
+    other_version[4] = 5;
+    let huge = |mut answer: Vec<u8>, place: usize| {
+        answer[place..place + 4].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF]);
+        answer
+    };
+    let mut longer = slurmd(Slurmd, JOB);
+    longer[10..14].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF]);
+    let no_val = 0xFFFF_FFFE;
+    let credential = (rpc::MUNGE, "MUNGE:BB:".to_owned());
+    let says = |version, kind, body: &[u8]| rpc::message(version, kind, Some(&credential), body);
+    let mut table = vec![
+        (
+            Encode,
+            Connecting(Door::Shut),
+            UNKNOWN,
+            "Connection refused",
+        ),
+        (
+            Encode,
+            Says(b"\xDE\xAD\xBE\xEF 16 bytes or more".to_vec()),
+            UNKNOWN,
+            "magic",
+        ),
+        (Encode, Says(other_version), UNKNOWN, "version"),
+        (
+            Encode,
+            Says(huge(encoded(), 7)),
+            UNKNOWN,
+            "length of the body",
+        ),
+        // The length of the credential within the body.
+        (Encode, Says(huge(encoded(), 13)), UNKNOWN, "credential"),
+        (
+            Encode,
+            Says(decoded(0, 0, &payload())),
+            UNKNOWN,
+            "message type",
+        ),
+        (
+            Encode,
+            Says(munge_error.clone()),
+            UNKNOWN,
+            "munged's error 5: no memory («no memory",
+        ),
+        (
+            Decode,
+            Says(b"\xDE\xAD\xBE\xEF 16 bytes or more".to_vec()),
+            UNKNOWN,
+            "magic",
+        ),
+        (
+            Decode,
+            Says(huge(decoded(0, 0, &payload()), 7)),
+            UNKNOWN,
+            "length of the body",
+        ),
+        (Decode, Says(encoded()), UNKNOWN, "message type"),
+        (
+            Decode,
+            Says(decoded(2003, 0, &payload())),
+            UNKNOWN,
+            "is of uid 2003",
+        ),
+        (
+            Decode,
+            Says(decoded(0, 2001, &payload())),
+            UNKNOWN,
+            "is not for us",
+        ),
+        (
+            Decode,
+            Says(decoded(0, 0, b"another message")),
+            UNKNOWN,
+            "is for another message",
+        ),
+        (
+            Slurmd,
+            Connecting(Door::Shut),
+            UNKNOWN,
+            "connect: Connection refused",
+        ),
+        (
+            Slurmd,
+            Says(b"\xDE\xAD\xBE\xEF 16 bytes or more".to_vec()),
+            UNKNOWN,
+            NO_COMMON,
+        ),
+        (
+            Slurmd,
+            Says(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+            UNKNOWN,
+            "the answer is HTTP",
+        ),
+        (
+            Slurmd,
+            Says(huge(slurmd(Slurmd, JOB), 0)),
+            UNKNOWN,
+            "an answer of 2147483647 bytes",
+        ),
+        (Slurmd, Says(longer), UNKNOWN, NO_COMMON),
+        (
+            Slurmd,
+            Says(says(0x2C00, RESPONSE_CALLERID, &body(JOB))),
+            UNKNOWN,
+            "it answers in version 0x2c00",
+        ),
+        (
+            Slurmd,
+            Says(says(0x1000, RESPONSE_CALLERID, &body(JOB))),
+            UNKNOWN,
+            NO_COMMON,
+        ),
+        (
+            Slurmd,
+            Says(says(VERSION, 5035, &body(JOB))),
+            UNKNOWN,
+            NO_COMMON,
+        ),
+        (
+            Slurmd,
+            Says(rpc::return_code(VERSION, 2017)),
+            UNKNOWN,
+            "Slurm's error 2017",
+        ),
+        (
+            Slurmd,
+            Says(rpc::message(VERSION, RESPONSE_CALLERID, None, &body(JOB))),
+            UNKNOWN,
+            "has no credential",
+        ),
+        (
+            Slurmd,
+            Says(says(VERSION, RESPONSE_CALLERID, &body(555))),
+            UNKNOWN,
+            "is for another message",
+        ),
+        (
+            Slurmd,
+            Says(says(VERSION, RESPONSE_CALLERID, &body(no_val))),
+            UNKNOWN,
+            "is for another message",
+        ),
+        (
+            Create,
+            Says(vec![0x7F, 0xFF, 0xFF, 0xFF, 0]),
+            UNKNOWN,
+            "token",
+        ),
+        (Create, Says(vec![0; 4]), UNKNOWN, "token"),
+        (Create, Says(vec![0, 0, 0, 2, 0xFF, 0xFE]), UNKNOWN, "token"),
+        (
+            Verify,
+            Says(vec![0, 0, 0, 1]),
+            UNKNOWN,
+            "not made with this cluster's key",
+        ),
+        // How 26.05 says no.
+        (Verify, Closes, UNKNOWN, "not made with this cluster's key"),
+        (Verify, Killed, UNKNOWN, "not made with this cluster's key"),
+        (
+            Verify,
+            EndsAfter(2),
+            UNKNOWN,
+            "not made with this cluster's key",
+        ),
+    ];
+    for step in [Encode, Decode, Slurmd, Create, Verify] {
+        let (whose, ended, header) = match step {
+            Encode | Decode => ("ask munged at /var/faults/", "closed the connection", 11),
+            Slurmd => ("slurmd at 127.0.0.1:", NO_COMMON, 4),
+            Create | Verify => ("SACK socket", "closed the connection", 4),
+        };
+        table.extend([
+            (step, Hangs, UNKNOWN, whose),
+            (step, Stopped, IN, KNOWN),
+            (step, Drips, IN, KNOWN),
+        ]);
+        if step != Verify {
+            table.extend([
+                (step, Closes, UNKNOWN, ended),
+                (step, Killed, UNKNOWN, ended),
+                (step, EndsAfter(header / 2), UNKNOWN, ended),
+                (step, EndsAfter(header), UNKNOWN, ended),
+                (step, EndsAfter(header + 1), UNKNOWN, ended),
+                (step, HangsAfter(header / 2), UNKNOWN, "it does not answer"),
+                (step, HangsAfter(header), UNKNOWN, "it does not answer"),
+                (step, HangsAfter(header + 1), UNKNOWN, "it does not answer"),
+            ]);
+        }
+        if step == Slurmd {
+            table.push((step, Resets, UNKNOWN, NO_COMMON));
+        }
+    }
+    for step in [Encode, Slurmd, Create] {
+        table.push((step, Connecting(Door::Full), UNKNOWN, "does not answer"));
+    }
+    table
+}
+
+/// Each fault of who vouches and of who is asked.
+pub fn each_step(node: &Node) -> Result<()> {
+    stepd::prepare(node)?;
+    let (mut cases, mut peers) = (Vec::new(), Vec::new());
+    for (number, (step, fault, means, reason)) in table().into_iter().enumerate() {
+        let name = format!("m{number}");
+        let site = Site::new(node, &name, 7000 + number, step.is_slurm())?;
+        for mut peer in site.peers(step) {
+            if let Some(turn) = peer.1.iter().position(|it| *it == step) {
+                peer.0.scripts[turn] = fault.moves(&step.answer(step));
+                if let Connecting(door) = fault {
+                    peer.0.door = door;
+                }
+            }
+            peers.push(peer.0);
+        }
+        peers.extend([stepd::healthy(&name, JOB), stepd::healthy(&name, OTHER)]);
+        let mut case = site.case(format!("{step:?}: {fault:?}"), means, reason);
+        if fault.is_silence() {
+            case.options += " callerid_timeout=0.4";
+        }
+        cases.push(case.clone());
+        if ["Hangs", "Drips"].contains(&format!("{fault:?}").as_str()) {
+            case.name += ", interrupted";
+            case.arguments.push("--interrupt".into());
+            cases.push(case);
+        }
+    }
+    let _fake = Fake::start(node, &peers)?;
+    case::run(node, &cases)
+}
+
+/// What a case has of its own: slurm.conf, munged or SACK socket, and slurmd.
+pub struct Site {
+    name: String,
+    port: usize,
+    slurm: bool,
+}
+
+impl Site {
+    /// Writes its slurm.conf.
+    pub fn new(node: &Node, name: &str, port: usize, slurm: bool) -> Result<Self> {
+        let auth = match slurm {
+            true => "AuthType=auth/slurm".to_owned(),
+            false => format!("AuthInfo=socket={DIR}/{name}/munged"),
+        };
+        let conf = format!(
+            "ClusterName={name}\nSlurmctldHost=node1\nSlurmdSpoolDir={DIR}/%n\n\
+             SlurmdPort={port}\nNodeName={name} Port={port}\n{auth}\n"
+        );
+        node.write(&format!("{DIR}/{name}.conf"), conf, 0o644)?;
+        Ok(Self {
+            name: name.into(),
+            port,
+            slurm,
+        })
+    }
+
+    /// Those in health who find job [`JOB`], each with what its scripts are for.
+    fn peers(&self, of: Step) -> [(Peer, Vec<Step>); 2] {
+        let healthy = |it: &Step| format!("w{}", hex(&it.answer(of)));
+        let (at, reads, steps) = match self.slurm {
+            true => (
+                format!("/run/slurm-{}/sack.socket", self.name),
+                Reads::Sack,
+                vec![Create, Verify],
+            ),
+            false => (
+                format!("{DIR}/{}/munged", self.name),
+                Reads::Munge,
+                vec![Encode, Decode],
+            ),
+        };
+        let vouches = Peer::new(at, reads, steps.iter().map(healthy).collect());
+        let slurmd = Peer::new(self.port.to_string(), Reads::Slurm, vec![healthy(&Slurmd)]);
+        [(vouches, steps), (slurmd, vec![Slurmd])]
+    }
+
+    /// All who find job [`JOB`].
+    pub fn healthy(&self) -> [Peer; 2] {
+        self.peers(Encode).map(|(peer, _)| peer)
+    }
+
+    /// A login over the loopback.
+    pub fn case(&self, name: String, means: Means, reason: &str) -> Case {
+        let name_of_node = &self.name;
+        let options = format!("slurm_conf={DIR}/{name_of_node}.conf nodename={name_of_node}");
+        let mut case = Case::new(name, options, means, reason);
+        case.arguments = vec!["--loopback".into(), "127.0.0.1".into()];
+        case
+    }
+}
