@@ -62,6 +62,11 @@ impl Directory {
             .map(Self)
     }
 
+    /// Its descriptor's number, as /proc/self/fd has it.
+    pub(crate) fn number(&self) -> String {
+        self.0.as_raw_fd().to_string()
+    }
+
     /// What it is itself.
     ///
     /// # Errors

@@ -53,25 +53,16 @@ impl<'fd> Interest<'fd> {
     }
 }
 
-/// Connects a close-on-exec, non-blocking stream socket to the socket file at `path`.
+/// Connects a close-on-exec, non-blocking stream socket to the socket file at `path`; where that is too
+/// long for sun_path, unix(7), by way of /proc.
 ///
 /// # Errors
-/// The system's; `WouldBlock` when the listener's backlog is full (try again later),
-/// `InvalidInput` when the path is too long for sun_path, unix(7).
+/// The system's; `WouldBlock` when the listener's backlog is full (try again later).
 pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
-    // SAFETY: sockaddr_un is plain data for which all-zero is a valid value.
-    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    let bytes = path.as_os_str().as_bytes();
-    if bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "path too long for a socket",
-        ));
-    }
-    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
-        *to = *from as libc::c_char;
-    }
+    let address = match address_of(path.as_os_str().as_bytes()) {
+        Some(address) => address,
+        None => return connect_beyond(path),
+    };
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: socket(2) has no pointer arguments.
     let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
@@ -86,6 +77,32 @@ pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
         unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), length) as isize }
     })?;
     Ok(fd)
+}
+
+/// None where the path does not fit, or has a NUL.
+fn address_of(path: &[u8]) -> Option<libc::sockaddr_un> {
+    // SAFETY: sockaddr_un is plain data for which all-zero is a valid value.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    if path.len() >= address.sun_path.len() || path.contains(&0) {
+        return None;
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
+        *to = *from as libc::c_char;
+    }
+    Some(address)
+}
+
+/// A directory may have been named by a short link when the socket was made in it.
+fn connect_beyond(path: &Path) -> io::Result<OwnedFd> {
+    let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "path too long for a socket");
+    let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(too_long)?;
+    let dir = crate::Directory::open(dir)?;
+    let short = Path::new("/proc/self/fd").join(dir.number()).join(name);
+    match address_of(short.as_os_str().as_bytes()) {
+        Some(_) => connect_unix(&short),
+        None => Err(too_long()),
+    }
 }
 
 /// The credentials of the process that listened at the other end, when it began to listen.
@@ -256,9 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn a_long_path_is_refused() {
-        let error = connect_unix(Path::new(&"x".repeat(108))).expect_err("too long");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    fn a_long_path_leads_there_and_a_long_name_nowhere() {
+        let link = scratch("link");
+        let dir = std::env::temp_dir().join(format!("{:0108}", std::process::id()));
+        std::fs::create_dir(&dir).expect("make it");
+        std::os::unix::fs::symlink(&dir, &link).expect("link");
+        let _listener = UnixListener::bind(link.join("s")).expect("bind");
+        connect_unix(&dir.join("s")).expect("connect");
+        let missing = connect_unix(&dir.join("t")).expect_err("nothing there");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let long = connect_unix(&dir.join("x".repeat(108))).expect_err("too long");
+        assert_eq!(long.kind(), io::ErrorKind::InvalidInput);
+        std::fs::remove_file(&link).expect("remove");
+        std::fs::remove_dir_all(&dir).expect("remove");
     }
 
     #[test]
