@@ -34,7 +34,10 @@ impl fmt::Display for UserLookupError {
 /// [`UserLookupError::Unknown`] or the system's error.
 pub fn uid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
     let name = CString::new(name).map_err(|_| UserLookupError::Unknown)?;
-    let mut buffer = vec![0u8; 1024];
+    // Enough for most, and nothing that can fail where memory is short: root must pass.
+    let mut small = [0u8; 1024];
+    let mut large = Vec::new();
+    let mut buffer = &mut small[..];
     loop {
         // SAFETY: passwd is plain data for which all-zero is a valid value.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
@@ -54,7 +57,11 @@ pub fn uid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
             0 if found.is_null() => return Err(UserLookupError::Unknown),
             0 => return Ok(entry.pw_uid),
             libc::EINTR => {}
-            libc::ERANGE if buffer.len() < MAX_ENTRY => buffer.resize(buffer.len() * 4, 0),
+            libc::ERANGE if buffer.len() < MAX_ENTRY => {
+                let length = buffer.len() * 4;
+                large.resize(length, 0);
+                buffer = &mut large;
+            }
             // getpwnam_r(3), NOTES: these too mean that there is no such name.
             libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM => {
                 return Err(UserLookupError::Unknown);
