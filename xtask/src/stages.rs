@@ -71,6 +71,8 @@ pub enum Stage {
     Inside,
     /// What users try who mean no good: a cluster
     Hostile,
+    /// Faults of the daemons, the node and the process: clusters
+    Faults,
     /// ssh into jobs: clusters
     E2e,
     /// Many logins at once while jobs and daemons come and go: a cluster
@@ -274,6 +276,11 @@ impl Runner {
             Stage::Hostile => {
                 if self.has_dist("hostile users") && self.has_lab("hostile users") {
                     self.tests("hostile users", &["--package=tests", "--test=hostile"]);
+                }
+            }
+            Stage::Faults => {
+                if self.has_dist("faults") && self.has_lab("faults") {
+                    self.tests("faults", &["--package=tests", "--test=faults"]);
                 }
             }
             Stage::E2e => {
@@ -564,6 +571,7 @@ mod tests {
             Stage::Mixed,
             Stage::Inside,
             Stage::Hostile,
+            Stage::Faults,
             Stage::E2e,
             Stage::Load,
             Stage::Vm,

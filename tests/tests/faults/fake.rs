@@ -11,7 +11,7 @@ use tests::rpc::hex;
 ///
 /// An argument is a listener: where (a socket's path or a TCP port), who listens, how it is with
 /// connecting, what is read before the script is chosen (by the message's type), and the scripts.
-/// Moves: `rN` reads N bytes, `wHEX` writes, `dHEX` writes byte by byte, `h` says no more and keeps the
+/// (With `owner` there is no script, but the one answer of a stepd that is asked whose it is.) Moves: `rN` reads N bytes, `wHEX` writes, `dHEX` writes byte by byte, `h` says no more and keeps the
 /// connection, `c` closes it, `x` resets it, `k` kills the process, `sN` stops it for N ms.
 const PERL: &str = r#"
 use strict; use Socket; setpgrp; $| = 1; $SIG{PIPE} = 'IGNORE'; $SIG{CHLD} = 'IGNORE'; my (@kept, %by); my $all = '';
@@ -54,7 +54,9 @@ while (1) {
   select(my $ready = $all, undef, undef, undef);
   for my $fd (keys %by) {
     next unless vec($ready, $fd, 1); my ($l, @how) = @{$by{$fd}};
-    accept(my $c, $l) or next; unless (fork) { play($c, @how); exit } close $c;
+    accept(my $c, $l) or next;
+    if ($how[0] eq 'owner') { sysread($c, my $b, 12); syswrite($c, pack('H*', substr $how[1], 1)); close $c; next }
+    unless (fork) { play($c, @how); exit } close $c;
   }
 }
 "#;
@@ -75,6 +77,8 @@ pub enum Door {
 pub enum Reads {
     /// Nothing: there is one script.
     Nothing,
+    /// The question to a stepd whose it is; the one move is the answer. Without a process of its own.
+    Owner,
     /// A message to munged; the first script is for one that is to be encoded, the second for decoding.
     Munge,
     /// A message to a SACK socket; the first script makes a token, the second verifies one.
@@ -120,7 +124,10 @@ pub struct Fake {
 impl Fake {
     /// Starts them as root.
     pub fn start(node: &Node, peers: &[Peer]) -> Result<Self> {
-        let mut argv = vec!["perl".to_owned(), "-e".to_owned(), PERL.to_owned()];
+        let shell = ["/bin/sh", "-c", "ulimit -n 8192; exec \"$@\"", "sh"];
+        let perl = ["perl", "-e", PERL];
+        let mut argv: Vec<_> = [&shell[..], &perl].concat();
+        let mut arguments = Vec::new();
         for it in peers {
             let door = match it.door {
                 Door::Open => "open",
@@ -129,14 +136,15 @@ impl Fake {
             };
             let reads = match it.reads {
                 Reads::Nothing => "",
+                Reads::Owner => "owner",
                 Reads::Munge => "munge",
                 Reads::Sack => "sack",
                 Reads::Slurm => "slurm",
             };
             let scripts = it.scripts.join(":");
-            argv.push(format!("{}:{}:{door}:{reads}:{scripts}", it.at, it.uid));
+            arguments.push(format!("{}:{}:{door}:{reads}:{scripts}", it.at, it.uid));
         }
-        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        argv.extend(arguments.iter().map(String::as_str));
         let mut running = node.command(&argv).spawn()?;
         lab::poll::until_true("the fake peers", Duration::from_secs(10), || {
             ensure!(running.is_running()?, "they ended: {}", running.stderr()?);

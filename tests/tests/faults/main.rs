@@ -6,7 +6,9 @@
 
 mod caller;
 mod case;
+mod environment;
 mod fake;
+mod live;
 mod policy;
 mod stepd;
 
@@ -27,12 +29,36 @@ const FAKE: &[(&str, Test)] = &[
     ("stepd, connecting", stepd::connecting),
     ("stepd of the caller's job", stepd::of_the_caller),
     ("munged, slurmd, SACK socket", caller::each_step),
+    ("spool directory", environment::spool_directory),
+    ("slurm.conf", environment::slurm_conf),
+    ("slurm.conf replaced", environment::slurm_conf_replaced),
+    ("process", environment::process),
+    ("junk", environment::junk),
+    ("many steps", environment::many_steps),
+    ("hung file system", environment::hung_file_system),
+];
+
+/// With the real daemons.
+const LIVE: &[(&str, fn(&Cluster) -> Result<()>)] = &[
+    ("a real stepd", live::stepd),
+    ("real slurmd and munged", live::slurmd_and_munged),
 ];
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
     for (name, test) in FAKE {
         matrix.add_on(&[Suite::Forky], name, |_, stage| test(stage.up()?.node(1)));
+    }
+    // Later libpams want more memory themselves.
+    matrix.add_on(&[Suite::Bookworm], "memory", |_, stage| {
+        environment::memory(stage.up()?.node(1))
+    });
+    for (name, test) in LIVE {
+        matrix.add_on(&[Suite::Bookworm, Suite::Forky], name, |_, stage| {
+            let cluster = stage.up()?;
+            let done = test(cluster);
+            done.and(cluster.cancel_all())
+        });
     }
     matrix.run();
 }

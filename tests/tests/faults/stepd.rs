@@ -21,8 +21,9 @@ pub const JOB: u32 = 7;
 /// Another one of alice's, in good health and newer.
 pub const OTHER: u32 = 9;
 /// Of 26.05.
-const VERSION: i32 = 0x2D00;
-const RUNNING: i32 = 2;
+pub const VERSION: i32 = 0x2D00;
+/// The state of a step that runs.
+pub const RUNNING: i32 = 2;
 const ENDING: i32 = 4;
 
 /// What a stepd of 26.05 in health reads and answers, in this order. (Its display is the job's.)
@@ -72,7 +73,8 @@ const SILENT: &str = "slurmstepd of job 7 does not answer";
 const CLOSED: &str = "slurmstepd of job 7: it closed the connection";
 const CLOSED_LATER: &str = "adoption failed: the slurmstepd closed the connection";
 const NO_DISPLAY: &str = "the job's X11 display: ";
-const FINE: &str = "the only job of this user here";
+/// The reason of a login into the only job.
+pub const FINE: &str = "the only job of this user here";
 /// As a number of 32 bits that is negative, and one that is not.
 const GARBAGE: i32 = 0xEFBE_ADDE_u32 as i32;
 const LARGE: i32 = 0x7EAD_BEEF;
@@ -338,7 +340,7 @@ fn script(at: &str, fault: Option<Fault>) -> String {
 }
 
 /// A stepd's socket in the spool directory of the case's node.
-fn socket(node: &str, job: u32) -> String {
+pub fn socket(node: &str, job: u32) -> String {
     format!("{DIR}/{node}/{node}_{job}.4294967292")
 }
 
@@ -347,7 +349,8 @@ pub fn healthy(node: &str, job: u32) -> Peer {
     Peer::new(socket(node, job), Reads::Nothing, vec![script("", None)])
 }
 
-fn options(node: &str) -> String {
+/// For a login on the case's node.
+pub fn options(node: &str) -> String {
     format!("slurm_conf={CONF} nodename={node}")
 }
 

@@ -1,0 +1,167 @@
+//! The real daemons, stopped, killed or cut off. (Those that callerid and compliance have on all
+//! releases are not here: silent slurmds, munged and stepds beside others.)
+
+use anyhow::{Context, Result, ensure};
+use lab::{Cluster, Node};
+use tests::{End, Outcome};
+
+use crate::case::{self, Case};
+use crate::environment::schedmd;
+use crate::policy::Means;
+
+const STRICT: &str = "action_no_jobs=deny action_unknown=deny action_adopt_failure=deny \
+                      action_generic_failure=deny";
+
+/// Does that while something is broken.
+fn with(node: &Node, broken: &str, mend: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    node.sh(broken)?;
+    let done = act();
+    node.sh(mend)?;
+    done.with_context(|| broken.to_owned())
+}
+
+fn job_of(outcome: &Outcome) -> Option<&str> {
+    outcome.env.get("SLURM_JOB_ID").map(String::as_str)
+}
+
+/// Ours under all settings that matter, and SchedMD's with strict ones: adopted or not, as ours.
+fn both(node: &Node, case: Case) -> Result<()> {
+    let job = match case.means {
+        Means::Adopted(job) => Some(job.to_string()),
+        _ => None,
+    };
+    case::run(node, &[case])?;
+    let theirs = schedmd(node, STRICT)?;
+    let end = End::Code(if job.is_some() { 0 } else { 6 });
+    ensure!(
+        theirs.end == end && job_of(&theirs) == job.as_deref(),
+        "SchedMD's: {theirs}"
+    );
+    Ok(())
+}
+
+/// The stepd of the only job.
+pub fn stepd(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &[])?;
+    let pid = node.pid_of_stepd(job)?;
+    let socket = node.extern_socket(job);
+    let fine = "the only job of this user here";
+    let gone = "no job of this user here, 0 of others";
+    let case = |what: &str, means, reason: &str| Case::new(what, "", means, reason);
+    let adopted = Means::Adopted(job);
+
+    let mut stopped = case(
+        "stopped",
+        Means::NoJob,
+        &format!("slurmstepd of job {job} does not answer"),
+    );
+    stopped.timeout = 0.5;
+    let (stop, go_on) = (format!("kill -STOP {pid}"), format!("kill -CONT {pid}"));
+    with(node, &stop, &go_on, || case::run(node, &[stopped]))?;
+    let mut for_a_while = case("stopped for a while", adopted, fine);
+    for_a_while.wrapper = Some(format!("{stop}; (sleep 0.3; {go_on}) & \"$@\"; wait"));
+    case::run(node, &[for_a_while.clone()])?;
+    for_a_while.name += ", interrupted";
+    for_a_while.arguments = vec!["--interrupt".into()];
+    case::run(node, &[for_a_while])?;
+
+    let (deny, give) = (format!("chmod 0 {socket}"), format!("chmod 777 {socket}"));
+    with(node, &deny, &give, || {
+        both(node, case("no rights to the socket", adopted, fine))
+    })?;
+    let (away, back) = (
+        format!("mv {socket} /run/away"),
+        format!("mv /run/away {socket}"),
+    );
+    with(node, &away, &back, || {
+        both(node, case("no socket", Means::NoJob, gone))
+    })?;
+    // Where the module keeps what it knows there is no room for it.
+    let full = "mkdir -p -m 700 /run/slurm-adopt; mount -t tmpfs -o size=4k,mode=700 full /run/slurm-adopt; \
+                ! head -c 1M /dev/zero >/run/slurm-adopt/full 2>/dev/null";
+    with(node, full, "umount /run/slurm-adopt", || {
+        both(node, case("no room for memory", adopted, fine))
+    })?;
+    let slurmd: u32 = node.read_text("/run/slurmd.pid")?.trim().parse()?;
+    node.signal(slurmd, "KILL")?;
+    let done = both(node, case("slurmd killed", adopted, fine));
+    node.start_slurmd()?;
+    done?;
+    node.signal(pid, "KILL")?;
+    lab::poll::until_true(
+        "the stepd to end",
+        std::time::Duration::from_secs(10),
+        || Ok(node.pid_of_stepd(job).is_err()),
+    )?;
+    both(node, case("killed", Means::NoJob, gone))
+}
+
+/// slurmd and munged, where two jobs make them matter; the connection is of no job.
+pub fn slurmd_and_munged(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let _older = cluster.submit("alice", &[])?;
+    let newer = cluster.submit("alice", &[])?;
+    let address = node.ipv4();
+    let run = |what: &str, reason: &str, wrapper: Option<String>| {
+        let options = "callerid_timeout=1";
+        let mut case = Case::new(what, options, Means::Unknown(newer), reason);
+        case.arguments = vec!["--loopback".into(), address.clone()];
+        case.wrapper = wrapper;
+        case::run(node, &[case])
+    };
+    let asked = "knows no job that has it";
+    run("all well", asked, None)?;
+    let slurmd: u32 = node.read_text("/run/slurmd.pid")?.trim().parse()?;
+    let munged: u32 = node.sh("pidof munged")?.trim().parse()?;
+    for (what, pid) in [("slurmd", slurmd), ("munged", munged)] {
+        let script = format!("kill -STOP {pid}; (sleep 0.2; kill -CONT {pid}) & \"$@\"; wait");
+        run(&format!("{what} stopped for a while"), asked, Some(script))?;
+        let (stop, go_on) = (format!("kill -STOP {pid}"), format!("kill -CONT {pid}"));
+        with(node, &stop, &go_on, || {
+            run(&format!("{what} stopped"), "does not answer", None)
+        })?;
+    }
+    for how in [
+        "drop",
+        "reject with tcp reset",
+        "reject with icmp type port-unreachable",
+    ] {
+        let rules = format!(
+            "nft add table inet t; nft add chain inet t c '{{ type filter hook input priority 0; }}'; \
+             nft add rule inet t c tcp dport 6818 {how}"
+        );
+        let reason = match how {
+            "drop" => "does not answer",
+            _ => "connect: Connection refused",
+        };
+        with(node, &rules, "nft delete table inet t", || {
+            run(&format!("packets to slurmd: {how}"), reason, None)
+        })?;
+    }
+    with(node, "chmod 777 /run/munge", "chmod 755 /run/munge", || {
+        run(
+            "munged's directory is anybody's",
+            "/run/munge is not safe",
+            None,
+        )
+    })?;
+    let (away, back) = (
+        "mv /run/munge/munge.socket.2 /run/munge/away",
+        "mv /run/munge/away /run/munge/munge.socket.2",
+    );
+    let munge = "ask munged at /run/munge/munge.socket.2: ";
+    with(node, away, back, || run("no munged", munge, None))?;
+    // Nobody listens at a socket that was made by a process that is gone.
+    let stale = format!(
+        "{away}; perl -e 'use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0) or die; \
+         bind(S, sockaddr_un(\"/run/munge/munge.socket.2\")) or die'"
+    );
+    with(node, &stale, back, || {
+        run("munged gone", &format!("{munge}Connection refused"), None)
+    })?;
+    node.signal(slurmd, "KILL")?;
+    let done = run("slurmd killed", "connect: Connection refused", None);
+    node.start_slurmd()?;
+    done
+}
