@@ -203,15 +203,22 @@ pub fn read_open(file: File, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
     if !found.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    let too_large = || io::Error::other(format!("larger than {limit} bytes"));
+    if found.len() > limit {
+        return Err(too_large());
+    }
     // One more byte than it should have tells a growing file.
     let size = match usize::try_from(found.len().min(limit)) {
         Ok(0) | Err(_) => PIECE,
         Ok(size) => size + 1,
     };
-    let mut bytes = Vec::with_capacity(size);
+    let mut bytes = Vec::new();
+    // Not to end the process where there is no memory for a long file.
+    let reserved = bytes.try_reserve_exact(size);
+    reserved.map_err(|_| io::ErrorKind::OutOfMemory)?;
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {
-        true => Err(io::Error::other(format!("larger than {limit} bytes"))),
+        true => Err(too_large()),
         false => Ok((FileStatus::from(&found), bytes)),
     }
 }

@@ -393,10 +393,20 @@ pub fn hung_file_system(node: &Node) -> Result<()> {
     let done = done.and_then(|()| case::run(node, &[slow]));
     drop(running);
     node.sh(&format!("umount -l {dir}"))?;
-    done
+    done?;
+    // SchedMD's module waits too.
+    let conf = "/etc/slurm/slurm.conf";
+    node.sh(&format!(
+        "cp {conf} {conf}.kept; sed -i 's|^SlurmdSpoolDir=.*|SlurmdSpoolDir={dir}|' {conf}"
+    ))?;
+    let theirs = serve().and_then(|_running| schedmd(node, ""));
+    node.sh(&format!("mv {conf}.kept {conf}; umount -l {dir}"))?;
+    let theirs = theirs?;
+    ensure!(theirs.micros > 500_000, "SchedMD's does not wait: {theirs}");
+    Ok(())
 }
 
-/// As SchedMD's module has it: with strict actions, on the node's own Slurm.
+/// SchedMD's module, on the node's own Slurm.
 pub fn schedmd(node: &Node, options: &str) -> Result<tests::Outcome> {
     Call::new("alice", options).make(node, Module::SchedMd)
 }

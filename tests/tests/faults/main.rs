@@ -38,8 +38,10 @@ const FAKE: &[(&str, Test)] = &[
     ("hung file system", environment::hung_file_system),
 ];
 
+type LiveTest = fn(&Cluster) -> Result<()>;
+
 /// With the real daemons.
-const LIVE: &[(&str, fn(&Cluster) -> Result<()>)] = &[
+const LIVE: &[(&str, LiveTest)] = &[
     ("a real stepd", live::stepd),
     ("real slurmd and munged", live::slurmd_and_munged),
 ];
