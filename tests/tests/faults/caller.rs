@@ -149,8 +149,10 @@ impl Fault {
     }
 }
 
+type Row = (Step, Fault, Means, &'static str);
+
 /// Where, what, what the man page says of it, and the reason that the log must name.
-fn table() -> Vec<(Step, Fault, Means, &'static str)> {
+fn table() -> Vec<Row> {
     const UNKNOWN: Means = Means::Unknown(OTHER);
     const IN: Means = Means::Adopted(JOB);
     const KNOWN: &str = "the connection comes from it, says slurmd at 127.0.0.1";
@@ -356,29 +358,40 @@ fn table() -> Vec<(Step, Fault, Means, &'static str)> {
     table
 }
 
-/// Each fault of who vouches and of who is asked.
+/// Each fault of who vouches and of who is asked; some at a time, so that the fake stays quick.
 pub fn each_step(node: &Node) -> Result<()> {
+    const AT_A_TIME: usize = 16;
     stepd::prepare(node)?;
+    let table: Vec<_> = table().into_iter().enumerate().collect();
+    for rows in table.chunks(AT_A_TIME) {
+        some(node, rows)?;
+    }
+    Ok(())
+}
+
+fn some(node: &Node, rows: &[(usize, Row)]) -> Result<()> {
     let (mut cases, mut peers) = (Vec::new(), Vec::new());
-    for (number, (step, fault, means, reason)) in table().into_iter().enumerate() {
+    for (number, (step, fault, means, reason)) in rows {
         let name = format!("m{number}");
         let site = Site::new(node, &name, 7000 + number, step.is_slurm())?;
-        for mut peer in site.peers(step) {
-            if let Some(turn) = peer.1.iter().position(|it| *it == step) {
-                peer.0.scripts[turn] = fault.moves(&step.answer(step));
+        for (mut peer, steps) in site.peers(*step) {
+            if let Some(turn) = steps.iter().position(|it| it == step) {
+                peer.scripts[turn] = fault.moves(&step.answer(*step));
                 if let Connecting(door) = fault {
-                    peer.0.door = door;
+                    peer.door = *door;
                 }
             }
-            peers.push(peer.0);
+            peers.push(peer);
         }
         peers.extend([stepd::healthy(&name, JOB), stepd::healthy(&name, OTHER)]);
-        let mut case = site.case(format!("{step:?}: {fault:?}"), means, reason);
-        if fault.is_silence() {
-            case.options += " callerid_timeout=0.4";
-        }
+        let mut case = site.case(format!("{step:?}: {fault:?}"), *means, reason);
+        case.options += match fault.is_silence() {
+            true => " callerid_timeout=0.4",
+            // The fake may have other things to do as well.
+            false => " callerid_timeout=4",
+        };
         cases.push(case.clone());
-        if ["Hangs", "Drips"].contains(&format!("{fault:?}").as_str()) {
+        if matches!(fault, Hangs | Drips) {
             case.name += ", interrupted";
             case.arguments.push("--interrupt".into());
             cases.push(case);

@@ -14,7 +14,7 @@ use crate::policy::{Actions, Means};
 /// for another reason than the deadline, waits for seconds or for ever.
 const SLACK: Duration = Duration::from_millis(1500);
 /// Logins at a time.
-const AT_A_TIME: usize = 4;
+pub const AT_A_TIME: usize = 4;
 
 /// A fault that is there, and whose login is made.
 #[derive(Clone)]
