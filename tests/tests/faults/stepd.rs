@@ -111,11 +111,12 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             NoJob,
             "no job of this user here, 1 of others",
         ),
+        // Stands for no user.
         (
             "owner",
             Says(&[-1]),
             NoJob,
-            "no job of this user here, 1 of others",
+            "0 of others; slurmstepd of job 7: ",
         ),
         (
             "owner",
@@ -150,12 +151,12 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             NoJob,
             "the extern step of job 7 was still starting",
         ),
-        // More than it was asked.
+        // More than it was asked: the first comes for an answer about namespaces.
         (
             "state",
-            Says(&[RUNNING, 0]),
+            Says(&[RUNNING, 9]),
             NotAdopted,
-            "said more than it was asked",
+            "the job's namespaces: their number is 9",
         ),
         ("state", Stopped, IN, FINE),
         ("state", Drips, IN, FINE),
