@@ -332,7 +332,7 @@ impl fmt::Display for Reason {
                     write!(f, "; {}", silence(silent))?;
                 }
                 if let [(job, cause), rest @ ..] = &failed[..] {
-                    write!(f, "; slurmstepd of job {job}: {}", shown(cause))?;
+                    write!(f, "; slurmstepd of job {job}: {cause}")?;
                     if !rest.is_empty() {
                         write!(f, " (and {} more)", rest.len())?;
                     }

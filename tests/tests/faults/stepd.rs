@@ -116,7 +116,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "owner",
             Says(&[-1]),
             NoJob,
-            "0 of others; slurmstepd of job 7: ",
+            "0 of others; slurmstepd of job 7: «uid» can't be -1",
         ),
         (
             "owner",
