@@ -1,7 +1,7 @@
 //! Host lists and slurm.conf as Slurm's own parser reads them and as ours does: `scontrol show
 //! hostnames` and `scontrol show daemons` (does slurm.conf name this host?) in two of the lab's roots.
-//! A list of cases, and some thousands made up from a seed, which is printed and may be given as
-//! SLURM_ADOPT_SEED. No cluster runs. As root, for the mounts.
+//! A list of cases, and some thousands made up from a seed, which is another at each long run; it is
+//! printed and may be given as SLURM_ADOPT_SEED. No cluster runs. As root, for the mounts.
 //!
 //! ClusterShell is no third opinion: it numbers the names of several brackets in another order than
 //! Slurm, and pads otherwise.
@@ -352,6 +352,7 @@ impl Random {
     fn new() -> Self {
         let seed = match env::var("SLURM_ADOPT_SEED") {
             Ok(seed) => seed.parse().expect("SLURM_ADOPT_SEED is a number"),
+            Err(_) if !tests::is_long() => 1,
             Err(_) => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .expect("after 1970")
