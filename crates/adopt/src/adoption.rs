@@ -74,6 +74,7 @@ pub fn adopt(
     }
     let namespaces = match request.join_container {
         true => {
+            nothing_unread(&conversation.socket)?;
             let found = namespaces(census, &conversation, deadline, log)?;
             Entrance::prepare(found).map_err(AdoptError::Refused)?
         }
@@ -130,22 +131,23 @@ fn namespaces(
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Vec<(Namespace, OwnedFd)>, AdoptError> {
+    /// 20.11, whose first releases close the connection when asked: not to lose the one that is to
+    /// adopt.
+    const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
     let version = conversation.owner.version;
     let kind = Namespaces::of(version);
     let Some(question) = kind.ask() else {
         return Ok(Vec::new());
     };
     wait_until_set_up(conversation, deadline, log)?;
-    let found = if Namespaces::MAY_CLOSE.contains(&version) {
-        // Not to lose the connection that is to adopt.
+    let found = if MAY_CLOSE.contains(&version) {
         let job = conversation.job.job;
         let own = census.converse(job, deadline, log)?;
-        match receive_namespaces(&own.socket, kind, Some(question), deadline) {
+        match receive_namespaces(&own.socket, kind, question, deadline) {
             Err(Broken::Ended) => Ok(Vec::new()),
             result => result,
         }
     } else {
-        let question = (!conversation.namespaces_asked).then_some(question);
         receive_namespaces(&conversation.socket, kind, question, deadline)
     };
     found.map_err(|broken| match broken {
@@ -155,16 +157,13 @@ fn namespaces(
     })
 }
 
-/// The answer to the question, which has been asked already if there is none.
 pub(crate) fn receive_namespaces(
     socket: &OwnedFd,
     kind: Namespaces,
-    question: Option<[u8; 4]>,
+    question: [u8; 4],
     deadline: &Deadline,
 ) -> Result<Vec<(Namespace, OwnedFd)>, Broken> {
-    if let Some(question) = question {
-        sys::send(socket, &question)?;
-    }
+    sys::send(socket, &question)?;
     let number = |what| -> Result<i32, Broken> {
         let mut answer = [0; 4];
         exchange::read_exactly(socket, &mut answer, deadline)?;
@@ -204,6 +203,18 @@ fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result
     Ok(fd)
 }
 
+/// What is there before the question is no answer to it.
+fn nothing_unread(socket: &OwnedFd) -> Result<(), AdoptError> {
+    match sys::receive(socket, &mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(Broken::from(error).into()),
+        Ok(0) => Err(Broken::Ended.into()),
+        Ok(_) => Err(AdoptError::Refused(
+            "the slurmstepd said more than it was asked".into(),
+        )),
+    }
+}
+
 /// Asks the stepd to take the process into its extern step, and for its display.
 fn add_process(
     conversation: &Conversation,
@@ -214,13 +225,7 @@ fn add_process(
     let socket = &conversation.socket;
     let refused = |cause: &dyn fmt::Display| AdoptError::Refused(cause.to_string());
     let pid = i32::try_from(request.pid).map_err(|error| refused(&error))?;
-    // What is there before the question is no answer to it.
-    match sys::receive(socket, &mut [0]) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Err(error) => return Err(Broken::from(error).into()),
-        Ok(0) => return Err(Broken::Ended.into()),
-        Ok(_) => return Err(refused(&"the slurmstepd said more than it was asked")),
-    }
+    nothing_unread(socket)?;
     let mut question = stepd::adopt(pid).to_vec();
     if request.x11 {
         question.extend(stepd::ask_x11());

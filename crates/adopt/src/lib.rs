@@ -43,7 +43,7 @@ use crate::login::Login;
 use crate::node::{Environment, Node};
 use crate::options::Options;
 use crate::run_dir::RunDir;
-use crate::stepd::{Census, Wanted};
+use crate::stepd::Census;
 
 /// The account phase: one login, from the PAM line's arguments to PAM's code.
 #[must_use]
@@ -140,17 +140,13 @@ fn gather_and_decide(
             return (plan, inquiry);
         }
     };
-    let wanted = Wanted {
-        uid,
-        may_stop: decide::may_stop_at_first_job(options),
-        namespaces: options.join_container,
-    };
+    let may_stop = decide::may_stop_at_first_job(options);
     let Inquiry {
         node,
         for_questions,
         ..
     } = &inquiry;
-    inquiry.census = stepd::census(node, wanted, run_dir, for_questions, log);
+    inquiry.census = stepd::census(node, uid, run_dir, may_stop, for_questions, log);
     let steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));

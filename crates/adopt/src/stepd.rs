@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use proto::stepd::{self, Namespaces, State};
+use proto::stepd;
 use sys::{Deadline, Interest};
 
 use crate::adoption::AdoptError;
@@ -37,20 +37,8 @@ pub struct Census {
     newest: Option<Conversation>,
     /// The sockets of the user's jobs, to talk to another than the newest.
     own: Vec<Socket>,
-    wanted: Wanted,
+    uid: u32,
     trusted: Trusted,
-}
-
-/// What the stepds are asked for.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Wanted {
-    /// Whose jobs.
-    pub uid: u32,
-    /// One own job is enough not to wait for the silent ones until the deadline.
-    pub may_stop: bool,
-    /// The namespaces of the job will be asked for: by the first question, where it is known whose
-    /// job it is and how they are asked for.
-    pub namespaces: bool,
 }
 
 /// An open connection to the stepd of a job that it has confirmed to be the user's.
@@ -60,19 +48,19 @@ pub struct Conversation {
     pub job: OwnJob,
     /// What the stepd said of itself.
     pub owner: stepd::OwnerAnswer,
-    /// The answer about the job's namespaces is still to be read, and nothing else.
-    pub namespaces_asked: bool,
-    /// The connection.
+    /// Where nothing is left unread.
     pub socket: OwnedFd,
 }
 
 /// Asks every extern step of the node whose it is.
 ///
 /// Another user's stepd that has been met before, as `run_dir` tells, is not asked again.
+/// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
 pub fn census(
     node: &Node,
-    wanted: Wanted,
+    uid: u32,
     run_dir: &RunDir,
+    may_stop: bool,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
@@ -96,12 +84,11 @@ pub fn census(
     };
     let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
     let mut census = Census {
-        wanted,
+        uid,
         trusted: node.trusted.clone(),
         ..Census::default()
     };
-    let is_other = |it: &Owner| it.uid != wanted.uid;
-    let others = |socket: &Socket| known.owner(&socket.identity).filter(is_other);
+    let others = |socket: &Socket| known.owner(&socket.identity).filter(|it| it.uid != uid);
     let mut to_ask = VecDeque::new();
     for socket in sockets {
         match others(&socket) {
@@ -116,7 +103,7 @@ pub fn census(
         let (met, new) = (census.steps.others, to_ask.len());
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
-    let census = Inquiry::new(to_ask, census, &mut known, log).run(deadline);
+    let census = Inquiry::new(to_ask, census, &mut known, may_stop, log).run(deadline);
     known.save(&identities, log);
     census
 }
@@ -150,15 +137,12 @@ impl Census {
             .ok_or_else(gone)?;
         let again = VecDeque::from([socket.clone()]);
         let census = Self {
-            wanted: Wanted {
-                may_stop: true,
-                ..self.wanted
-            },
+            uid: self.uid,
             trusted: self.trusted.clone(),
             ..Self::default()
         };
         let mut known = Known::default();
-        let mut census = Inquiry::new(again, census, &mut known, log).run(deadline);
+        let mut census = Inquiry::new(again, census, &mut known, true, log).run(deadline);
         let Steps { silent, failed, .. } = &mut census.steps;
         if !silent.is_empty() {
             return Err(AdoptError::Silent);
@@ -215,8 +199,6 @@ impl<const N: usize> Answer<N> {
 struct Asked {
     origin: Socket,
     socket: OwnedFd,
-    /// It was asked for namespaces, as those of this protocol version are.
-    namespaces: Option<i32>,
     answer: Answer<{ stepd::OWNER_ANSWER }>,
 }
 
@@ -235,6 +217,7 @@ enum Attempt {
 
 struct Inquiry<'a, 'k> {
     known: &'a mut Known<'k>,
+    may_stop: bool,
     log: Log<'a>,
     untried: VecDeque<Socket>,
     busy: Vec<Socket>,
@@ -249,10 +232,12 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         untried: VecDeque<Socket>,
         census: Census,
         known: &'a mut Known<'k>,
+        may_stop: bool,
         log: Log<'a>,
     ) -> Self {
         Self {
             known,
+            may_stop,
             log,
             untried,
             busy: Vec::new(),
@@ -316,7 +301,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
     /// others have been asked, and what they say could not keep the user out: after a second own job
     /// no third one can.
     fn stops_early(&self) -> bool {
-        let enough = if self.census.wanted.may_stop { 1 } else { 2 };
+        let enough = if self.may_stop { 1 } else { 2 };
         self.census.own.len() >= enough && self.untried.is_empty()
     }
 
@@ -380,36 +365,14 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             Ok(peer) => return Attempt::Failed(job, format!("uid {} listens there", peer.uid)),
             Err(error) => return failed(error),
         }
-        let early = self.early(&socket);
-        let sent = match early {
-            None => sys::send(&connected, &stepd::ask_owner()),
-            Some((_, question)) => {
-                let questions = [&stepd::ask_owner()[..], &question].concat();
-                sys::send(&connected, &questions)
-            }
-        };
-        match sent {
+        match sys::send(&connected, &stepd::ask_owner()) {
             Ok(()) => Attempt::Asked(Asked {
                 origin: socket,
                 socket: connected,
-                namespaces: early.map(|(version, _)| version),
                 answer: Answer::default(),
             }),
             Err(error) => failed(error),
         }
-    }
-
-    /// The question for the namespaces, and of which protocol version it is, if that stepd has said
-    /// before that it is the user's and which it speaks. Saves a wait for its answer.
-    fn early(&self, socket: &Socket) -> Option<(i32, [u8; 4])> {
-        let wanted = self.census.wanted;
-        if !wanted.namespaces {
-            return None;
-        }
-        let Owner { uid, version } = self.known.owner(&socket.identity)?;
-        let question = Namespaces::of(version).ask()?;
-        let is_safe = uid == wanted.uid && !Namespaces::MAY_CLOSE.contains(&version);
-        is_safe.then_some((version, question))
     }
 
     fn failed(&mut self, job: u32, cause: String) {
@@ -430,29 +393,23 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 Received::Ended => Err(Broken::Ended.to_string()),
                 Received::Failed(error) => Err(Broken::from(error).to_string()),
             };
-            let asked = self.asked.swap_remove(index);
-            let job = asked.origin.job.job;
+            let Asked { origin, socket, .. } = self.asked.swap_remove(index);
+            let job = origin.job;
             self.progress = Instant::now();
             match outcome {
                 Ok(owner) => {
                     self.log.debug(|| {
                         let stepd::OwnerAnswer { version, uid, .. } = owner;
-                        format!("job {job}: uid {uid}, protocol {version:#06x}")
+                        format!("job {}: uid {uid}, protocol {version:#06x}", job.job)
                     });
-                    self.count(owner, asked);
+                    self.count(owner, origin, socket);
                 }
-                Err(cause) => self.failed(job, cause),
+                Err(cause) => self.failed(job.job, cause),
             }
         }
     }
 
-    fn count(&mut self, owner: stepd::OwnerAnswer, asked: Asked) {
-        let Asked {
-            origin,
-            socket,
-            namespaces,
-            ..
-        } = asked;
+    fn count(&mut self, owner: stepd::OwnerAnswer, origin: Socket, socket: OwnedFd) {
         let said = Owner {
             uid: owner.uid,
             version: owner.version,
@@ -460,26 +417,16 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         self.known.note(&origin.identity, said);
         let census = &mut self.census;
         census.version = census.version.max(Some(owner.version));
-        if owner.uid != census.wanted.uid {
+        if owner.uid != census.uid {
             census.steps.others += 1;
             return;
         }
         let job = origin.job;
         census.steps.own.push(job);
         census.own.push(origin);
-        // A step that is not set up yet knows no namespaces; of another version it was asked wrongly.
-        let answers = |version| version == owner.version && owner.state == State::Running;
-        if !namespaces.is_none_or(answers) {
-            return;
-        }
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
         if census.newest.as_ref().is_none_or(is_newer) {
-            census.newest = Some(Conversation {
-                job,
-                owner,
-                namespaces_asked: namespaces.is_some(),
-                socket,
-            });
+            census.newest = Some(Conversation { job, owner, socket });
         }
     }
 }

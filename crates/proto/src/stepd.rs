@@ -72,8 +72,6 @@ pub enum Namespaces {
 impl Namespaces {
     /// The most that are taken: there are eight kinds in all, namespaces(7).
     pub const MOST: i32 = 8;
-    /// Of those who are asked, the versions of stepds that may close the connection instead: 20.11.
-    pub const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
 
     /// Of a stepd of that protocol version. From 25.11 on the older request may never be answered.
     #[must_use]

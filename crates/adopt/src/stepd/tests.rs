@@ -61,34 +61,23 @@ impl Spool {
 
     /// The same with questions of these lengths.
     fn fake_script(&self, job: u32, script: Vec<(usize, Vec<u8>)>, keep: bool) {
-        self.fake_scripts(job, vec![script], keep);
-    }
-
-    /// The same with a script for each connection, the last for those that follow.
-    fn fake_scripts(&self, job: u32, mut scripts: Vec<Vec<(usize, Vec<u8>)>>, keep: bool) {
         let listener = UnixListener::bind(self.dir.join(format!("n1_{job}.4294967292")));
         let listener = listener.expect("bind");
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream: UnixStream = stream.expect("accept");
-                let script = match scripts.len() {
-                    1 => scripts[0].clone(),
-                    _ => scripts.remove(0),
-                };
-                thread::spawn(move || {
-                    for (length, answer) in &script {
-                        if stream.read_exact(&mut vec![0; *length]).is_err() {
-                            break;
-                        }
-                        for byte in answer {
-                            // In pieces: an answer may come so.
-                            let _ = stream.write_all(&[*byte]);
-                        }
+                for (length, answer) in &script {
+                    if stream.read_exact(&mut vec![0; *length]).is_err() {
+                        break;
                     }
-                    if keep {
-                        std::mem::forget(stream);
+                    for byte in answer {
+                        // In pieces: an answer may come so.
+                        let _ = stream.write_all(&[*byte]);
                     }
-                });
+                }
+                if keep {
+                    std::mem::forget(stream);
+                }
             }
         });
     }
@@ -109,21 +98,13 @@ impl Spool {
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
         let run_dir = RunDir::open(&self.dir.join("no memory"), false, log);
-        census(&self.node, wanted(2001, may_stop), &run_dir, &deadline, log)
+        census(&self.node, 2001, &run_dir, may_stop, &deadline, log)
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn wanted(uid: u32, may_stop: bool) -> Wanted {
-    Wanted {
-        uid,
-        may_stop,
-        namespaces: false,
     }
 }
 
@@ -667,7 +648,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     };
     let census_of = |uid| {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = census(&spool.node, wanted(uid, true), &run_dir(), &deadline, log()).steps;
+        let steps = super::census(&spool.node, uid, &run_dir(), true, &deadline, log()).steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -711,85 +692,6 @@ fn only_new_stepds_and_the_own_are_asked() {
     assert_eq!((census_of(2001), times(&jobs)), ((2, 1), vec![4, 3]));
 }
 
-/// The namespaces are asked for with the first question where the stepd has been met; what is kept
-/// of it may be wrong, or the step not set up yet: then it is asked again, of a connection of its own.
-#[test]
-fn an_own_stepd_that_was_met_is_asked_for_namespaces_at_once() {
-    let early = |version, state| (16, ints(&[version, 2001, state, 0]));
-    let anew = |version| vec![(12, ints(&[version, 2001, 2]))];
-    let adopted = || (12, ints(&[0, 2]));
-    let asked_for = || (4, ints(&[0]));
-    for (name, kept, scripts) in [
-        ("as it was", 0x2D00, vec![vec![early(0x2D00, 2), adopted()]]),
-        (
-            "one namespace",
-            0x2A00,
-            vec![vec![early(0x2A00, 2), adopted()]],
-        ),
-        (
-            "another version",
-            0x2D00,
-            vec![
-                vec![early(0x2A00, 2), (12, ints(&[-1, 2]))],
-                [anew(0x2A00), vec![asked_for(), adopted()]].concat(),
-            ],
-        ),
-        (
-            "it starts",
-            0x2D00,
-            vec![
-                vec![early(0x2D00, 1), (12, ints(&[-1, 2]))],
-                [anew(0x2D00), vec![asked_for(), adopted()]].concat(),
-            ],
-        ),
-        // 20.11 may close the connection: asked by another, and only then.
-        (
-            "20.11",
-            0x2400,
-            vec![
-                [anew(0x2400), vec![adopted()]].concat(),
-                [anew(0x2400), vec![asked_for()]].concat(),
-            ],
-        ),
-        (
-            "no namespaces",
-            0x2300,
-            vec![[anew(0x2300), vec![adopted()]].concat()],
-        ),
-    ] {
-        let spool = Spool::new("early");
-        spool.fake_scripts(3, scripts, true);
-        let log = Log::new(&Silent, LogLevel::Debug);
-        let memory = spool.dir.join("memory");
-        let run_dir = || RunDir::open(&memory, true, log);
-        let empty = run_dir();
-        let mut known = Known::load(&empty, log);
-        let sockets = spool::find_sockets(&spool.node, log).expect("sockets");
-        let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
-        let owner = Owner {
-            uid: 2001,
-            version: kept,
-        };
-        known.note(&identities[0], owner);
-        known.save(&identities, log);
-
-        let deadline = Deadline::after(Duration::from_millis(1000));
-        let wanted = Wanted {
-            namespaces: true,
-            ..wanted(2001, true)
-        };
-        let mut census = census(&spool.node, wanted, &run_dir(), &deadline, log);
-        assert_eq!(census.steps.own.len(), 1, "{name}");
-        let request = Request {
-            pid: 1,
-            join_container: true,
-            x11: false,
-        };
-        let result = adoption::adopt(&mut census, 3, request, &deadline, log);
-        assert_eq!(result.expect(name), Adopted::default(), "{name}");
-    }
-}
-
 #[test]
 fn a_silent_stepd_that_was_met_delays_nobody() {
     let spool = Spool::new("met");
@@ -806,14 +708,7 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = census(
-            &spool.node,
-            wanted(uid, false),
-            &run_dir(),
-            &deadline,
-            log(),
-        )
-        .steps;
+        let steps = super::census(&spool.node, uid, &run_dir(), false, &deadline, log()).steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }
