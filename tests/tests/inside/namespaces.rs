@@ -7,8 +7,8 @@ use lab::{Cluster, Status};
 use tests::Module;
 
 use crate::place::{
-    AS_IT_IS, CONTAINERS, Place, STRICT, Test, bare, inside, ssh, submit, use_module, wait_for,
-    wait_for_file,
+    AS_IT_IS, CONTAINERS, HOLD, Place, STRICT, Test, bare, inside, ssh, submit, use_module,
+    wait_for, wait_for_file,
 };
 
 /// At each place whose jobs have namespaces of their own.
@@ -20,6 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("join_container=false stays outside", outside),
     ("both modules give the same environment", environment),
     ("a login while the job starts", while_it_starts),
+    ("a login after those that came too early", after_early_ones),
 ];
 
 /// Where they have none.
@@ -292,6 +293,32 @@ fn while_it_starts(_: &Place, cluster: &Cluster) -> Result<()> {
         );
         cluster.cancel(job)?;
     }
+    Ok(())
+}
+
+/// A stepd keeps the descriptor of its first answer about namespaces: asked before it has made them, it
+/// would hand out an empty file for ever. The second login knows already whose stepd that is.
+fn after_early_ones(place: &Place, cluster: &Cluster) -> Result<()> {
+    let node = inside(cluster);
+    node.remove("/home/alice/show")?;
+    node.write(HOLD, "", 0o644)?;
+    let script = job_script("anything");
+    let job = cluster.submit_only("alice", &["--nodelist=node2", "--wrap", &script])?;
+    let socket = format!("node2_{job}.4294967292");
+    wait_for("the extern step's socket", || {
+        Ok(node.list("/var/spool/slurmd")?.contains(&socket))
+    })?;
+    let patient = format!("{STRICT} timeout=1");
+    for _ in 0..2 {
+        let early = bare(cluster, Module::Ours, &patient, AS_IT_IS)?;
+        let is_held = place.joins == ["mnt"];
+        ensure!(!is_held || early.code != 0, "not held: {early:?}");
+    }
+    node.remove(HOLD)?;
+    let of_job = wait_for_file(cluster, "/home/alice/show")?;
+    use_module(cluster, Module::Ours, STRICT)?;
+    let login = ssh(cluster, SHOW).output()?;
+    ensure!(login.stdout == of_job, "not the job's, {of_job}{login}");
     Ok(())
 }
 

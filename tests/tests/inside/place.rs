@@ -23,11 +23,17 @@ pub struct Place {
 pub const CONTAINERS: &str = "/var/spool/containers";
 const TMPFS: &[(&str, &str)] = &[(
     "/etc/slurm/job_container.conf",
-    "AutoBasePath=true\nBasePath=/var/spool/containers\n",
+    "AutoBasePath=true\nBasePath=/var/spool/containers InitScript=/usr/local/bin/init-job\n",
 )];
+/// While this file is there a job whose namespaces job_container.conf tells of does not get any.
+pub const HOLD: &str = "/run/hold-job";
 
 /// For all nodes.
 const SCRIPTS: &[(&str, &str)] = &[
+    (
+        "/usr/local/bin/init-job",
+        "#!/bin/sh\nwhile [ -e /run/hold-job ]; do sleep 0.05; done\n",
+    ),
     (FAKE_DISPLAY, include_str!("fake-display.pl")),
     (X_CLIENT, include_str!("x-client.pl")),
     (REFUSE_SETNS, include_str!("refuse-setns.pl")),
