@@ -71,8 +71,8 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
         both(node, case("no rights to the socket", adopted, fine))
     })?;
     let (away, back) = (
-        format!("mv {socket} /run/away"),
-        format!("mv /run/away {socket}"),
+        format!("mv {socket} /var/spool/away"),
+        format!("mv /var/spool/away {socket}"),
     );
     with(node, &away, &back, || {
         both(node, case("no socket", Means::NoJob, gone))
