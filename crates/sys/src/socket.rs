@@ -57,7 +57,8 @@ impl<'fd> Interest<'fd> {
 /// long for sun_path, unix(7), by way of /proc.
 ///
 /// # Errors
-/// The system's; `WouldBlock` when the listener's backlog is full (try again later).
+/// The system's; `WouldBlock` when the listener's backlog is full (try again later),
+/// `InvalidInput` when the file's name alone is too long.
 pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
     let address = match address_of(path.as_os_str().as_bytes()) {
         Some(address) => address,
