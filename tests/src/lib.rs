@@ -5,6 +5,7 @@
 mod long;
 mod matrix;
 pub mod rpc;
+pub mod session;
 mod shared;
 
 use std::collections::BTreeMap;

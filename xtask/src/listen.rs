@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::report::Counts;
 use crate::run;
+use crate::session;
 
 /// The same command, ended with all that it started after so many minutes, or when we end.
 pub fn limited(command: &Command, minutes: u32) -> Command {
@@ -39,6 +40,8 @@ pub struct Heard {
     pub counts: Counts,
     /// `name: reason` of each ignored test.
     pub ignored: Vec<String>,
+    /// Each row for docs/session.md, in JSON.
+    pub session_rows: Vec<String>,
 }
 
 impl Heard {
@@ -47,6 +50,8 @@ impl Heard {
             self.counts.add(counts);
         } else if let Some(ignored) = ignored_test(line) {
             self.ignored.push(ignored);
+        } else if let Some(row) = session::told(line) {
+            self.session_rows.push(row.to_owned());
         }
     }
 }

@@ -18,9 +18,11 @@ mod report;
 mod rooms;
 mod run;
 mod sanitize;
+mod session;
 mod so;
 mod stages;
 mod stub;
+mod table;
 mod tools;
 mod workspace;
 
@@ -51,6 +53,9 @@ enum Task {
         /// The long runs in full (hours), and their results into docs/reliability.md.
         #[arg(long, conflicts_with = "quick")]
         long: bool,
+        /// Put the rows for docs/session.md there instead of holding them against it; --long does.
+        #[arg(long)]
+        write: bool,
         /// Only this one; may be given several times.
         #[arg(long, value_enum, value_name = "NAME")]
         only: Vec<Stage>,
@@ -111,13 +116,18 @@ fn main() -> ExitCode {
 fn perform(task: &Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Test { quick, long, only } => {
+        Task::Test {
+            quick,
+            long,
+            write,
+            only,
+        } => {
             let size = match (quick, long) {
                 (true, _) => Size::Quick,
                 (false, true) => Size::Long,
                 (false, false) => Size::Default,
             };
-            Ok(stages::all(workspace, size, only))
+            Ok(stages::all(workspace, size, *write, only))
         }
         Task::Dist { arch: only } => {
             for arch in Arch::ALL {

@@ -21,6 +21,7 @@ use crate::report::{Counts, Report};
 use crate::rooms;
 use crate::run;
 use crate::sanitize;
+use crate::session;
 use crate::so;
 use crate::workspace::Workspace;
 
@@ -69,6 +70,8 @@ pub enum Stage {
     Mixed,
     /// What a login finds inside its job, namespaces, X11 and limits: clusters
     Inside,
+    /// Where a login ends up, by its method and the lines of the PAM stack: clusters
+    Session,
     /// What users try who mean no good: a cluster
     Hostile,
     /// Faults of the daemons, the node and the process: clusters
@@ -117,16 +120,18 @@ pub enum Size {
     Long,
 }
 
-/// The stages chosen, or all.
-pub fn all(workspace: Workspace, size: Size, only: &[Stage]) -> ExitCode {
+/// The stages chosen, or all. `write`: rows for docs/session.md are put there.
+pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
     let mut runner = Runner {
         long: (size == Size::Long).then(|| long::begin(&workspace)),
         workspace,
         report: Report::new(),
         dist: [None; Arch::ALL.len()],
         lab: None,
+        session_rows: Vec::new(),
     };
     let before = kept_on_host();
+    let mut has_session = false;
     for stage in Stage::value_variants() {
         if !only.is_empty() && !only.contains(stage) {
             continue;
@@ -135,12 +140,20 @@ pub fn all(workspace: Workspace, size: Size, only: &[Stage]) -> ExitCode {
             println!("left out by --quick: {stage:?}");
             continue;
         }
+        has_session |= *stage == Stage::Session;
         runner.stage(*stage);
     }
     if let Some(results) = &runner.long {
         let workspace = &runner.workspace;
         runner.report.gate("the long runs' results", || {
             long::publish(workspace, results)
+        });
+    }
+    if has_session || !runner.session_rows.is_empty() {
+        let (workspace, rows) = (&runner.workspace, &runner.session_rows);
+        let write = write || size == Size::Long;
+        runner.report.gate("docs/session.md", || {
+            session::compare(workspace, rows, write)
         });
     }
     runner.report.gate("the host's /run", || {
@@ -167,6 +180,8 @@ struct Runner {
     /// Built at most once; `Some(false)`: could not be. In the order of the architectures.
     dist: [Option<bool>; Arch::ALL.len()],
     lab: Option<bool>,
+    /// As the tests told them.
+    session_rows: Vec<String>,
 }
 
 impl Runner {
@@ -271,6 +286,11 @@ impl Runner {
             Stage::Inside => {
                 if self.has_dist("inside the job") && self.has_lab("inside the job") {
                     self.tests("inside the job", &["--package=tests", "--test=inside"]);
+                }
+            }
+            Stage::Session => {
+                if self.has_dist("session") && self.has_lab("session") {
+                    self.tests("session", &["--package=tests", "--test=session"]);
                 }
             }
             Stage::Hostile => {
@@ -530,7 +550,7 @@ impl Runner {
     }
 
     /// Runs it with its output going on to ours, and hears what it tells of tests.
-    fn stream(&self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
+    fn stream(&mut self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
         println!("        {name} ...");
         let start = Instant::now();
         let longest = match self.long {
@@ -552,6 +572,7 @@ impl Runner {
         command.env("SLURM_ADOPT_LAB_BIN", self.lab_program());
         let mut heard = Heard::default();
         let outcome = listen(&mut command, &mut heard);
+        self.session_rows.append(&mut heard.session_rows);
         (start.elapsed(), outcome, heard)
     }
 }
@@ -570,6 +591,7 @@ mod tests {
             Stage::Callerid,
             Stage::Mixed,
             Stage::Inside,
+            Stage::Session,
             Stage::Hostile,
             Stage::Faults,
             Stage::E2e,

@@ -1,0 +1,138 @@
+//! The table of docs/session.md: where a login's shell ends up, one row a way in. The tests print
+//! the rows as they find them; `cargo xtask test` holds them against the page.
+
+use std::fmt;
+
+use lab::Suite;
+use serde_json::json;
+
+use crate::Module;
+
+/// Where the cluster runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In namespaces, without systemd.
+    Namespaces,
+    /// In a virtual machine with systemd and cgroup v2.
+    Machine,
+}
+
+/// How the user proves who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// A key: PAM's auth stack is not asked.
+    PublicKey,
+    /// A password that sshd asks for and hands to PAM.
+    Password,
+    /// What PAM asks for itself, in a helper process of sshd's.
+    KeyboardInteractive,
+    /// A key, then what PAM asks for: the usual second factor.
+    KeyThenKeyboardInteractive,
+}
+
+/// Which lines of sshd's PAM stack name the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// `account` alone.
+    Account,
+    /// `session` alone.
+    Session,
+    /// Both.
+    Both,
+}
+
+/// What came of logins of one kind. The last three say what was seen in a few words, without
+/// numbers of jobs or processes: each run must find the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Whose Slurm and sshd.
+    pub suite: Suite,
+    /// Where it ran.
+    pub place: Place,
+    /// Whether the session stack has pam_systemd.
+    pub pam_systemd: bool,
+    /// How the user logged in.
+    pub method: Method,
+    /// Where the module stood.
+    pub lines: Lines,
+    /// Whose module.
+    pub module: Module,
+    /// Where the user's shell is found: «in the job», «kept out», or its cgroup.
+    pub shell: String,
+    /// What is set in its environment: `SLURM_JOB_ID`, `XDG_RUNTIME_DIR` ...; what should not be, too.
+    pub set: String,
+    /// What is still there after the job has been cancelled, «nothing» if all ended with it.
+    pub outlives: String,
+}
+
+/// Leaves one row for docs/session.md, on standard output: that comes out of a virtual machine too.
+#[allow(clippy::print_stdout, reason = "xtask's listen.rs reads it")]
+pub fn session_row(row: &SessionRow) {
+    println!("{row}");
+}
+
+impl fmt::Display for SessionRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = json!({
+            "suite": format!("{} ({})", self.suite, self.suite.slurm()),
+            "place": self.place.to_string(),
+            "pam_systemd": if self.pam_systemd { "yes" } else { "no" },
+            "method": self.method.to_string(),
+            "lines": self.lines.to_string(),
+            "module": match self.module {
+                Module::Ours => "ours",
+                Module::SchedMd => "SchedMD's",
+            },
+            "shell": self.shell,
+            "set": self.set,
+            "outlives": self.outlives,
+        });
+        write!(f, "session-row {row}")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Namespaces => "namespaces",
+            Self::Machine => "machine with systemd",
+        })
+    }
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::PublicKey,
+        Self::Password,
+        Self::KeyboardInteractive,
+        Self::KeyThenKeyboardInteractive,
+    ];
+}
+
+/// As `AuthenticationMethods` in sshd_config(5) names it.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PublicKey => "publickey",
+            Self::Password => "password",
+            Self::KeyboardInteractive => "keyboard-interactive",
+            Self::KeyThenKeyboardInteractive => "publickey,keyboard-interactive",
+        })
+    }
+}
+
+impl Lines {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Account, Self::Session, Self::Both];
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "account",
+            Self::Session => "session",
+            Self::Both => "account, session",
+        })
+    }
+}

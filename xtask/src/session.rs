@@ -1,0 +1,163 @@
+//! The table in docs/session.md: where each kind of login ends up. Tests tell its rows
+//! (`tests::session`); a run holds those it made against the page, or writes them.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::table::{self, Row, Table};
+use crate::workspace::Workspace;
+
+const PAGE: &str = "docs/session.md";
+const TABLE: Table = Table {
+    name: "session",
+    columns: &[
+        ("place", "where"),
+        ("pam_systemd", "pam_systemd"),
+        ("module", "module"),
+        ("lines", "lines"),
+        ("method", "method"),
+        ("suite", "Slurm (Debian)"),
+        ("shell", "the shell is"),
+        ("set", "set in it"),
+        ("outlives", "outlives the job"),
+    ],
+    keys: 6,
+};
+/// The column in which several suites stand that a row holds for.
+const SUITE: usize = 5;
+/// What stands before a row in a test's output.
+const MARK: &str = "session-row ";
+
+/// The row that a line of a test's output tells of. The line may have begun with something else.
+pub fn told(line: &str) -> Option<&str> {
+    let (_, row) = line.split_once(MARK)?;
+    row.starts_with('{').then(|| row.trim_end())
+}
+
+/// Holds the rows of a run against the page, or puts them there. What was not made stays.
+pub fn compare(workspace: &Workspace, told: &[String], write: bool) -> Result<String> {
+    let made: Result<Vec<Row>> = told.iter().map(|it| TABLE.read(it, &[])).collect();
+    let made = made?;
+    ensure!(!made.is_empty(), "the run made no row");
+    let path = workspace.path(PAGE);
+    let page = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let count = made.len();
+    if write {
+        let page = with_rows(&page, &made).with_context(|| PAGE.to_owned())?;
+        fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
+        return Ok(format!("{count} rows written"));
+    }
+    let differences = differences(&page, &made).with_context(|| PAGE.to_owned())?;
+    if !differences.is_empty() {
+        bail!("not as in {PAGE} (`cargo xtask test --write` puts it there):\n{differences}");
+    }
+    Ok(format!("{count} rows as they stand there"))
+}
+
+fn with_rows(page: &str, made: &[Row]) -> Result<String> {
+    let mut rows = unfold(TABLE.rows(page)?);
+    TABLE.update(&mut rows, made);
+    rows.sort();
+    TABLE.with(page, &fold(rows))
+}
+
+fn differences(page: &str, made: &[Row]) -> Result<String> {
+    let there = unfold(TABLE.rows(page)?);
+    let mut text = String::new();
+    for row in made {
+        let old = there.iter().find(|it| TABLE.is_like(it, row));
+        if old != Some(row) {
+            let old = old.map_or("(no such row)\n".into(), |it| {
+                table::lines(std::slice::from_ref(it))
+            });
+            let new = table::lines(std::slice::from_ref(row));
+            text += &format!("  there: {old}  now:   {new}");
+        }
+    }
+    Ok(text)
+}
+
+/// A row for each suite.
+fn unfold(rows: Vec<Row>) -> Vec<Row> {
+    let of_one = |row: Row| {
+        let suites: Vec<String> = row[SUITE].split(", ").map(str::to_owned).collect();
+        suites.into_iter().map(move |suite| {
+            let mut row = row.clone();
+            row[SUITE] = suite;
+            row
+        })
+    };
+    rows.into_iter().flat_map(of_one).collect()
+}
+
+/// One row for suites that differ in nothing else.
+fn fold(rows: Vec<Row>) -> Vec<Row> {
+    let mut folded: Vec<Row> = Vec::new();
+    for row in rows {
+        let same =
+            |it: &&mut Row| it[..SUITE] == row[..SUITE] && it[SUITE + 1..] == row[SUITE + 1..];
+        match folded.iter_mut().find(same) {
+            Some(it) => {
+                it[SUITE] += ", ";
+                it[SUITE] += &row[SUITE];
+            }
+            None => folded.push(row),
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(suite: &str, shell: &str) -> Row {
+        [
+            "here", "no", "ours", "account", "password", suite, shell, "A", "nothing",
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    fn page(rows: &[Row]) -> String {
+        let page = include_str!("../../docs/session.md");
+        TABLE.with(page, rows).expect("a table")
+    }
+
+    #[test]
+    fn rows_are_heard_among_other_words() {
+        assert_eq!(
+            told("test x ... session-row {\"a\":1}\r"),
+            Some("{\"a\":1}")
+        );
+        assert_eq!(told("no session-row here"), None);
+        assert_eq!(told("ok"), None);
+    }
+
+    #[test]
+    fn suites_alike_share_a_row() {
+        let made = [row("24.11", "in"), row("20.11", "in"), row("22.05", "out")];
+        let new = with_rows(&page(&[row("26.05", "in")]), &made).expect("a table");
+        let rows = TABLE.rows(&new).expect("a table");
+        assert_eq!(
+            rows,
+            [row("20.11, 24.11, 26.05", "in"), row("22.05", "out")]
+        );
+        assert_eq!(differences(&new, &made).expect("a table"), "");
+    }
+
+    #[test]
+    fn what_differs_is_shown_and_what_is_missing() {
+        let page = page(&[row("20.11, 22.05", "in")]);
+        let made = [row("20.11", "in"), row("22.05", "out"), row("24.11", "in")];
+        let text = differences(&page, &made).expect("a table");
+        assert_eq!(
+            text,
+            "  there: | here | no | ours | account | password | 22.05 | in | A | nothing |\n  \
+             now:   | here | no | ours | account | password | 22.05 | out | A | nothing |\n  \
+             there: (no such row)\n  \
+             now:   | here | no | ours | account | password | 24.11 | in | A | nothing |\n"
+        );
+    }
+}
