@@ -27,6 +27,7 @@ pub mod options;
 mod place;
 pub mod report;
 pub mod run_dir;
+pub mod runtime_dir;
 mod session;
 mod slurmd;
 pub mod spool;
@@ -89,7 +90,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
             Stage::Session { handed_over }
         }
         Phase::CloseSession => {
-            session::close(handed_over, log);
+            session::close(&options, uid, handed_over, log);
             return ReturnCode::Success;
         }
     };
@@ -119,6 +120,9 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         log,
     };
     let outcome = apply::apply(plan, &mut effects, log);
+    if phase == Phase::OpenSession && outcome.verdict.answer == Answer::Adopted {
+        session::make_runtime_dir(&options, handle, &login, &effects.inquiry.deadline, log);
+    }
     answer(phase, handle, &login, &outcome, started, log)
 }
 

@@ -50,6 +50,15 @@ pub enum GenericFailure {
     Deny,
 }
 
+/// Who makes the directory that XDG_RUNTIME_DIR names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeDir {
+    /// pam_systemd, or nobody.
+    Leave,
+    /// We, unless it has.
+    Create,
+}
+
 /// Whose resource limits a login has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limits {
@@ -111,6 +120,8 @@ pub struct Options {
     pub callerid_skip: Vec<Network>,
     /// `limits=`
     pub limits: Limits,
+    /// `runtime_dir=`
+    pub runtime_dir: RuntimeDir,
 }
 
 impl Default for Options {
@@ -132,6 +143,7 @@ impl Default for Options {
             callerid_timeout: Duration::from_secs(2),
             callerid_skip: Vec::new(),
             limits: Limits::Sshd,
+            runtime_dir: RuntimeDir::Leave,
         }
     }
 }
@@ -362,6 +374,20 @@ pub const TABLE: &[OptionSpec] = &[
         set: |options, value| {
             let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
             choose(&mut options.limits, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "runtime_dir",
+        values: &["leave", "create"],
+        default: "leave",
+        since_us: true,
+        doc: "Session phase: `create` makes /run/user/UID (a tmpfs of a tenth of the memory, the user's \
+              alone) for an adopted login that has no XDG_RUNTIME_DIR yet, and sets that. It goes with the \
+              last adopted session of the user here, or with the next one of anybody's, or `slurm-adopt \
+              tidy`, where a job's end has ended that. `leave`: pam_systemd makes it, or nobody.",
+        set: |options, value| {
+            let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
+            choose(&mut options.runtime_dir, value, &words)
         },
     },
 ];

@@ -177,7 +177,7 @@ fn own(found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
 
 /// Makes the directory if it isn't there. Not for a process whose files may not grow (RLIMIT_FSIZE):
 /// the kernel would end it by a signal.
-fn make(dir: &Path) -> io::Result<()> {
+pub(crate) fn make(dir: &Path) -> io::Result<()> {
     if sys::is_file_size_limited() {
         return Err(io::Error::other("RLIMIT_FSIZE is set"));
     }

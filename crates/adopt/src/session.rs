@@ -9,12 +9,15 @@
 use std::fs;
 
 use pam::Handle;
+use sys::Deadline;
 
 use crate::adoption::{AdoptError, Adopted};
 use crate::decide;
 use crate::log::Log;
-use crate::options::Options;
+use crate::login::Login;
+use crate::options::{Options, RuntimeDir};
 use crate::place;
+use crate::runtime_dir::Notes;
 use crate::stack;
 
 /// The job that the account phase chose, if its word is in the environment. Others can write there too
@@ -69,8 +72,45 @@ pub fn warn_of_pam_systemd(service: &str, log: Log<'_>) {
     }
 }
 
-/// At its end: whether the session stayed where it was put.
-pub fn close(handed_over: Option<u32>, log: Log<'_>) {
+/// For a login that no systemd has given one. To be without keeps nobody out.
+pub fn make_runtime_dir(
+    options: &Options,
+    handle: &Handle,
+    login: &Login,
+    deadline: &Deadline,
+    log: Log<'_>,
+) {
+    let is_wanted = options.runtime_dir == RuntimeDir::Create;
+    let Some(uid) = login.uid().filter(|_| is_wanted) else {
+        return;
+    };
+    if handle.env(c"XDG_RUNTIME_DIR").is_some() {
+        return;
+    }
+    let gid = sys::gid_of_user(login.user.as_bytes()).map_err(|error| error.to_string());
+    let made = gid.and_then(|gid| {
+        let dir = Notes::open(deadline).and_then(|notes| notes.begin(uid, gid));
+        dir.map_err(|error| error.to_string())
+    });
+    match made {
+        Ok(dir) => {
+            if let Err(code) = handle.put_env("XDG_RUNTIME_DIR", &dir.to_string_lossy()) {
+                log.error(|| format!("pam_putenv XDG_RUNTIME_DIR: libpam's code {code}"));
+            }
+        }
+        Err(error) => log.error(|| format!("make the runtime directory of uid {uid}: {error}")),
+    }
+}
+
+/// At its end: takes down what was made for it, and says whether it stayed where it was put.
+pub fn close(options: &Options, uid: u32, handed_over: Option<u32>, log: Log<'_>) {
+    if options.runtime_dir == RuntimeDir::Create {
+        let deadline = Deadline::after(options.timeout);
+        let ended = Notes::open(&deadline).and_then(|notes| notes.end(uid));
+        if let Err(error) = ended {
+            log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));
+        }
+    }
     let Some(job) = handed_over else { return };
     if let Some(scope) = place::session_scope() {
         log.error(|| format!("the session was not in job {job} but in {scope}"));

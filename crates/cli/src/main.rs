@@ -8,9 +8,12 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use adopt::log::Sink;
+use adopt::runtime_dir::Notes;
 use clap::{Parser, Subcommand};
+use sys::Deadline;
 
 /// Tells what pam_slurm_adopt.so does on this node.
 #[derive(Parser)]
@@ -33,6 +36,9 @@ enum Command {
         #[arg(value_name = "OPTION=VALUE")]
         options: Vec<String>,
     },
+    /// Removes the runtime directories of users whose sessions have ended with their job
+    /// (runtime_dir=create): for the end of slurmd's Epilog.
+    Tidy,
 }
 
 /// The steps, for whoever looks.
@@ -54,6 +60,16 @@ fn main() -> ExitCode {
             let explanation = adopt::explain::explain(&user, &options, &Steps);
             println!("{explanation}");
             ExitCode::from(u8::try_from(explanation.code().as_raw()).unwrap_or(u8::MAX))
+        }
+        Command::Tidy => {
+            let deadline = Deadline::after(Duration::from_secs(5));
+            match Notes::open(&deadline).and_then(|notes| notes.tidy()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("slurm-adopt tidy: {error}");
+                    ExitCode::FAILURE
+                }
+            }
         }
     }
 }

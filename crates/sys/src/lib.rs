@@ -1,5 +1,5 @@
 //! The system calls that std lacks: files in an open directory, sockets with a deadline and without SIGPIPE, peer credentials,
-//! passed descriptors, namespaces, resource limits, user look-ups, the privileges of the process.
+//! passed descriptors, namespaces, mounts, resource limits, user look-ups, the privileges of the process.
 //!
 //! This crate and `pam` are the only ones with `unsafe` code. Nothing here knows of Slurm or PAM.
 
@@ -7,6 +7,7 @@ mod deadline;
 mod files;
 mod limits;
 mod listing;
+mod mount;
 mod namespace;
 mod process;
 mod socket;
@@ -20,8 +21,11 @@ pub use files::{
 };
 pub use limits::{Limit, Resource, limit_of, set_limit};
 pub use listing::Listing;
+pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, receive_descriptor};
-pub use process::{effective_uid, hostname, is_file_size_limited, is_secure_execution};
+pub use process::{
+    effective_uid, hostname, is_file_size_limited, is_secure_execution, is_there, try_lock,
+};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
-pub use users::{UserLookupError, uid_of_user};
+pub use users::{UserLookupError, gid_of_user, uid_of_user};

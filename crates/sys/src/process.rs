@@ -17,6 +17,30 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Whether there is a process with this number, as far as this process's pid namespace goes, kill(2).
+#[must_use]
+pub fn is_there(pid: u32) -> bool {
+    let Ok(pid @ 1..) = i32::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: kill(2) has no pointer arguments; signal 0 is none.
+    let code = unsafe { libc::kill(pid, 0) };
+    code == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// Tries to be the only one with a lock on an open file, until that is closed; flock(2).
+///
+/// # Errors
+/// The system's; `WouldBlock` when another has it.
+pub fn try_lock(file: &std::fs::File) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    // SAFETY: flock(2) has no pointer arguments; the descriptor is open.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Whether files that this process writes may not grow beyond some size (RLIMIT_FSIZE): the kernel
 /// sends SIGXFSZ to who tries, getrlimit(2).
 #[must_use]
@@ -41,4 +65,28 @@ pub fn hostname() -> io::Result<String> {
     }
     let name = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8(name.to_vec()).map_err(|_| io::Error::other("the host name is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_there() {
+        assert!(is_there(std::process::id()) && is_there(1));
+        for nobody in [0, u32::MAX, i32::MAX as u32] {
+            assert!(!is_there(nobody), "{nobody}");
+        }
+    }
+
+    #[test]
+    fn one_has_the_lock() {
+        let open = || std::fs::File::open("/proc/self/status").expect("open");
+        let (first, second) = (open(), open());
+        try_lock(&first).expect("nobody has it");
+        let refused = try_lock(&second).expect_err("the first has it");
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        try_lock(&second).expect("nobody has it");
+    }
 }

@@ -33,6 +33,18 @@ impl fmt::Display for UserLookupError {
 /// # Errors
 /// [`UserLookupError::Unknown`] or the system's error.
 pub fn uid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
+    ids_of_user(name).map(|(uid, _)| uid)
+}
+
+/// The gid of a user's primary group, in the same way.
+///
+/// # Errors
+/// As there.
+pub fn gid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
+    ids_of_user(name).map(|(_, gid)| gid)
+}
+
+fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
     let name = CString::new(name).map_err(|_| UserLookupError::Unknown)?;
     // Enough for most, and nothing that can fail where memory is short: root must pass.
     let mut small = [0u8; 1024];
@@ -55,7 +67,7 @@ pub fn uid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
         };
         match code {
             0 if found.is_null() => return Err(UserLookupError::Unknown),
-            0 => return Ok(entry.pw_uid),
+            0 => return Ok((entry.pw_uid, entry.pw_gid)),
             libc::EINTR => {}
             libc::ERANGE if buffer.len() < MAX_ENTRY => {
                 let length = buffer.len() * 4;
@@ -78,6 +90,7 @@ mod tests {
     #[test]
     fn root_has_uid_zero() {
         assert_eq!(uid_of_user(b"root").ok(), Some(0));
+        assert_eq!(gid_of_user(b"root").ok(), Some(0));
     }
 
     #[test]

@@ -34,6 +34,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         "/usr/local/bin/init-job",
         "#!/bin/sh\nwhile [ -e /run/hold-job ]; do sleep 0.05; done\n",
     ),
+    (
+        "/usr/local/bin/epilog",
+        "#!/bin/sh\nexec /usr/local/bin/slurm-adopt tidy\n",
+    ),
     (FAKE_DISPLAY, include_str!("fake-display.pl")),
     (X_CLIENT, include_str!("x-client.pl")),
     (REFUSE_SETNS, include_str!("refuse-setns.pl")),
@@ -61,7 +65,8 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "no namespaces",
         suites: &Suite::ALL,
-        slurm_conf: "LaunchParameters=ulimit_pam_adopt\nSelectTypeParameters=CR_CPU_Memory\n",
+        slurm_conf: "LaunchParameters=ulimit_pam_adopt\nSelectTypeParameters=CR_CPU_Memory\n\
+                     Epilog=/usr/local/bin/epilog\n",
         files: &[],
         joins: &[],
     },
@@ -155,6 +160,7 @@ impl Place {
         let mut cluster = tests::cluster(suite)?
             .nodes(2)
             .one_cpu()
+            .copy(tests::dist("slurm-adopt")?, "/usr/local/bin/slurm-adopt")
             .slurm_conf("PrologFlags=contain,x11")
             .slurm_conf(self.slurm_conf);
         for (path, content) in SCRIPTS.iter().chain(self.files) {

@@ -8,13 +8,22 @@ use crate::namespaces::SHOW;
 use crate::place::{Place, STRICT, Test, inside, ssh, submit, use_lines, wait_for, wait_for_file};
 
 /// At each place whose jobs have namespaces of their own.
-pub const TESTS: &[(&str, Test)] = &[("a session line keeps the login there", keeps)];
+pub const TESTS: &[(&str, Test)] = &[
+    ("a session line keeps the login there", keeps),
+    (
+        "runtime_dir=create in the job's namespaces",
+        runtime_dir_inside,
+    ),
+];
 
 /// Where they have none.
 pub const TESTS_WITHOUT: &[(&str, Test)] = &[
     ("a session line keeps the login there", keeps),
     ("limits=job gives the job's limits", limits),
     ("limits=job without a batch step", limits_of_an_allocation),
+    ("runtime_dir=create lasts as long as sessions", runtime_dir),
+    ("runtime_dir=create and the job's end", runtime_dir_and_job),
+    ("runtime_dir=create follows no link", runtime_dir_elsewhere),
 ];
 
 fn account() -> String {
@@ -138,5 +147,118 @@ fn limits_of_an_allocation(_: &Place, cluster: &Cluster) -> Result<()> {
             "{ours:?}, slurmstepd's {theirs:?}"
         );
     }
+    Ok(())
+}
+
+const RUNTIME_DIR: &str = "/run/user/2001";
+const SHOW_DIR: &str = "echo $XDG_RUNTIME_DIR; stat -f -c %T $XDG_RUNTIME_DIR; \
+                        stat -c '%a %u %g' $XDG_RUNTIME_DIR";
+const GOOD_DIR: &str = "/run/user/2001\ntmpfs\n700 2001 2001\n";
+
+fn is_there(cluster: &Cluster) -> Result<bool> {
+    Ok(inside(cluster)
+        .list("/run/user")?
+        .contains(&"2001".to_owned()))
+}
+
+fn use_runtime_dir(cluster: &Cluster) -> Result<()> {
+    use_lines(cluster, &[&account(), &session("runtime_dir=create")])
+}
+
+/// A login that stays until it is ended.
+fn stay(cluster: &Cluster, script: &str) -> Result<lab::Background> {
+    let script = format!("{script}; echo in; sleep 100000");
+    let login = ssh(cluster, &script).spawn()?;
+    wait_for("the login", || Ok(login.stdout()?.contains("in\n")))?;
+    Ok(login)
+}
+
+fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
+    submit(cluster, "sleep 100000")?;
+    use_runtime_dir(cluster)?;
+    let first = stay(cluster, "echo kept > $XDG_RUNTIME_DIR/file")?;
+    let second = ssh(cluster, &format!("{SHOW_DIR}; cat $XDG_RUNTIME_DIR/file")).output()?;
+    ensure!(second.stdout == format!("{GOOD_DIR}kept\n"), "{second}");
+    ensure!(is_there(cluster)?, "the first session still uses it");
+    drop(first);
+    wait_for("the end of the directory", || Ok(!is_there(cluster)?))?;
+    let left =
+        inside(cluster).sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
+    ensure!(left.is_empty(), "left: {left}");
+    // Somebody else has set it, as pam_systemd does.
+    let stack = inside(cluster).read_text("/etc/pam.d/sshd")?;
+    let other = "session required pam_env.so readenv=0 conffile=/etc/other-env";
+    inside(cluster).write("/etc/other-env", "XDG_RUNTIME_DIR DEFAULT=/other\n", 0o644)?;
+    let (before, ours) = stack
+        .trim_end()
+        .rsplit_once('\n')
+        .context("several lines")?;
+    let stack = format!("{before}\n{other}\n{ours}\n");
+    inside(cluster).write("/etc/pam.d/sshd", stack, 0o644)?;
+    let login = ssh(cluster, "echo $XDG_RUNTIME_DIR").output()?;
+    ensure!(login.stdout == "/other\n", "{login}");
+    ensure!(!is_there(cluster)?, "made where another was there");
+    Ok(())
+}
+
+/// slurmd's Epilog takes down what a killed session could not.
+fn runtime_dir_and_job(_: &Place, cluster: &Cluster) -> Result<()> {
+    let node = inside(cluster);
+    let job = submit(cluster, "sleep 100000")?;
+    use_runtime_dir(cluster)?;
+    let mut login = stay(cluster, SHOW_DIR)?;
+    ensure!(login.stdout()?.starts_with(GOOD_DIR), "{}", login.stdout()?);
+    cluster.cancel(job)?;
+    let end = login.wait(std::time::Duration::from_secs(30))?;
+    ensure!(end.is_some(), "the login outlives its job");
+    wait_for("the Epilog", || Ok(!is_there(cluster)?))?;
+    let left = node.sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
+    ensure!(left.is_empty(), "left: {left}");
+    Ok(())
+}
+
+fn runtime_dir_elsewhere(_: &Place, cluster: &Cluster) -> Result<()> {
+    let node = inside(cluster);
+    submit(cluster, "sleep 100000")?;
+    use_runtime_dir(cluster)?;
+    node.sh(&format!(
+        "mkdir -p /run/user /root/secret; ln -s /root/secret {RUNTIME_DIR}"
+    ))?;
+    let mark = node.syslog_mark()?;
+    let login = ssh(cluster, "echo x$XDG_RUNTIME_DIR").output()?;
+    let secret = node.sh("stat -c '%a %u' /root/secret; ls /root/secret");
+    node.sh(&format!("rm -r {RUNTIME_DIR} /root/secret"))?;
+    ensure!(login.stdout == "x\n", "{login}");
+    ensure!(secret? == "755 0\n", "the link was followed");
+    let log = node.syslog_since(mark)?;
+    ensure!(log.contains("is not the user's alone"), "{log}");
+    Ok(())
+}
+
+/// The mount is the job's then, and goes with it.
+fn runtime_dir_inside(_: &Place, cluster: &Cluster) -> Result<()> {
+    let node = inside(cluster);
+    let job = submit(cluster, "sleep 100000")?;
+    use_runtime_dir(cluster)?;
+    let mark = node.syslog_mark()?;
+    let first = stay(
+        cluster,
+        &format!("{SHOW_DIR}; echo kept > $XDG_RUNTIME_DIR/file"),
+    )?;
+    let shown = first.stdout()?;
+    ensure!(
+        shown.starts_with(GOOD_DIR),
+        "{shown}\n{}",
+        node.syslog_since(mark)?
+    );
+    let second = ssh(cluster, "cat $XDG_RUNTIME_DIR/file").output()?;
+    ensure!(second.stdout == "kept\n", "{second}");
+    let second = ssh(cluster, "cat $XDG_RUNTIME_DIR/file").output()?;
+    ensure!(second.stdout == "kept\n", "after one has ended: {second}");
+    drop(first);
+    wait_for("the end of the directory", || Ok(!is_there(cluster)?))?;
+    cluster.cancel(job)?;
+    let left = node.sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
+    ensure!(left.is_empty(), "left: {left}");
     Ok(())
 }
