@@ -76,7 +76,7 @@ impl fmt::Display for SessionRow {
         let row = json!({
             "suite": format!("{} ({})", self.suite, self.suite.slurm()),
             "place": self.place.to_string(),
-            "pam_systemd": if self.pam_systemd { "yes" } else { "no" },
+            "pam_systemd": yes_or_no(self.pam_systemd),
             "method": self.method.to_string(),
             "lines": self.lines.to_string(),
             "module": match self.module {
@@ -108,6 +108,52 @@ impl Method {
         Self::KeyboardInteractive,
         Self::KeyThenKeyboardInteractive,
     ];
+
+    /// The settings under which sshd takes nothing else.
+    #[must_use]
+    pub fn of_sshd(self) -> Vec<String> {
+        let password = yes_or_no(self == Self::Password);
+        let interactive = yes_or_no(self.is_keyboard_interactive());
+        vec![
+            format!("AuthenticationMethods={self}"),
+            format!("PasswordAuthentication={password}"),
+            // Both of its names: the second is the one that OpenSSH before 8.7 goes by.
+            format!("KbdInteractiveAuthentication={interactive}"),
+            format!("ChallengeResponseAuthentication={interactive}"),
+        ]
+    }
+
+    /// Whether PAM's account phase runs in a helper process.
+    #[must_use]
+    pub fn is_keyboard_interactive(self) -> bool {
+        matches!(
+            self,
+            Self::KeyboardInteractive | Self::KeyThenKeyboardInteractive
+        )
+    }
+}
+
+fn yes_or_no(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
+}
+
+/// What of an environment, as env(1) prints it, the PAM stack may have set there; «nothing» if none.
+#[must_use]
+pub fn set_in(env: &str) -> String {
+    let names = env.lines().filter_map(|line| line.split_once('='));
+    let mut names: Vec<&str> = names
+        .map(|(name, _)| name)
+        .filter(|name| {
+            ["SLURM", "XDG_", "DBUS_"]
+                .iter()
+                .any(|it| name.starts_with(it))
+        })
+        .collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    names.join(", ")
 }
 
 /// As `AuthenticationMethods` in sshd_config(5) names it.
