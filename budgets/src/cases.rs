@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use adopt::decide::{self, Caller, OwnJob, Steps};
+use adopt::decide::{self, Caller, OwnJob, Stage, Steps};
 use adopt::options::Options;
 use proto::conf::{self, Query};
 use proto::rpc::{self, Auth};
@@ -191,7 +191,12 @@ fn plan(jobs: u32) -> Work {
     let mut input = Some((steps, caller));
     Box::new(move || {
         if let Some((steps, caller)) = black_box(input.take()) {
-            let _ = black_box(decide::plan(black_box(&options), Ok(steps), caller));
+            let _ = black_box(decide::plan(
+                black_box(&options),
+                Stage::Account,
+                Ok(steps),
+                caller,
+            ));
         }
     })
 }

@@ -1,7 +1,7 @@
 //! What the module answers to libpam, without Slurm: each test writes a PAM stack into a directory
 //! of its own and calls it through libpam (pam_start_confdir(3)). No root needed.
 //!
-//! The stack's one line is `account [default=done] pam_slurm_adopt.so ...`. With `required`,
+//! The stack's one line is `account [default=done] pam_slurm_adopt.so ...` (or `session`). With `required`,
 //! `sufficient` and the like libpam turns the module's answer into the stack's: an only line that
 //! answers PAM_IGNORE comes out as PAM_PERM_DENIED. `done` ends the stack with the module's own
 //! code, whatever it is (Linux-PAM, pam_dispatch.c: `_PAM_ACTION_DONE`).
@@ -292,6 +292,94 @@ fn the_environment_is_no_way_in() {
     assert_eq!(call.code(), PERM_DENIED, "slurm_conf= wins");
 }
 
+#[test]
+fn a_service_may_be_one_of_several() {
+    let call = Node::new().call().with("service=login,sshd");
+    assert_eq!(call.clone().code(), PERM_DENIED);
+    for (service, code) in [("login", PERM_DENIED), ("su", IGNORE), ("cron", IGNORE)] {
+        let call = Call {
+            service,
+            ..call.clone()
+        };
+        assert_eq!(call.code(), code, "{service}");
+    }
+}
+
+#[test]
+fn a_session_is_nobodys_for_want_of_a_job() {
+    let call = Call {
+        phase: "session",
+        ..Node::new().call()
+    };
+    let answer = call.clone().run();
+    assert_eq!(
+        (&answer["code"], &answer["close_code"]),
+        (&json!(IGNORE), &json!(SUCCESS))
+    );
+    assert_eq!(answer["messages"], json!([]));
+    assert_eq!(call.clone().with("action_no_jobs=deny").code(), IGNORE);
+    let root = Call {
+        user: "root".into(),
+        ..call.clone()
+    };
+    let root = root.run();
+    assert_eq!(
+        (&root["code"], &root["close_code"]),
+        (&json!(IGNORE), &json!(IGNORE))
+    );
+    let other = Call {
+        service: "login",
+        ..call.clone()
+    };
+    assert_eq!(other.code(), IGNORE);
+    let nobody = Call {
+        user: NO_USER.into(),
+        ..call.clone()
+    };
+    assert_eq!(nobody.code(), SESSION_ERR);
+    let broken = call.with("slurm_conf=/nonexistent");
+    for (action, code) in [
+        ("deny", SESSION_ERR),
+        ("allow", SUCCESS),
+        ("ignore", IGNORE),
+    ] {
+        let call = broken
+            .clone()
+            .with(&format!("action_generic_failure={action}"));
+        assert_eq!(call.code(), code, "{action}");
+    }
+}
+
+/// The job that the environment names is not there: who is to be in a job is not let in without it
+/// but as the option says.
+#[test]
+fn a_session_whose_job_is_gone_is_an_adoption_failure() {
+    let call = Call {
+        phase: "session",
+        handed_over: Some("7"),
+        ..Node::new().call()
+    };
+    assert_eq!(call.clone().code(), SUCCESS, "the default");
+    let denied = call.clone().with("action_adopt_failure=deny").run();
+    assert_eq!(denied["code"], SESSION_ERR);
+    let text = "Access denied by pam_slurm_adopt: adoption failure";
+    assert_eq!(
+        denied["messages"],
+        json!([{ "style": "error", "text": text }])
+    );
+    for nonsense in ["x", "-7", "99999999999", "7 ", "0x7"] {
+        let call = Call {
+            handed_over: Some(nonsense),
+            ..call.clone()
+        };
+        assert_eq!(
+            call.with("action_adopt_failure=deny").code(),
+            IGNORE,
+            "{nonsense}"
+        );
+    }
+}
+
 /// A slurm.conf and a spool directory in which nothing runs.
 struct Node(PathBuf);
 
@@ -331,6 +419,8 @@ impl Node {
             user: user(),
             conversation: true,
             variables: Vec::new(),
+            phase: "account",
+            handed_over: None,
         }
     }
 }
@@ -352,6 +442,9 @@ struct Call {
     user: String,
     conversation: bool,
     variables: Vec<(&'static str, &'static str)>,
+    phase: &'static str,
+    /// SLURM_JOB_ID in the PAM environment.
+    handed_over: Option<&'static str>,
 }
 
 impl Call {
@@ -369,8 +462,19 @@ impl Call {
         let stack = self.node.0.join("pam.d");
         fs::create_dir_all(&stack).expect("make the PAM directory");
         let arguments = self.arguments.join(" ");
-        let line = format!(
-            "account [default=done] {} {arguments}\n",
+        let mut line = String::new();
+        if let Some(job) = self.handed_over {
+            let conf = self.node.0.join("pam_env.conf");
+            fs::write(&conf, format!("SLURM_JOB_ID DEFAULT=\"{job}\"\n"))
+                .expect("write pam_env.conf");
+            line = format!(
+                "session required pam_env.so readenv=0 conffile={}\n",
+                conf.display()
+            );
+        }
+        line += &format!(
+            "{} [default=done] {} {arguments}\n",
+            self.phase,
             self.module.display()
         );
         fs::write(stack.join(self.service), &line).expect("write the stack");
@@ -385,6 +489,7 @@ impl Call {
         pamcall.args(words);
         pamcall.arg("--confdir").arg(&stack);
         pamcall.args(["--service", self.service, "--user", &self.user]);
+        pamcall.args(["--phase", self.phase]);
         if !self.conversation {
             pamcall.arg("--no-conversation");
         }
@@ -405,7 +510,14 @@ impl Call {
         );
         assert_eq!(answer["signals_changed"], false, "{line}");
         assert_eq!(answer["threads"], 1, "{line}");
-        assert_eq!(answer["env"], json!({}), "{line}");
+        let env = self
+            .handed_over
+            .map(|job| ("SLURM_JOB_ID".to_owned(), Value::from(job)));
+        assert_eq!(
+            answer["env"],
+            Value::Object(env.into_iter().collect()),
+            "{line}"
+        );
         answer
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use proto::stepd::{self, Namespaces, State};
@@ -11,6 +12,7 @@ use sys::{Deadline, Namespace};
 
 use crate::exchange::{self, Broken};
 use crate::log::Log;
+use crate::place::{self, Look, Step};
 use crate::stepd::{Census, Conversation};
 
 /// What is to be done.
@@ -22,15 +24,30 @@ pub struct Request {
     pub join_container: bool,
     /// Ask for the X11 display.
     pub x11: bool,
+    /// In the session phase: don't adopt what is there already, and look afterwards whether it is.
+    pub for_good: bool,
 }
 
 /// What an adopted login gets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
+    /// Nothing was done yet: the session phase will.
+    pub later: bool,
+    /// Where the process was before, if that was looked at.
+    pub was: Option<Was>,
     /// DISPLAY, if the job has one.
     pub display: Option<String>,
     /// XAUTHORITY, if the job has one.
     pub authority: Option<String>,
+}
+
+/// Where a process was before it was adopted for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Was {
+    /// In the extern step.
+    Inside,
+    /// There.
+    Elsewhere(String),
 }
 
 /// Why a login is not wholly in its job.
@@ -43,6 +60,8 @@ pub enum AdoptError {
     Silent,
     /// The process is in the extern step, but not in the job's namespaces.
     NotJoined(String),
+    /// The stepd took it, and yet it is elsewhere; or it is not the process to be adopted.
+    NotHeld(String),
 }
 
 impl From<Broken> for AdoptError {
@@ -72,17 +91,107 @@ pub fn adopt(
     if conversation.owner.state == State::Ending {
         return Err(AdoptError::Refused(ENDING.into()));
     }
+    let whereabouts = match request.for_good {
+        true => Some(Whereabouts::find(&conversation, request.pid, deadline)?),
+        false => None,
+    };
     let namespaces = match request.join_container {
         true => {
             nothing_unread(&conversation.socket)?;
             let found = namespaces(census, &conversation, deadline, log)?;
-            Entrance::prepare(found).map_err(AdoptError::Refused)?
+            match whereabouts.as_ref().is_some_and(|it| it.is_joined) {
+                true => Entrance::default(),
+                false => Entrance::prepare(found, request.for_good).map_err(AdoptError::Refused)?,
+            }
         }
         false => Entrance::default(),
     };
-    let adopted = add_process(&conversation, request, deadline, log)?;
+    let mut adopted = match &whereabouts {
+        Some(Whereabouts {
+            was: Was::Inside, ..
+        }) => Adopted::default(),
+        Some(whereabouts) => {
+            let adopted = add_process(&conversation, request, deadline, log)?;
+            whereabouts.is_inside_now(&conversation, request.pid, deadline)?;
+            adopted
+        }
+        None => add_process(&conversation, request, deadline, log)?,
+    };
     namespaces.enter(log).map_err(AdoptError::NotJoined)?;
+    adopted.was = whereabouts.map(|it| it.was);
     Ok(adopted)
+}
+
+/// Where the process is beside the extern step that it is to be in.
+struct Whereabouts {
+    step: Step,
+    was: Was,
+    /// /proc is not the one that shows this process: only a job's mount namespace has another.
+    is_joined: bool,
+}
+
+impl Whereabouts {
+    fn find(
+        conversation: &Conversation,
+        pid: u32,
+        deadline: &Deadline,
+    ) -> Result<Self, AdoptError> {
+        let stepd = sys::peer_credentials(&conversation.socket);
+        let stepd = stepd.map_err(Broken::from)?.pid;
+        let step = Step::of(conversation.job.job, stepd);
+        let mut is_joined = false;
+        let was = match step.look(true) {
+            Look::Inside => Was::Inside,
+            Look::Outside(place) => Was::Elsewhere(place),
+            Look::Unclear(place) => {
+                is_joined = place.is_none() && Path::new("/proc/uptime").exists();
+                match has_process(&conversation.socket, pid, deadline)? {
+                    true => Was::Inside,
+                    false => Was::Elsewhere(place.unwrap_or_else(unseen)),
+                }
+            }
+        };
+        Ok(Self {
+            step,
+            was,
+            is_joined,
+        })
+    }
+
+    fn is_inside_now(
+        &self,
+        conversation: &Conversation,
+        pid: u32,
+        deadline: &Deadline,
+    ) -> Result<(), AdoptError> {
+        let place = match self.step.look(false) {
+            Look::Inside => return Ok(()),
+            Look::Outside(place) => place,
+            Look::Unclear(place) => match has_process(&conversation.socket, pid, deadline)? {
+                true => return Ok(()),
+                false => place.unwrap_or_else(unseen),
+            },
+        };
+        let job = conversation.job.job;
+        let place = place::described(&place);
+        Err(AdoptError::NotHeld(format!(
+            "slurmstepd of job {job} took process {pid}, but it is in {place}"
+        )))
+    }
+}
+
+fn unseen() -> String {
+    "a cgroup that /proc does not show".to_owned()
+}
+
+/// Asks the stepd whether the process is in its extern step.
+fn has_process(socket: &OwnedFd, pid: u32, deadline: &Deadline) -> Result<bool, AdoptError> {
+    let pid = i32::try_from(pid).map_err(|error| AdoptError::Refused(error.to_string()))?;
+    nothing_unread(socket)?;
+    sys::send(socket, &stepd::ask_has_process(pid)).map_err(Broken::from)?;
+    let mut answer = [0];
+    exchange::read_exactly(socket, &mut answer, deadline)?;
+    Ok(answer != [0])
 }
 
 const ENDING: &str = "the step is ending";
@@ -259,7 +368,11 @@ pub(crate) fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopt
         ),
         Some(_) => return Err(Broken::Nonsense("XAUTHORITY is no text".into())),
     };
-    Ok(Adopted { display, authority })
+    Ok(Adopted {
+        display,
+        authority,
+        ..Adopted::default()
+    })
 }
 
 /// The namespaces to enter, with the way back out of them.
@@ -274,16 +387,23 @@ struct Entrance {
 impl Entrance {
     /// The way back is looked up before anything is done: in the job's mount namespace /proc may not
     /// show this process.
-    fn prepare(namespaces: Vec<(Namespace, OwnedFd)>) -> Result<Self, String> {
+    /// With `may_be_there` those that the process is in are left out: a user namespace can't be
+    /// entered again, setns(2).
+    fn prepare(namespaces: Vec<(Namespace, OwnedFd)>, may_be_there: bool) -> Result<Self, String> {
         let mut entrance = Self::default();
         for (kind, fd) in namespaces {
-            if kind == Namespace::User {
+            if kind == Namespace::User && !may_be_there {
                 entrance.last = Some(fd);
                 continue;
             }
             let here = kind.current();
             let here = here.map_err(|error| format!("find the own {kind} namespace: {error}"))?;
-            entrance.first.push((kind, fd, here));
+            let is_there = may_be_there && sys::is_same_file(&fd, &here).unwrap_or(false);
+            match kind {
+                _ if is_there => {}
+                Namespace::User => entrance.last = Some(fd),
+                _ => entrance.first.push((kind, fd, here)),
+            }
         }
         Ok(entrance)
     }

@@ -1,6 +1,6 @@
 //! Carries a plan out: the only effects that a login has on the process.
 
-use crate::adoption::{AdoptError, Adopted};
+use crate::adoption::{AdoptError, Adopted, Was};
 use crate::decide::{Answer, Plan, Reason, Verdict};
 use crate::log::Log;
 
@@ -11,6 +11,19 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The job that the plan was about.
     pub job: Option<u32>,
+    /// How the process came to be in it, in the session phase.
+    pub place: Option<Was>,
+}
+
+impl From<Verdict> for Outcome {
+    /// Nothing was done.
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            job: None,
+            place: None,
+        }
+    }
 }
 
 /// The effects, so that the tests below can see what is done without a stepd and a libpam.
@@ -39,18 +52,25 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
                 if_refused,
                 if_silent,
             } => (job, choice, instead, if_refused, if_silent),
-            Plan::Settle(verdict) => return Outcome { verdict, job: None },
+            Plan::Settle(verdict) => return verdict.into(),
         };
+        let mut place = None;
         let (answer, reason) = match effects.adopt(job) {
-            Ok(adopted) => {
+            Ok(mut adopted) => {
                 set_environment(job, &adopted, effects, log);
-                (Answer::Adopted, Reason::Job(choice))
+                place = adopted.was.take();
+                let answer = match adopted.later {
+                    true => Answer::Chosen,
+                    false => Answer::Adopted,
+                };
+                (answer, Reason::Job(choice))
             }
             Err(AdoptError::NotJoined(cause)) => {
                 // As far as it goes: the process is in the job's cgroup.
                 set_environment(job, &Adopted::default(), effects, log);
                 (if_refused, Reason::Refused(cause))
             }
+            Err(AdoptError::NotHeld(cause)) => (if_refused, Reason::Refused(cause)),
             Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
             Err(AdoptError::Refused(cause)) => match instead {
                 Some(next) => {
@@ -65,6 +85,7 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
         return Outcome {
             verdict,
             job: Some(job),
+            place,
         };
     }
 }
@@ -150,6 +171,11 @@ mod tests {
         let with_x11 = Adopted {
             display: Some("localhost:10.0".into()),
             authority: Some("/tmp/a".into()),
+            ..Adopted::default()
+        };
+        let later = Adopted {
+            later: true,
+            ..Adopted::default()
         };
         let job = "SLURM_JOB_ID=7";
         for (stepd, answer, env) in [
@@ -159,7 +185,9 @@ mod tests {
                 Answer::Adopted,
                 vec![job, "DISPLAY=localhost:10.0", "XAUTHORITY=/tmp/a"],
             ),
+            (Ok(later), Answer::Chosen, vec![job]),
             (refused(), Answer::Allow, vec![]),
+            (Err(AdoptError::NotHeld("x".into())), Answer::Allow, vec![]),
             (
                 Err(AdoptError::NotJoined("x".into())),
                 Answer::Allow,
@@ -190,6 +218,7 @@ mod tests {
         );
         for (stepd, answer) in [
             (AdoptError::NotJoined("x".into()), Answer::Allow),
+            (AdoptError::NotHeld("x".into()), Answer::Allow),
             (AdoptError::Silent, Answer::Deny),
         ] {
             let (outcome, _) = run(into(7, next()), vec![(7, Err(stepd))]);

@@ -64,6 +64,28 @@ pub enum Caller {
     Unknown(String),
 }
 
+/// The phase that a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Account: who has no job is kept out.
+    Account,
+    /// Session: who came so far has been let in; this is about where the session runs.
+    Session {
+        /// The job that the account phase put the login into, as the PAM environment has it. No more
+        /// than a hint, as a caller's job is.
+        handed_over: Option<u32>,
+    },
+}
+
+impl Stage {
+    fn handed_over(self) -> Option<u32> {
+        match self {
+            Self::Account => None,
+            Self::Session { handed_over } => handed_over,
+        }
+    }
+}
+
 /// What is to be done, with every fallback in it: whoever carries it out has no choice left.
 #[derive(Debug)]
 #[must_use]
@@ -90,6 +112,8 @@ pub enum Plan {
 pub enum Choice {
     /// There is no other.
     OnlyJob,
+    /// The account phase chose it.
+    HandedOver,
     /// The connection comes from it.
     Caller {
         /// Where the slurmd is that says so.
@@ -109,6 +133,8 @@ pub enum Choice {
 pub enum Answer {
     /// Let the user in, inside a job.
     Adopted,
+    /// Let the user in; the session phase is to adopt.
+    Chosen,
     /// Let the user in.
     Allow,
     /// Keep the user out.
@@ -156,7 +182,7 @@ pub enum Reason {
         /// Why.
         why: String,
     },
-    /// Adopted.
+    /// Adopted, or will be by the session phase.
     Job(Choice),
     /// The stepd would not have the process; its words.
     Refused(String),
@@ -195,12 +221,20 @@ pub fn before(options: &Options, login: &Login) -> ControlFlow<Verdict, u32> {
 /// Whether the module acts for this PAM service.
 #[must_use]
 pub fn acts_for(options: &Options, service: &str) -> bool {
-    options.service == "*" || options.service == service
+    let mut services = options.service.split(',');
+    services.any(|it| it == "*" || it == service)
 }
 
 /// Whether the answer depends on which job the connection comes from.
 #[must_use]
-pub fn wants_caller(options: &Options, steps: &Steps) -> bool {
+pub fn wants_caller(options: &Options, stage: Stage, steps: &Steps) -> bool {
+    if steps
+        .own
+        .iter()
+        .any(|it| Some(it.job) == stage.handed_over())
+    {
+        return false;
+    }
     match steps.own.len() {
         0 => false,
         1 => !options.single_job_skip_rpc,
@@ -209,26 +243,34 @@ pub fn wants_caller(options: &Options, steps: &Steps) -> bool {
 }
 
 /// The plan for a user who is neither root nor unknown, on a node whose extern steps are `steps`.
-pub fn plan(options: &Options, steps: Result<Steps, NodeError>, caller: Caller) -> Plan {
+pub fn plan(
+    options: &Options,
+    stage: Stage,
+    steps: Result<Steps, NodeError>,
+    caller: Caller,
+) -> Plan {
     let steps = match steps {
         Ok(steps) => steps,
         Err(error) => return Plan::Settle(generic_failure(options, Reason::Node(error))),
     };
     if steps.own.is_empty() {
-        let reason = Reason::NoJob(steps);
-        return Plan::Settle(Verdict {
-            answer: no_jobs(options),
-            reason,
-        });
+        return Plan::Settle(without_job(options, stage, steps));
     }
     let count = steps.own.len();
     let is_own = |job: u32| steps.own.iter().any(|it| it.job == job);
+    let others = |but: u32| -> Vec<_> {
+        let own = steps.own.iter().copied();
+        own.filter(|it| it.job != but).collect()
+    };
+    if let Some(job) = stage.handed_over().filter(|job| is_own(*job)) {
+        let why = format!("job {job}, which the account phase chose, did not take it");
+        let instead = without_caller(options, &others(job), count, why);
+        return adopt(options, job, Choice::HandedOver, instead);
+    }
     let why = match caller {
         Caller::Job { job, source } if is_own(job) => {
-            let mut others = steps.own;
-            others.retain(|it| it.job != job);
             let why = format!("job {job}, which the connection comes from, did not take it");
-            let instead = without_caller(options, &others, count, why);
+            let instead = without_caller(options, &others(job), count, why);
             return adopt(options, job, Choice::Caller { source }, instead);
         }
         Caller::Job { job, .. } if steps.silent.contains(&job) => silence(&[job]),
@@ -240,11 +282,28 @@ pub fn plan(options: &Options, steps: Result<Steps, NodeError>, caller: Caller) 
     };
     match without_caller(options, &steps.own, count, why) {
         Some(plan) => plan,
-        None => Plan::Settle(Verdict {
-            answer: no_jobs(options),
-            reason: Reason::NoJob(steps),
-        }),
+        None => Plan::Settle(without_job(options, stage, steps)),
     }
+}
+
+/// The verdict on a user without a job here.
+fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
+    let (answer, reason) = match stage {
+        Stage::Account => (no_jobs(options), Reason::NoJob(steps)),
+        // Others than us let this user in, or no account line is ours.
+        Stage::Session { handed_over: None } => (Answer::Ignore, Reason::NoJob(steps)),
+        Stage::Session {
+            handed_over: Some(job),
+        } => match steps.silent.contains(&job) {
+            true => (no_jobs(options), Reason::StepdSilent { job }),
+            false => {
+                let steps = Reason::NoJob(steps);
+                let cause = format!("job {job}, which the account phase chose: {steps}");
+                (adopt_failure(options), Reason::Refused(cause))
+            }
+        },
+    };
+    Verdict { answer, reason }
 }
 
 /// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
@@ -264,10 +323,7 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
         job,
         choice,
         instead: instead.map(Box::new),
-        if_refused: match options.adopt_failure {
-            AdoptFailure::Allow => Answer::Allow,
-            AdoptFailure::Deny => Answer::Deny,
-        },
+        if_refused: adopt_failure(options),
         // SchedMD's module waits for ever here. To let a user in who can make the own stepd hang
         // (the job's memory is the user's) would be a way around adoption.
         if_silent: no_jobs(options),
@@ -289,6 +345,13 @@ pub fn generic_failure(options: &Options, reason: Reason) -> Verdict {
 #[must_use]
 pub fn may_stop_at_first_job(options: &Options) -> bool {
     options.unknown != Unknown::Deny
+}
+
+fn adopt_failure(options: &Options) -> Answer {
+    match options.adopt_failure {
+        AdoptFailure::Allow => Answer::Allow,
+        AdoptFailure::Deny => Answer::Deny,
+    }
 }
 
 fn no_jobs(options: &Options) -> Answer {
@@ -344,6 +407,7 @@ impl fmt::Display for Reason {
                 "{count} jobs here and no telling which the connection comes from: {why}"
             ),
             Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
+            Self::Job(Choice::HandedOver) => f.write_str("the account phase chose it"),
             Self::Job(Choice::Caller { source }) => {
                 write!(f, "the connection comes from it, says slurmd at {source}")
             }

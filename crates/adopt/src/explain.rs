@@ -7,14 +7,14 @@ use std::path::Path;
 
 use pam::ReturnCode;
 
-use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Verdict};
+use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Stage, Verdict};
 use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
 use crate::options::{LogLevel, Options};
 use crate::report;
 use crate::run_dir::{self, RunDir};
-use crate::{gather_and_decide, options::shown};
+use crate::{Phase, gather_and_decide, options::shown};
 
 /// What a login by sshd would meet.
 #[derive(Debug)]
@@ -51,7 +51,12 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
     let login = Login::of_user(user.as_bytes());
     // The service is the one that the line is for, so that service= never answers here.
     let login = Login {
-        service: Ok(options.service.clone()),
+        service: Ok(options
+            .service
+            .split(',')
+            .next()
+            .unwrap_or_default()
+            .to_owned()),
         ..login
     };
     let end = match decide::before(&options, &login) {
@@ -60,8 +65,15 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
             let run_dir = RunDir::open(Path::new(run_dir::DIR), false, log);
             let environment = Environment::default();
-            let (plan, _) =
-                gather_and_decide(&options, &environment, uid, &run_dir, log, no_connection);
+            let (plan, _) = gather_and_decide(
+                &options,
+                Stage::Account,
+                &environment,
+                uid,
+                &run_dir,
+                log,
+                no_connection,
+            );
             match plan {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
@@ -91,8 +103,8 @@ impl Explanation {
     #[must_use]
     pub fn code(&self) -> ReturnCode {
         match &self.end {
-            End::Settled(verdict) => report::code(verdict.answer),
-            End::Adopted { .. } => report::code(Answer::Adopted),
+            End::Settled(verdict) => report::code(Phase::Account, verdict.answer),
+            End::Adopted { .. } => report::code(Phase::Account, Answer::Adopted),
         }
     }
 }
@@ -133,6 +145,7 @@ impl fmt::Display for Explanation {
 fn in_words(answer: Answer) -> &'static str {
     match answer {
         Answer::Adopted => "adopted (PAM_SUCCESS)",
+        Answer::Chosen => "let in, to be adopted by the session phase (PAM_SUCCESS)",
         Answer::Allow => "let in without adoption (PAM_SUCCESS)",
         Answer::Deny => "kept out (PAM_PERM_DENIED)",
         Answer::Ignore => "left to the other modules (PAM_IGNORE)",

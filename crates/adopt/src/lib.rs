@@ -1,6 +1,7 @@
 //! From an ssh login to its Slurm job: who logs in ([`login`]), what node this is ([`node`]),
 //! whose jobs run here ([`stepd`]), which of them the connection comes from ([`callerid`]), what that
-//! means ([`decide`]), doing it ([`apply`], [`adoption`]) and saying it ([`report`]).
+//! means ([`decide`]), doing it ([`apply`], [`adoption`]) and saying it ([`report`]). The session phase does
+//! the same once more, for good.
 //!
 //! Facts about Slurm are in docs/protocol.md, differences from SchedMD's module in
 //! docs/differences.md, what an attacker may try in docs/threat-model.md.
@@ -22,10 +23,13 @@ mod memo;
 mod network;
 pub mod node;
 pub mod options;
+mod place;
 pub mod report;
 pub mod run_dir;
+mod session;
 mod slurmd;
 pub mod spool;
+mod stack;
 pub mod stepd;
 
 use std::ops::ControlFlow;
@@ -37,7 +41,7 @@ use sys::Deadline;
 
 use crate::adoption::{AdoptError, Adopted};
 use crate::apply::{Effects, Outcome};
-use crate::decide::{Caller, Plan, Reason};
+use crate::decide::{Answer, Caller, Plan, Reason, Stage};
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
@@ -45,9 +49,20 @@ use crate::options::Options;
 use crate::run_dir::RunDir;
 use crate::stepd::Census;
 
-/// The account phase: one login, from the PAM line's arguments to PAM's code.
+/// What libpam asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// pam_sm_acct_mgmt(3): may the user in, and into which job.
+    Account,
+    /// pam_sm_open_session(3): into that job for good.
+    OpenSession,
+    /// pam_sm_close_session(3).
+    CloseSession,
+}
+
+/// One phase of a login, from the PAM line's arguments to PAM's code.
 #[must_use]
-pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
+pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     let started = Instant::now();
     let (options, bad_arguments) = Options::parse(args);
     let log = Log::new(handle, options.log_level);
@@ -55,35 +70,59 @@ pub fn account(handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         log.error(|| bad.to_string());
     }
     let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
-    let outcome = match decide::before(&options, &login) {
-        ControlFlow::Break(verdict) => Outcome { verdict, job: None },
-        ControlFlow::Continue(uid) => {
-            let environment = Environment::of_service(login.service.as_deref().unwrap_or_default());
-            let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
-            let ask_caller =
-                |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
-            let (plan, inquiry) =
-                gather_and_decide(&options, &environment, uid, &run_dir, log, ask_caller);
-            let mut effects = Live {
-                handle,
-                request: adoption::Request {
-                    pid: login.pid,
-                    join_container: options.join_container,
-                    x11: !options.disable_x11,
-                },
-                inquiry,
-                log,
-            };
-            apply::apply(plan, &mut effects, log)
+    let uid = match decide::before(&options, &login) {
+        ControlFlow::Break(verdict) => {
+            return answer(phase, handle, &login, &verdict.into(), started, log);
+        }
+        ControlFlow::Continue(uid) => uid,
+    };
+    let service = login.service.as_deref().unwrap_or_default();
+    let handed_over = match phase {
+        Phase::Account => None,
+        Phase::OpenSession | Phase::CloseSession => session::handed_over(handle),
+    };
+    let stage = match phase {
+        Phase::Account => Stage::Account,
+        Phase::OpenSession => {
+            session::warn_of_pam_systemd(service, log);
+            Stage::Session { handed_over }
+        }
+        Phase::CloseSession => {
+            session::close(handed_over, log);
+            return ReturnCode::Success;
         }
     };
-    answer(handle, &login, &outcome, started, log)
+    let environment = Environment::of_service(service);
+    let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
+    let ask_caller = |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
+    let (plan, inquiry) = gather_and_decide(
+        &options,
+        stage,
+        &environment,
+        uid,
+        &run_dir,
+        log,
+        ask_caller,
+    );
+    let mut effects = Live {
+        handle,
+        service,
+        request: adoption::Request {
+            pid: login.pid,
+            join_container: options.join_container,
+            x11: !options.disable_x11,
+            for_good: stage != Stage::Account,
+        },
+        inquiry,
+        log,
+    };
+    let outcome = apply::apply(plan, &mut effects, log);
+    answer(phase, handle, &login, &outcome, started, log)
 }
 
-/// What a panic anywhere in [`account`] comes to: root passes, for the rest it is a generic
-/// failure.
+/// What a panic anywhere in [`run`] comes to: root passes, for the rest it is a generic failure.
 #[must_use]
-pub fn account_after_panic(handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
+pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
     let started = Instant::now();
     let (options, _) = Options::parse(args);
     let log = Log::new(handle, options.log_level);
@@ -94,13 +133,7 @@ pub fn account_after_panic(handle: &Handle, args: &[Vec<u8>], cause: &str) -> Re
             decide::generic_failure(&options, Reason::Panicked(cause.to_owned()))
         }
     };
-    answer(
-        handle,
-        &login,
-        &Outcome { verdict, job: None },
-        started,
-        log,
-    )
+    answer(phase, handle, &login, &verdict.into(), started, log)
 }
 
 /// What asking goes on with when the plan is made.
@@ -118,6 +151,7 @@ struct Inquiry {
 /// the answer depends on the job that the connection comes from.
 fn gather_and_decide(
     options: &Options,
+    stage: Stage,
     environment: &Environment,
     uid: u32,
     run_dir: &RunDir,
@@ -136,7 +170,7 @@ fn gather_and_decide(
     inquiry.node = match node {
         Ok(node) => node,
         Err(error) => {
-            let plan = decide::plan(options, Err(error), Caller::NotAsked);
+            let plan = decide::plan(options, stage, Err(error), Caller::NotAsked);
             return (plan, inquiry);
         }
     };
@@ -151,11 +185,11 @@ fn gather_and_decide(
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));
     }
-    let caller = match decide::wants_caller(options, &steps) {
+    let caller = match decide::wants_caller(options, stage, &steps) {
         true => ask_caller(&inquiry),
         false => Caller::NotAsked,
     };
-    (decide::plan(options, Ok(steps), caller), inquiry)
+    (decide::plan(options, stage, Ok(steps), caller), inquiry)
 }
 
 /// What silent stepds must leave of the deadline for the one that is to adopt.
@@ -164,6 +198,7 @@ fn time_to_adopt(timeout: Duration) -> Duration {
 }
 
 fn answer(
+    phase: Phase,
     handle: &Handle,
     login: &Login,
     outcome: &Outcome,
@@ -176,13 +211,19 @@ fn answer(
     if let Some(Err(code)) = told {
         log.debug(|| format!("tell the user: libpam's code {code}"));
     }
-    log.info(|| report::admin_line(login, outcome, started.elapsed()));
-    report::code(verdict.answer)
+    let line = || report::admin_line(login, outcome, started.elapsed());
+    match (phase, &verdict.answer) {
+        // The account phase has said so.
+        (Phase::OpenSession | Phase::CloseSession, Answer::Ignore) => log.debug(line),
+        _ => log.info(line),
+    }
+    report::code(phase, verdict.answer)
 }
 
 /// The effects of a real login.
 struct Live<'a> {
     handle: &'a Handle,
+    service: &'a str,
     request: adoption::Request,
     inquiry: Inquiry,
     log: Log<'a>,
@@ -190,6 +231,9 @@ struct Live<'a> {
 
 impl Effects for Live<'_> {
     fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        if !self.request.for_good && session::is_helper() {
+            return session::leave_it(self.service);
+        }
         let Inquiry {
             census, deadline, ..
         } = &mut self.inquiry;

@@ -179,9 +179,10 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["allow", "deny"],
         default: "allow",
         since_us: false,
-        doc: "The job's slurmstepd refuses the process, or ends before it has taken it. `allow`: let \
-              the user in *without* adoption. `deny`: keep the user out. Set `deny` once all is \
-              seen to work. (A slurmstepd that does not answer at all counts as no job.)",
+        doc: "The job's slurmstepd refuses the process, or ends before it has taken it, or the process \
+              is not in the job afterwards or can't stay there. `allow`: let the user in *without* \
+              adoption. `deny`: keep the user out. Set `deny` once all is seen to work. (A slurmstepd \
+              that does not answer at all counts as no job.)",
         set: |options, value| {
             let words = [("allow", AdoptFailure::Allow), ("deny", AdoptFailure::Deny)];
             choose(&mut options.adopt_failure, value, &words)
@@ -233,11 +234,11 @@ pub const TABLE: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "service",
-        values: &["NAME", "*"],
+        values: &["NAMES", "*"],
         default: "sshd",
         since_us: false,
-        doc: "The PAM service that the module acts for, exactly; it answers PAM_IGNORE to any other. \
-              `*`: all.",
+        doc: "The PAM services that the module acts for, exactly, separated by commas, such as \
+              `sshd,login,cockpit`; it answers PAM_IGNORE to any other. `*`: all.",
         set: |options, value| text(value, |value| options.service = value),
     },
     OptionSpec {

@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use pam::ReturnCode;
 
+use crate::Phase;
+use crate::adoption::Was;
 use crate::apply::Outcome;
 use crate::decide::{self, Answer, Reason, Steps};
 use crate::login::Login;
 use crate::options::shown;
+use crate::place;
 
 /// The code that the host gets.
 #[must_use]
-pub fn code(answer: Answer) -> ReturnCode {
+pub fn code(phase: Phase, answer: Answer) -> ReturnCode {
     match answer {
-        Answer::Adopted | Answer::Allow => ReturnCode::Success,
-        Answer::Deny => ReturnCode::PermissionDenied,
+        Answer::Adopted | Answer::Chosen | Answer::Allow => ReturnCode::Success,
+        Answer::Deny if phase == Phase::Account => ReturnCode::PermissionDenied,
+        // pam_sm_open_session(3) knows no other.
+        Answer::Deny => ReturnCode::SessionError,
         Answer::Ignore => ReturnCode::Ignore,
         Answer::SessionError => ReturnCode::SessionError,
         Answer::BadItem => ReturnCode::BadItem,
@@ -74,6 +79,7 @@ fn trouble(steps: &Steps) -> Option<String> {
 pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
     let decision = match outcome.verdict.answer {
         Answer::Adopted => "adopted",
+        Answer::Chosen => "left-to-session",
         Answer::Allow => "allowed-without-adoption",
         Answer::Deny => "denied",
         Answer::Ignore => "ignored",
@@ -81,6 +87,14 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
         Answer::BadItem => "bad-item",
     };
     let number = |number: Option<u32>| number.map_or("-".to_owned(), |number| number.to_string());
+    let mut reason = outcome.verdict.reason.to_string();
+    match &outcome.place {
+        None => {}
+        Some(Was::Inside) => reason += "; it is there already",
+        Some(Was::Elsewhere(place)) => {
+            reason += &format!("; taken there from {}", place::described(place))
+        }
+    }
     format!(
         "user={} uid={} decision={decision} job={} ms={}.{} reason=\"{}\"",
         quoted(&login.user),
@@ -88,7 +102,7 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
         number(outcome.job),
         took.as_millis(),
         took.as_micros() % 1000 / 100,
-        outcome.verdict.reason.to_string().replace('"', "'"),
+        reason.replace('"', "'"),
     )
 }
 
@@ -212,13 +226,24 @@ mod tests {
     fn codes() {
         for (answer, expected) in [
             (Answer::Adopted, 0),
+            (Answer::Chosen, 0),
             (Answer::Allow, 0),
             (Answer::Deny, 6),
             (Answer::SessionError, 14),
             (Answer::Ignore, 25),
             (Answer::BadItem, 29),
         ] {
-            assert_eq!(code(answer).as_raw(), expected, "{answer:?}");
+            let account = code(Phase::Account, answer).as_raw();
+            assert_eq!(account, expected, "{answer:?}");
+            let session = match answer {
+                Answer::Deny => 14,
+                _ => expected,
+            };
+            assert_eq!(
+                code(Phase::OpenSession, answer).as_raw(),
+                session,
+                "{answer:?}"
+            );
         }
     }
 
@@ -233,6 +258,7 @@ mod tests {
         let outcome = Outcome {
             verdict: Verdict { answer, reason },
             job,
+            place: None,
         };
         admin_line(&login, &outcome, Duration::from_micros(1278))
     }
@@ -260,6 +286,35 @@ mod tests {
             "user=\"\" uid=- decision=no-such-user job=- ms=1.2 \
              reason=\"no PAM_USER: the application did not set it\""
         );
+    }
+
+    #[test]
+    fn where_a_session_was_before() {
+        let login = Login {
+            service: Ok("sshd".into()),
+            user: "alice".into(),
+            account: Account::Known { uid: 2001 },
+            pid: 1,
+        };
+        for (place, end) in [
+            (None, "chose it\""),
+            (Some(Was::Inside), "chose it; it is there already\""),
+            (
+                Some(Was::Elsewhere("/user.slice/session-3.scope".into())),
+                "chose it; taken there from /user.slice/session-3.scope (pam_systemd)\"",
+            ),
+        ] {
+            let outcome = Outcome {
+                verdict: Verdict {
+                    answer: Answer::Adopted,
+                    reason: Reason::Job(Choice::HandedOver),
+                },
+                job: Some(7),
+                place,
+            };
+            let line = admin_line(&login, &outcome, Duration::ZERO);
+            assert!(line.ends_with(end), "{line}");
+        }
     }
 
     #[test]

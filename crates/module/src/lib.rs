@@ -1,10 +1,11 @@
-//! `pam_slurm_adopt.so`: the entry point that libpam calls, and nothing else.
+//! `pam_slurm_adopt.so`: the entry points that libpam calls, and nothing else.
 //!
-//! What they do is in `adopt::account`; the wall around them in `pam::enter`.
+//! What they do is in `adopt`; the wall around them in `pam::enter`.
 #![deny(unsafe_code)]
 
 use std::ffi::c_int;
 
+use adopt::Phase;
 use pam::{RawArgs, RawHandle};
 
 /// The account phase: may this user in, and into which job.
@@ -19,11 +20,45 @@ pub extern "C" fn pam_sm_acct_mgmt(
     argc: c_int,
     argv: RawArgs,
 ) -> c_int {
+    run(handle, argc, argv, Phase::Account)
+}
+
+/// The session phase: into the job for good, whatever came between.
+#[allow(
+    unsafe_code,
+    reason = "libpam finds the function by this name; no other code has it"
+)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_open_session(
+    handle: RawHandle,
+    _flags: c_int,
+    argc: c_int,
+    argv: RawArgs,
+) -> c_int {
+    run(handle, argc, argv, Phase::OpenSession)
+}
+
+/// The session's end.
+#[allow(
+    unsafe_code,
+    reason = "libpam finds the function by this name; no other code has it"
+)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_close_session(
+    handle: RawHandle,
+    _flags: c_int,
+    argc: c_int,
+    argv: RawArgs,
+) -> c_int {
+    run(handle, argc, argv, Phase::CloseSession)
+}
+
+fn run(handle: RawHandle, argc: c_int, argv: RawArgs, phase: Phase) -> c_int {
     pam::enter(
         handle,
         argc,
         argv,
-        adopt::account,
-        adopt::account_after_panic,
+        |handle, args| adopt::run(phase, handle, args),
+        |handle, args, cause| adopt::after_panic(phase, handle, args, cause),
     )
 }

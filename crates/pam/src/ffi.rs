@@ -20,6 +20,7 @@ unsafe extern "C" {
         item_type: c_int,
         item: *mut *const c_void,
     ) -> c_int;
+    pub(crate) fn pam_getenv(pamh: *mut OpaqueHandle, name: *const c_char) -> *const c_char;
     pub(crate) fn pam_putenv(pamh: *mut OpaqueHandle, name_value: *const c_char) -> c_int;
     pub(crate) fn pam_prompt(
         pamh: *mut OpaqueHandle,

@@ -54,6 +54,21 @@ impl Handle {
         Ok(unsafe { CStr::from_ptr(value.cast()) }.to_bytes().to_vec())
     }
 
+    /// A copy of a variable of the environment that the login will get, pam_getenv(3); `None` also
+    /// where it is not UTF-8.
+    #[must_use]
+    pub fn env(&self, name: &CStr) -> Option<String> {
+        // SAFETY: live handle, NUL-terminated name.
+        let value = unsafe { ffi::pam_getenv(self.raw.as_ptr(), name.as_ptr()) };
+        if value.is_null() {
+            return None;
+        }
+        // SAFETY: pam_getenv(3): a NUL-terminated string in libpam's memory, which nobody changes
+        // before we have copied it.
+        let value = unsafe { CStr::from_ptr(value) };
+        value.to_str().ok().map(str::to_owned)
+    }
+
     /// Sets `name=value` in the environment that the login will get, pam_putenv(3).
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub const ADOPT_ANSWER: usize = 8;
 pub const X11_ANSWER: usize = 8;
 
 const REQUEST_STATE: i32 = 5;
+const REQUEST_PID_IN_CONTAINER: i32 = 8;
 const REQUEST_UID: i32 = 20;
 const REQUEST_ADD_EXTERN_PID: i32 = 22;
 const REQUEST_X11_DISPLAY: i32 = 23;
@@ -48,6 +49,13 @@ pub fn ask_state() -> [u8; 4] {
 #[must_use]
 pub fn adopt(pid: i32) -> [u8; 12] {
     join([REQUEST_ADD_EXTERN_PID, pid, REQUEST_STATE])
+}
+
+/// Asks whether a process is in the step; sent in one piece on a conversation that is open. The answer
+/// is one byte, 0 or 1.
+#[must_use]
+pub fn ask_has_process(pid: i32) -> [u8; 8] {
+    join([REQUEST_PID_IN_CONTAINER, pid])
 }
 
 /// Asks for the X11 display of the job; may be sent in one piece with [`adopt`].
@@ -235,8 +243,9 @@ pub fn read_adopted(answer: &[u8]) -> Result<(), NotAdopted> {
     }
 }
 
-fn join(numbers: [i32; 3]) -> [u8; 12] {
-    let mut bytes = [0; 12];
+/// `M` is four times `N`.
+fn join<const N: usize, const M: usize>(numbers: [i32; N]) -> [u8; M] {
+    let mut bytes = [0; M];
     for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
         place.copy_from_slice(&number.to_ne_bytes());
     }

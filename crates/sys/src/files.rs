@@ -4,7 +4,7 @@ use std::ffi::{CStr, OsString, c_int};
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::mem;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -138,6 +138,23 @@ impl Directory {
         }
         Ok(OsString::from_vec(target))
     }
+}
+
+/// Whether both are open on one file: of namespaces, whether they are one, namespaces(7).
+///
+/// # Errors
+/// The system's.
+pub fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    let identity = |fd: &OwnedFd| -> io::Result<(u64, u64)> {
+        // SAFETY: stat is plain data for which all-zero is a valid value.
+        let mut found: libc::stat64 = unsafe { mem::zeroed() };
+        // SAFETY: the descriptor is open, the pointer valid for the call.
+        match unsafe { libc::fstat64(fd.as_raw_fd(), &raw mut found) } {
+            0 => Ok((found.st_dev, found.st_ino)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    Ok(identity(one)? == identity(other)?)
 }
 
 /// What a file in an open directory is; of a link, what the link is.

@@ -14,7 +14,8 @@ mod users;
 
 pub use deadline::Deadline;
 pub use files::{
-    Directory, FileStatus, NO_FOLLOW, identify, read_identified, read_open, read_regular,
+    Directory, FileStatus, NO_FOLLOW, identify, is_same_file, read_identified, read_open,
+    read_regular,
 };
 pub use listing::Listing;
 pub use namespace::{Namespace, receive_descriptor};

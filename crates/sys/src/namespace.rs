@@ -81,14 +81,15 @@ impl Namespace {
         }
     }
 
-    /// The one that this thread is in.
+    /// The one that this thread is in, of pids the one that its children will be in (Linux 4.12).
     ///
     /// # Errors
     /// The system's.
     pub fn current(self) -> io::Result<OwnedFd> {
         let name = match self {
             Self::Mount => "mnt",
-            Self::Pid => "pid",
+            // What setns(2) changes: the process itself stays where it is.
+            Self::Pid => "pid_for_children",
             Self::User => "user",
         };
         File::open(format!("/proc/thread-self/ns/{name}")).map(OwnedFd::from)

@@ -47,6 +47,15 @@ fn before_slurm_is_looked_at() {
         ("", "SSHD", Known { uid: 2001 }, Err(Answer::Ignore)),
         ("service=su", "sshd", gone(), Err(Answer::Ignore)),
         ("service=su", "su", Known { uid: 2001 }, Ok(2001)),
+        ("service=sshd,su", "su", Known { uid: 2001 }, Ok(2001)),
+        ("service=sshd,su", "sshd", Known { uid: 2001 }, Ok(2001)),
+        (
+            "service=sshd,su",
+            "sshd,su",
+            Known { uid: 2001 },
+            Err(Answer::Ignore),
+        ),
+        ("service=sshd,*", "su", Known { uid: 2001 }, Ok(2001)),
         ("service=*", "cron", Known { uid: 2001 }, Ok(2001)),
         ("", "sshd", gone(), Err(Answer::SessionError)),
         ("", "sshd", lost(), Err(Answer::SessionError)),
@@ -118,7 +127,8 @@ fn settled_without_adoption() {
             "2 jobs here and no telling which the connection comes from: slurmd is lost",
         ),
     ] {
-        let Plan::Settle(verdict) = plan(&options(line), Ok(steps(own)), lost()) else {
+        let Plan::Settle(verdict) = plan(&options(line), Stage::Account, Ok(steps(own)), lost())
+        else {
             panic!("{line}: nothing to adopt here")
         };
         assert_eq!(verdict.answer, answer, "{line}");
@@ -167,7 +177,7 @@ fn adopted_into() {
         ("", &[(1, 5), (9, 5), (3, 5)], (9, newest(3), Allow, Deny)),
         ("", &[(1, -5), (9, -7)], (1, newest(2), Allow, Deny)),
     ] {
-        match plan(&options(line), Ok(steps(own)), lost()) {
+        match plan(&options(line), Stage::Account, Ok(steps(own)), lost()) {
             Plan::Adopt {
                 job,
                 choice,
@@ -199,6 +209,7 @@ fn chain(plan: Plan) -> String {
         } => {
             let choice = match choice {
                 Choice::OnlyJob => "only",
+                Choice::HandedOver => "handed over",
                 Choice::Caller { .. } => "caller",
                 Choice::Newest { .. } => "newest",
             };
@@ -241,10 +252,20 @@ fn where_the_connection_comes_from() {
             job: caller,
             source,
         };
-        let plan = plan(&options(line), Ok(steps(own)), caller.clone());
+        let plan = plan(
+            &options(line),
+            Stage::Account,
+            Ok(steps(own)),
+            caller.clone(),
+        );
         assert_eq!(chain(plan), expected, "{line} {own:?} {caller:?}");
     }
-    let why = |caller| match plan(&options("action_unknown=deny"), Ok(steps(&two)), caller) {
+    let why = |caller| match plan(
+        &options("action_unknown=deny"),
+        Stage::Account,
+        Ok(steps(&two)),
+        caller,
+    ) {
         Plan::Settle(verdict) => verdict.reason.to_string(),
         plan => chain(plan),
     };
@@ -266,9 +287,12 @@ fn nothing_known_of_the_node() {
             Answer::Deny,
         ),
     ] {
-        let Plan::Settle(verdict) =
-            plan(&options(line), Err(NodeError::NotFound), Caller::NotAsked)
-        else {
+        let Plan::Settle(verdict) = plan(
+            &options(line),
+            Stage::Account,
+            Err(NodeError::NotFound),
+            Caller::NotAsked,
+        ) else {
             panic!("{line}: no job is known")
         };
         assert_eq!(verdict.answer, answer, "{line}");
@@ -288,7 +312,7 @@ fn when_the_caller_is_asked() {
         ("action_unknown=allow", &[(1, 1), (2, 2)], true),
     ] {
         assert_eq!(
-            wants_caller(&options(line), &steps(own)),
+            wants_caller(&options(line), Stage::Account, &steps(own)),
             asked,
             "{line} {own:?}"
         );
@@ -301,7 +325,12 @@ fn silence_is_nobodys_job_and_is_named() {
         silent: vec![103],
         ..Steps::default()
     };
-    let Plan::Settle(verdict) = plan(&Options::default(), Ok(silent), Caller::NotAsked) else {
+    let Plan::Settle(verdict) = plan(
+        &Options::default(),
+        Stage::Account,
+        Ok(silent),
+        Caller::NotAsked,
+    ) else {
         panic!("no job")
     };
     assert_eq!(verdict.answer, Answer::Deny);
@@ -317,7 +346,12 @@ fn silence_is_nobodys_job_and_is_named() {
         ..steps(&[(7, 1)])
     };
     assert!(matches!(
-        plan(&Options::default(), Ok(silent), Caller::NotAsked),
+        plan(
+            &Options::default(),
+            Stage::Account,
+            Ok(silent),
+            Caller::NotAsked
+        ),
         Plan::Adopt { job: 7, .. }
     ));
 
@@ -328,4 +362,148 @@ fn silence_is_nobodys_job_and_is_named() {
     );
     assert!(may_stop_at_first_job(&options("action_unknown=allow")));
     assert!(!may_stop_at_first_job(&options("action_unknown=deny")));
+}
+
+fn session(job: u32) -> Stage {
+    Stage::Session {
+        handed_over: Some(job),
+    }
+}
+
+/// The session phase keeps nobody out for want of a job, but the job that was chosen must be there.
+#[test]
+fn a_session_without_a_job() {
+    const ALONE: Stage = Stage::Session { handed_over: None };
+    let silent = |job| Steps {
+        silent: vec![job],
+        ..Steps::default()
+    };
+    for (line, stage, steps, answer, reason) in [
+        ("", ALONE, Steps::default(), Answer::Ignore, "no job of"),
+        ("", ALONE, silent(7), Answer::Ignore, "no job of"),
+        (
+            "",
+            session(7),
+            Steps::default(),
+            Answer::Allow,
+            "adoption failed: job 7, which the account phase chose: no job of this user here",
+        ),
+        (
+            "action_adopt_failure=deny",
+            session(7),
+            Steps::default(),
+            Answer::Deny,
+            "adoption failed: job 7",
+        ),
+        (
+            "action_adopt_failure=deny",
+            session(7),
+            silent(8),
+            Answer::Deny,
+            "slurmstepd of job 8 does not answer",
+        ),
+        (
+            "",
+            session(7),
+            silent(7),
+            Answer::Deny,
+            "slurmstepd of job 7",
+        ),
+        (
+            "action_no_jobs=ignore",
+            session(7),
+            silent(7),
+            Answer::Ignore,
+            "slurmstepd of job 7",
+        ),
+    ] {
+        let caller = Caller::NotAsked;
+        let Plan::Settle(verdict) = plan(&options(line), stage, Ok(steps), caller) else {
+            panic!("{line} {stage:?}: nothing to adopt here")
+        };
+        let text = verdict.reason.to_string();
+        assert_eq!(verdict.answer, answer, "{line} {stage:?} {text}");
+        assert!(text.contains(reason), "{line} {stage:?}: {text}");
+    }
+    let gone = plan(
+        &options("action_generic_failure=deny"),
+        session(7),
+        Err(NodeError::NotFound),
+        Caller::NotAsked,
+    );
+    let Plan::Settle(verdict) = gone else {
+        panic!("nothing to adopt")
+    };
+    assert_eq!(verdict.answer, Answer::Deny);
+}
+
+/// The account phase's word is a hint: only an own job of the user's is taken for it.
+#[test]
+fn a_session_goes_where_the_login_was_sent() {
+    let three = [(7, 100), (8, 90), (9, 80)];
+    for (line, stage, expected) in [
+        ("", session(9), Some((9, Choice::HandedOver, Some(7)))),
+        ("", session(7), Some((7, Choice::HandedOver, Some(8)))),
+        (
+            "action_unknown=deny",
+            session(8),
+            Some((8, Choice::HandedOver, None)),
+        ),
+        ("action_unknown=deny", session(10), None),
+        ("action_unknown=allow", session(10), None),
+    ] {
+        let text = format!("{line} {stage:?}");
+        match (
+            plan(&options(line), stage, Ok(steps(&three)), lost()),
+            expected,
+        ) {
+            (
+                Plan::Adopt {
+                    job,
+                    choice,
+                    instead,
+                    ..
+                },
+                Some((wanted, why, next)),
+            ) => {
+                assert_eq!((job, choice), (wanted, why), "{text}");
+                let other = match instead.as_deref() {
+                    Some(Plan::Adopt { job, .. }) => Some(*job),
+                    _ => None,
+                };
+                assert_eq!(other, next, "{text}");
+            }
+            (Plan::Settle(verdict), None) => {
+                assert!(matches!(verdict.reason, Reason::Several { .. }), "{text}");
+            }
+            (plan, _) => panic!("{text}: {plan:?}"),
+        }
+    }
+    // A planted number is none of this user's: chosen as if it were not there.
+    let planted = plan(&options(""), session(10), Ok(steps(&three)), lost());
+    assert!(matches!(
+        planted,
+        Plan::Adopt {
+            job: 7,
+            choice: Choice::Newest { .. },
+            ..
+        }
+    ));
+}
+
+#[test]
+fn whose_word_it_is_need_not_be_asked_again() {
+    let two = [(7, 100), (8, 90)];
+    for (stage, wants) in [
+        (Stage::Account, true),
+        (session(8), false),
+        (session(9), true),
+        (Stage::Session { handed_over: None }, true),
+    ] {
+        assert_eq!(
+            wants_caller(&options(""), stage, &steps(&two)),
+            wants,
+            "{stage:?}"
+        );
+    }
 }

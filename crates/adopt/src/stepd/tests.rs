@@ -88,6 +88,7 @@ impl Spool {
             pid: 1,
             join_container: false,
             x11: false,
+            for_good: false,
         };
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
@@ -264,6 +265,7 @@ fn namespaces_before_adoption_and_x11_after_it() {
         Ok(Adopted {
             display: Some("localhost:10.0".into()),
             authority: authority.map(str::to_owned),
+            ..Adopted::default()
         })
     };
     let none = || Ok(Adopted::default());
@@ -404,6 +406,7 @@ fn namespaces_before_adoption_and_x11_after_it() {
             pid: 1,
             join_container: true,
             x11: true,
+            for_good: false,
         };
         let mut census = spool.census(true, 5000);
         let deadline = Deadline::after(Duration::from_millis(300));
@@ -445,11 +448,77 @@ fn a_stepd_that_knows_no_namespaces_adopts() {
         pid: 1,
         join_container: true,
         x11: false,
+        for_good: false,
     };
     let log = Log::new(&Silent, LogLevel::Debug);
     let deadline = Deadline::after(Duration::from_secs(5));
     let result = adoption::adopt(&mut spool.census(true, 5000), 3, request, &deadline, log);
     assert_eq!(result.expect("adopted"), Adopted::default());
+}
+
+/// A stepd that says so before and after adoption (2: nothing); counts the adoptions.
+fn knows(spool: &Spool, before: u8, after: u8) -> Arc<AtomicUsize> {
+    let listener = UnixListener::bind(spool.dir.join("n1_3.4294967292")).expect("bind");
+    let adoptions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&adoptions);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accept");
+            let mut answers = [before, after].into_iter();
+            let (mut opening, mut number, mut pid) = ([0; 12], [0; 4], [0; 4]);
+            let _ = stream.read_exact(&mut opening);
+            let _ = stream.write_all(&owner(2001));
+            while stream.read_exact(&mut number).is_ok() {
+                let _ = match i32::from_ne_bytes(number) {
+                    8 => {
+                        let _ = stream.read_exact(&mut pid);
+                        match answers.next() {
+                            Some(answer @ 0..=1) => stream.write_all(&[answer]),
+                            _ => Ok(()),
+                        }
+                    }
+                    22 => {
+                        let _ = stream.read_exact(&mut pid);
+                        count.fetch_add(1, Ordering::Relaxed);
+                        stream.write_all(&ints(&[0]))
+                    }
+                    _ => stream.write_all(&ints(&[2])),
+                };
+            }
+        }
+    });
+    adoptions
+}
+
+/// A process that the cgroups say nothing of, as this one: the stepd is asked.
+#[test]
+fn for_good_is_looked_at_before_and_after() {
+    use adoption::Was;
+    let request = Request {
+        pid: std::process::id(),
+        join_container: false,
+        x11: false,
+        for_good: true,
+    };
+    for (before, after, adoptions, expected) in [
+        (1, 2, 0, "Inside"),
+        (0, 1, 1, "Elsewhere"),
+        (0, 0, 1, "NotHeld(\"slurmstepd of job 3 took process "),
+        (2, 2, 0, "Silent"),
+        (0, 2, 1, "Silent"),
+    ] {
+        let spool = Spool::new("for-good");
+        let asked = knows(&spool, before, after);
+        let mut census = spool.census(true, 5000);
+        let deadline = Deadline::after(Duration::from_millis(300));
+        let log = Log::new(&Silent, LogLevel::Debug);
+        let result = adoption::adopt(&mut census, 3, request, &deadline, log);
+        let text = format!("{result:?}");
+        assert!(text.contains(expected), "{before} {after}: {text}");
+        assert_eq!(asked.load(Ordering::Relaxed), adoptions, "{before} {after}");
+        let was = result.ok().and_then(|it| it.was);
+        assert_eq!(was == Some(Was::Inside), before == 1, "{before} {after}");
+    }
 }
 
 #[test]
