@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-mod forged;
+mod handover;
 mod rows;
 mod site;
 mod ways;
@@ -23,7 +23,7 @@ fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    for (name, test) in [rows::TESTS, ways::TESTS, forged::TESTS].concat() {
+    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS].concat() {
         matrix.add(name, move |_, stage| run(stage, test));
     }
     matrix.run();

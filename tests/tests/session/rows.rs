@@ -8,7 +8,7 @@ use tests::Module;
 use tests::session::{Lines, Method, Place, SessionRow, session_row, set_in};
 
 use crate::Test;
-use crate::site::{Login, NO_JOBS, STRICT, Site};
+use crate::site::{Login, NO_JOBS, STRICT, Site, cgroup_of};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("an account line, SchedMD's", |site| {
@@ -118,7 +118,7 @@ fn shell(site: &Site, login: &Login, job: u32) -> Result<String> {
     match shell.job(site.node())? {
         Some(found) => ensure!(found == job, "in job {found}, not in {job}: {login}"),
         None => {
-            let sshd = site.cgroup_of_sshd(login.method)?;
+            let sshd = cgroup_of(site.node(), login.method.sshd(site.node())?)?;
             ensure!(shell.cgroup.trim() == sshd.trim(), "{login}");
             return Ok(OUTSIDE.into());
         }
@@ -126,23 +126,25 @@ fn shell(site: &Site, login: &Login, job: u32) -> Result<String> {
     Ok(IN_THE_JOB.into())
 }
 
-/// bob is kept out by all methods, and told why. sshd ends a session that PAM does not open with
-/// exit status 254 (`do_child` in session.c).
+/// bob, who has none: an account line keeps him out by all methods and tells him why. A session line
+/// alone is for those whom others let in: it leaves him where he is.
 fn without_a_job(site: &Site, module: Module, lines: Lines) -> Result<()> {
     for method in Method::ALL {
         let login = site.log_in("bob", method)?;
-        let status = match lines {
-            Lines::Session => 254,
-            Lines::Account | Lines::Both => 255,
-        };
-        ensure!(
-            login.shell.is_none() && login.status == Some(Status::Exited(status)),
-            "{module:?} {lines}: {login}"
-        );
-        ensure!(
-            login.stderr.contains(NO_JOBS),
-            "{module:?} {lines}: {login}"
-        );
+        match &login.shell {
+            Some(shell) if lines == Lines::Session => {
+                ensure!(shell.job(site.node())?.is_none(), "{login}");
+                ensure!(set_in(&shell.env) == "nothing", "{login}");
+            }
+            _ => {
+                let status = login.status == Some(Status::Exited(255));
+                ensure!(
+                    login.shell.is_none() && status && login.stderr.contains(NO_JOBS),
+                    "{module:?} {lines}: {login}"
+                );
+            }
+        }
+        login.end(site.node())?;
     }
     Ok(())
 }

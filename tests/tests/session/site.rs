@@ -4,15 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Background, Cluster, Command, Node, Status, Suite};
-use tests::session::{Lines, Method};
+use tests::session::{ASKPASS, Lines, Method, stack};
 use tests::{Module, job_of_cgroup};
 
 /// Options under which nobody gets in who was not adopted.
 pub const STRICT: &str = "action_adopt_failure=deny action_generic_failure=deny";
 pub const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
-/// Says the password of who calls it.
-const ASKPASS: &str = "/usr/local/bin/askpass";
-
 /// The cluster. Each method has its sshd; all of them have the one PAM stack.
 pub struct Site {
     cluster: Cluster,
@@ -20,26 +17,10 @@ pub struct Site {
 
 impl Site {
     pub fn start(suite: Suite) -> Result<Self> {
-        let askpass = "#!/bin/sh\necho \"$USER-secret\"\n";
-        let cluster = tests::cluster(suite)?
-            .file(ASKPASS, askpass, 0o755)
-            .start()?;
-        let node = cluster.node(1);
+        let (askpass, text) = ASKPASS;
+        let cluster = tests::cluster(suite)?.file(askpass, text, 0o755).start()?;
         for method in Method::ALL {
-            let port = port(method);
-            let pid_file = pid_file(method);
-            let mut settings = method.of_sshd();
-            settings.push(format!("PidFile={pid_file}"));
-            let settings: Vec<String> = settings.iter().map(|it| format!("-o {it}")).collect();
-            node.sh(&format!("/usr/sbin/sshd -p {port} {}", settings.join(" ")))?;
-        }
-        for method in Method::ALL {
-            // Written when it listens.
-            wait_for("an sshd", || {
-                Ok(node
-                    .sh(&format!("test -s {} || echo no", pid_file(method)))?
-                    .is_empty())
-            })?;
+            method.start_sshd(cluster.node(1))?;
         }
         Ok(Self { cluster })
     }
@@ -64,44 +45,13 @@ impl Site {
         options: &str,
         before: &str,
     ) -> Result<()> {
-        let path = match module {
-            Module::Ours => tests::OURS,
-            Module::SchedMd => lab::config::SCHEDMD_MODULE,
-        };
-        let without = lab::config::SSHD_STACK
-            .lines()
-            .filter(|line| !line.contains("pam_slurm_adopt.so"));
-        let mut stack: Vec<String> = without.map(str::to_owned).collect();
-        if lines != Lines::Session {
-            stack.push(format!("account required {path} {options}"));
-        }
-        stack.extend(before.lines().map(str::to_owned));
-        if lines != Lines::Account {
-            stack.push(format!("session required {path} {options}"));
-        }
-        let stack = stack.join("\n") + "\n";
+        let stack = stack(module, lines, options, before);
         self.node().write("/etc/pam.d/sshd", stack, 0o644)
     }
 
     /// ssh, scp or sftp as that user, by that method to the node itself.
     pub fn client(&self, user: &str, method: Method, argv: &[&str]) -> Command {
-        let (program, arguments) = argv.split_first().expect("a program");
-        let port = format!("Port={}", port(method));
-        let preferred = format!("PreferredAuthentications={method}");
-        let mut all = vec![*program];
-        for option in [
-            "ConnectTimeout=20",
-            "NumberOfPasswordPrompts=1",
-            &port,
-            &preferred,
-        ] {
-            all.extend(["-o", option]);
-        }
-        all.extend(arguments);
-        let command = self.node().command(&all).user(user);
-        command
-            .env("SSH_ASKPASS", ASKPASS)
-            .env("SSH_ASKPASS_REQUIRE", "force")
+        method.client(self.node(), user, argv)
     }
 
     /// Opens a shell that tells of itself and stays.
@@ -128,12 +78,6 @@ impl Site {
         })
     }
 
-    /// The cgroups of the sshd that takes that method's connections.
-    pub fn cgroup_of_sshd(&self, method: Method) -> Result<String> {
-        let pid = self.node().read_text(&pid_file(method))?;
-        cgroup_of(self.node(), pid.trim().parse().context("sshd's pid")?)
-    }
-
     /// Has all jobs end.
     pub fn finish(&self) -> Result<()> {
         let jobs = self.node().run(&["squeue", "-h", "--format=%A"])?.ok()?;
@@ -143,19 +87,6 @@ impl Site {
         }
         Ok(())
     }
-}
-
-fn port(method: Method) -> u16 {
-    match method {
-        Method::PublicKey => 2201,
-        Method::Password => 2202,
-        Method::KeyboardInteractive => 2203,
-        Method::KeyThenKeyboardInteractive => 2204,
-    }
-}
-
-fn pid_file(method: Method) -> String {
-    format!("/run/sshd-{}.pid", port(method))
 }
 
 /// Its own process, its parent (the sshd of the user's), the parent of that (the sshd of root's);
