@@ -17,6 +17,7 @@ pub mod explain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod known;
+mod limits;
 pub mod log;
 pub mod login;
 mod memo;
@@ -45,7 +46,7 @@ use crate::decide::{Answer, Caller, Plan, Reason, Stage};
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
-use crate::options::Options;
+use crate::options::{Limits, Options};
 use crate::run_dir::RunDir;
 use crate::stepd::Census;
 
@@ -113,6 +114,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
             x11: !options.disable_x11,
             for_good: stage != Stage::Account,
         },
+        limits: options.limits,
         inquiry,
         log,
     };
@@ -225,6 +227,7 @@ struct Live<'a> {
     handle: &'a Handle,
     service: &'a str,
     request: adoption::Request,
+    limits: Limits,
     inquiry: Inquiry,
     log: Log<'a>,
 }
@@ -237,7 +240,11 @@ impl Effects for Live<'_> {
         let Inquiry {
             census, deadline, ..
         } = &mut self.inquiry;
-        adoption::adopt(census, job, self.request, deadline, self.log)
+        let adopted = adoption::adopt(census, job, self.request, deadline, self.log)?;
+        if self.request.for_good && self.limits == Limits::Job {
+            limits::take_over(census, job, deadline, self.log);
+        }
+        Ok(adopted)
     }
 
     fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {

@@ -50,6 +50,15 @@ pub enum GenericFailure {
     Deny,
 }
 
+/// Whose resource limits a login has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// sshd's, and pam_limits'.
+    Sshd,
+    /// The job's.
+    Job,
+}
+
 /// How much goes to the admin's log; each level contains those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -100,6 +109,8 @@ pub struct Options {
     pub callerid_timeout: Duration,
     /// `callerid_skip=`
     pub callerid_skip: Vec<Network>,
+    /// `limits=`
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -120,6 +131,7 @@ impl Default for Options {
             timeout: Duration::from_secs(5),
             callerid_timeout: Duration::from_secs(2),
             callerid_skip: Vec::new(),
+            limits: Limits::Sshd,
         }
     }
 }
@@ -336,6 +348,20 @@ pub const TABLE: &[OptionSpec] = &[
         set: |options, value| {
             let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
             networks.map(|it| options.callerid_skip = it).is_some()
+        },
+    },
+    OptionSpec {
+        name: "limits",
+        values: &["sshd", "job"],
+        default: "sshd",
+        since_us: true,
+        doc: "Session phase: `job` gives the login the limits memlock, nofile, stack, nproc and core of the \
+              job's own processes on this node (of its batch script, or of its first step; if it has none \
+              here, of its slurmstepd). The line must come after pam_limits. `sshd`: as sshd and \
+              pam_limits leave them.",
+        set: |options, value| {
+            let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
+            choose(&mut options.limits, value, &words)
         },
     },
 ];

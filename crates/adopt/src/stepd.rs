@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use proto::stepd;
@@ -109,6 +110,25 @@ pub fn census(
 }
 
 impl Census {
+    /// Whose jobs its own are.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// Whether a slurmstepd may run as that uid.
+    #[must_use]
+    pub fn trusts(&self, uid: u32) -> bool {
+        self.trusted.serves(uid)
+    }
+
+    /// The socket of the extern step of one of the user's jobs.
+    #[must_use]
+    pub fn socket_of(&self, job: u32) -> Option<PathBuf> {
+        let mut own = self.own.iter();
+        own.find(|it| it.job.job == job).map(|it| it.path.clone())
+    }
+
     /// Notes a silent one; in the order of their numbers.
     fn silent(&mut self, job: u32) {
         let silent = &mut self.steps.silent;

@@ -1,10 +1,11 @@
 //! The system calls that std lacks: files in an open directory, sockets with a deadline and without SIGPIPE, peer credentials,
-//! passed descriptors, namespaces, user look-ups, the privileges of the process.
+//! passed descriptors, namespaces, resource limits, user look-ups, the privileges of the process.
 //!
 //! This crate and `pam` are the only ones with `unsafe` code. Nothing here knows of Slurm or PAM.
 
 mod deadline;
 mod files;
+mod limits;
 mod listing;
 mod namespace;
 mod process;
@@ -17,6 +18,7 @@ pub use files::{
     Directory, FileStatus, NO_FOLLOW, identify, is_same_file, read_identified, read_open,
     read_regular,
 };
+pub use limits::{Limit, Resource, limit_of, set_limit};
 pub use listing::Listing;
 pub use namespace::{Namespace, receive_descriptor};
 pub use process::{effective_uid, hostname, is_file_size_limited, is_secure_execution};

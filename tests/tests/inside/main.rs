@@ -7,6 +7,7 @@ mod failed_join;
 mod limits;
 mod namespaces;
 mod place;
+mod session;
 mod x11;
 
 use place::{PLACES, Place, Stage};
@@ -30,13 +31,21 @@ fn main() {
 /// The tests of a place, in order: all of them share its cluster.
 fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
     if place.joins.is_empty() {
-        let only_here = [x11::MORE_TESTS, limits::TESTS, namespaces::TESTS_WITHOUT].concat();
-        [x11::TESTS, &only_here].concat()
+        let only_here = [x11::MORE_TESTS, limits::TESTS, namespaces::TESTS_WITHOUT];
+        [x11::TESTS, &only_here.concat(), session::TESTS_WITHOUT].concat()
     } else {
         let of_one = match place.joins {
             ["mnt"] => failed_join::TESTS_OF_ONE,
             _ => &[],
         };
-        [namespaces::TESTS, x11::TESTS, failed_join::TESTS, of_one].concat()
+        let session = session::TESTS;
+        [
+            namespaces::TESTS,
+            x11::TESTS,
+            failed_join::TESTS,
+            of_one,
+            session,
+        ]
+        .concat()
     }
 }

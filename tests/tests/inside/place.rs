@@ -197,12 +197,20 @@ pub fn use_module(cluster: &Cluster, module: Module, options: &str) -> Result<()
         Module::Ours => tests::OURS,
         Module::SchedMd => lab::config::SCHEDMD_MODULE,
     };
+    use_lines(cluster, &[&format!("account required {path} {options}")])
+}
+
+/// Has sshd on the node with the jobs use these lines: an account line in the place of its own, and
+/// session lines at the end.
+pub fn use_lines(cluster: &Cluster, lines: &[&str]) -> Result<()> {
+    let (account, session): (Vec<&str>, Vec<_>) =
+        lines.iter().partition(|line| line.starts_with("account"));
     let stack = lab::config::SSHD_STACK;
     let line = stack
         .lines()
         .find(|line| line.contains("pam_slurm_adopt.so"))
         .context("the lab's stack for sshd lacks the module")?;
-    let stack = stack.replace(line, &format!("account required {path} {options}"));
+    let stack = stack.replace(line, &account.join("\n")) + &session.join("\n") + "\n";
     inside(cluster).write("/etc/pam.d/sshd", stack, 0o644)
 }
 
