@@ -92,7 +92,9 @@ pub enum Module {
 }
 
 impl Module {
-    fn path(self) -> &'static str {
+    /// Where it is on every node.
+    #[must_use]
+    pub fn path(self) -> &'static str {
         match self {
             Self::Ours => OURS,
             Self::SchedMd => lab::config::SCHEDMD_MODULE,

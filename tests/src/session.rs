@@ -1,12 +1,16 @@
 //! The table of docs/session.md: where a login's shell ends up, one row a way in. The tests print
 //! the rows as they find them; `cargo xtask test` holds them against the page.
 
+mod method;
+
 use std::fmt;
 
 use lab::Suite;
 use serde_json::json;
 
 use crate::Module;
+
+pub use method::{ASKPASS, Method};
 
 /// Where the cluster runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,19 +19,6 @@ pub enum Place {
     Namespaces,
     /// In a virtual machine with systemd and cgroup v2.
     Machine,
-}
-
-/// How the user proves who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// A key: PAM's auth stack is not asked.
-    PublicKey,
-    /// A password that sshd asks for and hands to PAM.
-    Password,
-    /// What PAM asks for itself, in a helper process of sshd's.
-    KeyboardInteractive,
-    /// A key, then what PAM asks for: the usual second factor.
-    KeyThenKeyboardInteractive,
 }
 
 /// Which lines of sshd's PAM stack name the module.
@@ -74,9 +65,9 @@ pub fn session_row(row: &SessionRow) {
 impl fmt::Display for SessionRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = json!({
-            "suite": format!("{} ({})", self.suite, self.suite.slurm()),
+            "suite": self.suite.slurm(),
             "place": self.place.to_string(),
-            "pam_systemd": if self.pam_systemd { "yes" } else { "no" },
+            "pam_systemd": yes_or_no(self.pam_systemd),
             "method": self.method.to_string(),
             "lines": self.lines.to_string(),
             "module": match self.module {
@@ -100,31 +91,46 @@ impl fmt::Display for Place {
     }
 }
 
-impl Method {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::PublicKey,
-        Self::Password,
-        Self::KeyboardInteractive,
-        Self::KeyThenKeyboardInteractive,
-    ];
+const fn yes_or_no(is_so: bool) -> &'static str {
+    if is_so { "yes" } else { "no" }
 }
 
-/// As `AuthenticationMethods` in sshd_config(5) names it.
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PublicKey => "publickey",
-            Self::Password => "password",
-            Self::KeyboardInteractive => "keyboard-interactive",
-            Self::KeyThenKeyboardInteractive => "publickey,keyboard-interactive",
+/// What of an environment, as env(1) prints it, the PAM stack may have set there; «nothing» if none.
+#[must_use]
+pub fn set_in(env: &str) -> String {
+    let names = env.lines().filter_map(|line| line.split_once('='));
+    let mut names: Vec<&str> = names
+        .map(|(name, _)| name)
+        .filter(|name| {
+            ["SLURM", "XDG_", "DBUS_"]
+                .iter()
+                .any(|it| name.starts_with(it))
         })
+        .collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        return "nothing".into();
     }
+    names.join(", ")
 }
 
-impl Lines {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Account, Self::Session, Self::Both];
+/// A PAM stack for sshd that has the module in those lines, each of them the last of its kind;
+/// `before` stands in front of its session line.
+#[must_use]
+pub fn stack(module: Module, lines: Lines, options: &str, before: &str) -> String {
+    let path = module.path();
+    let without = lab::config::SSHD_STACK
+        .lines()
+        .filter(|line| !line.contains("pam_slurm_adopt.so"));
+    let mut stack: Vec<String> = without.map(str::to_owned).collect();
+    if lines != Lines::Session {
+        stack.push(format!("account required {path} {options}"));
+    }
+    stack.extend(before.lines().map(str::to_owned));
+    if lines != Lines::Account {
+        stack.push(format!("session required {path} {options}"));
+    }
+    stack.join("\n") + "\n"
 }
 
 impl fmt::Display for Lines {

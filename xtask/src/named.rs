@@ -1,4 +1,4 @@
-//! The tests that docs/threat-model.md and docs/differences.md name are there.
+//! The tests that docs/threat-model.md, docs/differences.md and docs/session.md name are there.
 //!
 //! `callerid «liars», «IPv6»` are tests of a program: a text of that name in its source.
 //! `` `stepd::tests` `` in a table's last column is a module, `` `retval::root_passes` `` a function.
@@ -10,7 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::Workspace;
 
-const FILES: [&str; 2] = ["docs/threat-model.md", "docs/differences.md"];
+const FILES: [&str; 3] = [
+    "docs/threat-model.md",
+    "docs/differences.md",
+    "docs/session.md",
+];
 /// What may stand between a program's tests.
 const BETWEEN: [&str; 5] = [",", "and", ", and", ", and by", "to"];
 

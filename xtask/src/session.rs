@@ -17,7 +17,7 @@ const TABLE: Table = Table {
         ("module", "module"),
         ("lines", "lines"),
         ("method", "method"),
-        ("suite", "Slurm (Debian)"),
+        ("suite", "Slurm"),
         ("shell", "the shell is"),
         ("set", "set in it"),
         ("outlives", "outlives the job"),

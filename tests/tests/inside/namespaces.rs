@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Status};
-use tests::Module;
+use tests::session::Lines;
+use tests::{Module, job_of_cgroup};
 
 use crate::place::{
-    AS_IT_IS, CONTAINERS, HOLD, Place, STRICT, Test, bare, inside, ssh, submit, use_module,
-    wait_for, wait_for_file,
+    AS_IT_IS, CONTAINERS, HOLD, METHODS, Place, STRICT, Test, bare, inside, ssh, submit,
+    use_module, wait_for, wait_for_file,
 };
 
 /// At each place whose jobs have namespaces of their own.
@@ -16,6 +17,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("the job's /tmp is the login's", tmp),
     ("the job's namespaces are the login's", all_of_them),
     ("a whole session, as the user", session),
+    ("a session line joins them for good", session_line),
     ("no descriptor is left", descriptors),
     ("join_container=false stays outside", outside),
     ("both modules give the same environment", environment),
@@ -114,6 +116,52 @@ fn all_of_them(place: &Place, cluster: &Cluster) -> Result<()> {
         let own_pids = place.joins.contains(&"pid");
         ensure!(seen.contains("slurmd -N") != own_pids, "{module:?}: {seen}");
     }
+    Ok(())
+}
+
+/// With a key the account phase joins them, and the session phase begins inside; with keyboard-interactive
+/// the session phase joins them. A session line alone does it too.
+fn session_line(_: &Place, cluster: &Cluster) -> Result<()> {
+    let node = inside(cluster);
+    node.sh("rm -f /home/alice/show")?;
+    let job = submit(cluster, &job_script("anything"))?;
+    let of_job = wait_for_file(cluster, "/home/alice/show")?;
+    let mut logins = Vec::new();
+    for lines in [Lines::Both, Lines::Session] {
+        let stack = tests::session::stack(Module::Ours, lines, STRICT, "");
+        node.write("/etc/pam.d/sshd", stack, 0o644)?;
+        for method in METHODS {
+            let mark = node.syslog_mark()?;
+            let script = format!("export LC_ALL=C; {SHOW}");
+            let login = method.client(cluster.node(1), "alice", &["ssh", "node2", &script]);
+            let login = login.output()?;
+            ensure!(
+                login.stdout == of_job,
+                "{lines} {method}: not the job's, which are\n{of_job}{login}\n{}",
+                node.syslog_since(mark)?
+            );
+            let stays = ["ssh", "node2", "echo in; exec sleep 77777"];
+            let login = method.client(cluster.node(1), "alice", &stays).spawn()?;
+            wait_for("the login", || Ok(login.stdout()?.contains("in")))?;
+            logins.push(login);
+        }
+    }
+    let shells = || {
+        let mut all = node.processes("sleep 77777")?;
+        all.retain(|(_, line)| line == "sleep 77777");
+        anyhow::Ok(all)
+    };
+    ensure!(shells()?.len() == logins.len(), "{:?}", shells()?);
+    for (pid, _) in shells()? {
+        let cgroup = node.run(&["cat", &format!("/proc/{pid}/cgroup")])?.ok()?;
+        ensure!(job_of_cgroup(node, &cgroup)? == Some(job), "{cgroup}");
+    }
+    cluster.cancel(job)?;
+    for mut login in logins {
+        let end = login.wait(Duration::from_secs(20))?;
+        end.context("a login outlives the job")?;
+    }
+    ensure!(shells()?.is_empty(), "{:?}", shells()?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::{Cluster, Command, Node, Suite};
 use serde_json::Value;
+use tests::session::{ASKPASS, Method};
 use tests::{Call, Module};
 
 /// What a cluster is like, and what a login into a job of it joins.
@@ -100,6 +101,9 @@ pub const PLACES: &[Place] = &[
     },
 ];
 
+/// Those of which sshd calls the account phase in different processes.
+pub const METHODS: [Method; 2] = [Method::PublicKey, Method::KeyboardInteractive];
+
 /// A test at a place; it starts without jobs.
 pub type Test = fn(&Place, &Cluster) -> Result<()>;
 
@@ -166,7 +170,12 @@ impl Place {
         for (path, content) in SCRIPTS.iter().chain(self.files) {
             cluster = cluster.file(path, content, 0o755);
         }
-        cluster.start()
+        let (askpass, text) = ASKPASS;
+        let cluster = cluster.file(askpass, text, 0o755).start()?;
+        for method in METHODS {
+            method.start_sshd(inside(&cluster))?;
+        }
+        Ok(cluster)
     }
 }
 

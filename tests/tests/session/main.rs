@@ -1,1 +1,30 @@
-fn main() {}
+//! Where a login ends up, by the way in (a key, a password, what PAM asks) and by the lines of the
+//! PAM stack that name the module: real ssh, our module and SchedMD's, on each of the four versions.
+
+#![forbid(unsafe_code)]
+
+mod handover;
+mod rows;
+mod site;
+mod ways;
+
+use anyhow::Result;
+use site::Site;
+use tests::{Matrix, Shared};
+
+type Test = fn(&Site) -> Result<()>;
+
+fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
+    let site = stage.up()?;
+    let result = test(site);
+    let end = site.finish();
+    result.and(end)
+}
+
+fn main() {
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
+    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS].concat() {
+        matrix.add(name, move |_, stage| run(stage, test));
+    }
+    matrix.run();
+}

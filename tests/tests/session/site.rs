@@ -1,0 +1,222 @@
+//! A node with an sshd for each way in, and logins there.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lab::{Background, Cluster, Command, Node, Status, Suite};
+use tests::session::{ASKPASS, Lines, Method, stack};
+use tests::{Module, job_of_cgroup};
+
+/// Options under which nobody gets in who was not adopted.
+pub const STRICT: &str = "action_adopt_failure=deny action_generic_failure=deny";
+pub const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
+/// The cluster. Each method has its sshd; all of them have the one PAM stack.
+pub struct Site {
+    cluster: Cluster,
+}
+
+impl Site {
+    pub fn start(suite: Suite) -> Result<Self> {
+        let (askpass, text) = ASKPASS;
+        let cluster = tests::cluster(suite)?.file(askpass, text, 0o755).start()?;
+        for method in Method::ALL {
+            method.start_sshd(cluster.node(1))?;
+        }
+        Ok(Self { cluster })
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub fn suite(&self) -> Suite {
+        self.cluster.suite()
+    }
+
+    pub fn node(&self) -> &Node {
+        self.cluster.node(1)
+    }
+
+    /// Puts the module into sshd's PAM stack; `before` goes in front of its session line.
+    pub fn use_stack(
+        &self,
+        module: Module,
+        lines: Lines,
+        options: &str,
+        before: &str,
+    ) -> Result<()> {
+        let stack = stack(module, lines, options, before);
+        self.node().write("/etc/pam.d/sshd", stack, 0o644)
+    }
+
+    /// ssh, scp or sftp as that user, by that method to the node itself.
+    pub fn client(&self, user: &str, method: Method, argv: &[&str]) -> Command {
+        method.client(self.node(), user, argv)
+    }
+
+    /// Opens a shell that tells of itself and stays.
+    pub fn log_in(&self, user: &str, method: Method) -> Result<Login> {
+        let client = self.client(user, method, &["ssh", "node1", LOOK_AROUND]);
+        let mut client = client.spawn()?;
+        let mut status = None;
+        wait_for("a login", || {
+            status = client.wait(Duration::ZERO)?;
+            Ok(status.is_some() || client.stdout()?.ends_with(END))
+        })?;
+        let told = client.stdout()?;
+        let shell = match told.strip_suffix(END) {
+            Some(told) => Some(Shell::parse(told)?),
+            None => None,
+        };
+        Ok(Login {
+            method,
+            stderr: client.stderr()?,
+            client,
+            status,
+            told,
+            shell,
+        })
+    }
+
+    /// Has all jobs end.
+    pub fn finish(&self) -> Result<()> {
+        let jobs = self.node().run(&["squeue", "-h", "--format=%A"])?.ok()?;
+        for job in jobs.lines() {
+            let job = job.trim().parse().with_context(|| format!("job {job}"))?;
+            self.cluster.cancel(job)?;
+        }
+        Ok(())
+    }
+}
+
+/// Its own process, its parent (the sshd of the user's), the parent of that (the sshd of root's);
+/// then its cgroups and its environment. Nothing of it is left but one process.
+const LOOK_AROUND: &str = "echo $$ $PPID $(cut -d ' ' -f 4 /proc/$PPID/stat); \
+     cat /proc/self/cgroup; echo; env; echo END; exec sleep 100000";
+const END: &str = "\nEND\n";
+
+/// A login that got in, or was kept out.
+pub struct Login {
+    pub method: Method,
+    pub client: Background,
+    /// Of the client, if it has ended.
+    pub status: Option<Status>,
+    pub stderr: String,
+    told: String,
+    /// None: kept out.
+    pub shell: Option<Shell>,
+}
+
+/// What the user's shell says of itself.
+pub struct Shell {
+    /// Of root's sshd, of the user's, and its own.
+    pub pids: [u32; 3],
+    pub cgroup: String,
+    pub env: String,
+}
+
+/// What these three are called where one of them outlives a job.
+const NAMES: [&str; 3] = ["root's sshd", "the user's sshd", "the shell"];
+
+impl Shell {
+    fn parse(told: &str) -> Result<Self> {
+        let (pids, rest) = told.split_once('\n').context("no line of pids")?;
+        let (cgroup, env) = rest.split_once("\n\n").context("no environment")?;
+        let pids: Vec<u32> = pids
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        let [shell, users, roots] = pids[..] else {
+            anyhow::bail!("pids: {pids:?}");
+        };
+        Ok(Self {
+            pids: [roots, users, shell],
+            cgroup: cgroup.to_owned(),
+            env: env.to_owned(),
+        })
+    }
+
+    /// The job that the shell and both its sshds are in; an error if they are not together.
+    pub fn job(&self, node: &Node) -> Result<Option<u32>> {
+        let job = job_of_cgroup(node, &self.cgroup)?;
+        for (pid, name) in self.pids.iter().zip(NAMES) {
+            let cgroup = cgroup_of(node, *pid)?;
+            ensure!(
+                job_of_cgroup(node, &cgroup)? == job,
+                "the shell is in {job:?}, {name} is not: {cgroup}"
+            );
+        }
+        Ok(job)
+    }
+
+    /// Whether SLURM_JOB_ID names that job.
+    pub fn is_told(&self, job: u32) -> bool {
+        let told = format!("SLURM_JOB_ID={job}");
+        self.env.lines().any(|line| line == told)
+    }
+
+    /// What of the three is still there.
+    pub fn alive(&self, node: &Node) -> Result<String> {
+        let mut alive = Vec::new();
+        for (pid, name) in self.pids.iter().zip(NAMES) {
+            if !node.list(&format!("/proc/{pid}"))?.is_empty() {
+                alive.push(name);
+            }
+        }
+        Ok(match alive.len() {
+            0 => "nothing".into(),
+            3 => "all of it".into(),
+            _ => alive.join(", "),
+        })
+    }
+}
+
+impl Login {
+    /// The shell's own words, or why there is none.
+    pub fn shell(&self) -> Result<&Shell> {
+        self.shell
+            .as_ref()
+            .with_context(|| format!("kept out: {self}"))
+    }
+
+    /// Ends what is left of it: without a terminal the client's end leaves the shell alone.
+    pub fn end(mut self, node: &Node) -> Result<()> {
+        if let Some(shell) = &self.shell {
+            for pid in shell.pids {
+                node.run(&["kill", "-s", "KILL", &pid.to_string()])?;
+            }
+        }
+        self.client
+            .wait(Duration::from_secs(20))?
+            .context("the client does not end")?;
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            method,
+            status,
+            stderr,
+            told,
+            ..
+        } = self;
+        write!(f, "{method}: {status:?} «{}» {told}", stderr.trim())
+    }
+}
+
+/// The cgroups of a process, as it sees them itself.
+pub fn cgroup_of(node: &Node, pid: u32) -> Result<String> {
+    node.run(&["cat", &format!("/proc/{pid}/cgroup")])?.ok()
+}
+
+/// Waits until something is so.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done()? {
+        ensure!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
