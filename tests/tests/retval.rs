@@ -337,7 +337,12 @@ fn a_session_is_nobodys_for_want_of_a_job() {
         ..call.clone()
     };
     assert_eq!(nobody.code(), SESSION_ERR);
-    let broken = call.with("slurm_conf=/nonexistent");
+    // Whatever this host's own stack for sshd is.
+    let broken = Call {
+        service: "no-such-service",
+        ..call.with("service=*")
+    }
+    .with("slurm_conf=/nonexistent");
     for (action, code) in [
         ("deny", SESSION_ERR),
         ("allow", SUCCESS),
@@ -350,32 +355,19 @@ fn a_session_is_nobodys_for_want_of_a_job() {
     }
 }
 
-/// The job that the environment names is not there: who is to be in a job is not let in without it
-/// but as the option says.
+/// Users can write into the environment (pam_env): what it says of a job is nobody's word.
 #[test]
-fn a_session_whose_job_is_gone_is_an_adoption_failure() {
-    let call = Call {
-        phase: "session",
-        handed_over: Some("7"),
-        ..Node::new().call()
-    };
-    assert_eq!(call.clone().code(), SUCCESS, "the default");
-    let denied = call.clone().with("action_adopt_failure=deny").run();
-    assert_eq!(denied["code"], SESSION_ERR);
-    let text = "Access denied by pam_slurm_adopt: adoption failure";
-    assert_eq!(
-        denied["messages"],
-        json!([{ "style": "error", "text": text }])
-    );
-    for nonsense in ["x", "-7", "99999999999", "7 ", "0x7"] {
+fn a_job_in_the_environment_is_no_hint() {
+    for job in ["7", "x", "-7", "99999999999"] {
         let call = Call {
-            handed_over: Some(nonsense),
-            ..call.clone()
+            phase: "session",
+            handed_over: Some(job),
+            ..Node::new().call()
         };
         assert_eq!(
             call.with("action_adopt_failure=deny").code(),
             IGNORE,
-            "{nonsense}"
+            "{job}"
         );
     }
 }

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
 use proto::stepd::{self, Namespaces, State};
@@ -91,8 +90,18 @@ pub fn adopt(
     if conversation.owner.state == State::Ending {
         return Err(AdoptError::Refused(ENDING.into()));
     }
+    let stepd = sys::peer_credentials(&conversation.socket).map_err(Broken::from)?;
+    let stepd = stepd.pid;
+    if stepd == 0 || request.for_good && place::is_elsewhere(stepd) {
+        return Err(AdoptError::Refused(FOREIGN.into()));
+    }
     let whereabouts = match request.for_good {
-        true => Some(Whereabouts::find(&conversation, request.pid, deadline)?),
+        true => Some(Whereabouts::find(
+            &conversation,
+            stepd,
+            request.pid,
+            deadline,
+        )?),
         false => None,
     };
     let namespaces = match request.join_container {
@@ -133,18 +142,17 @@ struct Whereabouts {
 impl Whereabouts {
     fn find(
         conversation: &Conversation,
+        stepd: i32,
         pid: u32,
         deadline: &Deadline,
     ) -> Result<Self, AdoptError> {
-        let stepd = sys::peer_credentials(&conversation.socket);
-        let stepd = stepd.map_err(Broken::from)?.pid;
         let step = Step::of(conversation.job.job, stepd);
         let mut is_joined = false;
         let was = match step.look(true) {
             Look::Inside => Was::Inside,
             Look::Outside(place) => Was::Elsewhere(place),
             Look::Unclear(place) => {
-                is_joined = place.is_none() && Path::new("/proc/uptime").exists();
+                is_joined = place::is_proc_foreign();
                 match has_process(&conversation.socket, pid, deadline)? {
                     true => Was::Inside,
                     false => Was::Elsewhere(place.unwrap_or_else(unseen)),
@@ -164,19 +172,25 @@ impl Whereabouts {
         pid: u32,
         deadline: &Deadline,
     ) -> Result<(), AdoptError> {
+        let job = conversation.job.job;
+        let not_held = |what: String| {
+            AdoptError::NotHeld(format!(
+                "slurmstepd of job {job} took process {pid}, but {what}"
+            ))
+        };
         let place = match self.step.look(false) {
             Look::Inside => return Ok(()),
             Look::Outside(place) => place,
-            Look::Unclear(place) => match has_process(&conversation.socket, pid, deadline)? {
-                true => return Ok(()),
-                false => place.unwrap_or_else(unseen),
+            Look::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
+                Ok(true) => return Ok(()),
+                Ok(false) => place.unwrap_or_else(unseen),
+                // It has been taken: no other job may be tried.
+                Err(error) => {
+                    return Err(not_held(format!("does not say that it has it: {error:?}")));
+                }
             },
         };
-        let job = conversation.job.job;
-        let place = place::described(&place);
-        Err(AdoptError::NotHeld(format!(
-            "slurmstepd of job {job} took process {pid}, but it is in {place}"
-        )))
+        Err(not_held(format!("it is in {}", place::described(&place))))
     }
 }
 
@@ -195,6 +209,8 @@ fn has_process(socket: &OwnedFd, pid: u32, deadline: &Deadline) -> Result<bool, 
 }
 
 const ENDING: &str = "the step is ending";
+const FOREIGN: &str = "its slurmstepd is in another pid namespace, and would take another process for \
+                       this one";
 
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
 fn wait_until_set_up(

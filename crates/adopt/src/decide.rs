@@ -71,17 +71,30 @@ pub enum Stage {
     Account,
     /// Session: who came so far has been let in; this is about where the session runs.
     Session {
-        /// The job that the account phase put the login into, as the PAM environment has it. No more
-        /// than a hint, as a caller's job is.
-        handed_over: Option<u32>,
+        /// The job that our account phase chose. It counts only if it is the user's, as a caller's does.
+        chosen: Option<u32>,
+        /// Whether an account line is ours. Whom it did not choose a job for, others have let in: such a
+        /// user is adopted if that can be, and never kept out.
+        after_account: bool,
     },
 }
 
 impl Stage {
-    fn handed_over(self) -> Option<u32> {
+    fn chosen(self) -> Option<u32> {
         match self {
             Self::Account => None,
-            Self::Session { handed_over } => handed_over,
+            Self::Session { chosen, .. } => chosen,
+        }
+    }
+
+    /// Whether it may keep a user out.
+    fn may_deny(self) -> bool {
+        match self {
+            Self::Account => true,
+            Self::Session {
+                chosen,
+                after_account,
+            } => chosen.is_some() || !after_account,
         }
     }
 }
@@ -107,13 +120,38 @@ pub enum Plan {
     },
 }
 
+impl Plan {
+    fn keep_nobody_out(&mut self) {
+        let let_in = |answer: &mut Answer| {
+            if *answer == Answer::Deny {
+                *answer = Answer::Ignore;
+            }
+        };
+        match self {
+            Self::Settle(verdict) => let_in(&mut verdict.answer),
+            Self::Adopt {
+                instead,
+                if_refused,
+                if_silent,
+                ..
+            } => {
+                let_in(if_refused);
+                let_in(if_silent);
+                if let Some(plan) = instead {
+                    plan.keep_nobody_out();
+                }
+            }
+        }
+    }
+}
+
 /// Why a job was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// There is no other.
     OnlyJob,
     /// The account phase chose it.
-    HandedOver,
+    Chosen,
     /// The connection comes from it.
     Caller {
         /// Where the slurmd is that says so.
@@ -228,11 +266,7 @@ pub fn acts_for(options: &Options, service: &str) -> bool {
 /// Whether the answer depends on which job the connection comes from.
 #[must_use]
 pub fn wants_caller(options: &Options, stage: Stage, steps: &Steps) -> bool {
-    if steps
-        .own
-        .iter()
-        .any(|it| Some(it.job) == stage.handed_over())
-    {
+    if steps.own.iter().any(|it| Some(it.job) == stage.chosen()) {
         return false;
     }
     match steps.own.len() {
@@ -249,28 +283,40 @@ pub fn plan(
     steps: Result<Steps, NodeError>,
     caller: Caller,
 ) -> Plan {
+    let mut plan = strict_plan(options, stage, steps, caller);
+    if !stage.may_deny() {
+        plan.keep_nobody_out();
+    }
+    plan
+}
+
+fn strict_plan(
+    options: &Options,
+    stage: Stage,
+    steps: Result<Steps, NodeError>,
+    caller: Caller,
+) -> Plan {
     let steps = match steps {
         Ok(steps) => steps,
-        Err(error) => return Plan::Settle(generic_failure(options, Reason::Node(error))),
+        Err(error) => {
+            let reason = Reason::Node(error);
+            return Plan::Settle(generic_failure(options, stage, reason));
+        }
     };
     if steps.own.is_empty() {
         return Plan::Settle(without_job(options, stage, steps));
     }
     let count = steps.own.len();
     let is_own = |job: u32| steps.own.iter().any(|it| it.job == job);
-    let others = |but: u32| -> Vec<_> {
-        let own = steps.own.iter().copied();
-        own.filter(|it| it.job != but).collect()
-    };
-    if let Some(job) = stage.handed_over().filter(|job| is_own(*job)) {
+    if let Some(job) = stage.chosen().filter(|job| is_own(*job)) {
         let why = format!("job {job}, which the account phase chose, did not take it");
-        let instead = without_caller(options, &others(job), count, why);
-        return adopt(options, job, Choice::HandedOver, instead);
+        let instead = without_caller(options, &but(steps.own, job), count, why);
+        return adopt(options, job, Choice::Chosen, instead);
     }
     let why = match caller {
         Caller::Job { job, source } if is_own(job) => {
             let why = format!("job {job}, which the connection comes from, did not take it");
-            let instead = without_caller(options, &others(job), count, why);
+            let instead = without_caller(options, &but(steps.own, job), count, why);
             return adopt(options, job, Choice::Caller { source }, instead);
         }
         Caller::Job { job, .. } if steps.silent.contains(&job) => silence(&[job]),
@@ -286,14 +332,19 @@ pub fn plan(
     }
 }
 
+fn but(mut own: Vec<OwnJob>, job: u32) -> Vec<OwnJob> {
+    own.retain(|it| it.job != job);
+    own
+}
+
 /// The verdict on a user without a job here.
 fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
     let (answer, reason) = match stage {
         Stage::Account => (no_jobs(options), Reason::NoJob(steps)),
         // Others than us let this user in, or no account line is ours.
-        Stage::Session { handed_over: None } => (Answer::Ignore, Reason::NoJob(steps)),
+        Stage::Session { chosen: None, .. } => (Answer::Ignore, Reason::NoJob(steps)),
         Stage::Session {
-            handed_over: Some(job),
+            chosen: Some(job), ..
         } => match steps.silent.contains(&job) {
             true => (no_jobs(options), Reason::StepdSilent { job }),
             false => {
@@ -331,8 +382,9 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
 }
 
 /// The verdict where it can't be known what runs here.
-pub fn generic_failure(options: &Options, reason: Reason) -> Verdict {
+pub fn generic_failure(options: &Options, stage: Stage, reason: Reason) -> Verdict {
     let answer = match options.generic_failure {
+        GenericFailure::Deny if !stage.may_deny() => Answer::Ignore,
         GenericFailure::Ignore => Answer::Ignore,
         GenericFailure::Allow => Answer::Allow,
         GenericFailure::Deny => Answer::Deny,
@@ -407,7 +459,7 @@ impl fmt::Display for Reason {
                 "{count} jobs here and no telling which the connection comes from: {why}"
             ),
             Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
-            Self::Job(Choice::HandedOver) => f.write_str("the account phase chose it"),
+            Self::Job(Choice::Chosen) => f.write_str("the account phase chose it"),
             Self::Job(Choice::Caller { source }) => {
                 write!(f, "the connection comes from it, says slurmd at {source}")
             }

@@ -23,6 +23,7 @@ pub mod login;
 mod memo;
 mod network;
 pub mod node;
+pub mod notes;
 pub mod options;
 mod place;
 pub mod report;
@@ -49,6 +50,8 @@ use crate::login::Login;
 use crate::node::{Environment, Node};
 use crate::options::{Limits, Options};
 use crate::run_dir::RunDir;
+use crate::session::Host;
+use crate::stack::{Kind, Stack};
 use crate::stepd::Census;
 
 /// What libpam asks for.
@@ -66,7 +69,7 @@ pub enum Phase {
 #[must_use]
 pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     let started = Instant::now();
-    let (options, bad_arguments) = Options::parse(args);
+    let (mut options, bad_arguments) = Options::parse(args);
     let log = Log::new(handle, options.log_level);
     for bad in bad_arguments {
         log.error(|| bad.to_string());
@@ -79,18 +82,22 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Continue(uid) => uid,
     };
     let service = login.service.as_deref().unwrap_or_default();
-    let handed_over = match phase {
-        Phase::Account => None,
-        Phase::OpenSession | Phase::CloseSession => session::handed_over(handle),
-    };
     let stage = match phase {
         Phase::Account => Stage::Account,
         Phase::OpenSession => {
-            session::warn_of_pam_systemd(service, log);
-            Stage::Session { handed_over }
+            let stack = Stack::read(service);
+            session::warn_of_pam_systemd(&stack, log);
+            let mark = session::mark(handle);
+            if let Some(mark) = mark {
+                mark.tighten(&mut options);
+            }
+            Stage::Session {
+                chosen: mark.map(|it| it.job),
+                after_account: stack.is_ours(Kind::Account),
+            }
         }
         Phase::CloseSession => {
-            session::close(&options, uid, handed_over, log);
+            session::close(&options, handle, uid, log);
             return ReturnCode::Success;
         }
     };
@@ -115,7 +122,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
             x11: !options.disable_x11,
             for_good: stage != Stage::Account,
         },
-        limits: options.limits,
+        options: &options,
         inquiry,
         log,
     };
@@ -136,7 +143,15 @@ pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str)
     let verdict = match decide::before(&options, &login) {
         ControlFlow::Break(verdict) => verdict,
         ControlFlow::Continue(_) => {
-            decide::generic_failure(&options, Reason::Panicked(cause.to_owned()))
+            let stage = match phase {
+                Phase::Account => Stage::Account,
+                // Whom only others let in is not kept out by a fault of ours.
+                Phase::OpenSession | Phase::CloseSession => Stage::Session {
+                    chosen: session::mark(handle).map(|it| it.job),
+                    after_account: true,
+                },
+            };
+            decide::generic_failure(&options, stage, Reason::Panicked(cause.to_owned()))
         }
     };
     answer(phase, handle, &login, &verdict.into(), started, log)
@@ -231,21 +246,29 @@ struct Live<'a> {
     handle: &'a Handle,
     service: &'a str,
     request: adoption::Request,
-    limits: Limits,
+    options: &'a Options,
     inquiry: Inquiry,
     log: Log<'a>,
 }
 
 impl Effects for Live<'_> {
     fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        if !self.request.for_good && session::is_helper() {
-            return session::leave_it(self.service);
-        }
         let Inquiry {
             census, deadline, ..
         } = &mut self.inquiry;
-        let adopted = adoption::adopt(census, job, self.request, deadline, self.log)?;
-        if self.request.for_good && self.limits == Limits::Job {
+        let host = match self.request.for_good {
+            true => Host::Here,
+            false => Host::find(self.service),
+        };
+        let adopted = match host {
+            Host::Here => adoption::adopt(census, job, self.request, deadline, self.log)?,
+            _ => Adopted {
+                later: true,
+                ..Adopted::default()
+            },
+        };
+        session::leave(host, self.handle, self.options, job, deadline)?;
+        if self.request.for_good && self.options.limits == Limits::Job {
             limits::take_over(census, job, deadline, self.log);
         }
         Ok(adopted)

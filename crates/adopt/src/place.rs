@@ -6,6 +6,7 @@
 //! begins with tells which one it is.
 
 use std::fs;
+use std::io;
 
 use crate::options::shown;
 
@@ -43,7 +44,8 @@ impl Step {
     fn beside(job: u32, stepd: &str) -> Self {
         let path = lines(stepd).find(|it| it.is_v2()).map(|it| it.path);
         let v2 = path.and_then(|path| {
-            let (before, after) = path.split_once(EXTERN)?;
+            // A slurmd may itself run in a step.
+            let (before, after) = path.rsplit_once(EXTERN)?;
             let whole = after.is_empty() || after.starts_with('/');
             whole.then(|| format!("{before}{EXTERN}"))
         });
@@ -74,7 +76,7 @@ impl Step {
                 None => Look::Unclear(None),
             };
         }
-        let controllers = || lines(cgroups).filter(|it| it.is_controller());
+        let controllers = || lines(cgroups).filter(Line::is_slurms);
         let taken_over = controllers().find(|it| wholly && mover(it.path).is_some());
         if let Some(line) = taken_over {
             return Look::Outside(line.path.to_owned());
@@ -101,9 +103,11 @@ impl Line<'_> {
         self.controllers.is_empty()
     }
 
-    /// Of cgroup v1, and more than a name.
-    fn is_controller(&self) -> bool {
-        !self.controllers.is_empty() && !self.controllers.starts_with("name=")
+    /// Of a controller of cgroup v1 that Slurm puts processes into (`cgroup_v1.c`).
+    fn is_slurms(&self) -> bool {
+        const THEIRS: [&str; 6] = ["freezer", "memory", "cpuset", "cpu", "cpuacct", "devices"];
+        let mut controllers = self.controllers.split(',');
+        controllers.any(|it| THEIRS.contains(&it))
     }
 }
 
@@ -131,7 +135,7 @@ pub fn mover(path: &str) -> Option<&'static str> {
         Some("pam_systemd")
     } else if has("user@", ".service") {
         Some("the user's service manager")
-    } else if has("user-", ".slice") {
+    } else if has("user", ".slice") {
         Some("systemd")
     } else {
         None
@@ -151,11 +155,31 @@ pub fn described(path: &str) -> String {
 #[must_use]
 pub fn session_scope() -> Option<String> {
     let cgroups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mut paths = lines(&cgroups)
-        .filter(|it| it.is_v2() || it.is_controller())
-        .map(|it| it.path);
-    let scope = paths.find(|path| mover(path) == Some("pam_systemd"));
-    scope.map(described)
+    scope_in(&cgroups).map(described)
+}
+
+fn scope_in(cgroups: &str) -> Option<&str> {
+    let of_slurm = || lines(cgroups).filter(Line::is_slurms);
+    // With v1 there is a unified hierarchy too, but none that Slurm uses.
+    let of_v2 = lines(cgroups).filter(|it| it.is_v2() && of_slurm().next().is_none());
+    let mut paths = of_slurm().chain(of_v2).map(|it| it.path);
+    paths.find(|path| mover(path) == Some("pam_systemd"))
+}
+
+/// Whether /proc is that of another pid namespace: then this process is in a job's mount namespace.
+#[must_use]
+pub fn is_proc_foreign() -> bool {
+    let this = fs::read_link("/proc/self");
+    this.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        && fs::symlink_metadata("/proc/self").is_ok()
+}
+
+/// Whether a process is known to be in another pid namespace than this one.
+#[must_use]
+pub fn is_elsewhere(pid: i32) -> bool {
+    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+    let (here, there) = (namespace("self"), namespace(&pid.to_string()));
+    here.is_some() && there.is_some() && here != there
 }
 
 #[cfg(test)]
@@ -204,6 +228,36 @@ mod tests {
         assert_eq!(step.holds("", true), Look::Unclear(None));
     }
 
+    /// pids and blkio are none of Slurm's: what systemd does there it may.
+    #[test]
+    fn only_controllers_that_slurm_uses() {
+        let step = Step::beside(7, STEPD_V1);
+        let scope = "/user.slice/user-2001.slice/session-3.scope";
+        for (controllers, look) in [
+            ("pids", Look::Inside),
+            ("blkio", Look::Inside),
+            ("net_cls,net_prio", Look::Inside),
+            ("devices", outside(scope)),
+            ("cpu,cpuacct", outside(scope)),
+        ] {
+            let cgroups = format!("3:{controllers}:{scope}\n2:freezer:/a/job_7/step_extern\n");
+            assert_eq!(step.holds(&cgroups, true), look, "{controllers}");
+            assert_eq!(step.holds(&cgroups, false), Look::Inside, "{controllers}");
+        }
+        let whole = "3:devices:/user.slice\n2:freezer:/a/job_7/step_extern\n";
+        assert_eq!(step.holds(whole, true), outside("/user.slice"));
+    }
+
+    /// A slurmd that itself runs in a login of another Slurm.
+    #[test]
+    fn the_innermost_step_is_the_stepds() {
+        let within = "/outer/job_1/step_extern/user/task_0/scope/job_7/step_extern";
+        let step = Step::beside(7, &format!("0::{within}/slurm\n"));
+        assert_eq!(step.v2.as_deref(), Some(within));
+        let outer = "0::/outer/job_1/step_extern/user/task_0\n";
+        assert!(matches!(step.holds(outer, true), Look::Outside(_)));
+    }
+
     #[test]
     fn a_named_hierarchy_is_no_place() {
         let step = Step::beside(7, STEPD_V1);
@@ -244,6 +298,30 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_that_counts() {
+        let scope = "/user.slice/user-2001.slice/session-3.scope";
+        for (cgroups, found) in [
+            (format!("0::{scope}\n"), Some(scope)),
+            (format!("9:cpu,cpuacct:{scope}\n0::/\n"), Some(scope)),
+            (format!("9:memory:/\n0::{scope}\n"), None),
+            (
+                format!("9:pids:{scope}\n8:freezer:/\n1:name=systemd:{scope}\n"),
+                None,
+            ),
+            ("0::/system.slice/ssh.service\n".into(), None),
+        ] {
+            assert_eq!(scope_in(&cgroups), found, "{cgroups}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_where_it_is() {
+        assert!(!is_proc_foreign());
+        let this = i32::try_from(std::process::id()).expect("a pid");
+        assert!(!is_elsewhere(this));
+    }
+
+    #[test]
     fn who_moves() {
         for (path, who) in [
             (
@@ -255,7 +333,7 @@ mod tests {
                 Some("the user's service manager"),
             ),
             ("/user.slice/user-2001.slice", Some("systemd")),
-            ("/user.slice", None),
+            ("/user.slice", Some("systemd")),
             ("/system.slice/ssh.service", None),
             ("/x/session-3", None),
         ] {

@@ -307,7 +307,7 @@ mod tests {
             let outcome = Outcome {
                 verdict: Verdict {
                     answer: Answer::Adopted,
-                    reason: Reason::Job(Choice::HandedOver),
+                    reason: Reason::Job(Choice::Chosen),
                 },
                 job: Some(7),
                 place,

@@ -5,69 +5,179 @@
 //! only the PAM environment reaches the monitor (OpenSSH 8.4 to 10.6, auth-pam.c: `sshpam_thread`,
 //! `import_environments`). The session phase always runs in the monitor, before it forks
 //! (sshd-session.c, `do_pam_session`).
+//!
+//! So where both phases are ours the account phase decides and the session phase adopts: what moves the
+//! process between the two does not matter, and no stepd is asked twice to take it. The choice goes by a
+//! [`Mark`] that no user can write, as they can the PAM environment (pam_env, ~/.pam_environment).
 
 use std::fs;
+use std::num::NonZeroUsize;
 
 use pam::Handle;
 use sys::Deadline;
 
-use crate::adoption::{AdoptError, Adopted};
-use crate::decide;
+use crate::adoption::AdoptError;
 use crate::log::Log;
 use crate::login::Login;
-use crate::options::{Options, RuntimeDir};
+use crate::notes::{self, Notes, Process};
+use crate::options::{AdoptFailure, GenericFailure, Options, RuntimeDir};
 use crate::place;
-use crate::runtime_dir::Notes;
-use crate::stack;
+use crate::runtime_dir::Users;
+use crate::stack::{Kind, Stack};
 
-/// The job that the account phase chose, if its word is in the environment. Others can write there too
-/// (pam_env), so that it is no more than a hint.
-pub fn handed_over(handle: &Handle) -> Option<u32> {
-    handle.env(c"SLURM_JOB_ID")?.parse().ok()
+/// What the account phase has decided: in this transaction of libpam's, or from a helper process in a
+/// note `login.PID.START` that is named after the monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The job.
+    pub job: u32,
+    /// Its action_adopt_failure=deny.
+    deny_adopt_failure: bool,
+    /// Its action_generic_failure=deny.
+    deny_generic_failure: bool,
 }
 
-/// Whether this process is sshd's helper for keyboard-interactive, which ends before the session
-/// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`).
-pub fn is_helper() -> bool {
-    fs::read("/proc/self/cmdline").is_ok_and(|title| is_helpers(&title))
-}
+impl Mark {
+    fn new(options: &Options, job: u32) -> Self {
+        Self {
+            job,
+            deny_adopt_failure: options.adopt_failure == AdoptFailure::Deny,
+            deny_generic_failure: options.generic_failure == GenericFailure::Deny,
+        }
+    }
 
-fn is_helpers(title: &[u8]) -> bool {
-    let title = title.split(|sign| *sign == 0).next().unwrap_or_default();
-    title.starts_with(b"sshd") && title.trim_ascii_end().ends_with(b" [pam]")
-}
+    /// The stricter of what the two lines say counts.
+    pub fn tighten(self, options: &mut Options) {
+        if self.deny_adopt_failure {
+            options.adopt_failure = AdoptFailure::Deny;
+        }
+        if self.deny_generic_failure {
+            options.generic_failure = GenericFailure::Deny;
+        }
+    }
 
-/// What the account phase does in such a helper: leave the adoption to the session phase, if that will
-/// be ours too.
-pub fn leave_it(service: &str) -> Result<Adopted, AdoptError> {
-    let is_there = stack::session_lines(service)
-        .iter()
-        .any(|line| stack::is_ours(line) && acts_for(line, service));
-    match is_there {
-        true => Ok(Adopted {
-            later: true,
-            ..Adopted::default()
-        }),
-        false => Err(AdoptError::NotHeld(format!(
-            "with keyboard-interactive authentication sshd asks in a helper process, and adoption of \
-             that does not hold: {service} needs the line «session required pam_slurm_adopt.so» too"
-        ))),
+    /// As a number that is not 0.
+    fn to_number(self) -> u64 {
+        let flags =
+            u64::from(self.deny_adopt_failure) << 1 | u64::from(self.deny_generic_failure) << 2;
+        u64::from(self.job) << 3 | flags | 1
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Some(Self {
+            job: u32::try_from(number >> 3)
+                .ok()
+                .filter(|_| number & 1 == 1)?,
+            deny_adopt_failure: number & 2 != 0,
+            deny_generic_failure: number & 4 != 0,
+        })
     }
 }
 
-fn acts_for(line: &stack::Line, service: &str) -> bool {
-    let (options, _) = Options::parse(&line.arguments);
-    decide::acts_for(&options, service)
+const KEPT: &std::ffi::CStr = c"slurm_adopt";
+
+/// Where the account phase is called, and so what it has to do when a job is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// Where the session will be, and no session line is ours: adopt.
+    Here,
+    /// A session line is ours.
+    BeforeSession,
+    /// In a helper process, and a session line is ours.
+    HelperBeforeSession,
+    /// In a helper process, and nobody will adopt.
+    Helper,
+}
+
+impl Host {
+    /// Looks.
+    #[must_use]
+    pub fn find(service: &str) -> Self {
+        // Others than sshd need not open a session for whom they let in.
+        let is_later = service == "sshd" && Stack::read(service).is_ours(Kind::Session);
+        match (is_helper(), is_later) {
+            (false, false) => Self::Here,
+            (false, true) => Self::BeforeSession,
+            (true, true) => Self::HelperBeforeSession,
+            (true, false) => Self::Helper,
+        }
+    }
+}
+
+/// Leaves the choice to the session phase.
+///
+/// # Errors
+/// Where that would never hear of it.
+pub fn leave(
+    host: Host,
+    handle: &Handle,
+    options: &Options,
+    job: u32,
+    deadline: &Deadline,
+) -> Result<(), AdoptError> {
+    let number = Mark::new(options, job).to_number();
+    let left = match host {
+        Host::Here | Host::BeforeSession => {
+            let number = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+            let kept = number.map(|number| handle.keep(KEPT, number));
+            match kept {
+                Some(Ok(())) => Ok(()),
+                Some(Err(code)) => Err(format!("pam_set_data: libpam's code {code}")),
+                None => Err(format!("no room for job {job}")),
+            }
+        }
+        Host::HelperBeforeSession => {
+            let name = format!("login.{}", Process::parent().name());
+            let written = Notes::open(deadline).and_then(|notes| {
+                // Nothing else takes away what sessions that never came leave.
+                let users = Users::new(notes);
+                users.tidy()?;
+                users.notes().write(&name, &number.to_string())
+            });
+            written.map_err(|error| format!("leave a note for the session phase: {error}"))
+        }
+        Host::Helper => Err(
+            "with keyboard-interactive authentication sshd asks in a helper process, and adoption of \
+             that does not hold: the stack needs the line «session required pam_slurm_adopt.so» too, \
+             with the same options"
+                .to_owned(),
+        ),
+    };
+    left.map_err(AdoptError::NotHeld)
+}
+
+/// What the account phase of this login has decided.
+pub fn mark(handle: &Handle) -> Option<Mark> {
+    let kept = handle.kept(KEPT).map(|number| number.get() as u64);
+    let noted = || {
+        let name = format!("login.{}", Process::this().name());
+        notes::read(&name)?.parse().ok()
+    };
+    kept.or_else(noted).and_then(Mark::from_number)
+}
+
+/// Whether this process is sshd's helper for keyboard-interactive, which ends before the session
+/// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). The title of a program with
+/// more rights than its user is that user's to choose.
+fn is_helper() -> bool {
+    let title = fs::read("/proc/self/cmdline");
+    title.is_ok_and(|title| is_helpers(&title)) && !sys::is_secure_execution()
+}
+
+/// «sshd: USER [pam]», of whatever name sshd has.
+fn is_helpers(title: &[u8]) -> bool {
+    let title = title.split(|sign| *sign == 0).next().unwrap_or_default();
+    let is_titled = title.windows(2).any(|pair| pair == b": ");
+    is_titled && title.trim_ascii_end().ends_with(b" [pam]")
 }
 
 /// What moves the session after us can't be undone by us: the admin must know.
-pub fn warn_of_pam_systemd(service: &str, log: Log<'_>) {
-    if stack::is_pam_systemd_later(&stack::session_lines(service)) {
+pub fn warn_of_pam_systemd(stack: &Stack, log: Log<'_>) {
+    if stack.is_pam_systemd_later() {
         log.error(|| {
-            format!(
-                "pam_systemd comes after pam_slurm_adopt in the session lines of {service} and takes \
-                 the session out of its job: put the line of pam_slurm_adopt last"
-            )
+            "pam_systemd comes after pam_slurm_adopt in the session stack and takes the session out of \
+             its job: put the line of pam_slurm_adopt last"
+                .to_owned()
         });
     }
 }
@@ -89,7 +199,7 @@ pub fn make_runtime_dir(
     }
     let gid = sys::gid_of_user(login.user.as_bytes()).map_err(|error| error.to_string());
     let made = gid.and_then(|gid| {
-        let dir = Notes::open(deadline).and_then(|notes| notes.begin(uid, gid));
+        let dir = Notes::open(deadline).and_then(|notes| Users::new(notes).begin(uid, gid));
         dir.map_err(|error| error.to_string())
     });
     match made {
@@ -103,15 +213,17 @@ pub fn make_runtime_dir(
 }
 
 /// At its end: takes down what was made for it, and says whether it stayed where it was put.
-pub fn close(options: &Options, uid: u32, handed_over: Option<u32>, log: Log<'_>) {
+pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout);
-        let ended = Notes::open(&deadline).and_then(|notes| notes.end(uid));
+        let ended = Notes::open(&deadline).and_then(|notes| Users::new(notes).end(uid));
         if let Err(error) = ended {
             log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));
         }
     }
-    let Some(job) = handed_over else { return };
+    let Some(Mark { job, .. }) = mark(handle) else {
+        return;
+    };
     if let Some(scope) = place::session_scope() {
         log.error(|| format!("the session was not in job {job} but in {scope}"));
     }
@@ -126,12 +238,13 @@ mod tests {
         for (title, is) in [
             (&b"sshd: alice [pam]\0\0\0"[..], true),
             (b"sshd-session: alice [pam]", true),
+            (b"gsisshd: alice [pam]", true),
             (b"sshd: alice [pam]   \0", true),
             (b"sshd: alice [priv]\0", false),
             (b"sshd-session: alice [priv]", false),
             (b"sshd: [pam] [priv]", false),
             (b"sshd: alice[pam]", false),
-            (b"pamcall\0--user\0x [pam]\0", false),
+            (b"pamcall\0--user\0x: y [pam]\0", false),
             (b"x [pam]", false),
             (b"", false),
         ] {
@@ -141,14 +254,32 @@ mod tests {
     }
 
     #[test]
-    fn a_session_line_for_another_service_is_none() {
-        let line = |arguments: &[&str]| stack::Line {
-            module: "pam_slurm_adopt.so".into(),
-            arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
-        };
-        assert!(acts_for(&line(&[]), "sshd"));
-        assert!(acts_for(&line(&["service=login,sshd"]), "sshd"));
-        assert!(!acts_for(&line(&["service=login"]), "sshd"));
-        assert!(!acts_for(&line(&[]), "cockpit"));
+    fn a_mark_as_a_number() {
+        for job in [0, 1, 7, u32::MAX] {
+            for (adopt, generic) in [(false, false), (true, false), (false, true), (true, true)] {
+                let mark = Mark {
+                    job,
+                    deny_adopt_failure: adopt,
+                    deny_generic_failure: generic,
+                };
+                let number = mark.to_number();
+                assert_ne!(number, 0);
+                assert_eq!(Mark::from_number(number), Some(mark));
+                assert_eq!(Mark::from_number(number & !1), None, "{number}");
+            }
+        }
+        assert_eq!(Mark::from_number(u64::MAX), None, "no such job");
+    }
+
+    #[test]
+    fn the_stricter_line_counts() {
+        let (strict, _) = Options::parse(&["action_adopt_failure=deny"]);
+        let mut loose = Options::default();
+        Mark::new(&strict, 7).tighten(&mut loose);
+        assert_eq!(loose.adopt_failure, AdoptFailure::Deny);
+        assert_eq!(loose.generic_failure, GenericFailure::Ignore);
+        let mut strict = strict;
+        Mark::new(&Options::default(), 7).tighten(&mut strict);
+        assert_eq!(strict.adopt_failure, AdoptFailure::Deny);
     }
 }

@@ -1,21 +1,41 @@
-//! The session lines of a PAM stack: whether the session phase will be ours too, and what comes
-//! after it.
+//! The lines of a PAM stack: whether another phase is ours too, and what comes after it.
 //!
 //! Source: pam.conf(5), pam.d(5); Linux-PAM 1.4 to 1.7, `pam_handlers.c`.
 
 use std::path::{Path, PathBuf};
 
-/// A line whose type is session, and what libpam does with it is to call a module.
+use crate::decide;
+use crate::options::Options;
+
+/// A phase that lines are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// «account»
+    Account,
+    /// «session»
+    Session,
+}
+
+/// A line by which libpam calls a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
+    kind: Kind,
+    /// Whether a failure of the module is one of the stack.
+    binds: bool,
     /// The module's file name.
-    pub module: String,
-    /// Its arguments.
-    pub arguments: Vec<String>,
+    module: String,
+    arguments: Vec<String>,
+}
+
+/// The lines of one service.
+#[derive(Debug, Default)]
+pub struct Stack {
+    service: String,
+    lines: Vec<Line>,
 }
 
 /// Where stacks are, in libpam's order.
-const DIRS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+const DIRS: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"];
 /// Of one file, in bytes.
 const LARGEST: u64 = 1 << 20;
 /// Files that one stack may take in, one below the other; libpam's own limit is 32.
@@ -23,32 +43,55 @@ const DEEPEST: usize = 32;
 /// Files that are read in all.
 const MOST: usize = 256;
 
-/// The session lines of a service, as far as they can be read, in order.
-#[must_use]
-pub fn session_lines(service: &str) -> Vec<Line> {
-    let dirs = DIRS.map(PathBuf::from);
-    let mut reader = Reader {
-        dirs: &dirs,
-        lines: Vec::new(),
-        left: MOST,
-    };
-    if !reader.take_in(service, 0) {
-        reader.take_in("other", 0);
+impl Stack {
+    /// Of that service, as far as its files can be read.
+    #[must_use]
+    pub fn read(service: &str) -> Self {
+        let dirs = DIRS.map(PathBuf::from);
+        let mut reader = Reader {
+            dirs: &dirs,
+            lines: Vec::new(),
+            left: MOST,
+        };
+        // A service's name is made small, pam_start(3).
+        if !reader.take_in(&service.to_ascii_lowercase(), 0) {
+            reader.take_in("other", 0);
+        }
+        Self {
+            service: service.to_owned(),
+            lines: reader.lines,
+        }
     }
-    reader.lines
+
+    /// Whether we are called in that phase; for the session phase also whether a failure there counts.
+    #[must_use]
+    pub fn is_ours(&self, kind: Kind) -> bool {
+        let counts = |line: &Line| line.kind == kind && (line.binds || kind == Kind::Account);
+        let mut lines = self.lines.iter();
+        lines.any(|line| counts(line) && line.is_ours(&self.service))
+    }
+
+    /// Whether pam_systemd's session line comes after the last one of ours.
+    #[must_use]
+    pub fn is_pam_systemd_later(&self) -> bool {
+        let session = || self.lines.iter().filter(|it| it.kind == Kind::Session);
+        let last = |is: &dyn Fn(&Line) -> bool| {
+            let found = session().enumerate().filter(|(_, line)| is(line)).last();
+            found.map(|(index, _)| index)
+        };
+        let ours = last(&|line| line.is_ours(&self.service));
+        ours.is_some() && last(&|line| line.module == "pam_systemd.so") > ours
+    }
 }
 
-/// Whether it is this module's file, under whatever name it was installed.
-#[must_use]
-pub fn is_ours(line: &Line) -> bool {
-    line.module.starts_with("pam_slurm_adopt") && line.module.ends_with(".so")
-}
-
-/// Whether pam_systemd comes after the last of our lines.
-#[must_use]
-pub fn is_pam_systemd_later(lines: &[Line]) -> bool {
-    let mut after = lines.rsplit(is_ours).next().unwrap_or_default().iter();
-    lines.iter().any(is_ours) && after.any(|line| line.module.starts_with("pam_systemd.so"))
+impl Line {
+    /// Whether it is this module, under whatever name it was installed, and acts for the service.
+    fn is_ours(&self, service: &str) -> bool {
+        let is_module = self.module.starts_with("pam_slurm_adopt")
+            && self.module.ends_with(".so")
+            && !self.module.contains("schedmd");
+        is_module && decide::acts_for(&Options::parse(&self.arguments).0, service)
+    }
 }
 
 struct Reader<'a> {
@@ -58,7 +101,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Takes in the session lines of a file; false if there is none.
+    /// Takes in the lines of a file; false if there is none.
     fn take_in(&mut self, name: &str, depth: usize) -> bool {
         if depth > DEEPEST || self.left == 0 {
             return true;
@@ -83,7 +126,7 @@ impl Reader<'_> {
         }
         // A service's name is no path, pam_start(3).
         let mut dirs = self.dirs.iter().filter(|_| !name.contains('/'));
-        dirs.find_map(|dir| read(&dir.join(name.to_ascii_lowercase())))
+        dirs.find_map(|dir| read(&dir.join(name)))
     }
 
     fn line(&mut self, line: &str, depth: usize) {
@@ -95,23 +138,34 @@ impl Reader<'_> {
             }
             return;
         }
-        let kind = kind.strip_prefix('-').unwrap_or(&kind);
-        if !kind.eq_ignore_ascii_case("session") {
-            return;
-        }
+        let kind = match kind.strip_prefix('-').unwrap_or(&kind) {
+            kind if kind.eq_ignore_ascii_case("session") => Kind::Session,
+            kind if kind.eq_ignore_ascii_case("account") => Kind::Account,
+            _ => return,
+        };
         let (Some(control), Some(module)) = (words.next(), words.next()) else {
             return;
         };
         if control.eq_ignore_ascii_case("include") || control.eq_ignore_ascii_case("substack") {
+            // Of the file it takes the lines of this kind, which are all that count in the end.
             self.take_in(&module, depth + 1);
             return;
         }
         let name = module.rsplit('/').next().unwrap_or_default();
         self.lines.push(Line {
+            kind,
+            binds: binds(&control),
             module: name.to_owned(),
             arguments: words.collect(),
         });
     }
+}
+
+/// Whether with that control a module's failure is one of the stack, pam.conf(5).
+fn binds(control: &str) -> bool {
+    let is = |word: &str| control.eq_ignore_ascii_case(word);
+    let is_bad = |pair: &str| matches!(pair, "default=bad" | "default=die");
+    is("required") || is("requisite") || control.split_ascii_whitespace().any(is_bad)
 }
 
 /// Lines without comments, those that end with a backslash joined with the next.
@@ -156,8 +210,8 @@ mod tests {
 
     use super::*;
 
-    /// The session lines of the first file, «module argument ...» each.
-    fn lines_of(files: &[(&str, &str)]) -> Vec<String> {
+    /// What the first file's stack is.
+    fn stack(files: &[(&str, &str)]) -> Stack {
         let dir = std::env::temp_dir().join(format!(
             "stack-{}-{:?}",
             std::process::id(),
@@ -175,8 +229,24 @@ mod tests {
         };
         assert!(reader.take_in(files[0].0, 0));
         fs::remove_dir_all(&dir).expect("clean up");
-        let text = |it: &Line| format!("{} {}", it.module, it.arguments.join(" "));
-        reader.lines.iter().map(text).collect()
+        Stack {
+            service: "sshd".into(),
+            lines: reader.lines,
+        }
+    }
+
+    /// «kind module argument ...» of each line, with a mark where it does not bind.
+    fn lines_of(files: &[(&str, &str)]) -> Vec<String> {
+        let text = |it: &Line| {
+            let kind = match it.kind {
+                Kind::Account => "account",
+                Kind::Session => "session",
+            };
+            let binds = if it.binds { "" } else { "?" };
+            let words = [&[it.module.clone()], &it.arguments[..]].concat().join(" ");
+            format!("{kind}{binds} {words}")
+        };
+        stack(files).lines.iter().map(text).collect()
     }
 
     #[test]
@@ -188,11 +258,13 @@ session required pam_b.so one two # three
 -session optional /lib/security/pam_c.so
 SESSION [success=ok ignore=ignore default=bad] pam_d.so [x=1 y]
 session \\
-   required pam_e.so
+   requisite pam_e.so
 @include common
 session include fragment
 session substack fragment
-account include pam_x
+account [default=done] pam_x.so
+account sufficient pam_y.so
+session [default=ignore] pam_z.so
 session required
 ";
         let common = "session required pam_f.so\naccount required pam_g.so\n";
@@ -200,13 +272,17 @@ session required
         assert_eq!(
             lines_of(&[("sshd", sshd), ("common", common), ("fragment", fragment)]),
             [
-                "pam_b.so one two",
-                "pam_c.so ",
-                "pam_d.so x=1 y",
-                "pam_e.so ",
-                "pam_f.so ",
-                "pam_h.so ",
-                "pam_h.so "
+                "session pam_b.so one two",
+                "session? pam_c.so",
+                "session pam_d.so x=1 y",
+                "session pam_e.so",
+                "session pam_f.so",
+                "account pam_g.so",
+                "session pam_h.so",
+                "session pam_h.so",
+                "account? pam_x.so",
+                "account? pam_y.so",
+                "session? pam_z.so",
             ]
         );
     }
@@ -221,27 +297,49 @@ session required
 
     #[test]
     fn ours_and_what_comes_after() {
-        let lines = |modules: &[&str]| -> Vec<Line> {
-            let line = |module: &&str| Line {
-                module: (*module).to_owned(),
-                arguments: Vec::new(),
-            };
-            modules.iter().map(line).collect()
-        };
-        let (ours, systemd) = ("pam_slurm_adopt.so", "pam_systemd.so");
-        for (modules, ours_is_there, later) in [
+        const OURS: &str = "session required pam_slurm_adopt.so\n";
+        const SYSTEMD: &str = "-session optional pam_systemd.so\n";
+        for (lines, is_ours, later) in [
             (&[][..], false, false),
-            (&[systemd], false, false),
-            (&[systemd, ours], true, false),
-            (&[ours, systemd], true, true),
-            (&[ours, "pam_env.so", systemd, "pam_x.so"], true, true),
-            (&[ours, systemd, ours], true, false),
-            (&["pam_slurm_adopt_schedmd.so"], true, false),
-            (&["pam_slurm.so"], false, false),
+            (&[SYSTEMD], false, false),
+            (&[SYSTEMD, OURS], true, false),
+            (&[OURS, SYSTEMD], true, true),
+            (
+                &[OURS, "session required pam_env.so\n", SYSTEMD],
+                true,
+                true,
+            ),
+            (&[OURS, SYSTEMD, OURS], true, false),
+            (
+                &["session optional pam_slurm_adopt.so\n", SYSTEMD],
+                false,
+                true,
+            ),
+            (&["session required pam_slurm_adopt_ours.so\n"], true, false),
+            (
+                &["session required pam_slurm_adopt_schedmd.so\n"],
+                false,
+                false,
+            ),
+            (&["session required pam_slurm.so\n"], false, false),
+            (&["account required pam_slurm_adopt.so\n"], false, false),
+            (&["account sufficient pam_slurm_adopt.so\n"], false, false),
+            (
+                &["session required pam_slurm_adopt.so service=su\n"],
+                false,
+                false,
+            ),
+            (
+                &["session required pam_slurm_adopt.so service=su,sshd\n"],
+                true,
+                false,
+            ),
         ] {
-            let lines = lines(modules);
-            assert_eq!(lines.iter().any(is_ours), ours_is_there, "{modules:?}");
-            assert_eq!(is_pam_systemd_later(&lines), later, "{modules:?}");
+            let stack = stack(&[("sshd", &lines.concat())]);
+            assert_eq!(stack.is_ours(Kind::Session), is_ours, "{lines:?}");
+            assert_eq!(stack.is_pam_systemd_later(), later, "{lines:?}");
+            let account = lines.iter().any(|it| it.starts_with("account"));
+            assert_eq!(stack.is_ours(Kind::Account), account, "{lines:?}");
         }
     }
 }

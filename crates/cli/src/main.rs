@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use adopt::log::Sink;
-use adopt::runtime_dir::Notes;
+use adopt::notes::Notes;
+use adopt::runtime_dir::Users;
 use clap::{Parser, Subcommand};
 use sys::Deadline;
 
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
         }
         Command::Tidy => {
             let deadline = Deadline::after(Duration::from_secs(5));
-            match Notes::open(&deadline).and_then(|notes| notes.tidy()) {
+            match Notes::open(&deadline).and_then(|notes| Users::new(notes).tidy()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("slurm-adopt tidy: {error}");

@@ -20,6 +20,17 @@ unsafe extern "C" {
         item_type: c_int,
         item: *mut *const c_void,
     ) -> c_int;
+    pub(crate) fn pam_get_data(
+        pamh: *const OpaqueHandle,
+        module_data_name: *const c_char,
+        data: *mut *const c_void,
+    ) -> c_int;
+    pub(crate) fn pam_set_data(
+        pamh: *mut OpaqueHandle,
+        module_data_name: *const c_char,
+        data: *mut c_void,
+        cleanup: Option<unsafe extern "C" fn(*mut OpaqueHandle, *mut c_void, c_int)>,
+    ) -> c_int;
     pub(crate) fn pam_getenv(pamh: *mut OpaqueHandle, name: *const c_char) -> *const c_char;
     pub(crate) fn pam_putenv(pamh: *mut OpaqueHandle, name_value: *const c_char) -> c_int;
     pub(crate) fn pam_prompt(

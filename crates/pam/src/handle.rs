@@ -1,6 +1,7 @@
 //! The handle that libpam lends to a module for the length of one call.
 
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
 use crate::codes::{ItemError, MessageStyle, Severity};
@@ -52,6 +53,30 @@ impl Handle {
         // SAFETY: pam_get_item(3): these items are NUL-terminated strings that stay valid
         // until the item is set again, which can't happen before we have copied it.
         Ok(unsafe { CStr::from_ptr(value.cast()) }.to_bytes().to_vec())
+    }
+
+    /// Keeps a number for the later phases of this transaction in this process; only modules reach it,
+    /// pam_set_data(3).
+    ///
+    /// # Errors
+    /// libpam's code.
+    pub fn keep(&self, name: &CStr, number: NonZeroUsize) -> Result<(), i32> {
+        let data = ptr::without_provenance_mut(number.get());
+        // SAFETY: live handle, NUL-terminated name, which libpam copies; the number is kept in the
+        // place of a pointer that nobody follows, and without a clean-up function.
+        match unsafe { ffi::pam_set_data(self.raw.as_ptr(), name.as_ptr(), data, None) } {
+            ffi::PAM_SUCCESS => Ok(()),
+            code => Err(code),
+        }
+    }
+
+    /// What [`Handle::keep`] keeps, pam_get_data(3).
+    #[must_use]
+    pub fn kept(&self, name: &CStr) -> Option<NonZeroUsize> {
+        let mut data: *const c_void = ptr::null();
+        // SAFETY: live handle, NUL-terminated name; the pointer is stored through the third argument.
+        let code = unsafe { ffi::pam_get_data(self.raw.as_ptr(), name.as_ptr(), &raw mut data) };
+        NonZeroUsize::new(data.addr()).filter(|_| code == ffi::PAM_SUCCESS)
     }
 
     /// A copy of a variable of the environment that the login will get, pam_getenv(3); `None` also

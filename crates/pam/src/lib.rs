@@ -2,7 +2,7 @@
 //! the entry point that no panic passes.
 //!
 //! This crate and `sys` are the only ones with `unsafe` code. Contracts are those of Linux-PAM's
-//! man pages pam_get_item(3), pam_getenv(3), pam_putenv(3), pam_prompt(3), pam_syslog(3) and of the PAM module
+//! man pages pam_get_item(3), pam_set_data(3), pam_getenv(3), pam_putenv(3), pam_prompt(3), pam_syslog(3) and of the PAM module
 //! writers' guide.
 
 #[cfg(feature = "app")]

@@ -209,7 +209,7 @@ fn chain(plan: Plan) -> String {
         } => {
             let choice = match choice {
                 Choice::OnlyJob => "only",
-                Choice::HandedOver => "handed over",
+                Choice::Chosen => "chosen",
                 Choice::Caller { .. } => "caller",
                 Choice::Newest { .. } => "newest",
             };
@@ -296,7 +296,8 @@ fn nothing_known_of_the_node() {
             panic!("{line}: no job is known")
         };
         assert_eq!(verdict.answer, answer, "{line}");
-        let panicked = generic_failure(&options(line), Reason::Panicked("x".into()));
+        let panicked =
+            generic_failure(&options(line), Stage::Account, Reason::Panicked("x".into()));
         assert_eq!(panicked.answer, answer, "{line}");
     }
 }
@@ -364,16 +365,29 @@ fn silence_is_nobodys_job_and_is_named() {
     assert!(!may_stop_at_first_job(&options("action_unknown=deny")));
 }
 
+/// The session phase of a login for which our account phase chose that job.
 fn session(job: u32) -> Stage {
     Stage::Session {
-        handed_over: Some(job),
+        chosen: Some(job),
+        after_account: true,
     }
 }
+
+/// No account line is ours.
+const ALONE: Stage = Stage::Session {
+    chosen: None,
+    after_account: false,
+};
+
+/// Others let the user in.
+const AFTER_OTHERS: Stage = Stage::Session {
+    chosen: None,
+    after_account: true,
+};
 
 /// The session phase keeps nobody out for want of a job, but the job that was chosen must be there.
 #[test]
 fn a_session_without_a_job() {
-    const ALONE: Stage = Stage::Session { handed_over: None };
     let silent = |job| Steps {
         silent: vec![job],
         ..Steps::default()
@@ -381,6 +395,7 @@ fn a_session_without_a_job() {
     for (line, stage, steps, answer, reason) in [
         ("", ALONE, Steps::default(), Answer::Ignore, "no job of"),
         ("", ALONE, silent(7), Answer::Ignore, "no job of"),
+        ("", AFTER_OTHERS, silent(7), Answer::Ignore, "no job of"),
         (
             "",
             session(7),
@@ -425,29 +440,19 @@ fn a_session_without_a_job() {
         assert_eq!(verdict.answer, answer, "{line} {stage:?} {text}");
         assert!(text.contains(reason), "{line} {stage:?}: {text}");
     }
-    let gone = plan(
-        &options("action_generic_failure=deny"),
-        session(7),
-        Err(NodeError::NotFound),
-        Caller::NotAsked,
-    );
-    let Plan::Settle(verdict) = gone else {
-        panic!("nothing to adopt")
-    };
-    assert_eq!(verdict.answer, Answer::Deny);
 }
 
-/// The account phase's word is a hint: only an own job of the user's is taken for it.
+/// The account phase's word is for a job of the user's alone.
 #[test]
 fn a_session_goes_where_the_login_was_sent() {
     let three = [(7, 100), (8, 90), (9, 80)];
     for (line, stage, expected) in [
-        ("", session(9), Some((9, Choice::HandedOver, Some(7)))),
-        ("", session(7), Some((7, Choice::HandedOver, Some(8)))),
+        ("", session(9), Some((9, Choice::Chosen, Some(7)))),
+        ("", session(7), Some((7, Choice::Chosen, Some(8)))),
         (
             "action_unknown=deny",
             session(8),
-            Some((8, Choice::HandedOver, None)),
+            Some((8, Choice::Chosen, None)),
         ),
         ("action_unknown=deny", session(10), None),
         ("action_unknown=allow", session(10), None),
@@ -479,16 +484,62 @@ fn a_session_goes_where_the_login_was_sent() {
             (plan, _) => panic!("{text}: {plan:?}"),
         }
     }
-    // A planted number is none of this user's: chosen as if it were not there.
-    let planted = plan(&options(""), session(10), Ok(steps(&three)), lost());
-    assert!(matches!(
-        planted,
+}
+
+/// Whom another module's account line let in, an admin for example, is adopted if that can be, and never
+/// kept out by us.
+#[test]
+fn a_session_keeps_nobody_out_whom_others_let_in() {
+    let strict =
+        options("action_adopt_failure=deny action_unknown=deny action_generic_failure=deny");
+    let answers = |stage, steps: Result<Steps, NodeError>| match plan(&strict, stage, steps, lost())
+    {
+        Plan::Settle(verdict) => vec![verdict.answer],
         Plan::Adopt {
-            job: 7,
-            choice: Choice::Newest { .. },
+            if_refused,
+            if_silent,
             ..
+        } => vec![if_refused, if_silent],
+    };
+    let lost_conf = || Err(NodeError::NotFound);
+    let one = || Ok(steps(&[(7, 100)]));
+    let two = || Ok(steps(&[(7, 100), (8, 90)]));
+    for steps in [lost_conf, one, two] {
+        for stage in [Stage::Account, ALONE, session(7)] {
+            let denied = answers(stage, steps());
+            assert!(
+                denied.iter().all(|it| *it == Answer::Deny),
+                "{stage:?}: {denied:?}"
+            );
         }
-    ));
+        let let_in = answers(AFTER_OTHERS, steps());
+        assert!(let_in.iter().all(|it| *it == Answer::Ignore), "{let_in:?}");
+    }
+    // Also the fallback in a plan.
+    let caller = Caller::Job {
+        job: 8,
+        source: [10, 0, 0, 1].into(),
+    };
+    let Plan::Adopt {
+        instead: Some(next),
+        ..
+    } = plan(&strict, AFTER_OTHERS, two(), caller)
+    else {
+        panic!("the caller's job, then another")
+    };
+    let Plan::Settle(verdict) = *next else {
+        panic!("action_unknown=deny")
+    };
+    assert_eq!(verdict.answer, Answer::Ignore);
+    for (stage, answer) in [
+        (AFTER_OTHERS, Answer::Ignore),
+        (ALONE, Answer::Deny),
+        (session(7), Answer::Deny),
+        (Stage::Account, Answer::Deny),
+    ] {
+        let reason = Reason::Panicked("x".into());
+        assert_eq!(generic_failure(&strict, stage, reason).answer, answer);
+    }
 }
 
 #[test]
@@ -498,7 +549,7 @@ fn whose_word_it_is_need_not_be_asked_again() {
         (Stage::Account, true),
         (session(8), false),
         (session(9), true),
-        (Stage::Session { handed_over: None }, true),
+        (ALONE, true),
     ] {
         assert_eq!(
             wants_caller(&options(""), stage, &steps(&two)),
