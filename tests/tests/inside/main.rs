@@ -5,12 +5,15 @@
 
 mod failed_join;
 mod limits;
+mod memcheck;
 mod namespaces;
 mod place;
 mod x11;
 
-use place::{PLACES, Place, Stage};
+use lab::Suite;
 use tests::Matrix;
+
+use crate::place::{PLACES, Place, Stage};
 
 fn main() {
     let mut matrix = Matrix::new(Stage::new);
@@ -37,6 +40,12 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
             ["mnt"] => failed_join::TESTS_OF_ONE,
             _ => &[],
         };
-        [namespaces::TESTS, x11::TESTS, failed_join::TESTS, of_one].concat()
+        let watched = match (place.suites, place.joins) {
+            ([Suite::Forky], ["mnt"]) => memcheck::TESTS_OF_ONE,
+            ([Suite::Forky], [.., "user"]) => memcheck::TESTS_OF_ALL,
+            _ => &[],
+        };
+        let all = [namespaces::TESTS, x11::TESTS, failed_join::TESTS];
+        [&all.concat(), of_one, watched].concat()
     }
 }
