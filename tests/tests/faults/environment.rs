@@ -14,6 +14,8 @@ use crate::stepd::{self, DIR, FINE, JOB, OTHER};
 
 const IN: Means = Means::Adopted(JOB);
 
+const LONG: &str = "a link to a long name";
+
 /// A script of the shell that spoils the spool directory, what the man page says, the reason.
 const SPOOLS: &[(&str, &str, Means, &str)] = &[
     (
@@ -62,7 +64,7 @@ const SPOOLS: &[(&str, &str, Means, &str)] = &[
     ),
     // The socket was made, and is found, by a short name; the one behind the link is too long for an address.
     (
-        "a link to a long name",
+        LONG,
         "L=$D.long/$(printf %0100d 0); mkdir -p -m 755 $D.long; mv $D $L; ln -s $L $D",
         IN,
         FINE,
@@ -78,8 +80,16 @@ pub fn spool_directory(node: &Node) -> Result<()> {
     let mut cases = Vec::new();
     for (name, (what, script, means, reason)) in names.iter().zip(SPOOLS) {
         node.sh(&format!("D={DIR}/{name}; {script}"))?;
-        let what = format!("spool directory: {what}");
-        cases.push(Case::new(what, stepd::options(name), *means, reason));
+        let title = format!("spool directory: {what}");
+        cases.push(Case::new(title, stepd::options(name), *means, reason));
+        if *what == LONG {
+            let title = format!("spool directory: {what}, no /proc");
+            let reason =
+                "slurmstepd of job 7: path too long for a socket, and no /proc to shorten it";
+            let mut case = Case::new(title, stepd::options(name), Means::NoJob, reason);
+            case.wrapper = Some(NO_PROC.to_owned());
+            cases.push(case);
+        }
     }
     // An address of a socket has room for 107 bytes and a NUL.
     let name = "n".repeat(40);
@@ -205,11 +215,12 @@ pub fn slurm_conf_replaced(node: &Node) -> Result<()> {
     case::run(node, &vec![case; LOGINS / 2])
 }
 
+/// Runs the call without a /proc; as the test program needs it it is elsewhere.
+const NO_PROC: &str = "exec unshare -m /bin/sh -ec 'mkdir -p /run/proc; mount --bind /proc /run/proc; \
+     mount -t tmpfs none /proc; exec \"$@\" --proc /run/proc/self' sh \"$@\"";
+
 /// The process that makes the call.
 pub fn process(node: &Node) -> Result<()> {
-    // /proc as the test program needs it is elsewhere.
-    const NO_PROC: &str = "exec unshare -m /bin/sh -ec 'mkdir -p /run/proc; mount --bind /proc /run/proc; \
-         mount -t tmpfs none /proc; exec \"$@\" --proc /run/proc/self' sh \"$@\"";
     stepd::prepare(node)?;
     let peers = [
         stepd::healthy("p", JOB),
