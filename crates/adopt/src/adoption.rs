@@ -106,7 +106,10 @@ fn wait_until_set_up(
             Ok(state) => state,
             Err(Broken::Silent) => {
                 let job = conversation.job.job;
-                log.error(|| format!("the extern step of job {job} was still starting"));
+                // Whether it goes on starting or has stopped is not to be seen.
+                log.error(|| {
+                    format!("the extern step of job {job} last said that it was still starting")
+                });
                 return Err(AdoptError::Silent);
             }
             Err(broken) => return Err(broken.into()),

@@ -70,6 +70,7 @@ use Fault::{
 };
 
 const SILENT: &str = "slurmstepd of job 7 does not answer";
+const STARTING: &str = "the extern step of job 7 last said that it was still starting";
 const CLOSED: &str = "slurmstepd of job 7: it closed the connection";
 const CLOSED_LATER: &str = "adoption failed: the slurmstepd closed the connection";
 const NO_DISPLAY: &str = "the job's X11 display: ";
@@ -144,13 +145,8 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "adoption failed: the step is ending",
         ),
         // It starts, and then does not tell how far it is.
-        ("state", SaysThenHangs(&[1]), NoJob, SILENT),
-        (
-            "state",
-            StartsForever,
-            NoJob,
-            "the extern step of job 7 was still starting",
-        ),
+        ("state", SaysThenHangs(&[1]), NoJob, STARTING),
+        ("state", StartsForever, NoJob, STARTING),
         // More than it was asked.
         (
             "state",
