@@ -1,7 +1,7 @@
 //! Carries a plan out: the only effects that a login has on the process.
 
 use crate::adoption::{AdoptError, Adopted};
-use crate::decide::{Answer, Plan, Reason, Verdict};
+use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
 use crate::log::Log;
 
 /// What became of a login.
@@ -54,7 +54,13 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
             Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
             Err(AdoptError::Refused(cause)) => match instead {
                 Some(next) => {
-                    log.error(|| format!("job {job}, where the connection comes from: {cause}"));
+                    let which = match choice {
+                        Choice::Caller { .. } => "where the connection comes from",
+                        Choice::Newest { .. } => "the newest here",
+                        Choice::NextNewest { .. } => "the next newest here",
+                        Choice::OnlyJob => "the only one here",
+                    };
+                    log.error(|| format!("job {job}, {which}: {cause}"));
                     plan = *next;
                     continue;
                 }
@@ -89,7 +95,6 @@ mod tests {
     use pam::Severity;
 
     use super::*;
-    use crate::decide::Choice;
     use crate::log::Sink;
     use crate::options::LogLevel;
 

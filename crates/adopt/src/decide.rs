@@ -102,6 +102,13 @@ pub enum Choice {
         /// Why it is not known from which one the connection comes.
         why: String,
     },
+    /// It started last but for those that did not take the login.
+    NextNewest {
+        /// Of how many.
+        of: usize,
+        /// The last of those.
+        refused: u32,
+    },
 }
 
 /// The answer to the host, before it becomes a PAM code.
@@ -249,14 +256,25 @@ pub fn plan(options: &Options, steps: Result<Steps, NodeError>, caller: Caller) 
 
 /// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
 fn without_caller(options: &Options, own: &[OwnJob], count: usize, why: String) -> Option<Plan> {
-    let newest = own.iter().max_by_key(|job| job.age_key())?;
+    let mut by_age = own.to_vec();
+    by_age.sort_unstable_by_key(OwnJob::age_key);
+    let newest = by_age.last()?;
     let choice = match (count, options.unknown) {
         (1, _) => Choice::OnlyJob,
         (of, Unknown::Newest) => Choice::Newest { of, why },
         (_, Unknown::Allow) => return Some(several(Answer::Allow, count, why)),
         (_, Unknown::Deny) => return Some(several(Answer::Deny, count, why)),
     };
-    Some(adopt(options, newest.job, choice, None))
+    // The newest may be on its way out while another runs. The chain is made from its end, the oldest.
+    let mut instead = None;
+    for pair in by_age.windows(2) {
+        let choice = Choice::NextNewest {
+            of: count,
+            refused: pair[1].job,
+        };
+        instead = Some(adopt(options, pair[0].job, choice, instead));
+    }
+    Some(adopt(options, newest.job, choice, instead))
 }
 
 fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> Plan {
@@ -350,6 +368,10 @@ impl fmt::Display for Reason {
             Self::Job(Choice::Newest { of, why }) => write!(
                 f,
                 "the newest of {of} jobs here; where the connection comes from is not known: {why}"
+            ),
+            Self::Job(Choice::NextNewest { of, refused }) => write!(
+                f,
+                "the newest of {of} jobs here that took the login: job {refused} did not"
             ),
             Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
             Self::StepdSilent { job } => f.write_str(&silence(&[*job])),

@@ -504,6 +504,72 @@ pub fn connecting(node: &Node) -> Result<()> {
     case::run(node, &cases)
 }
 
+/// The newest of several jobs does not take the login: then the next newest is to, but not after silence.
+pub fn of_the_newest(node: &Node) -> Result<()> {
+    prepare(node)?;
+    let refused = "job 9, the newest here: ";
+    let (mut cases, mut peers) = (Vec::new(), Vec::new());
+    for (step, fault, other, means, reason) in [
+        // While it is being killed.
+        (
+            "state",
+            Says(&[ENDING]),
+            None,
+            Means::Unknown(JOB),
+            "job 9, the newest here: the step is ending",
+        ),
+        (
+            "state after adoption",
+            Says(&[ENDING]),
+            None,
+            Means::Unknown(JOB),
+            refused,
+        ),
+        ("namespaces", Closes, None, Means::Unknown(JOB), refused),
+        ("adoption", Killed, None, Means::Unknown(JOB), refused),
+        ("adoption", Says(&[-1]), None, Means::Unknown(JOB), refused),
+        (
+            "state",
+            Says(&[ENDING]),
+            Some(("state", Says(&[ENDING]))),
+            Means::UnknownNotAdopted,
+            refused,
+        ),
+        (
+            "state",
+            Says(&[ENDING]),
+            Some(("adoption", Hangs)),
+            Means::UnknownSilent,
+            refused,
+        ),
+        ("namespaces", Hangs, None, Means::UnknownSilent, "of job 9 "),
+        ("adoption", Hangs, None, Means::UnknownSilent, "of job 9 "),
+        (
+            "adoption",
+            HalfThenHangs,
+            None,
+            Means::UnknownSilent,
+            "of job 9 ",
+        ),
+    ] {
+        let name = format!("w{}", cases.len());
+        let (mut older, mut newest) = (healthy(&name, JOB), healthy(&name, OTHER));
+        newest.scripts = vec![script(step, Some(fault))];
+        if let Some((step, fault)) = other {
+            older.scripts = vec![script(step, Some(fault))];
+        }
+        peers.extend([older, newest]);
+        // By action_unknown= it may not come to that.
+        let reason = format!("{reason} | 2 jobs here and no telling");
+        let what = format!("{step}: {fault:?} of the newest job, {other:?} of the older");
+        let mut case = Case::new(what, options(&name), means, &reason);
+        case.timeout = 1.0;
+        cases.push(case);
+    }
+    let _fake = Fake::start(node, &peers)?;
+    case::run(node, &cases)
+}
+
 /// The job that the connection comes from does not take the login: then action_unknown decides.
 pub fn of_the_caller(node: &Node) -> Result<()> {
     prepare(node)?;
