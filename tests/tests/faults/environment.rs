@@ -1,11 +1,12 @@
 //! What is wrong with the node or the process: its files, its descriptors, its memory. The stepds are
 //! fakes in health.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lab::Node;
-use tests::{Call, Module};
+use tests::{Call, End, Module};
 
 use crate::case::{self, Case};
 use crate::fake::{Fake, Peer, Reads, ints};
@@ -310,7 +311,38 @@ pub fn memory(node: &Node) -> Result<()> {
         case.arguments = vec!["--memory".into(), left.into()];
         cases.push(case);
     }
-    case::run(node, &cases)
+    case::run(node, &cases)?;
+    little_memory(node)
+}
+
+/// From what libpam needs to what a login needs. Who has a job is adopted or kept out, be it that the
+/// process ends: Rust's allocator calls abort(3). Root always passes.
+fn little_memory(node: &Node) -> Result<()> {
+    /// PAM_BUF_ERR of libpam itself, which has not come as far as to the module.
+    const NOT_CALLED: End = End::Code(5);
+    const ABORTED: End = End::Killed(6);
+    let strict = "action_adopt_failure=deny action_generic_failure=deny";
+    let options = format!("{} {strict}", stepd::options("o"));
+    let mut ends = BTreeMap::<String, usize>::new();
+    for left in (512..48 * 1024).step_by(512) {
+        for user in ["root", "alice"] {
+            let mut call = Call::new(user, &options);
+            call.arguments = vec!["--memory".into(), left.to_string()];
+            let login = call.make(node, Module::Ours)?;
+            let is_right = match (user, login.end) {
+                (_, NOT_CALLED) => left < 2048,
+                ("root", end) => end == End::Code(25),
+                (_, End::Code(0)) => login.env.contains_key("SLURM_JOB_ID"),
+                (_, end) => end == End::Code(6) || end == ABORTED,
+            };
+            ensure!(is_right, "{left} bytes, {user}: {login}");
+            *ends.entry(format!("{user} {:?}", login.end)).or_default() += 1;
+        }
+    }
+    println!("with 0.5 to 48 KB: {ends:?}");
+    let adopted = ends.get("alice Code(0)").copied().unwrap_or(0);
+    ensure!(adopted > 0, "never adopted: {ends:?}");
+    Ok(())
 }
 
 /// Files of no meaning in the spool directory: twenty thousand, and a million in a long run.
