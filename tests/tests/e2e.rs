@@ -439,7 +439,7 @@ fn explain(cluster: &Cluster) -> Result<()> {
     for part in [
         format!("would be adopted into job {newer}: the newest of 2 jobs here"),
         format!(
-            "if its slurmstepd refuses: tried with job {job}, and so on; at last kept out (PAM_PERM_DENIED)"
+            "if it is ending then: job {job}, and so on; if no slurmstepd takes it: kept out (PAM_PERM_DENIED)"
         ),
     ] {
         ensure!(alice.stdout.contains(&part), "{alice}");

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use proto::stepd::{self, Namespaces, State};
+use proto::stepd::{self, Namespaces, NotAdopted, State};
 use sys::{Deadline, Namespace};
 
 use crate::exchange::{self, Broken};
@@ -39,6 +39,9 @@ pub enum AdoptError {
     /// The stepd refused, closed the connection or answered nonsense. What it did to the process
     /// before that it may have left so (`req.c:_handle_add_extern_pid` undoes nothing).
     Refused(String),
+    /// It tried to take the process and failed, which takes slurmstepd up to four seconds and mostly is the
+    /// process's fault (`proctrack_g_add`; measured with a number that no process has).
+    Failed(String),
     /// It did not answer before the deadline.
     Silent,
     /// The process is in the extern step, but not in the job's namespaces.
@@ -236,7 +239,10 @@ fn add_process(
     sys::send(socket, &question).map_err(Broken::from)?;
     let mut answer = [0; stepd::ADOPT_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
-    stepd::read_adopted(&answer).map_err(|error| refused(&error))?;
+    stepd::read_adopted(&answer).map_err(|error| match error {
+        NotAdopted::Refused(_) => AdoptError::Failed(error.to_string()),
+        NotAdopted::Ending | NotAdopted::Nonsense(_) => refused(&error),
+    })?;
     if !request.x11 {
         return Ok(Adopted::default());
     }

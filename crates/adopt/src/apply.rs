@@ -31,14 +31,15 @@ pub trait Effects {
 /// Does what the plan says; all choices are in the plan.
 pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome {
     loop {
-        let (job, choice, instead, if_refused, if_silent) = match plan {
+        let (job, choice, instead, even_if_failed, if_refused, if_silent) = match plan {
             Plan::Adopt {
                 job,
                 choice,
                 instead,
+                even_if_failed,
                 if_refused,
                 if_silent,
-            } => (job, choice, instead, if_refused, if_silent),
+            } => (job, choice, instead, even_if_failed, if_refused, if_silent),
             Plan::Settle(verdict) => return Outcome { verdict, job: None },
         };
         let (answer, reason) = match effects.adopt(job) {
@@ -52,7 +53,10 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
                 (if_refused, Reason::Refused(cause))
             }
             Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
-            Err(AdoptError::Refused(cause)) => match instead {
+            Err(AdoptError::Failed(cause)) if !even_if_failed => {
+                (if_refused, Reason::Refused(cause))
+            }
+            Err(AdoptError::Refused(cause) | AdoptError::Failed(cause)) => match instead {
                 Some(next) => {
                     let which = match choice {
                         Choice::Caller { .. } => "where the connection comes from",
@@ -141,6 +145,7 @@ mod tests {
             job,
             choice: Choice::OnlyJob,
             instead: instead.map(Box::new),
+            even_if_failed: false,
             if_refused: Answer::Allow,
             if_silent: Answer::Deny,
         }
@@ -195,11 +200,41 @@ mod tests {
         );
         for (stepd, answer) in [
             (AdoptError::NotJoined("x".into()), Answer::Allow),
+            (AdoptError::Failed("x".into()), Answer::Allow),
             (AdoptError::Silent, Answer::Deny),
         ] {
             let (outcome, _) = run(into(7, next()), vec![(7, Err(stepd))]);
             assert_eq!((outcome.verdict.answer, outcome.job), (answer, Some(7)));
         }
+    }
+
+    #[test]
+    fn a_failed_attempt_counts_as_a_refusal_where_the_plan_says_so() {
+        let Plan::Adopt {
+            job,
+            choice,
+            instead,
+            if_refused,
+            if_silent,
+            ..
+        } = into(7, Some(into(8, None)))
+        else {
+            panic!("it adopts")
+        };
+        let plan = Plan::Adopt {
+            job,
+            choice,
+            instead,
+            even_if_failed: true,
+            if_refused,
+            if_silent,
+        };
+        let failed = Err(AdoptError::Failed("x".into()));
+        let (outcome, _) = run(plan, vec![(7, failed), (8, Ok(Adopted::default()))]);
+        assert_eq!(
+            (outcome.verdict.answer, outcome.job),
+            (Answer::Adopted, Some(8))
+        );
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub enum Plan {
         choice: Choice,
         /// What to do if the stepd refuses and has changed nothing.
         instead: Option<Box<Plan>>,
+        /// Whether that is also for a stepd that has tried to take the process and failed.
+        even_if_failed: bool,
         /// What the refusal of the stepd comes to otherwise.
         if_refused: Answer,
         /// What its silence comes to.
@@ -280,6 +282,8 @@ fn without_caller(options: &Options, own: &[OwnJob], count: usize, why: String) 
 fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> Plan {
     Plan::Adopt {
         job,
+        // Another stepd would fail as well, and as slowly; but action_unknown has its say first.
+        even_if_failed: matches!(choice, Choice::Caller { .. }),
         choice,
         instead: instead.map(Box::new),
         if_refused: match options.adopt_failure {

@@ -72,6 +72,7 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
                     instead,
                     if_refused,
                     if_silent,
+                    ..
                 } => End::Adopted {
                     job,
                     choice,
@@ -126,7 +127,7 @@ impl fmt::Display for Explanation {
                 match instead {
                     Some(job) => writeln!(
                         f,
-                        "if its slurmstepd refuses: tried with job {job}, and so on; at last {}",
+                        "if it is ending then: job {job}, and so on; if no slurmstepd takes it: {}",
                         in_words(*if_refused)
                     )?,
                     None => writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?,

@@ -527,7 +527,14 @@ pub fn of_the_newest(node: &Node) -> Result<()> {
         ),
         ("namespaces", Closes, None, Means::Unknown(JOB), refused),
         ("adoption", Killed, None, Means::Unknown(JOB), refused),
-        ("adoption", Says(&[-1]), None, Means::Unknown(JOB), refused),
+        // It has tried, which may have taken it almost all the time: another would fail too.
+        (
+            "adoption",
+            Says(&[-1]),
+            None,
+            Means::UnknownNotAdopted,
+            "adoption failed: slurmstepd's return code is -1",
+        ),
         (
             "state",
             Says(&[ENDING]),

@@ -172,6 +172,7 @@ fn adopted_into() {
                 job,
                 choice,
                 instead,
+                even_if_failed: false,
                 if_refused,
                 if_silent,
             } => {
