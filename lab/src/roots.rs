@@ -28,6 +28,9 @@ const PACKAGES: &[&str] = &[
     "nftables",
 ];
 
+/// What the root of one suite holds besides: a login under memcheck, which needs the symbols of ld.so.
+const MORE_PACKAGES: (Suite, &[&str]) = (Suite::Forky, &["valgrind", "libc6-dbg"]);
+
 /// Increase this when a root that was made before would not do any more.
 const RECIPE: u32 = 1;
 
@@ -36,7 +39,11 @@ const IN_PLACE: &str = "mount --bind \"$1\" /mnt; shift; exec mmdebstrap \"$@\""
 
 /// The root directory of the suite; makes it if it isn't there, which takes half a minute.
 pub fn ensure(suite: Suite) -> Result<PathBuf> {
-    build(suite.name(), suite, PACKAGES)
+    let more = match MORE_PACKAGES {
+        (with_more, more) if with_more == suite => more,
+        _ => &[],
+    };
+    build(suite.name(), suite, &[PACKAGES, more].concat())
 }
 
 /// A root of the suite with these packages, cached under that name.

@@ -434,6 +434,17 @@ fn explain(cluster: &Cluster) -> Result<()> {
         node.read("/proc/1/cgroup")? == before,
         "explain moved something"
     );
+    let newer = cluster.submit("alice", &[])?;
+    let alice = explain(&["alice", "action_adopt_failure=deny"])?;
+    for part in [
+        format!("would be adopted into job {newer}: the newest of 2 jobs here"),
+        format!(
+            "if it is ending then: job {job}, and so on; if no slurmstepd takes it: kept out (PAM_PERM_DENIED)"
+        ),
+    ] {
+        ensure!(alice.stdout.contains(&part), "{alice}");
+    }
+    cluster.cancel(newer)?;
     cluster.cancel(job)
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use proto::stepd::{self, Namespaces, State};
+use proto::stepd::{self, Namespaces, NotAdopted, State};
 use sys::{Deadline, Namespace};
 
 use crate::exchange::{self, Broken};
@@ -55,6 +55,9 @@ pub enum AdoptError {
     /// The stepd refused, closed the connection or answered nonsense. What it did to the process
     /// before that it may have left so (`req.c:_handle_add_extern_pid` undoes nothing).
     Refused(String),
+    /// It tried to take the process and failed, which takes slurmstepd up to four seconds and mostly is the
+    /// process's fault (`proctrack_g_add`; measured with a number that no process has).
+    Failed(String),
     /// It did not answer before the deadline.
     Silent,
     /// The process is in the extern step, but not in the job's namespaces.
@@ -173,7 +176,7 @@ impl Whereabouts {
         deadline: &Deadline,
     ) -> Result<(), AdoptError> {
         let job = conversation.job.job;
-        let not_held = |what: String| {
+        let not_held = |what: &str| {
             AdoptError::NotHeld(format!(
                 "slurmstepd of job {job} took process {pid}, but {what}"
             ))
@@ -185,12 +188,10 @@ impl Whereabouts {
                 Ok(true) => return Ok(()),
                 Ok(false) => place.unwrap_or_else(unseen),
                 // It has been taken: no other job may be tried.
-                Err(error) => {
-                    return Err(not_held(format!("does not say that it has it: {error:?}")));
-                }
+                Err(_) => return Err(not_held("does not say that it has it")),
             },
         };
-        Err(not_held(format!("it is in {}", place::described(&place))))
+        Err(not_held(&format!("it is in {}", place::described(&place))))
     }
 }
 
@@ -231,7 +232,10 @@ fn wait_until_set_up(
             Ok(state) => state,
             Err(Broken::Silent) => {
                 let job = conversation.job.job;
-                log.error(|| format!("the extern step of job {job} was still starting"));
+                // Whether it goes on starting or has stopped is not to be seen.
+                log.error(|| {
+                    format!("the extern step of job {job} last said that it was still starting")
+                });
                 return Err(AdoptError::Silent);
             }
             Err(broken) => return Err(broken.into()),
@@ -358,7 +362,10 @@ fn add_process(
     sys::send(socket, &question).map_err(Broken::from)?;
     let mut answer = [0; stepd::ADOPT_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
-    stepd::read_adopted(&answer).map_err(|error| refused(&error))?;
+    stepd::read_adopted(&answer).map_err(|error| match error {
+        NotAdopted::Refused(_) => AdoptError::Failed(error.to_string()),
+        NotAdopted::Ending | NotAdopted::Nonsense(_) => refused(&error),
+    })?;
     if !request.x11 {
         return Ok(Adopted::default());
     }

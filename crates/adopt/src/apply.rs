@@ -1,7 +1,7 @@
 //! Carries a plan out: the only effects that a login has on the process.
 
 use crate::adoption::{AdoptError, Adopted, Was};
-use crate::decide::{Answer, Plan, Reason, Verdict};
+use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
 use crate::log::Log;
 
 /// What became of a login.
@@ -44,14 +44,15 @@ pub trait Effects {
 /// Does what the plan says; all choices are in the plan.
 pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome {
     loop {
-        let (job, choice, instead, if_refused, if_silent) = match plan {
+        let (job, choice, instead, even_if_failed, if_refused, if_silent) = match plan {
             Plan::Adopt {
                 job,
                 choice,
                 instead,
+                even_if_failed,
                 if_refused,
                 if_silent,
-            } => (job, choice, instead, if_refused, if_silent),
+            } => (job, choice, instead, even_if_failed, if_refused, if_silent),
             Plan::Settle(verdict) => return verdict.into(),
         };
         let mut place = None;
@@ -72,9 +73,19 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
             }
             Err(AdoptError::NotHeld(cause)) => (if_refused, Reason::Refused(cause)),
             Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
-            Err(AdoptError::Refused(cause)) => match instead {
+            Err(AdoptError::Failed(cause)) if !even_if_failed => {
+                (if_refused, Reason::Refused(cause))
+            }
+            Err(AdoptError::Refused(cause) | AdoptError::Failed(cause)) => match instead {
                 Some(next) => {
-                    log.error(|| format!("job {job}, where the connection comes from: {cause}"));
+                    let which = match choice {
+                        Choice::Caller { .. } => "where the connection comes from",
+                        Choice::Newest { .. } => "the newest here",
+                        Choice::NextNewest { .. } => "the next newest here",
+                        Choice::Chosen => "which the account phase chose",
+                        Choice::OnlyJob => "the only one here",
+                    };
+                    log.error(|| format!("job {job}, {which}: {cause}"));
                     plan = *next;
                     continue;
                 }
@@ -110,7 +121,6 @@ mod tests {
     use pam::Severity;
 
     use super::*;
-    use crate::decide::Choice;
     use crate::log::Sink;
     use crate::options::LogLevel;
 
@@ -157,6 +167,7 @@ mod tests {
             job,
             choice: Choice::OnlyJob,
             instead: instead.map(Box::new),
+            even_if_failed: false,
             if_refused: Answer::Allow,
             if_silent: Answer::Deny,
         }
@@ -219,11 +230,41 @@ mod tests {
         for (stepd, answer) in [
             (AdoptError::NotJoined("x".into()), Answer::Allow),
             (AdoptError::NotHeld("x".into()), Answer::Allow),
+            (AdoptError::Failed("x".into()), Answer::Allow),
             (AdoptError::Silent, Answer::Deny),
         ] {
             let (outcome, _) = run(into(7, next()), vec![(7, Err(stepd))]);
             assert_eq!((outcome.verdict.answer, outcome.job), (answer, Some(7)));
         }
+    }
+
+    #[test]
+    fn a_failed_attempt_counts_as_a_refusal_where_the_plan_says_so() {
+        let Plan::Adopt {
+            job,
+            choice,
+            instead,
+            if_refused,
+            if_silent,
+            ..
+        } = into(7, Some(into(8, None)))
+        else {
+            panic!("it adopts")
+        };
+        let plan = Plan::Adopt {
+            job,
+            choice,
+            instead,
+            even_if_failed: true,
+            if_refused,
+            if_silent,
+        };
+        let failed = Err(AdoptError::Failed("x".into()));
+        let (outcome, _) = run(plan, vec![(7, failed), (8, Ok(Adopted::default()))]);
+        assert_eq!(
+            (outcome.verdict.answer, outcome.job),
+            (Answer::Adopted, Some(8))
+        );
     }
 
     #[test]

@@ -113,6 +113,8 @@ pub enum Plan {
         choice: Choice,
         /// What to do if the stepd refuses and has changed nothing.
         instead: Option<Box<Plan>>,
+        /// Whether that is also for a stepd that has tried to take the process and failed.
+        even_if_failed: bool,
         /// What the refusal of the stepd comes to otherwise.
         if_refused: Answer,
         /// What its silence comes to.
@@ -163,6 +165,13 @@ pub enum Choice {
         of: usize,
         /// Why it is not known from which one the connection comes.
         why: String,
+    },
+    /// It started last but for those that did not take the login.
+    NextNewest {
+        /// Of how many.
+        of: usize,
+        /// The last of those.
+        refused: u32,
     },
 }
 
@@ -359,19 +368,43 @@ fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
 
 /// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
 fn without_caller(options: &Options, own: &[OwnJob], count: usize, why: String) -> Option<Plan> {
-    let newest = own.iter().max_by_key(|job| job.age_key())?;
+    if own.is_empty() {
+        return None;
+    }
     let choice = match (count, options.unknown) {
         (1, _) => Choice::OnlyJob,
         (of, Unknown::Newest) => Choice::Newest { of, why },
         (_, Unknown::Allow) => return Some(several(Answer::Allow, count, why)),
         (_, Unknown::Deny) => return Some(several(Answer::Deny, count, why)),
     };
-    Some(adopt(options, newest.job, choice, None))
+    // The newest may be on its way out while another runs. The chain is made from its end, the oldest.
+    // (Without a sort: that would be 5 KB of code, for jobs that are few.)
+    let mut left = own.to_vec();
+    let mut plan = None;
+    while let Some(oldest) = take_oldest(&mut left) {
+        let next = left.iter().min_by_key(|it| it.age_key());
+        let choice = match next {
+            Some(next) => Choice::NextNewest {
+                of: count,
+                refused: next.job,
+            },
+            None => choice.clone(),
+        };
+        plan = Some(adopt(options, oldest.job, choice, plan));
+    }
+    plan
+}
+
+fn take_oldest(jobs: &mut Vec<OwnJob>) -> Option<OwnJob> {
+    let (index, _) = jobs.iter().enumerate().min_by_key(|(_, it)| it.age_key())?;
+    Some(jobs.swap_remove(index))
 }
 
 fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> Plan {
     Plan::Adopt {
         job,
+        // Another stepd would fail as well, and as slowly; but action_unknown has its say first.
+        even_if_failed: matches!(choice, Choice::Caller { .. }),
         choice,
         instead: instead.map(Box::new),
         if_refused: adopt_failure(options),
@@ -466,6 +499,10 @@ impl fmt::Display for Reason {
             Self::Job(Choice::Newest { of, why }) => write!(
                 f,
                 "the newest of {of} jobs here; where the connection comes from is not known: {why}"
+            ),
+            Self::Job(Choice::NextNewest { of, refused }) => write!(
+                f,
+                "the newest of {of} jobs here that took the login: job {refused} did not"
             ),
             Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
             Self::StepdSilent { job } => f.write_str(&silence(&[*job])),

@@ -30,6 +30,8 @@ enum End {
     Adopted {
         job: u32,
         choice: Choice,
+        /// The job that is tried next.
+        instead: Option<u32>,
         if_refused: Answer,
         if_silent: Answer,
     },
@@ -79,12 +81,17 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
                 Plan::Adopt {
                     job,
                     choice,
+                    instead,
                     if_refused,
                     if_silent,
                     ..
                 } => End::Adopted {
                     job,
                     choice,
+                    instead: match instead.as_deref() {
+                        Some(Plan::Adopt { job, .. }) => Some(*job),
+                        Some(Plan::Settle(_)) | None => None,
+                    },
                     if_refused,
                     if_silent,
                 },
@@ -120,6 +127,7 @@ impl fmt::Display for Explanation {
             End::Adopted {
                 job,
                 choice,
+                instead,
                 if_refused,
                 if_silent,
             } => {
@@ -128,7 +136,14 @@ impl fmt::Display for Explanation {
                     "would be adopted into job {job}: {}",
                     Reason::Job(choice.clone())
                 )?;
-                writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?;
+                match instead {
+                    Some(job) => writeln!(
+                        f,
+                        "if it is ending then: job {job}, and so on; if no slurmstepd takes it: {}",
+                        in_words(*if_refused)
+                    )?,
+                    None => writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?,
+                }
                 write!(f, "if it does not answer: {}", in_words(*if_silent))
             }
             End::Settled(Verdict { answer, reason }) => {

@@ -187,7 +187,8 @@ pub const TABLE: &[OptionSpec] = &[
         default: "newest",
         since_us: false,
         doc: "The user has several jobs on this node and it can't be found out from which of them \
-              the connection comes. `newest`: adopt into the one whose extern step started last. \
+              the connection comes. `newest`: adopt into the one whose extern step started last \
+              or, where that job is ending, into the next one. \
               `allow`: let the user in *without* adoption. `deny`: keep the user out.",
         set: |options, value| {
             let words = [

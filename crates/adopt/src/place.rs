@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use crate::options::shown;
 
@@ -36,7 +37,7 @@ impl Step {
     /// That of a job whose stepd is this process (0: not visible from here).
     #[must_use]
     pub fn of(job: u32, stepd: i32) -> Self {
-        let cgroups = fs::read_to_string(format!("/proc/{stepd}/cgroup")).unwrap_or_default();
+        let cgroups = cgroups_of(&format!("/proc/{stepd}/cgroup")).unwrap_or_default();
         Self::beside(job, &cgroups)
     }
 
@@ -60,10 +61,10 @@ impl Step {
     /// adoption, not after it.
     #[must_use]
     pub fn look(&self, wholly: bool) -> Look {
-        match fs::read_to_string("/proc/self/cgroup") {
-            Ok(cgroups) => self.holds(&cgroups, wholly),
+        match cgroups_of("/proc/self/cgroup") {
+            Some(cgroups) => self.holds(&cgroups, wholly),
             // In the job's mount namespace /proc may be that of its pid namespace.
-            Err(_) => Look::Unclear(None),
+            None => Look::Unclear(None),
         }
     }
 
@@ -90,6 +91,11 @@ impl Step {
             false => Look::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
         }
     }
+}
+
+fn cgroups_of(path: &str) -> Option<String> {
+    let text = sys::read_regular(Path::new(path), 1 << 20).ok()?;
+    String::from_utf8(text).ok()
 }
 
 /// A line of /proc/PID/cgroup, cgroups(7).
@@ -154,7 +160,7 @@ pub fn described(path: &str) -> String {
 /// Where systemd has this process, if it has it in a user's session.
 #[must_use]
 pub fn session_scope() -> Option<String> {
-    let cgroups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let cgroups = cgroups_of("/proc/self/cgroup")?;
     scope_in(&cgroups).map(described)
 }
 

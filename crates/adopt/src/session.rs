@@ -10,8 +10,8 @@
 //! process between the two does not matter, and no stepd is asked twice to take it. The choice goes by a
 //! [`Mark`] that no user can write, as they can the PAM environment (pam_env, ~/.pam_environment).
 
-use std::fs;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use pam::Handle;
 use sys::Deadline;
@@ -160,7 +160,7 @@ pub fn mark(handle: &Handle) -> Option<Mark> {
 /// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). The title of a program with
 /// more rights than its user is that user's to choose.
 fn is_helper() -> bool {
-    let title = fs::read("/proc/self/cmdline");
+    let title = sys::read_regular(Path::new("/proc/self/cmdline"), 1 << 20);
     title.is_ok_and(|title| is_helpers(&title)) && !sys::is_secure_execution()
 }
 

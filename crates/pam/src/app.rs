@@ -230,6 +230,12 @@ pub fn open_log(ident: &'static CStr) {
     };
 }
 
+/// Ends what [`open_log`] began, closelog(3).
+pub fn close_log() {
+    // SAFETY: closelog(3) has no arguments, and whoever logs later opens the log anew.
+    unsafe { libc::closelog() };
+}
+
 /// Loads a PAM module as libpam does, with all that it needs and without looking for its functions;
 /// it stays loaded. Like pam_start(3) this runs the file's constructors.
 ///

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::mem;
+use std::path::Path;
 use std::ptr;
 
 /// A resource that a process may use up to a limit, getrlimit(2).
@@ -73,8 +74,9 @@ pub struct Limit {
 pub fn limit_of(pid: i32, resource: Resource) -> io::Result<Limit> {
     match ask_limit(pid, resource) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
-            read_limit(&limits, resource).ok_or(error)
+            let path = format!("/proc/{pid}/limits");
+            let limits = crate::read_regular(Path::new(&path), 1 << 16)?;
+            read_limit(&String::from_utf8_lossy(&limits), resource).ok_or(error)
         }
         result => result,
     }

@@ -58,7 +58,8 @@ impl<'fd> Interest<'fd> {
 ///
 /// # Errors
 /// The system's; `WouldBlock` when the listener's backlog is full (try again later),
-/// `InvalidInput` when the file's name alone is too long.
+/// `InvalidInput` when the file's name alone is too long; one that says so where /proc is needed and is not
+/// there.
 pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
     let address = match address_of(path.as_os_str().as_bytes()) {
         Some(address) => address,
@@ -99,11 +100,18 @@ fn connect_beyond(path: &Path) -> io::Result<OwnedFd> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "path too long for a socket");
     let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(too_long)?;
     let dir = crate::Directory::open(dir)?;
-    let short = Path::new("/proc/self/fd").join(dir.number()).join(name);
-    match address_of(short.as_os_str().as_bytes()) {
-        Some(_) => connect_unix(&short),
-        None => Err(too_long()),
+    let there = Path::new("/proc/self/fd").join(dir.number());
+    let short = there.join(name);
+    if address_of(short.as_os_str().as_bytes()).is_none() {
+        return Err(too_long());
     }
+    connect_unix(&short).map_err(|error| match error.kind() {
+        // Else it would pass for a socket that is gone.
+        io::ErrorKind::NotFound if there.symlink_metadata().is_err() => {
+            io::Error::other("path too long for a socket, and no /proc to shorten it")
+        }
+        _ => error,
+    })
 }
 
 /// The credentials of the process that listened at the other end, when it began to listen.

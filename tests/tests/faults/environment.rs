@@ -1,11 +1,12 @@
 //! What is wrong with the node or the process: its files, its descriptors, its memory. The stepds are
 //! fakes in health.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lab::Node;
-use tests::{Call, Module};
+use tests::{Call, End, Module};
 
 use crate::case::{self, Case};
 use crate::fake::{Fake, Peer, Reads, ints};
@@ -13,6 +14,8 @@ use crate::policy::Means;
 use crate::stepd::{self, DIR, FINE, JOB, OTHER};
 
 const IN: Means = Means::Adopted(JOB);
+
+const LONG: &str = "a link to a long name";
 
 /// A script of the shell that spoils the spool directory, what the man page says, the reason.
 const SPOOLS: &[(&str, &str, Means, &str)] = &[
@@ -62,7 +65,7 @@ const SPOOLS: &[(&str, &str, Means, &str)] = &[
     ),
     // The socket was made, and is found, by a short name; the one behind the link is too long for an address.
     (
-        "a link to a long name",
+        LONG,
         "L=$D.long/$(printf %0100d 0); mkdir -p -m 755 $D.long; mv $D $L; ln -s $L $D",
         IN,
         FINE,
@@ -78,8 +81,16 @@ pub fn spool_directory(node: &Node) -> Result<()> {
     let mut cases = Vec::new();
     for (name, (what, script, means, reason)) in names.iter().zip(SPOOLS) {
         node.sh(&format!("D={DIR}/{name}; {script}"))?;
-        let what = format!("spool directory: {what}");
-        cases.push(Case::new(what, stepd::options(name), *means, reason));
+        let title = format!("spool directory: {what}");
+        cases.push(Case::new(title, stepd::options(name), *means, reason));
+        if *what == LONG {
+            let title = format!("spool directory: {what}, no /proc");
+            let reason =
+                "slurmstepd of job 7: path too long for a socket, and no /proc to shorten it";
+            let mut case = Case::new(title, stepd::options(name), Means::NoJob, reason);
+            case.wrapper = Some(NO_PROC.to_owned());
+            cases.push(case);
+        }
     }
     // An address of a socket has room for 107 bytes and a NUL.
     let name = "n".repeat(40);
@@ -205,11 +216,12 @@ pub fn slurm_conf_replaced(node: &Node) -> Result<()> {
     case::run(node, &vec![case; LOGINS / 2])
 }
 
+/// Runs the call without a /proc; as the test program needs it it is elsewhere.
+const NO_PROC: &str = "exec unshare -m /bin/sh -ec 'mkdir -p /run/proc; mount --bind /proc /run/proc; \
+     mount -t tmpfs none /proc; exec \"$@\" --proc /run/proc/self' sh \"$@\"";
+
 /// The process that makes the call.
 pub fn process(node: &Node) -> Result<()> {
-    // /proc as the test program needs it is elsewhere.
-    const NO_PROC: &str = "exec unshare -m /bin/sh -ec 'mkdir -p /run/proc; mount --bind /proc /run/proc; \
-         mount -t tmpfs none /proc; exec \"$@\" --proc /run/proc/self' sh \"$@\"";
     stepd::prepare(node)?;
     let peers = [
         stepd::healthy("p", JOB),
@@ -299,7 +311,38 @@ pub fn memory(node: &Node) -> Result<()> {
         case.arguments = vec!["--memory".into(), left.into()];
         cases.push(case);
     }
-    case::run(node, &cases)
+    case::run(node, &cases)?;
+    little_memory(node)
+}
+
+/// From what libpam needs to what a login needs. Who has a job is adopted or kept out, be it that the
+/// process ends: Rust's allocator calls abort(3). Root always passes.
+fn little_memory(node: &Node) -> Result<()> {
+    /// PAM_BUF_ERR of libpam itself, which has not come as far as to the module.
+    const NOT_CALLED: End = End::Code(5);
+    const ABORTED: End = End::Killed(6);
+    let strict = "action_adopt_failure=deny action_generic_failure=deny";
+    let options = format!("{} {strict}", stepd::options("o"));
+    let mut ends = BTreeMap::<String, usize>::new();
+    for left in (512..48 * 1024).step_by(512) {
+        for user in ["root", "alice"] {
+            let mut call = Call::new(user, &options);
+            call.arguments = vec!["--memory".into(), left.to_string()];
+            let login = call.make(node, Module::Ours)?;
+            let is_right = match (user, login.end) {
+                (_, NOT_CALLED) => left < 2048,
+                ("root", end) => end == End::Code(25),
+                (_, End::Code(0)) => login.env.contains_key("SLURM_JOB_ID"),
+                (_, end) => end == End::Code(6) || end == ABORTED,
+            };
+            ensure!(is_right, "{left} bytes, {user}: {login}");
+            *ends.entry(format!("{user} {:?}", login.end)).or_default() += 1;
+        }
+    }
+    println!("with 0.5 to 48 KB: {ends:?}");
+    let adopted = ends.get("alice Code(0)").copied().unwrap_or(0);
+    ensure!(adopted > 0, "never adopted: {ends:?}");
+    Ok(())
 }
 
 /// Files of no meaning in the spool directory: twenty thousand, and a million in a long run.

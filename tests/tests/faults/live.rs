@@ -1,9 +1,11 @@
 //! The real daemons, stopped, killed or cut off. (Those that callerid and compliance have on all
 //! releases are not here: silent slurmds, munged and stepds beside others.)
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Node};
-use tests::{End, Outcome};
+use tests::{Call, End, Module, Outcome};
 
 use crate::case::{self, Case};
 use crate::environment::schedmd;
@@ -89,12 +91,72 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
     node.start_slurmd()?;
     done?;
     node.signal(pid, "KILL")?;
-    lab::poll::until_true(
-        "the stepd to end",
-        std::time::Duration::from_secs(10),
-        || Ok(node.pid_of_stepd(job).is_err()),
-    )?;
+    lab::poll::until_true("the stepd to end", Duration::from_secs(10), || {
+        Ok(node.pid_of_stepd(job).is_err())
+    })?;
     both(node, case("killed", Means::NoJob, gone))
+}
+
+/// The newest of two jobs is cancelled while logins come in, again and again: each gets into the other one, or
+/// into the newest and ends with it.
+pub fn newest_cancelled(cluster: &Cluster) -> Result<()> {
+    const TURNS: usize = 40;
+    let node = cluster.node(1);
+    let older = cluster.submit("alice", &[])?;
+    let mark = node.syslog_mark()?;
+    let options = "action_adopt_failure=deny action_generic_failure=deny";
+    let mut logins = 0;
+    for _ in 0..TURNS {
+        let newest = cluster.submit("alice", &[])?;
+        let _cancel = node.command(&["scancel", &newest.to_string()]).spawn()?;
+        while node.pid_of_stepd(newest).is_ok() {
+            let login = Call::new("alice", options).make(node, Module::Ours)?;
+            logins += 1;
+            let with_newest = login.end == End::Killed(9);
+            ensure!(
+                with_newest || login.end == End::Code(0),
+                "{older}, {newest}: {login}"
+            );
+            let jobs = [Some(older), Some(newest)];
+            ensure!(with_newest || jobs.contains(&login.job(node)?), "{login}");
+        }
+        cluster.cancel(newest)?;
+        let log = node.syslog_since(mark)?;
+        let passed_over = log.matches(", the newest here: ").count();
+        if passed_over > 0 {
+            println!("{passed_over} of {logins} logins met a newest job that was ending");
+            return Ok(());
+        }
+    }
+    bail!("of {logins} logins none met a newest job that was ending")
+}
+
+/// The spool directory is on a file system without a byte to spare: neither module writes there. (slurmd
+/// does, and drains the node.)
+pub fn full_spool(cluster: &Cluster) -> Result<()> {
+    const DIR: &str = "/var/spool/slurmd";
+    let node = cluster.node(1);
+    node.stop_slurmd()?;
+    node.sh(&format!("mount -t tmpfs -o size=1M,mode=755 full {DIR}"))?;
+    node.start_slurmd()?;
+    let job = cluster.submit("alice", &["--wrap", "touch /tmp/began; sleep 100000"])?;
+    // Its script must be there before.
+    lab::poll::until_true("the job's script", Duration::from_secs(10), || {
+        Ok(node.list("/tmp")?.contains(&"began".into()))
+    })?;
+    node.sh(&format!("! head -c 2M /dev/zero >{DIR}/full 2>/dev/null"))?;
+    let fine = "the only job of this user here";
+    let case = Case::new("a full spool directory", "", Means::Adopted(job), fine);
+    let done = both(node, case);
+    node.sh(&format!("rm {DIR}/full /tmp/began"))?;
+    cluster.cancel(job)?;
+    node.stop_slurmd()?;
+    node.sh(&format!("umount {DIR}"))?;
+    node.start_slurmd()?;
+    // Where it was drained.
+    node.run(&["scontrol", "update", "nodename=node1", "state=resume"])?;
+    cluster.wait_idle()?;
+    done
 }
 
 /// slurmd and munged, where two jobs make them matter; the connection is of no job.
@@ -160,6 +222,20 @@ pub fn slurmd_and_munged(cluster: &Cluster) -> Result<()> {
     with(node, &stale, back, || {
         run("munged gone", &format!("{munge}Connection refused"), None)
     })?;
+    node.signal(munged, "KILL")?;
+    lab::poll::until_true("munged to end", Duration::from_secs(10), || {
+        let left = node.processes("munged")?;
+        Ok(left.iter().all(|(pid, _)| *pid != munged))
+    })?;
+    ensure!(
+        node.list("/run/munge")?.contains(&"munge.socket.2".into()),
+        "munged's socket is not left behind"
+    );
+    let done = run("munged killed", &format!("{munge}Connection refused"), None);
+    // It finds that the lock of the old one is nobody's.
+    node.sh("setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2")?;
+    done?;
+    run("munged anew", asked, None)?;
     node.signal(slurmd, "KILL")?;
     let done = run("slurmd killed", "connect: Connection refused", None);
     node.start_slurmd()?;

@@ -28,6 +28,7 @@ const FAKE: &[(&str, Test)] = &[
     ("stepd, interrupted", stepd::interrupted),
     ("stepd, connecting", stepd::connecting),
     ("stepd of the caller's job", stepd::of_the_caller),
+    ("stepd of the newest job", stepd::of_the_newest),
     ("munged, slurmd, SACK socket", caller::each_step),
     ("spool directory", environment::spool_directory),
     ("slurm.conf", environment::slurm_conf),
@@ -43,6 +44,8 @@ type LiveTest = fn(&Cluster) -> Result<()>;
 /// With the real daemons.
 const LIVE: &[(&str, LiveTest)] = &[
     ("a real stepd", live::stepd),
+    ("the newest job is cancelled", live::newest_cancelled),
+    ("a full spool directory", live::full_spool),
     ("real slurmd and munged", live::slurmd_and_munged),
 ];
 

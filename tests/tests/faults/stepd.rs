@@ -70,6 +70,7 @@ use Fault::{
 };
 
 const SILENT: &str = "slurmstepd of job 7 does not answer";
+const STARTING: &str = "the extern step of job 7 last said that it was still starting";
 const CLOSED: &str = "slurmstepd of job 7: it closed the connection";
 const CLOSED_LATER: &str = "adoption failed: the slurmstepd closed the connection";
 const NO_DISPLAY: &str = "the job's X11 display: ";
@@ -144,13 +145,8 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "adoption failed: the step is ending",
         ),
         // It starts, and then does not tell how far it is.
-        ("state", SaysThenHangs(&[1]), NoJob, SILENT),
-        (
-            "state",
-            StartsForever,
-            NoJob,
-            "the extern step of job 7 was still starting",
-        ),
+        ("state", SaysThenHangs(&[1]), NoJob, STARTING),
+        ("state", StartsForever, NoJob, STARTING),
         // More than it was asked.
         (
             "state",
@@ -505,6 +501,79 @@ pub fn connecting(node: &Node) -> Result<()> {
     for name in ["c3", "c3o"] {
         node.sh(&format!("chown 2002 {}", socket(name, JOB)))?;
     }
+    case::run(node, &cases)
+}
+
+/// The newest of several jobs does not take the login: then the next newest is to, but not after silence.
+pub fn of_the_newest(node: &Node) -> Result<()> {
+    prepare(node)?;
+    let refused = "job 9, the newest here: ";
+    let (mut cases, mut peers) = (Vec::new(), Vec::new());
+    for (step, fault, other, means, reason) in [
+        // While it is being killed.
+        (
+            "state",
+            Says(&[ENDING]),
+            None,
+            Means::Unknown(JOB),
+            "job 9, the newest here: the step is ending",
+        ),
+        (
+            "state after adoption",
+            Says(&[ENDING]),
+            None,
+            Means::Unknown(JOB),
+            refused,
+        ),
+        ("namespaces", Closes, None, Means::Unknown(JOB), refused),
+        ("adoption", Killed, None, Means::Unknown(JOB), refused),
+        // It has tried, which may have taken it almost all the time: another would fail too.
+        (
+            "adoption",
+            Says(&[-1]),
+            None,
+            Means::UnknownNotAdopted,
+            "adoption failed: slurmstepd's return code is -1",
+        ),
+        (
+            "state",
+            Says(&[ENDING]),
+            Some(("state", Says(&[ENDING]))),
+            Means::UnknownNotAdopted,
+            refused,
+        ),
+        (
+            "state",
+            Says(&[ENDING]),
+            Some(("adoption", Hangs)),
+            Means::UnknownSilent,
+            refused,
+        ),
+        ("namespaces", Hangs, None, Means::UnknownSilent, "of job 9 "),
+        ("adoption", Hangs, None, Means::UnknownSilent, "of job 9 "),
+        (
+            "adoption",
+            HalfThenHangs,
+            None,
+            Means::UnknownSilent,
+            "of job 9 ",
+        ),
+    ] {
+        let name = format!("w{}", cases.len());
+        let (mut older, mut newest) = (healthy(&name, JOB), healthy(&name, OTHER));
+        newest.scripts = vec![script(step, Some(fault))];
+        if let Some((step, fault)) = other {
+            older.scripts = vec![script(step, Some(fault))];
+        }
+        peers.extend([older, newest]);
+        // By action_unknown= it may not come to that.
+        let reason = format!("{reason} | 2 jobs here and no telling");
+        let what = format!("{step}: {fault:?} of the newest job, {other:?} of the older");
+        let mut case = Case::new(what, options(&name), means, &reason);
+        case.timeout = 1.0;
+        cases.push(case);
+    }
+    let _fake = Fake::start(node, &peers)?;
     case::run(node, &cases)
 }
 

@@ -5,13 +5,16 @@
 
 mod failed_join;
 mod limits;
+mod memcheck;
 mod namespaces;
 mod place;
 mod session;
 mod x11;
 
-use place::{PLACES, Place, Stage};
+use lab::Suite;
 use tests::Matrix;
+
+use crate::place::{PLACES, Place, Stage};
 
 fn main() {
     let mut matrix = Matrix::new(Stage::new);
@@ -38,14 +41,12 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
             ["mnt"] => failed_join::TESTS_OF_ONE,
             _ => &[],
         };
-        let session = session::TESTS;
-        [
-            namespaces::TESTS,
-            x11::TESTS,
-            failed_join::TESTS,
-            of_one,
-            session,
-        ]
-        .concat()
+        let watched = match (place.suites, place.joins) {
+            ([Suite::Forky], ["mnt"]) => memcheck::TESTS_OF_ONE,
+            ([Suite::Forky], [.., "user"]) => memcheck::TESTS_OF_ALL,
+            _ => &[],
+        };
+        let all = [namespaces::TESTS, x11::TESTS, failed_join::TESTS];
+        [&all.concat(), of_one, watched, session::TESTS].concat()
     }
 }

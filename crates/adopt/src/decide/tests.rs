@@ -181,10 +181,12 @@ fn adopted_into() {
             Plan::Adopt {
                 job,
                 choice,
-                instead: None,
+                instead,
+                even_if_failed: false,
                 if_refused,
                 if_silent,
             } => {
+                assert_eq!(instead.is_some(), own.len() > 1, "{line} {own:?}");
                 assert_eq!(
                     (job, choice, if_refused, if_silent),
                     expected,
@@ -212,6 +214,7 @@ fn chain(plan: Plan) -> String {
                 Choice::Chosen => "chosen",
                 Choice::Caller { .. } => "caller",
                 Choice::Newest { .. } => "newest",
+                Choice::NextNewest { .. } => "next",
             };
             let rest = match instead {
                 Some(plan) => chain(*plan),
@@ -230,7 +233,7 @@ fn where_the_connection_comes_from() {
     for (line, own, caller, expected) in [
         ("", &two[..], 8, "caller 8, newest 7, Allow"),
         ("", &two, 7, "caller 7, newest 8, Allow"),
-        ("", &three, 7, "caller 7, newest 9, Allow"),
+        ("", &three, 7, "caller 7, newest 9, next 8, Allow"),
         (
             "action_adopt_failure=deny",
             &two,
@@ -241,7 +244,13 @@ fn where_the_connection_comes_from() {
         ("action_unknown=allow", &two, 8, "caller 8, Allow"),
         ("single_job_skip_rpc=0", &two[..1], 7, "caller 7, Allow"),
         // A job that no stepd here has confirmed to be this user's counts for nothing.
-        ("", &two, 9, "newest 7, Allow"),
+        ("", &two, 9, "newest 7, next 8, Allow"),
+        (
+            "action_adopt_failure=deny",
+            &three,
+            5,
+            "newest 7, next 9, next 8, Deny",
+        ),
         ("action_unknown=deny", &two, 9, "Deny"),
         ("action_unknown=allow", &two, u32::MAX, "Allow"),
         ("single_job_skip_rpc=0", &two[..1], 9, "only 7, Allow"),
@@ -272,6 +281,31 @@ fn where_the_connection_comes_from() {
     assert!(
         why(Caller::Job { job: 9, source })
             .contains("slurmd at 10.0.0.9 says job 9, which is none")
+    );
+}
+
+#[test]
+fn the_next_newest_says_whose_place_it_takes() {
+    let own = [(8, 90), (7, 100), (9, 95)];
+    let mut plan = plan(&Options::default(), Stage::Account, Ok(steps(&own)), lost());
+    let mut said = Vec::new();
+    while let Plan::Adopt {
+        choice, instead, ..
+    } = plan
+    {
+        said.push(Reason::Job(choice).to_string());
+        match instead {
+            Some(next) => plan = *next,
+            None => break,
+        }
+    }
+    assert_eq!(
+        said,
+        [
+            "the newest of 3 jobs here; where the connection comes from is not known: slurmd is lost",
+            "the newest of 3 jobs here that took the login: job 7 did not",
+            "the newest of 3 jobs here that took the login: job 9 did not",
+        ]
     );
 }
 

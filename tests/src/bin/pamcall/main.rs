@@ -239,6 +239,8 @@ fn call(args: &Args) -> Result<Value> {
         "threads": process.status("Threads")?.parse::<u32>().context("parse Threads")?,
     });
     cost.put(&mut answer);
+    // Who looks for what a process leaves open looks for the module's.
+    app::close_log();
     Ok(answer)
 }
 
