@@ -1,7 +1,7 @@
 //! What sessions leave for others than themselves: files of root's alone in [`run_dir::DIR`]`/sessions`.
 //!
 //! `UID.PID.START` is a session that uses a runtime directory, `UID` one that we made, `login.PID.START` the
-//! word of sshd's helper process to its monitor ([`crate::session`]).
+//! word of sshd's helper process to its monitor (session.rs).
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -243,8 +243,8 @@ mod tests {
                 Kind::Session => "session",
             };
             let binds = if it.binds { "" } else { "?" };
-            let words = [&[it.module.clone()], &it.arguments[..]].concat().join(" ");
-            format!("{kind}{binds} {words}")
+            let arguments: String = it.arguments.iter().map(|it| format!(" {it}")).collect();
+            format!("{kind}{binds} {}{arguments}", it.module)
         };
         stack(files).lines.iter().map(text).collect()
     }
