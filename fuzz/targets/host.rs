@@ -1,4 +1,5 @@
-//! What this host says of itself: a process's files under /proc, /etc/hosts, AuthInfo, pid files.
+//! What this host says of itself: a process's files under /proc, /etc/hosts, AuthInfo, pid files,
+//! cgroups, PAM stacks, titles.
 //! A byte 0xFF, which no text has, stands between them.
 #![no_main]
 #![forbid(unsafe_code)]
@@ -7,7 +8,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use adopt::fuzzing::{ConfHint, aliases, auth_info, of_files, pid, spool_dir};
+use adopt::fuzzing::{
+    ConfHint, aliases, auth_info, is_helper, is_inside, of_files, pid, spool_dir, stack_lines,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -49,7 +52,22 @@ fuzz_target!(|bytes: &[u8]| {
     let dir = spool_dir(&template, "n1", None);
     let marks = template.matches("%h").count() + template.matches("%n").count();
     assert!(marks > 0 || dir == Path::new(&template));
+
+    let (stepd, process) = (text(next()), text(next()));
+    assert!(!is_inside(7, &stepd, &process) || process.contains("/step_extern"));
+    // With v1 the stepd's own place says nothing.
+    assert!(!is_inside(7, "", &process) || process.contains("/job_7/step_extern"));
+
+    let stack = text(next());
+    assert!(stack_lines(&stack) <= stack.lines().count());
+
+    let title = next();
+    assert!(!is_helper(title) || title.windows(6).any(|it| it == b" [pam]"));
 });
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 /// What it is said to be stands somewhere in what was read.
 fn check(hint: &ConfHint, exe: &[u8], cmdline: &[u8], environ: &[u8]) {

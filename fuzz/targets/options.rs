@@ -42,7 +42,7 @@ fn one_line(text: &str) {
         answer: Answer::Ignore,
         reason: Reason::OtherService(text.into()),
     };
-    let outcome = Outcome { verdict, job: None };
+    let outcome = Outcome::from(verdict);
     let line = admin_line(&login, &outcome, Duration::ZERO);
     assert!(!line.contains(char::is_control), "{line:?}");
     let fields = line.strip_prefix("user=").expect("the first field");

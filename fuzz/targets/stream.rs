@@ -94,5 +94,6 @@ fn display(said: &[u8]) -> Option<Adopted> {
     (display >= 0 && length <= 4096).then(|| Adopted {
         display: (display > 0).then(|| format!("localhost:{display}.0")),
         authority,
+        ..Adopted::default()
     })
 }

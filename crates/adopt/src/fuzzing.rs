@@ -7,7 +7,8 @@ use proto::stepd::Namespaces;
 use sys::Deadline;
 
 use crate::adoption::{self, Adopted};
-use crate::{node, slurmd};
+use crate::place::{Look, Step};
+use crate::{node, session, slurmd, stack};
 
 pub use crate::credential::auth_info;
 pub use crate::exchange::{Broken, ask};
@@ -31,6 +32,25 @@ pub fn spool_dir(template: &str, node: &str, host: Option<&str>) -> PathBuf {
 #[must_use]
 pub fn pid(line: &[u8]) -> Option<u32> {
     slurmd::pid(line)
+}
+
+/// Whether the text of a process's /proc/PID/cgroup says that it is in the extern step of a job, given
+/// that of its stepd.
+#[must_use]
+pub fn is_inside(job: u32, stepd: &str, process: &str) -> bool {
+    Step::beside(job, stepd).holds(process, true) == Look::Inside
+}
+
+/// How many lines of a PAM stack call a module.
+#[must_use]
+pub fn stack_lines(text: &str) -> usize {
+    stack::count(text)
+}
+
+/// Whether a process's title is that of sshd's helper.
+#[must_use]
+pub fn is_helper(title: &[u8]) -> bool {
+    session::is_helpers(title)
 }
 
 /// The job's display, as its stepd tells of it over the socket.

@@ -42,7 +42,7 @@ impl Step {
     }
 
     /// The same, by the text of the stepd's /proc/PID/cgroup.
-    fn beside(job: u32, stepd: &str) -> Self {
+    pub(crate) fn beside(job: u32, stepd: &str) -> Self {
         let path = lines(stepd).find(|it| it.is_v2()).map(|it| it.path);
         let v2 = path.and_then(|path| {
             // A slurmd may itself run in a step.
@@ -68,7 +68,7 @@ impl Step {
         }
     }
 
-    fn holds(&self, cgroups: &str, wholly: bool) -> Look {
+    pub(crate) fn holds(&self, cgroups: &str, wholly: bool) -> Look {
         if let Some(prefix) = &self.v2 {
             let unified = lines(cgroups).find(|it| it.is_v2());
             return match unified.map(|it| it.path) {

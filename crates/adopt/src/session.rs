@@ -165,7 +165,7 @@ fn is_helper() -> bool {
 }
 
 /// «sshd: USER [pam]», of whatever name sshd has.
-fn is_helpers(title: &[u8]) -> bool {
+pub(crate) fn is_helpers(title: &[u8]) -> bool {
     let title = title.split(|sign| *sign == 0).next().unwrap_or_default();
     let is_titled = title.windows(2).any(|pair| pair == b": ");
     is_titled && title.trim_ascii_end().ends_with(b" [pam]")

@@ -161,6 +161,27 @@ impl Reader<'_> {
     }
 }
 
+/// How many lines of a stack's text call a module, whatever it includes.
+#[cfg(fuzzing)]
+pub(crate) fn count(text: &str) -> usize {
+    let mut reader = Reader {
+        dirs: &[],
+        lines: Vec::new(),
+        left: MOST,
+    };
+    for line in logical_lines(text) {
+        reader.line(&line, 0);
+    }
+    let stack = Stack {
+        service: "sshd".into(),
+        lines: reader.lines,
+    };
+    // Whatever they are, the answers are had.
+    let _ = (stack.is_ours(Kind::Session), stack.is_ours(Kind::Account));
+    let _ = stack.is_pam_systemd_later();
+    stack.lines.len()
+}
+
 /// Whether with that control a module's failure is one of the stack, pam.conf(5).
 fn binds(control: &str) -> bool {
     let is = |word: &str| control.eq_ignore_ascii_case(word);
