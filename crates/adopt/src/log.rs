@@ -31,21 +31,23 @@ impl<'a> Log<'a> {
     }
 
     /// Something that needs an admin.
-    pub fn error(&self, text: impl FnOnce() -> String) {
-        self.write(LogLevel::Error, Severity::Error, text);
+    pub fn error(&self, text: impl Fn() -> String) {
+        self.write(LogLevel::Error, Severity::Error, &text);
     }
 
     /// The line that each login gets.
-    pub fn info(&self, text: impl FnOnce() -> String) {
-        self.write(LogLevel::Info, Severity::Info, text);
+    pub fn info(&self, text: impl Fn() -> String) {
+        self.write(LogLevel::Info, Severity::Info, &text);
     }
 
     /// A step on the way.
-    pub fn debug(&self, text: impl FnOnce() -> String) {
-        self.write(LogLevel::Debug, Severity::Debug, text);
+    pub fn debug(&self, text: impl Fn() -> String) {
+        self.write(LogLevel::Debug, Severity::Debug, &text);
     }
 
-    fn write(&self, from: LogLevel, severity: Severity, text: impl FnOnce() -> String) {
+    /// One function for all, not one for each place that logs: they are many.
+    #[inline(never)]
+    fn write(&self, from: LogLevel, severity: Severity, text: &dyn Fn() -> String) {
         if self.level >= from {
             self.sink.line(severity, &text());
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Node, Status};
 use serde_json::Value;
-use tests::{Call, Module, is_long, record};
+use tests::{Call, Module, is_long, job_of_cgroup, record};
 
 use crate::crowd::{Crowd, each_in_a_thread, name};
 
@@ -199,12 +199,13 @@ fn cancel_at(crowd: &Crowd, user: usize, point: &Point) -> Result<End> {
     })
 }
 
-/// Twenty logins by ssh at once, each of whose jobs is cancelled a little later than the one before.
+/// Twenty logins by ssh at once, each of whose newest jobs is cancelled a little later than the one before.
+/// Whose job is gone in time is let into another of theirs, if they have one.
 pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
     let rounds = if is_long() { 10 } else { 1 };
     let node = crowd.target();
     crate::storm::stack(crowd, Module::Ours)?;
-    let (mut kept_out, mut with_job) = (0_usize, 0);
+    let (mut kept_out, mut with_job, mut elsewhere) = (0_usize, 0, 0);
     for round in 0..rounds {
         let users: Vec<usize> = (0..20).collect();
         let jobs = Mutex::new(BTreeMap::new());
@@ -216,23 +217,47 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
             Ok(())
         })?;
         let jobs = jobs.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let came_in = AtomicUsize::new(0);
+        let (came_in, in_another) = (AtomicUsize::new(0), AtomicUsize::new(0));
         each_in_a_thread(users.len(), &users, |user| {
             let job = jobs[user];
-            let command = "echo in; sleep 1000";
+            // To be told from the others'.
+            let sleep = format!("sleep 1000.{user}");
+            let command = format!("echo in; cat /proc/self/cgroup; echo read; {sleep}");
             let client = crowd.cluster.node(2);
-            let ssh = client.ssh_command(&name(*user), "node1", &[command]);
+            let ssh = client.ssh_command(&name(*user), "node1", &[&command]);
             let mut login = ssh.dir("/tmp").spawn()?;
             // From before the connection is there until after the command has begun.
             std::thread::sleep(Duration::from_millis(*user as u64 * 75 + round * 7));
             crowd.cancel(&[job])?;
-            let Some(status) = login.wait(Duration::from_secs(180))? else {
-                let here = node.processes("sleep 1000")?;
-                bail!(
-                    "{} outlives job {job}: said «{}», here are {here:?}",
-                    name(*user),
-                    login.stdout()?
-                )
+            let end = Instant::now() + Duration::from_secs(180);
+            let status = loop {
+                if let Some(status) = login.wait(Duration::from_millis(200))? {
+                    break status;
+                }
+                let told = login.stdout()?;
+                let other = match told.contains("read\n") {
+                    true => job_of_cgroup(node, &told).unwrap_or(None),
+                    false => None,
+                };
+                if let Some(other) = other.filter(|other| *other != job) {
+                    let owner = ["squeue", "-h", "-o", "%u", "-j", &other.to_string()];
+                    let owner = node.run(&owner)?.ok()?;
+                    ensure!(
+                        owner.trim() == name(*user),
+                        "{} is in job {other} of {owner}",
+                        name(*user)
+                    );
+                    for (pid, _) in node.processes(&sleep)? {
+                        node.run(&["kill", &pid.to_string()])?;
+                    }
+                    in_another.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                ensure!(
+                    Instant::now() < end,
+                    "{} outlives job {job}: said «{told}»",
+                    name(*user)
+                );
             };
             ensure!(
                 status != Status::Exited(0),
@@ -245,27 +270,28 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
             );
             Ok(())
         })?;
-        let came_in = came_in.into_inner();
+        let (came_in, in_another) = (came_in.into_inner(), in_another.into_inner());
         with_job += came_in;
-        kept_out += users.len() - came_in;
-        let left = node.processes("sleep 1000")?;
-        let left: Vec<_> = left
-            .iter()
-            .filter(|(_, line)| line == "sleep 1000")
-            .collect();
-        ensure!(left.is_empty(), "left behind: {left:?}");
+        elsewhere += in_another;
+        kept_out += users.len() - came_in - in_another;
+        let end = Instant::now() + Duration::from_secs(20);
+        while let Some((_, left)) = node.processes("sleep 1000.")?.pop() {
+            ensure!(Instant::now() < end, "left behind: {left}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
     // Both sides of the moment.
     ensure!(
-        kept_out > 0 && with_job > 0,
-        "{kept_out} kept out, {with_job} came in"
+        kept_out + elsewhere > 0 && with_job > 0,
+        "{kept_out} kept out, {elsewhere} in another job, {with_job} ended with theirs"
     );
     record(
         "job cancelled during ssh",
         &crowd.versions()?,
         &format!(
-            "{} logins: {kept_out} kept out or ended before their command, {with_job} ended with the job; outlived it: 0",
-            kept_out + with_job
+            "{} logins: {kept_out} kept out or ended before their command, {with_job} ended with the job, {elsewhere} in \
+             another job of theirs; outlived it: 0",
+            kept_out + with_job + elsewhere
         ),
     )
 }

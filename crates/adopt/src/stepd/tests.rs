@@ -505,7 +505,7 @@ fn for_good_is_looked_at_before_and_after() {
         (0, 1, 1, "Elsewhere"),
         (0, 0, 1, "NotHeld(\"slurmstepd of job 3 took process "),
         (2, 2, 0, "Silent"),
-        (0, 2, 1, "Silent"),
+        (0, 2, 1, "NotHeld("),
     ] {
         let spool = Spool::new("for-good");
         let asked = knows(&spool, before, after);
