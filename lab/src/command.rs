@@ -268,6 +268,15 @@ pub struct Output {
 }
 
 impl Output {
+    pub(crate) fn new(what: String, status: Status, stdout: String, stderr: String) -> Self {
+        Self {
+            what,
+            status,
+            stdout,
+            stderr,
+        }
+    }
+
     /// Whether it ended with exit status 0.
     pub fn success(&self) -> bool {
         self.status == Status::Exited(0)

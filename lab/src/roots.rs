@@ -11,7 +11,7 @@ use crate::paths::{Lock, lab_dir};
 use crate::suite::Suite;
 
 /// What a root holds besides Debian's minimum.
-const PACKAGES: &[&str] = &[
+pub(crate) const PACKAGES: &[&str] = &[
     "slurmd",
     "slurmctld",
     "slurm-client",

@@ -1,5 +1,6 @@
 //! A whole machine with systemd and cgroup v2 alone, emulated by QEMU.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ use crate::paths;
 use crate::roots;
 use crate::suite::Suite;
 
-/// What the machine needs to boot, and then to run a cluster.
-const PACKAGES: &[&str] = &[
+/// What a machine needs to boot, and then to run a cluster.
+pub(crate) const PACKAGES: &[&str] = &[
     "systemd-sysv",
     "dbus",
     "udev",
@@ -98,10 +99,14 @@ impl Machine {
     pub fn run(&self, mut line: impl FnMut(&str)) -> Result<()> {
         let root = roots::build("vm", Suite::Trixie, PACKAGES)?;
         let nodes = roots::ensure(self.suite)?;
-        let dir = Scratch::new()?;
+        let dir = Scratch::new("vm")?;
         self.write_checkout(&dir.path.join("upper"))?;
         let image = dir.path.join("disk.img");
-        make_disk(&dir.path, &root, &nodes, self.suite, &image)?;
+        let mount = format!(
+            "mount --bind \"$3\" disk{CHECKOUT}/target/lab/roots/{}",
+            self.suite
+        );
+        make_disk(&dir.path, &root, &image, &mount, nodes.as_os_str())?;
         let mut console = Console::boot(&root, &image)?;
         let status = console.read_until_end(self.limit, &mut line)?;
         if status != "0" {
@@ -155,15 +160,22 @@ impl Machine {
 /// The lab's program in the checkout: where ./demo looks for it.
 const PROGRAM: &str = "target/release/slurm-adopt-lab";
 
-/// Makes the disk's image from the machine's root, what was written beside it, and the nodes' root.
-fn make_disk(dir: &Path, root: &Path, nodes: &Path, suite: Suite, image: &Path) -> Result<()> {
-    for name in ["work", "disk"] {
+/// Makes the disk's image of the machine's root, what was written beside it into `upper`, and what
+/// a command of the shell adds in `disk`; it has one argument as `$3`.
+pub(crate) fn make_disk(
+    dir: &Path,
+    root: &Path,
+    image: &Path,
+    add: &str,
+    argument: &OsStr,
+) -> Result<()> {
+    for name in ["upper", "work", "disk"] {
         make_dir(&dir.join(name))?;
     }
     let script = format!(
         "mount -t overlay overlay -o \"lowerdir=$1,upperdir=upper,workdir=work\" disk\n\
-         mount --bind \"$2\" disk{CHECKOUT}/target/lab/roots/{suite}\n\
-         mke2fs -q -t ext4 -d disk \"$3\" 3G\n"
+         {add}\n\
+         mke2fs -q -t ext4 -d disk \"$2\" 3G\n"
     );
     // The mounts go with the namespace.
     let mut command = Command::new("unshare");
@@ -177,8 +189,8 @@ fn make_disk(dir: &Path, root: &Path, nodes: &Path, suite: Suite, image: &Path) 
         &script,
         "sh",
     ]);
-    let output = command.args([root, nodes, image]).current_dir(dir).output();
-    let output = output.context("running unshare")?;
+    command.args([root, image]).arg(argument).current_dir(dir);
+    let output = command.output().context("running unshare")?;
     if !output.status.success() {
         bail!(
             "making the disk: {}",
@@ -196,29 +208,8 @@ struct Console {
 
 impl Console {
     fn boot(root: &Path, image: &Path) -> Result<Self> {
-        // It goes with this process, as the nodes of a cluster do.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        // With cmpxchg16b, QEMU 7.2's emulator corrupts flags and the guest's kernel panics at times.
-        command.args([
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "Nehalem,-cx16",
-            "-smp",
-            "2",
-        ]);
-        command.args(["-m", "2048", "-nographic", "-no-reboot", "-nic", "none"]);
-        command.arg("-kernel").arg(boot_file(root, "vmlinuz-")?);
-        command.arg("-initrd").arg(boot_file(root, "initrd.img-")?);
-        command.args([
-            "-append",
-            "root=/dev/vda rw console=ttyS0 quiet panic=-1 net.ifnames=0 \
-             systemd.mask=serial-getty@ttyS0.service systemd.show_status=no",
-        ]);
-        command
-            .arg("-drive")
-            .arg(format!("file={},if=virtio,format=raw", option(image)));
+        let mut command = qemu(root, image)?;
+        command.arg("-nographic");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut qemu = command.spawn().context("running qemu-system-x86_64")?;
         let stdout = qemu.stdout.take().context("qemu has no stdout")?;
@@ -272,6 +263,36 @@ impl Drop for Console {
     }
 }
 
+/// QEMU with what all machines have: a machine that boots from that disk by the root's kernel.
+pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
+    // It goes with this process, as the nodes of a cluster do.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+    // With cmpxchg16b, QEMU 7.2's emulator corrupts flags and the guest's kernel panics at times.
+    command.args([
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "Nehalem,-cx16",
+        "-smp",
+        "2",
+    ]);
+    command.args(["-m", "2048", "-no-reboot", "-nic", "none"]);
+    command.arg("-kernel").arg(boot_file(root, "vmlinuz-")?);
+    command.arg("-initrd").arg(boot_file(root, "initrd.img-")?);
+    // The kernel's check of the timer counts the host's time: it fails where the host is busy
+    // («IO-APIC + timer doesn't work», Linux 7.2).
+    command.args([
+        "-append",
+        "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check net.ifnames=0 \
+         systemd.mask=serial-getty@ttyS0.service systemd.show_status=no",
+    ]);
+    command
+        .arg("-drive")
+        .arg(format!("file={},if=virtio,format=raw", option(image)));
+    Ok(command)
+}
+
 fn boot_file(root: &Path, start: &str) -> Result<PathBuf> {
     let boot = root.join("boot");
     let entries = fs::read_dir(&boot).with_context(|| format!("reading {}", boot.display()))?;
@@ -288,14 +309,15 @@ fn option(path: &Path) -> String {
 }
 
 /// A directory that goes when this is dropped, or with the next sweep.
-struct Scratch {
-    path: PathBuf,
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    pub(crate) path: PathBuf,
     _lock: paths::Lock,
 }
 
 impl Scratch {
-    fn new() -> Result<Self> {
-        let (path, lock) = keeper::claim(&format!("vm-{}", std::process::id()))?;
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let (path, lock) = keeper::claim(&format!("{name}-{}", std::process::id()))?;
         Ok(Self { path, _lock: lock })
     }
 }
@@ -310,14 +332,14 @@ fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     make_dir(to.parent().unwrap_or(to))?;
     fs::copy(from, to)
         .map(drop)
         .with_context(|| format!("copying {} to {}", from.display(), to.display()))
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     make_dir(path.parent().unwrap_or(path))?;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }

@@ -2,6 +2,7 @@
 //! the rows as they find them; `cargo xtask test` holds them against the page.
 
 mod method;
+mod shell;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 use crate::Module;
 
 pub use method::{ASKPASS, Method};
+pub use shell::Shell;
 
 /// Where the cluster runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -80,7 +80,7 @@ pub enum Stage {
     E2e,
     /// Many logins at once while jobs and daemons come and go: a cluster
     Load,
-    /// A whole machine with systemd: QEMU
+    /// Whole machines with systemd: QEMU
     Vm,
 }
 
@@ -320,6 +320,8 @@ impl Runner {
                     for test in ["finding", "e2e"] {
                         self.machine_tests(test);
                     }
+                    let systemd = ["--package=tests", "--test=machine"];
+                    self.tests("hosts with systemd", &systemd);
                 }
             }
         }

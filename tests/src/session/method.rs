@@ -86,28 +86,40 @@ impl Method {
     /// [`ASKPASS`] there.
     #[must_use]
     pub fn client(self, from: &Node, user: &str, argv: &[&str]) -> Command {
-        let (program, arguments) = argv.split_first().unwrap_or((&"ssh", &[]));
-        let port = format!("Port={}", self.port());
-        let preferred = format!("PreferredAuthentications={self}");
-        let mut all = vec![*program];
-        for option in [
-            "ConnectTimeout=20",
-            // sftp -b would not ask.
-            "BatchMode=no",
-            "NumberOfPasswordPrompts=1",
-            &port,
-            &preferred,
-        ] {
-            all.extend(["-o", option]);
-        }
-        all.extend(arguments);
-        from.command(&all)
-            .user(user)
-            .env("SSH_ASKPASS", ASKPASS.0)
-            .env("SSH_ASKPASS_REQUIRE", "force")
+        let argv = self.arguments(argv);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let command = from.command(&argv).user(user);
+        Self::ENV
+            .iter()
+            .fold(command, |command, (name, value)| command.env(name, value))
     }
 
-    fn port(self) -> u16 {
+    /// What the clients find in their environment.
+    pub const ENV: [(&str, &str); 2] =
+        [("SSH_ASKPASS", ASKPASS.0), ("SSH_ASKPASS_REQUIRE", "force")];
+
+    /// ssh, scp or sftp with its arguments and what makes it take this method.
+    #[must_use]
+    pub fn arguments(self, argv: &[&str]) -> Vec<String> {
+        let (program, arguments) = argv.split_first().unwrap_or((&"ssh", &[]));
+        let mut all = vec![(*program).to_owned()];
+        for option in [
+            "ConnectTimeout=20".to_owned(),
+            // sftp -b would not ask.
+            "BatchMode=no".to_owned(),
+            "NumberOfPasswordPrompts=1".to_owned(),
+            format!("Port={}", self.port()),
+            format!("PreferredAuthentications={self}"),
+        ] {
+            all.extend(["-o".to_owned(), option]);
+        }
+        all.extend(arguments.iter().map(|it| (*it).to_owned()));
+        all
+    }
+
+    /// The port of the sshd that takes it.
+    #[must_use]
+    pub fn port(self) -> u16 {
         match self {
             Self::PublicKey => 2201,
             Self::Password => 2202,

@@ -9,7 +9,7 @@ use tests::Module;
 use tests::session::{Lines, Method, set_in};
 
 use crate::Test;
-use crate::site::{STRICT, Site, wait_for};
+use crate::site::{OnNode, STRICT, Site, wait_for};
 use crate::ways::banner;
 
 pub const TESTS: &[(&str, Test)] = &[

@@ -8,7 +8,7 @@ use tests::Module;
 use tests::session::{Lines, Method, Place, SessionRow, session_row, set_in};
 
 use crate::Test;
-use crate::site::{Login, NO_JOBS, STRICT, Site, cgroup_of};
+use crate::site::{Login, NO_JOBS, OnNode, STRICT, Site, cgroup_of};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("an account line, SchedMD's", |site| {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Background, Cluster, Command, Node, Status, Suite};
-use tests::session::{ASKPASS, Lines, Method, stack};
+use tests::session::{ASKPASS, Lines, Method, Shell, stack};
 use tests::{Module, job_of_cgroup};
 
 /// Options under which nobody gets in who was not adopted.
@@ -56,18 +56,15 @@ impl Site {
 
     /// Opens a shell that tells of itself and stays.
     pub fn log_in(&self, user: &str, method: Method) -> Result<Login> {
-        let client = self.client(user, method, &["ssh", "node1", LOOK_AROUND]);
+        let client = self.client(user, method, &["ssh", "node1", Shell::LOOK_AROUND]);
         let mut client = client.spawn()?;
         let mut status = None;
         wait_for("a login", || {
             status = client.wait(Duration::ZERO)?;
-            Ok(status.is_some() || client.stdout()?.ends_with(END))
+            Ok(status.is_some() || client.stdout()?.ends_with(Shell::END))
         })?;
         let told = client.stdout()?;
-        let shell = match told.strip_suffix(END) {
-            Some(told) => Some(Shell::parse(told)?),
-            None => None,
-        };
+        let shell = Shell::parse(&told)?;
         Ok(Login {
             method,
             stderr: client.stderr()?,
@@ -89,12 +86,6 @@ impl Site {
     }
 }
 
-/// Its own process, its parent (the sshd of the user's), the parent of that (the sshd of root's);
-/// then its cgroups and its environment. Nothing of it is left but one process.
-const LOOK_AROUND: &str = "echo $$ $PPID $(cut -d ' ' -f 4 /proc/$PPID/stat); \
-     cat /proc/self/cgroup; echo; env; echo END; exec sleep 100000";
-const END: &str = "\nEND\n";
-
 /// A login that got in, or was kept out.
 pub struct Login {
     pub method: Method,
@@ -107,40 +98,19 @@ pub struct Login {
     pub shell: Option<Shell>,
 }
 
-/// What the user's shell says of itself.
-pub struct Shell {
-    /// Of root's sshd, of the user's, and its own.
-    pub pids: [u32; 3],
-    pub cgroup: String,
-    pub env: String,
+/// Of a shell on a node.
+pub trait OnNode {
+    /// The job that the shell and both its sshds are in; an error if they are not together.
+    fn job(&self, node: &Node) -> Result<Option<u32>>;
+    /// What of the three is still there.
+    fn alive(&self, node: &Node) -> Result<String>;
 }
 
-/// What these three are called where one of them outlives a job.
-const NAMES: [&str; 3] = ["root's sshd", "the user's sshd", "the shell"];
-
-impl Shell {
-    fn parse(told: &str) -> Result<Self> {
-        let (pids, rest) = told.split_once('\n').context("no line of pids")?;
-        let (cgroup, env) = rest.split_once("\n\n").context("no environment")?;
-        let pids: Vec<u32> = pids
-            .split_whitespace()
-            .map(str::parse)
-            .collect::<Result<_, _>>()?;
-        let [shell, users, roots] = pids[..] else {
-            anyhow::bail!("pids: {pids:?}");
-        };
-        Ok(Self {
-            pids: [roots, users, shell],
-            cgroup: cgroup.to_owned(),
-            env: env.to_owned(),
-        })
-    }
-
-    /// The job that the shell and both its sshds are in; an error if they are not together.
-    pub fn job(&self, node: &Node) -> Result<Option<u32>> {
+impl OnNode for Shell {
+    fn job(&self, node: &Node) -> Result<Option<u32>> {
         let job = job_of_cgroup(node, &self.cgroup)?;
-        for (pid, name) in self.pids.iter().zip(NAMES) {
-            let cgroup = cgroup_of(node, *pid)?;
+        for (pid, name) in self.processes() {
+            let cgroup = cgroup_of(node, pid)?;
             ensure!(
                 job_of_cgroup(node, &cgroup)? == job,
                 "the shell is in {job:?}, {name} is not: {cgroup}"
@@ -149,25 +119,8 @@ impl Shell {
         Ok(job)
     }
 
-    /// Whether SLURM_JOB_ID names that job.
-    pub fn is_told(&self, job: u32) -> bool {
-        let told = format!("SLURM_JOB_ID={job}");
-        self.env.lines().any(|line| line == told)
-    }
-
-    /// What of the three is still there.
-    pub fn alive(&self, node: &Node) -> Result<String> {
-        let mut alive = Vec::new();
-        for (pid, name) in self.pids.iter().zip(NAMES) {
-            if !node.list(&format!("/proc/{pid}"))?.is_empty() {
-                alive.push(name);
-            }
-        }
-        Ok(match alive.len() {
-            0 => "nothing".into(),
-            3 => "all of it".into(),
-            _ => alive.join(", "),
-        })
+    fn alive(&self, node: &Node) -> Result<String> {
+        self.those(|pid| Ok(!node.list(&format!("/proc/{pid}"))?.is_empty()))
     }
 }
 

@@ -1,0 +1,302 @@
+//! A whole machine whose own Debian runs Slurm, sshd and systemd-logind as its packages have it,
+//! with cgroup v2, emulated by QEMU.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{Output, Status};
+use crate::config::{self, Names};
+use crate::keeper::ipv4;
+use crate::roots;
+use crate::suite::Suite;
+use crate::users::USERS;
+use crate::vm::{self, Scratch};
+
+/// What its Debian has besides a node's root: what boots, and what logins meet on a host with systemd.
+const PACKAGES: &[&str] = &["libpam-systemd", "dbus-user-session", "polkitd"];
+
+/// The node's name and the host's.
+pub const NODE: &str = "node1";
+/// How long it may take to boot: a minute on an idle host.
+const BOOT: Duration = Duration::from_secs(600);
+
+/// A running machine. It is switched off when this is dropped.
+#[derive(Debug)]
+pub struct SystemdNode {
+    suite: Suite,
+    qemu: Child,
+    to: ChildStdin,
+    from: Receiver<Vec<u8>>,
+    /// Received, not yet read.
+    rest: Vec<u8>,
+    scratch: Scratch,
+}
+
+impl SystemdNode {
+    /// Boots one that has these files of the host, and waits until its node is idle.
+    pub fn start(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
+        Self::boot(suite, files).with_context(|| format!("starting a machine of {suite}"))
+    }
+
+    fn boot(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
+        let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
+        let root = roots::build(&format!("systemd-{suite}"), suite, &packages)?;
+        let scratch = Scratch::new(&format!("systemd-{suite}"))?;
+        let upper = scratch.path.join("upper");
+        for (from, to) in files {
+            vm::copy(from, &below(&upper, &root, to))?;
+        }
+        let schedmds = root.join(suite.original_module().trim_start_matches('/'));
+        vm::copy(&schedmds, &below(&upper, &root, config::SCHEDMD_MODULE))?;
+        for (path, text) in furniture(suite, &root)? {
+            vm::write(&below(&upper, &root, &path), &text)?;
+        }
+        let image = scratch.path.join("disk.img");
+        let install = "chroot disk /bin/sh -ec \"$3\"";
+        vm::make_disk(&scratch.path, &root, &image, install, INSTALL.as_ref())?;
+
+        let mut command = vm::qemu(&root, &image)?;
+        command
+            .args(["-display", "none", "-monitor", "none", "-serial"])
+            .arg(format!("file:{}", console(&scratch).display()))
+            .args([
+                "-chardev",
+                "stdio,id=agent,signal=off",
+                "-device",
+                "virtio-serial-pci",
+            ])
+            .args(["-device", "virtserialport,chardev=agent,name=agent"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut qemu = command.spawn().context("running qemu-system-x86_64")?;
+        let to = qemu.stdin.take().context("qemu has no stdin")?;
+        let mut stdout = qemu.stdout.take().context("qemu has no stdout")?;
+        let (sender, from) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = vec![0; 1 << 16];
+            while let Ok(length @ 1..) = stdout.read(&mut bytes) {
+                if sender.send(bytes[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut node = Self {
+            suite,
+            qemu,
+            to,
+            from,
+            rest: Vec::new(),
+            scratch,
+        };
+        node.run_within(BOOT, WAIT_UNTIL_IDLE)
+            .and_then(Output::ok)
+            .with_context(|| node.console())?;
+        Ok(node)
+    }
+
+    /// Whose packages it has.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Runs a script of bash there as root; an error unless it succeeds.
+    pub fn sh(&mut self, script: &str) -> Result<String> {
+        self.run(script)?.ok()
+    }
+
+    /// Runs a script of bash there as root, without input. What it leaves running in the background
+    /// goes on.
+    pub fn run(&mut self, script: &str) -> Result<Output> {
+        self.run_within(Duration::from_secs(120), script)
+    }
+
+    /// Puts a file there.
+    pub fn write(&mut self, path: &str, text: &str) -> Result<()> {
+        let quoted = text.replace('\'', r"'\''");
+        self.sh(&format!(
+            "mkdir -p \"$(dirname {path})\"; printf %s '{quoted}' >{path}"
+        ))
+        .map(drop)
+    }
+
+    fn run_within(&mut self, limit: Duration, script: &str) -> Result<Output> {
+        let what = || format!("in the machine: {script}");
+        let seconds = limit.as_secs();
+        let end = Instant::now() + limit + Duration::from_secs(30);
+        write!(self.to, "{seconds} {}\n{script}", script.len())
+            .and_then(|()| self.to.flush())
+            .with_context(what)?;
+        let head = self.take_line(end).with_context(what)?;
+        let numbers: Result<Vec<usize>, _> = head.split_whitespace().map(str::parse).collect();
+        let Ok(&[status, stdout, stderr]) = numbers.as_deref() else {
+            bail!("{}: the agent answered «{head}»", what());
+        };
+        let stdout = self.take(stdout, end).with_context(what)?;
+        let stderr = self.take(stderr, end).with_context(what)?;
+        let status = match status {
+            // timeout(1)
+            124 => Status::TimedOut,
+            code => Status::Exited(i32::try_from(code).unwrap_or(i32::MAX)),
+        };
+        Ok(Output::new(what(), status, stdout, stderr))
+    }
+
+    fn take_line(&mut self, end: Instant) -> Result<String> {
+        loop {
+            if let Some(at) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line = self.rest.drain(..=at).collect();
+                return String::from_utf8(line).context("the agent's answer");
+            }
+            self.receive(end)?;
+        }
+    }
+
+    fn take(&mut self, length: usize, end: Instant) -> Result<String> {
+        while self.rest.len() < length {
+            self.receive(end)?;
+        }
+        let bytes: Vec<u8> = self.rest.drain(..length).collect();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn receive(&mut self, end: Instant) -> Result<()> {
+        match self
+            .from
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            Ok(bytes) => self.rest.extend(bytes),
+            Err(RecvTimeoutError::Timeout) => bail!("the machine does not answer"),
+            Err(RecvTimeoutError::Disconnected) => bail!("the machine went off"),
+        }
+        Ok(())
+    }
+
+    /// The end of what it has written to its console.
+    fn console(&self) -> String {
+        let bytes = fs::read(console(&self.scratch)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for SystemdNode {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+fn console(scratch: &Scratch) -> PathBuf {
+    scratch.path.join("console")
+}
+
+/// Where a file goes that the machine shall have: /lib is a link to /usr/lib there.
+fn below(upper: &Path, root: &Path, path: &str) -> PathBuf {
+    let path = path.trim_start_matches('/');
+    match path.split_once('/') {
+        Some((top, rest)) => match fs::read_link(root.join(top)) {
+            Ok(real) => upper.join(real).join(rest),
+            Err(_) => upper.join(path),
+        },
+        None => upper.join(path),
+    }
+}
+
+/// The files that make it a node. PAM's are Debian's own.
+fn furniture(suite: Suite, root: &Path) -> Result<Vec<(String, String)>> {
+    let names = [Names {
+        node: NODE.into(),
+        host: NODE.into(),
+        slurmd: Vec::new(),
+    }];
+    let node = format!("NodeName={NODE} CPUs=2 RealMemory=1000 State=UNKNOWN");
+    let slurm = config::slurm_conf(&names, Some(&node), "SelectTypeParameters=CR_CPU_Memory");
+    let cgroup = "CgroupPlugin=cgroup/v2\nConstrainCores=yes\nConstrainRAMSpace=yes\n\
+                  ConstrainDevices=yes\n";
+    let sshd = "KbdInteractiveAuthentication yes\n";
+    let units = "/etc/systemd/system";
+    let mut files = vec![
+        ("/etc/slurm/slurm.conf".into(), slurm),
+        ("/etc/slurm/cgroup.conf".into(), cgroup.into()),
+        (
+            "/etc/ssh/sshd_config".into(),
+            config::sshd_config(suite, sshd),
+        ),
+        ("/etc/hosts".into(), config::hosts(&names)),
+        ("/etc/hostname".into(), format!("{NODE}\n")),
+        ("/usr/local/sbin/agent".into(), AGENT.into()),
+        (format!("{units}/agent.service"), AGENT_UNIT.into()),
+        (
+            format!("{units}/address.service"),
+            format!(
+                "[Unit]\nDefaultDependencies=no\nBefore=network.target\n\
+                 [Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                 ExecStart=/bin/ip link set lo up\nExecStart=/bin/ip address add {} dev lo\n",
+                ipv4(1)
+            ),
+        ),
+    ];
+    let accounts = config::accounts(root)?;
+    files.extend(accounts.map(|(path, text, _)| (path.to_owned(), text)));
+    let users: String = USERS
+        .iter()
+        .map(|user| format!("{}\n", user.name))
+        .collect();
+    files.push(("/etc/users".into(), users));
+    Ok(files)
+}
+
+/// Runs in the machine's root when its disk is made.
+const INSTALL: &str = "
+chmod 600 /etc/shadow
+install -d -o slurm -g slurm /var/spool/slurmctld /var/log/slurm
+install -d /var/spool/slurmd
+(printf '* '; cat /etc/ssh/ssh_host_ed25519_key.pub) >/etc/ssh/ssh_known_hosts
+for user in $(cat /etc/users); do
+    ssh=/home/$user/.ssh
+    mkdir -p $ssh
+    ssh-keygen -q -t ed25519 -N '' -C $user -f $ssh/id_ed25519
+    cp $ssh/id_ed25519.pub $ssh/authorized_keys
+    chown -R $user: /home/$user
+    chmod 700 $ssh
+done
+cd /etc/systemd/system
+for unit in address agent; do ln -s ../$unit.service multi-user.target.wants/; done
+";
+
+/// Runs what comes over the virtio port: a line with a time limit and a length, then a script; the
+/// answer is a line with its exit status and two lengths, then its output and its errors.
+const AGENT: &str = r#"
+port=/dev/virtio-ports/agent
+until [ -e $port ]; do sleep 0.2; done
+exec 3<>$port
+cd /run/agent
+while read -r -u 3 limit length; do
+    rm -f out err
+    head -c "$length" <&3 >script
+    timeout -k 5 "$limit" bash -e script >out 2>err </dev/null 3>&-
+    status=$?
+    cp out told; cp err complained
+    echo "$status $(stat -c %s told) $(stat -c %s complained)" >&3
+    cat told complained >&3
+done
+"#;
+
+const AGENT_UNIT: &str = "\
+[Service]
+RuntimeDirectory=agent
+Environment=HOME=/root
+TasksMax=infinity
+ExecStart=/bin/bash /usr/local/sbin/agent
+";
+
+const WAIT_UNTIL_IDLE: &str =
+    "until [ \"$(sinfo --noheader --format=%T)\" = idle ]; do sleep 0.5; done";

@@ -1,0 +1,38 @@
+//! Logins on hosts with systemd: logind, pam_systemd and Debian's own PAM stacks, slurmd a unit of
+//! systemd, cgroup v2; SchedMD's module and ours. In virtual machines.
+
+#![forbid(unsafe_code)]
+
+mod escapes;
+mod inside;
+mod rows;
+mod site;
+
+use anyhow::Result;
+use lab::Suite;
+use site::Site;
+use tests::{Matrix, Shared};
+
+type Test = fn(&mut Site) -> Result<()>;
+
+fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
+    let site = stage.up()?;
+    let result = test(site);
+    let end = site.finish();
+    result.and(end)
+}
+
+fn main() {
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
+    let tests = [rows::TESTS, escapes::TESTS, inside::TESTS].concat();
+    // One machine after the other. Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
+    for (name, test) in tests.clone() {
+        matrix.add_on(&[Suite::Forky], name, move |_, stage| run(stage, test));
+    }
+    for suite in [Suite::Trixie, Suite::Bookworm] {
+        for (name, test) in tests.clone() {
+            matrix.add_long(&[suite], name, move |_, stage| run(stage, test));
+        }
+    }
+    matrix.run_in_turn();
+}

@@ -1,0 +1,272 @@
+//! A machine with an sshd for each way in, and logins there.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lab::{Output, Suite, SystemdNode};
+use tests::session::{ASKPASS, Lines, Method, Shell};
+use tests::{Module, dist};
+
+/// Options under which nobody gets in who was not adopted.
+pub const STRICT: &str = "action_adopt_failure=deny action_generic_failure=deny";
+/// In the place of users' service managers, as shipped.
+const NO_MANAGER: &str =
+    include_str!("../../../packaging/systemd/user@.service.d/slurm_adopt.conf");
+const ROOTS_MANAGER: &str =
+    include_str!("../../../packaging/systemd/user@0.service.d/slurm_adopt.conf");
+const UNITS: &str = "/etc/systemd/system";
+/// How long what is to come of something may take on an emulated machine.
+pub const SETTLE: Duration = Duration::from_secs(40);
+
+/// How logins are set up there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    pub module: Module,
+    pub lines: Lines,
+    /// Without service managers of users, and with a line for su(1).
+    pub closed: bool,
+}
+
+/// As docs/session.md has it.
+pub const AS_ADVISED: Setup = Setup {
+    module: Module::Ours,
+    lines: Lines::Both,
+    closed: true,
+};
+/// As SchedMD's module is set up.
+pub const SCHEDMDS: Setup = Setup {
+    module: Module::SchedMd,
+    lines: Lines::Account,
+    closed: false,
+};
+
+/// The machine and Debian's own stacks.
+pub struct Site {
+    node: SystemdNode,
+    sshd: String,
+    su: String,
+    logins: u32,
+}
+
+impl Site {
+    pub fn start(suite: Suite) -> Result<Self> {
+        let module = dist("pam_slurm_adopt.so")?;
+        let mut node = SystemdNode::start(suite, &[(&module, tests::OURS)])?;
+        let (askpass, text) = ASKPASS;
+        node.write(askpass, text)?;
+        let ports = Method::ALL.map(|it| format!("Port {}\n", it.port()));
+        let methods = Method::ALL.map(|it| {
+            let port = it.port();
+            format!("Match LocalPort {port}\nAuthenticationMethods {it}\n")
+        });
+        let lines = [ports.concat(), methods.concat()].concat();
+        node.sh(&format!(
+            "chmod 755 {askpass}; echo '{lines}' >>/etc/ssh/sshd_config; systemctl restart ssh"
+        ))?;
+        let sshd = node.sh("cat /etc/pam.d/sshd")?;
+        let su = node.sh("cat /etc/pam.d/su")?;
+        let logins = 0;
+        Ok(Self {
+            node,
+            sshd,
+            su,
+            logins,
+        })
+    }
+
+    pub fn suite(&self) -> Suite {
+        self.node.suite()
+    }
+
+    /// Runs a script of bash there as root.
+    pub fn sh(&mut self, script: &str) -> Result<String> {
+        self.node.sh(script)
+    }
+
+    /// Puts the module's lines where docs/session.md has them: each the last of its kind.
+    pub fn set_up(&mut self, setup: Setup) -> Result<()> {
+        let Setup {
+            module,
+            lines,
+            closed,
+        } = setup;
+        let line =
+            |kind: &str, more: &str| format!("{kind} required {} {STRICT}{more}\n", module.path());
+        let common = "@include common-account\n";
+        let (before, after) = self
+            .sshd
+            .split_once(common)
+            .context("a stack of Debian's")?;
+        let account = match lines {
+            Lines::Session => String::new(),
+            _ => line("account", ""),
+        };
+        let session = match lines {
+            Lines::Account => String::new(),
+            _ => line("session", ""),
+        };
+        let sshd = [before, common, &account, after, &session].concat();
+        self.node.write("/etc/pam.d/sshd", &sshd)?;
+        let su = match closed {
+            true => [self.su.as_str(), &line("session", " service=su,su-l")].concat(),
+            false => self.su.clone(),
+        };
+        self.node.write("/etc/pam.d/su", &su)?;
+        for (unit, text) in [("user@", NO_MANAGER), ("user@0", ROOTS_MANAGER)] {
+            let path = format!("{UNITS}/{unit}.service.d/slurm_adopt.conf");
+            match closed {
+                true => self.node.write(&path, text)?,
+                false => self.node.sh(&format!("rm -f {path}")).map(drop)?,
+            }
+        }
+        self.node.sh("systemctl daemon-reload").map(drop)
+    }
+
+    /// A job of alice's with one core and 200 MB. Its extern step listens when this returns.
+    pub fn submit(&mut self) -> Result<Job> {
+        let id = self.node.sh(
+            "job=$(runuser -u alice -- sbatch --parsable --chdir=/tmp --output=/dev/null \
+                 --ntasks=1 --mem=200 --wrap='sleep 100000')
+             until ls /var/spool/slurmd/*_$job.4294967292 >/dev/null 2>&1; do sleep 0.2; done
+             echo $job",
+        )?;
+        let id = id.trim().parse().context("a job's number")?;
+        let step = self.node.sh(&format!(
+            "for pid in $(pgrep -f '^slurmstepd: \\[{id}\\.extern\\]'); do
+                 sed -n 's,^0::\\(.*/step_extern\\)/.*,\\1,p' /proc/$pid/cgroup
+             done | head -n 1"
+        ))?;
+        let step = step.trim().to_owned();
+        ensure!(!step.is_empty(), "job {id} has no extern step");
+        Ok(Job { id, step })
+    }
+
+    /// Ends a job, and waits until its steps are gone.
+    pub fn cancel(&mut self, job: &Job) -> Result<()> {
+        let step = &job.step;
+        self.node
+            .sh(&format!(
+                "scancel {}; while [ -d /sys/fs/cgroup{step} ]; do sleep 0.2; done",
+                job.id
+            ))
+            .map(drop)
+    }
+
+    /// Has alice's ssh, scp or sftp run to its end, by that method to the node itself.
+    pub fn client(&mut self, method: Method, argv: &[&str]) -> Result<Output> {
+        let command = client(method, argv);
+        self.node.run(&command)
+    }
+
+    /// The same in the background; what it says goes to these two files.
+    pub fn start_client(&mut self, method: Method, argv: &[&str]) -> Result<[String; 2]> {
+        self.logins += 1;
+        let [out, err] = ["out", "err"].map(|it| format!("/run/login-{}.{it}", self.logins));
+        let command = client(method, argv);
+        self.node
+            .sh(&format!("{command} >{out} 2>{err} & echo $! >{out}.pid"))?;
+        Ok([out, err])
+    }
+
+    /// Opens a shell that tells of itself and stays.
+    pub fn log_in(&mut self, method: Method) -> Result<Login> {
+        let [out, err] = self.start_client(
+            method,
+            &["ssh", lab::systemd_node::NODE, Shell::LOOK_AROUND],
+        )?;
+        let told = self.node.sh(&format!(
+            "until [ \"$(tail -n 1 {out})\" = END ]; do
+                 kill -0 $(cat {out}.pid) 2>/dev/null || break
+                 sleep 0.2
+             done
+             cat {out}"
+        ))?;
+        Ok(Login {
+            method,
+            shell: Shell::parse(&told)?,
+            stderr: self.node.sh(&format!("cat {err}"))?,
+        })
+    }
+
+    /// What of a login is still there.
+    pub fn alive(&mut self, shell: &Shell) -> Result<String> {
+        let running = self.node.sh("ls /proc")?;
+        shell.those(|pid| Ok(running.lines().any(|it| it == pid.to_string())))
+    }
+
+    /// Waits until something is so; says whether it came to be.
+    pub fn wait_for(&mut self, mut done: impl FnMut(&mut Self) -> Result<bool>) -> Result<bool> {
+        let end = Instant::now() + SETTLE;
+        while !done(self)? {
+            if Instant::now() > end {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(true)
+    }
+
+    /// Has all jobs, and all that is left of alice's, end.
+    pub fn finish(&mut self) -> Result<()> {
+        self.node
+            .sh("scancel --user=alice
+                 loginctl disable-linger alice
+                 until [ -z \"$(squeue --noheader)\" ]; do sleep 0.2; done
+                 while pkill -KILL -u alice; do sleep 0.2; done
+                 systemctl stop user@2001.service
+                 while [ -d /run/user/2001 ]; do sleep 0.2; done
+                 rm -f /run/login-*")
+            .map(drop)
+    }
+}
+
+/// A command of the shell that runs alice's client.
+fn client(method: Method, argv: &[&str]) -> String {
+    let mut words = vec!["env".to_owned(), "USER=alice".to_owned()];
+    words.extend(Method::ENV.map(|(name, value)| format!("{name}={value}")));
+    words.extend(method.arguments(argv));
+    let quoted = words
+        .iter()
+        .map(|it| format!("'{}'", it.replace('\'', r"'\''")));
+    format!(
+        "runuser -u alice -- {}",
+        quoted.collect::<Vec<_>>().join(" ")
+    )
+}
+
+/// A job that runs.
+pub struct Job {
+    pub id: u32,
+    /// The cgroup of its extern step.
+    step: String,
+}
+
+impl Job {
+    /// Whether a process with this cgroup, as /proc/PID/cgroup has it, is in the extern step.
+    pub fn has(&self, cgroup: &str) -> bool {
+        let path = cgroup.trim().strip_prefix("0::").unwrap_or_default();
+        let rest = path.strip_prefix(&self.step);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+/// A login that got in, or was kept out.
+pub struct Login {
+    pub method: Method,
+    /// None: kept out.
+    pub shell: Option<Shell>,
+    pub stderr: String,
+}
+
+impl std::fmt::Display for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shell = self.shell.as_ref();
+        let (cgroup, env) = shell.map_or(("kept out", ""), |it| (it.cgroup.trim(), &it.env));
+        write!(
+            f,
+            "{}: {cgroup} «{}»\n{env}",
+            self.method,
+            self.stderr.trim()
+        )
+    }
+}
