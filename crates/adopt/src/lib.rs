@@ -45,6 +45,7 @@ use sys::Deadline;
 use crate::adoption::{AdoptError, Adopted};
 use crate::apply::{Effects, Outcome};
 use crate::decide::{Answer, Caller, Plan, Reason, Stage};
+use crate::limits::JobLimits;
 use crate::log::Log;
 use crate::login::Login;
 use crate::node::{Environment, Node};
@@ -83,7 +84,10 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     };
     let service = login.service.as_deref().unwrap_or_default();
     let stage = match phase {
-        Phase::Account => Stage::Account,
+        Phase::Account => {
+            session::forget(handle);
+            Stage::Account
+        }
         Phase::OpenSession => {
             let stack = Stack::read(service);
             session::warn_of_pam_systemd(&stack, log);
@@ -137,7 +141,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
 #[must_use]
 pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
     let started = Instant::now();
-    let (options, _) = Options::parse(args);
+    let (mut options, _) = Options::parse(args);
     let log = Log::new(handle, options.log_level);
     let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
     let verdict = match decide::before(&options, &login) {
@@ -146,10 +150,16 @@ pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str)
             let stage = match phase {
                 Phase::Account => Stage::Account,
                 // Whom only others let in is not kept out by a fault of ours.
-                Phase::OpenSession | Phase::CloseSession => Stage::Session {
-                    chosen: session::mark(handle).map(|it| it.job),
-                    after_account: true,
-                },
+                Phase::OpenSession | Phase::CloseSession => {
+                    let mark = session::mark(handle);
+                    if let Some(mark) = mark {
+                        mark.tighten(&mut options);
+                    }
+                    Stage::Session {
+                        chosen: mark.map(|it| it.job),
+                        after_account: true,
+                    }
+                }
             };
             decide::generic_failure(&options, stage, Reason::Panicked(cause.to_owned()))
         }
@@ -260,6 +270,11 @@ impl Effects for Live<'_> {
             true => Host::Here,
             false => Host::find(self.service),
         };
+        // Before the namespaces are entered: from within the processes may not be seen.
+        let limits = match self.request.for_good && self.options.limits == Limits::Job {
+            true => JobLimits::ask(census, job, deadline, self.log),
+            false => JobLimits::default(),
+        };
         let adopted = match host {
             Host::Here => adoption::adopt(census, job, self.request, deadline, self.log)?,
             _ => Adopted {
@@ -267,10 +282,8 @@ impl Effects for Live<'_> {
                 ..Adopted::default()
             },
         };
-        session::leave(host, self.handle, self.options, job, deadline)?;
-        if self.request.for_good && self.options.limits == Limits::Job {
-            limits::take_over(census, job, deadline, self.log);
-        }
+        session::leave(host, self.handle, self.options, job)?;
+        limits.set(self.log);
         Ok(adopted)
     }
 

@@ -4,11 +4,13 @@
 //! PropagateResourceLimits says so, and else its daemons' (`slurmstepd/ulimits.c`); sshd's own come from
 //! its service and pam_limits.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use proto::stepd;
-use sys::{Deadline, Resource};
+use sys::{Deadline, Limit, Resource};
 
 use crate::exchange::{self, Broken};
 use crate::log::Log;
@@ -18,35 +20,64 @@ use crate::stepd::Census;
 /// the interactive step's; the first of srun. Source: `slurm/slurm.h`.
 const STEPS: [u32; 6] = [0xFFFF_FFFB, 0xFFFF_FFFE, 0xFFFF_FFFA, 0, 1, 2];
 
-/// Gives this process the limits of a process of the job, or if there is none here those of its
-/// slurmstepd. What can't be done is logged, and keeps nobody out.
-pub fn take_over(census: &Census, job: u32, deadline: &Deadline, log: Log<'_>) {
-    let Some(socket) = census.socket_of(job) else {
-        return;
-    };
-    let model = match model(census, &socket, job, deadline) {
-        Ok(model) => model,
-        Err(cause) => return log.error(|| format!("the limits of job {job}: {cause}")),
-    };
-    for resource in Resource::ALL {
-        let limit = sys::limit_of(model, resource);
-        match limit.and_then(|limit| sys::set_limit(resource, limit).map(|()| limit)) {
-            Ok(limit) => log.debug(|| {
-                let (soft, hard) = (limit.soft, limit.hard);
-                format!("{resource} is that of process {model}: {soft}, at most {hard}")
-            }),
-            Err(error) => log.error(|| format!("the limit {resource} of job {job}: {error}")),
+/// Less than that would be root's own process in trouble: sshd's monitor has these limits too.
+fn floor(resource: Resource) -> u64 {
+    match resource {
+        Resource::OpenFiles => 256,
+        Resource::Stack => 1 << 20,
+        _ => 0,
+    }
+}
+
+/// The limits of a job's own process, or none.
+#[derive(Debug, Default)]
+pub struct JobLimits(Vec<(Resource, Limit)>);
+
+impl JobLimits {
+    /// Those of a process of the job, or if there is none here of its slurmstepd. What can't be had is
+    /// logged, and keeps nobody out.
+    pub fn ask(census: &Census, job: u32, deadline: &Deadline, log: Log<'_>) -> Self {
+        let found = census.socket_of(job).map(|socket| {
+            let (pid, owner) = model(census, &socket, job, deadline)?;
+            let limits: io::Result<Vec<_>> = Resource::ALL
+                .into_iter()
+                .map(|it| Ok((it, sys::limit_of(pid, it)?)))
+                .collect();
+            // Its number may be another's by now.
+            match fs::metadata(format!("/proc/{pid}")) {
+                Ok(found) if found.uid() == owner => limits.map_err(|error| error.to_string()),
+                _ => Err("its process is gone".to_owned()),
+            }
+        });
+        match found {
+            Some(Ok(limits)) => Self(limits),
+            None => Self::default(),
+            Some(Err(cause)) => {
+                log.error(|| format!("the limits of job {job}: {cause}"));
+                Self::default()
+            }
+        }
+    }
+
+    /// Gives them to this process.
+    pub fn set(self, log: Log<'_>) {
+        for (resource, limit) in self.0 {
+            let soft = limit.soft.max(floor(resource)).min(limit.hard);
+            match sys::set_limit(resource, Limit { soft, ..limit }) {
+                Ok(()) => log.debug(|| format!("{resource}: {soft}, at most {}", limit.hard)),
+                Err(error) => log.error(|| format!("the limit {resource} of the job: {error}")),
+            }
         }
     }
 }
 
-/// The process whose limits are taken.
+/// The process whose limits are taken, and the uid that it has.
 fn model(
     census: &Census,
     extern_socket: &Path,
     job: u32,
     deadline: &Deadline,
-) -> Result<i32, String> {
+) -> Result<(i32, u32), String> {
     let beside = |step: u32| -> Option<PathBuf> {
         let name = extern_socket.file_name()?.to_str()?;
         let (node_and_job, _) = name.rsplit_once('.')?;
@@ -54,7 +85,7 @@ fn model(
     };
     for path in STEPS.into_iter().filter_map(beside) {
         match first_process(census, &path, deadline) {
-            Ok(Some(pid)) => return Ok(pid),
+            Ok(Some(pid)) => return Ok((pid, census.uid())),
             Ok(None) => {}
             Err(Broken::Failed(error)) if is_nobody(&error) => {}
             Err(Broken::Silent) => return Err(format!("{}: no answer", path.display())),
@@ -63,7 +94,7 @@ fn model(
     }
     let stepd = sys::connect_unix(extern_socket).and_then(|it| sys::peer_credentials(&it));
     match stepd {
-        Ok(peer) if census.trusts(peer.uid) && peer.pid > 0 => Ok(peer.pid),
+        Ok(peer) if census.trusts(peer.uid) && peer.pid > 0 => Ok((peer.pid, peer.uid)),
         Ok(_) => Err("no process of it to be seen".to_owned()),
         Err(error) => Err(format!("slurmstepd of job {job}: {error}")),
     }

@@ -41,19 +41,38 @@ impl Notes {
         Self::open_at(Path::new(run_dir::DIR), deadline)
     }
 
+    /// The same, if nobody has the lock.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_open() -> io::Result<Option<Self>> {
+        Self::try_open_at(Path::new(run_dir::DIR))
+    }
+
     pub(crate) fn open_at(run_dir: &Path, deadline: &Deadline) -> io::Result<Self> {
         const AGAIN: Duration = Duration::from_millis(5);
-        run_dir::make(run_dir)?;
-        let dir = run_dir.join(NAME);
-        run_dir::make(&dir)?;
-        let lock = File::open(&dir)?;
         loop {
-            match sys::try_lock(&lock) {
-                Ok(()) => return Ok(Self { dir, _lock: lock }),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) if deadline.has_passed() => return Err(io::ErrorKind::TimedOut.into()),
-                Err(_) => sys::poll(&mut [], AGAIN.min(deadline.remaining()))?,
+            if let Some(notes) = Self::try_open_at(run_dir)? {
+                return Ok(notes);
             }
+            if deadline.has_passed() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            sys::poll(&mut [], AGAIN.min(deadline.remaining()))?;
+        }
+    }
+
+    /// Not for a program that has more rights than its user: the user could stop it, with the lock.
+    fn try_open_at(run_dir: &Path) -> io::Result<Option<Self>> {
+        if sys::is_secure_execution() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let dir = dir_in(run_dir)?;
+        let lock = File::open(&dir)?;
+        match sys::try_lock(&lock) {
+            Ok(()) => Ok(Some(Self { dir, _lock: lock })),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -62,11 +81,7 @@ impl Notes {
     /// # Errors
     /// The system's.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let path = self.dir.join(name);
-        let mut file = options.custom_flags(sys::NO_FOLLOW).open(path)?;
-        file.write_all(text.as_bytes())
+        write_at(&self.dir.join(name), text)
     }
 
     /// Takes a note away.
@@ -90,6 +105,28 @@ impl Notes {
         }
         Ok(names)
     }
+}
+
+fn dir_in(run_dir: &Path) -> io::Result<PathBuf> {
+    run_dir::make(run_dir)?;
+    let dir = run_dir.join(NAME);
+    run_dir::make(&dir)?;
+    Ok(dir)
+}
+
+fn write_at(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.custom_flags(sys::NO_FOLLOW).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Writes a note without the lock: one whose name no other process uses.
+///
+/// # Errors
+/// The system's.
+pub fn write(name: &str, text: &str) -> io::Result<()> {
+    write_at(&dir_in(Path::new(run_dir::DIR))?.join(name), text)
 }
 
 /// Reads a note without the lock: one that only this process and its own helper know of.

@@ -370,8 +370,8 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "Session phase: `job` gives the login the limits memlock, nofile, stack, nproc and core of the \
               job's own processes on this node (of its batch script, or of its first step; if it has none \
-              here, of its slurmstepd). The line must come after pam_limits. `sshd`: as sshd and \
-              pam_limits leave them.",
+              here, of its slurmstepd). The line must come after pam_limits, whose hard limits it \
+              overrides. `sshd`: as sshd and pam_limits leave them.",
         set: |options, value| {
             let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
             choose(&mut options.limits, value, &words)

@@ -32,18 +32,13 @@ impl Users {
         Self { notes, path }
     }
 
-    /// The notes themselves.
-    #[must_use]
-    pub fn notes(&self) -> &Notes {
-        &self.notes
-    }
-
     /// The user's directory, made if it is not there; this process is one of those that use it.
     ///
     /// # Errors
     /// The system's, or one that says what is at its place instead.
     pub fn begin(&self, uid: u32, gid: u32) -> io::Result<PathBuf> {
-        self.tidy()?;
+        // What can't be taken down is no trouble of this user's.
+        let _ = self.tidy();
         let path = self.path.join(uid.to_string());
         match is_good(&path, uid)? {
             // It may be systemd's: then it is not ours to take down.
@@ -61,12 +56,16 @@ impl Users {
     /// The system's.
     pub fn end(&self, uid: u32) -> io::Result<()> {
         let this = format!("{uid}.{}.", Process::this().pid);
-        for name in self.notes.names()? {
-            if name.starts_with(&this) {
-                self.notes.remove(&name)?;
-            }
+        let mut names = self.notes.names()?;
+        names.retain(|name| name.starts_with(&this));
+        for name in &names {
+            self.notes.remove(name)?;
         }
-        self.tidy()
+        // Who has left none may be in another pid namespace, where nobody seems to live.
+        match names.is_empty() {
+            true => Ok(()),
+            false => self.tidy(),
+        }
     }
 
     /// Takes down what no session uses any more, and notes of processes that are gone.

@@ -10,6 +10,7 @@
 //! process between the two does not matter, and no stepd is asked twice to take it. The choice goes by a
 //! [`Mark`] that no user can write, as they can the PAM environment (pam_env, ~/.pam_environment).
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -93,9 +94,11 @@ impl Host {
     /// Looks.
     #[must_use]
     pub fn find(service: &str) -> Self {
+        let is_helper = is_helper();
         // Others than sshd need not open a session for whom they let in.
-        let is_later = service == "sshd" && Stack::read(service).is_ours(Kind::Session);
-        match (is_helper(), is_later) {
+        let is_sshd = service == "sshd" || is_helper;
+        let is_later = is_sshd && Stack::read(service).is_ours(Kind::Session);
+        match (is_helper, is_later) {
             (false, false) => Self::Here,
             (false, true) => Self::BeforeSession,
             (true, true) => Self::HelperBeforeSession,
@@ -108,13 +111,7 @@ impl Host {
 ///
 /// # Errors
 /// Where that would never hear of it.
-pub fn leave(
-    host: Host,
-    handle: &Handle,
-    options: &Options,
-    job: u32,
-    deadline: &Deadline,
-) -> Result<(), AdoptError> {
+pub fn leave(host: Host, handle: &Handle, options: &Options, job: u32) -> Result<(), AdoptError> {
     let number = Mark::new(options, job).to_number();
     let left = match host {
         Host::Here | Host::BeforeSession => {
@@ -127,13 +124,13 @@ pub fn leave(
             }
         }
         Host::HelperBeforeSession => {
-            let name = format!("login.{}", Process::parent().name());
-            let written = Notes::open(deadline).and_then(|notes| {
-                // Nothing else takes away what sessions that never came leave.
-                let users = Users::new(notes);
-                users.tidy()?;
-                users.notes().write(&name, &number.to_string())
-            });
+            // No lock: the name is this login's own, and nobody else's trouble is to keep it out.
+            let written = note_name(Process::parent())
+                .and_then(|name| notes::write(&name, &number.to_string()));
+            if let Ok(Some(notes)) = Notes::try_open() {
+                // Nothing else takes away what sessions that never came leave; somebody will.
+                let _ = Users::new(notes).tidy();
+            }
             written.map_err(|error| format!("leave a note for the session phase: {error}"))
         }
         Host::Helper => Err(
@@ -146,14 +143,31 @@ pub fn leave(
     left.map_err(AdoptError::NotHeld)
 }
 
+/// Forgets what an earlier call in this transaction has decided.
+pub fn forget(handle: &Handle) {
+    /// No mark: the lowest bit is not set.
+    const NONE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+    if handle.kept(KEPT).is_some() {
+        // It was there, so that libpam has room for it.
+        let _ = handle.keep(KEPT, NONE);
+    }
+}
+
 /// What the account phase of this login has decided.
 pub fn mark(handle: &Handle) -> Option<Mark> {
     let kept = handle.kept(KEPT).map(|number| number.get() as u64);
-    let noted = || {
-        let name = format!("login.{}", Process::this().name());
-        notes::read(&name)?.parse().ok()
-    };
+    let noted = || notes::read(&note_name(Process::this()).ok()?)?.parse().ok();
     kept.or_else(noted).and_then(Mark::from_number)
+}
+
+/// Of the note to sshd's monitor: only with its start, or a later process could pass for it.
+fn note_name(monitor: Process) -> io::Result<String> {
+    match monitor.start {
+        0 => Err(io::Error::other(
+            "/proc does not show when sshd's monitor started",
+        )),
+        _ => Ok(format!("login.{}", monitor.name())),
+    }
 }
 
 /// Whether this process is sshd's helper for keyboard-interactive, which ends before the session

@@ -54,8 +54,8 @@ impl Stack {
             left: MOST,
         };
         // A service's name is made small, pam_start(3).
-        if !reader.take_in(&service.to_ascii_lowercase(), 0) {
-            reader.take_in("other", 0);
+        if !reader.take_in(&service.to_ascii_lowercase(), None, 0) {
+            reader.take_in("other", None, 0);
         }
         Self {
             service: service.to_owned(),
@@ -101,8 +101,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Takes in the lines of a file; false if there is none.
-    fn take_in(&mut self, name: &str, depth: usize) -> bool {
+    /// Takes in the lines of a file, or those of one kind; false if there is none.
+    fn take_in(&mut self, name: &str, only: Option<Kind>, depth: usize) -> bool {
         if depth > DEEPEST || self.left == 0 {
             return true;
         }
@@ -111,7 +111,7 @@ impl Reader<'_> {
             return false;
         };
         for line in logical_lines(&text) {
-            self.line(&line, depth);
+            self.line(&line, only, depth);
         }
         true
     }
@@ -129,12 +129,12 @@ impl Reader<'_> {
         dirs.find_map(|dir| read(&dir.join(name)))
     }
 
-    fn line(&mut self, line: &str, depth: usize) {
+    fn line(&mut self, line: &str, only: Option<Kind>, depth: usize) {
         let mut words = words(line).into_iter();
         let Some(kind) = words.next() else { return };
         if kind.eq_ignore_ascii_case("@include") {
             if let Some(name) = words.next() {
-                self.take_in(&name, depth + 1);
+                self.take_in(&name, only, depth + 1);
             }
             return;
         }
@@ -143,12 +143,14 @@ impl Reader<'_> {
             kind if kind.eq_ignore_ascii_case("account") => Kind::Account,
             _ => return,
         };
+        if only.is_some_and(|only| only != kind) {
+            return;
+        }
         let (Some(control), Some(module)) = (words.next(), words.next()) else {
             return;
         };
         if control.eq_ignore_ascii_case("include") || control.eq_ignore_ascii_case("substack") {
-            // Of the file it takes the lines of this kind, which are all that count in the end.
-            self.take_in(&module, depth + 1);
+            self.take_in(&module, Some(kind), depth + 1);
             return;
         }
         let name = module.rsplit('/').next().unwrap_or_default();
@@ -170,7 +172,7 @@ pub(crate) fn count(text: &str) -> usize {
         left: MOST,
     };
     for line in logical_lines(text) {
-        reader.line(&line, 0);
+        reader.line(&line, None, 0);
     }
     let stack = Stack {
         service: "sshd".into(),
@@ -184,9 +186,20 @@ pub(crate) fn count(text: &str) -> usize {
 
 /// Whether with that control a module's failure is one of the stack, pam.conf(5).
 fn binds(control: &str) -> bool {
-    let is = |word: &str| control.eq_ignore_ascii_case(word);
-    let is_bad = |pair: &str| matches!(pair, "default=bad" | "default=die");
-    is("required") || is("requisite") || control.split_ascii_whitespace().any(is_bad)
+    if !control.contains('=') {
+        return ["required", "requisite"]
+            .iter()
+            .any(|it| control.eq_ignore_ascii_case(it));
+    }
+    // In brackets; what is not named there is bad.
+    let action = |name: &str| {
+        let mut pairs = control
+            .split_ascii_whitespace()
+            .filter_map(|it| it.split_once('='));
+        pairs.find(|(it, _)| *it == name).map(|(_, action)| action)
+    };
+    let action = action("session_err").or(action("default")).unwrap_or("bad");
+    ["bad", "die"].contains(&action)
 }
 
 /// Lines without comments, those that end with a backslash joined with the next.
@@ -248,7 +261,7 @@ mod tests {
             lines: Vec::new(),
             left: MOST,
         };
-        assert!(reader.take_in(files[0].0, 0));
+        assert!(reader.take_in(files[0].0, None, 0));
         fs::remove_dir_all(&dir).expect("clean up");
         Stack {
             service: "sshd".into(),
@@ -286,10 +299,12 @@ session substack fragment
 account [default=done] pam_x.so
 account sufficient pam_y.so
 session [default=ignore] pam_z.so
+session [success=ok ignore=ignore] pam_u.so
+session [session_err=ignore default=bad] pam_v.so
 session required
 ";
         let common = "session required pam_f.so\naccount required pam_g.so\n";
-        let fragment = "session required pam_h.so";
+        let fragment = "session required pam_h.so\naccount required pam_of_no_use.so\n";
         assert_eq!(
             lines_of(&[("sshd", sshd), ("common", common), ("fragment", fragment)]),
             [
@@ -304,6 +319,8 @@ session required
                 "account? pam_x.so",
                 "account? pam_y.so",
                 "session? pam_z.so",
+                "session pam_u.so",
+                "session? pam_v.so",
             ]
         );
     }
