@@ -88,12 +88,12 @@ const ALWAYS: [&str; 4] = [
 
 fn ways_out(site: &mut Site, setup: Setup, open: &[&str]) -> Result<()> {
     site.set_up(setup)?;
-    // A service that a session bus starts when it is spoken to; it never answers.
+    // A service that a session bus starts when it is spoken to; it says no word there.
     site.sh(
         "dir=/home/alice/.local/share/dbus-1/services
          mkdir -p $dir
          printf '[D-BUS Service]\\nName=org.lab.Tell\\nExec=/home/alice/tell\\n' >$dir/org.lab.Tell.service
-         printf '#!/bin/sh\\ncat /proc/self/cgroup >~/told\\nexec sleep 1000\\n' >/home/alice/tell
+         printf '#!/bin/sh\\ncat /proc/self/cgroup >~/told\\n' >/home/alice/tell
          chmod 755 /home/alice/tell
          chown -R alice: /home/alice",
     )?;
