@@ -14,6 +14,8 @@ use crate::notes::{Notes, Process};
 
 /// Where users' directories are.
 const USERS: &str = "/run/user";
+/// Where logind has a file for each user with a session of its own (systemd, logind-user.c).
+const LOGINDS: &str = "/run/systemd/users";
 /// As logind.conf(5), RuntimeDirectorySize=.
 const SIZE: &str = "size=10%";
 
@@ -22,14 +24,19 @@ const SIZE: &str = "size=10%";
 pub struct Users {
     notes: Notes,
     path: PathBuf,
+    loginds: PathBuf,
 }
 
 impl Users {
     /// Those of this host.
     #[must_use]
     pub fn new(notes: Notes) -> Self {
-        let path = PathBuf::from(USERS);
-        Self { notes, path }
+        let [path, loginds] = [USERS, LOGINDS].map(PathBuf::from);
+        Self {
+            notes,
+            path,
+            loginds,
+        }
     }
 
     /// The user's directory, made if it is not there; this process is one of those that use it.
@@ -113,6 +120,10 @@ impl Users {
     }
 
     fn take_down(&self, name: &str) -> io::Result<()> {
+        // A session of logind's, on the console for example, has come to use it: logind takes it down.
+        if self.loginds.join(name).exists() {
+            return self.notes.remove(name);
+        }
         let path = self.path.join(name);
         // In each mount namespace that a session made it in: those of jobs go with their last process.
         while sys::unmount(&path).is_ok() {}
@@ -166,8 +177,12 @@ mod tests {
         fn users(&self) -> Users {
             let deadline = Deadline::after(Duration::from_secs(5));
             let notes = Notes::open_at(&self.0.join("run"), &deadline).expect("open");
-            let path = self.0.join("user");
-            Users { notes, path }
+            let [path, loginds] = ["user", "logind"].map(|it| self.0.join(it));
+            Users {
+                notes,
+                path,
+                loginds,
+            }
         }
     }
 
@@ -198,6 +213,22 @@ mod tests {
         assert_eq!(names(&notes), [format!("{uid}.{}", Process::this().name())]);
         notes.end(uid).expect("end");
         assert!(dir.is_dir() && names(&notes).is_empty());
+    }
+
+    #[test]
+    fn what_logind_has_come_to_use_stays() {
+        let scratch = Scratch::new("logind");
+        let notes = scratch.users();
+        let dirs = ["7", "8"].map(|it| scratch.0.join("user").join(it));
+        for (dir, name) in dirs.iter().zip(["7", "8"]) {
+            fs::create_dir_all(dir).expect("make it");
+            notes.notes.write(name, "").expect("note");
+        }
+        fs::create_dir(&notes.loginds).expect("make it");
+        fs::write(notes.loginds.join("7"), "").expect("write");
+        notes.tidy().expect("tidy");
+        assert_eq!(dirs.map(|it| it.exists()), [true, false]);
+        assert!(names(&notes).is_empty(), "{:?}", names(&notes));
     }
 
     #[test]
