@@ -268,10 +268,12 @@ pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
     // It goes with this process, as the nodes of a cluster do.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-    // With cmpxchg16b, QEMU 7.2's emulator corrupts flags and the guest's kernel panics at times.
+    // In a thread for each processor, one comes upon code at times that the other is just patching
+    // (panic of Linux 7.2 in sched_clock_cpu). With cmpxchg16b, QEMU 7.2's emulator corrupts flags and
+    // the guest's kernel panics at times.
     command.args([
         "-accel",
-        "tcg,thread=multi",
+        "tcg,thread=single",
         "-cpu",
         "Nehalem,-cx16",
         "-smp",

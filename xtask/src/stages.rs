@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -315,19 +316,7 @@ impl Runner {
             }
             Stage::Vm => {
                 if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
-                    self.machine();
-                    // The newest Slurm, whose cgroup/v2 names a job's directory by chance.
-                    for test in ["finding", "e2e"] {
-                        self.machine_tests(test);
-                    }
-                    let systemd = ["--package=tests", "--test=machine"];
-                    match self.long {
-                        Some(_) => self.tests("hosts with systemd", &systemd),
-                        None => println!(
-                            "left out: hosts with systemd: three machines, a quarter of an hour each, one of \
-                             which panics at times in emulation; ./test --long has them"
-                        ),
-                    }
+                    self.machines();
                 }
             }
         }
@@ -475,9 +464,31 @@ impl Runner {
     }
 
     fn test_programs(&mut self, name: &str, cargo: &Command) {
-        let (took, outcome, heard) = self.stream(name, cargo);
-        self.report
-            .tests(name, took, outcome, heard.counts, &heard.ignored);
+        let run = stream(name, self.for_tests(cargo));
+        self.tests_heard(name, run);
+    }
+
+    /// All virtual machines, two at a time: each has one thread of the host for both its processors.
+    fn machines(&mut self) {
+        let name = "hosts with systemd";
+        let mut cargo = run::cargo(self.workspace.root());
+        cargo.args([
+            "test",
+            "--no-fail-fast",
+            "--package=tests",
+            "--test=machine",
+        ]);
+        let command = self.for_tests(&cargo);
+        let systemd = thread::spawn(move || stream(name, command));
+        self.machine();
+        // The newest Slurm, whose cgroup/v2 names a job's directory by chance.
+        for test in ["finding", "e2e"] {
+            self.machine_tests(test);
+        }
+        match systemd.join() {
+            Ok(heard) => self.tests_heard(name, heard),
+            Err(_) => self.report.not_run(name, "its thread panicked"),
+        }
     }
 
     /// The virtual machine's checks: one gate, unless it tells of tests.
@@ -488,14 +499,14 @@ impl Runner {
             .arg(self.dist_place().module());
         lab.current_dir(self.workspace.root());
         let name = "virtual machine";
-        let (took, outcome, heard) = self.stream(name, &lab);
-        if heard.counts == Counts::default() {
+        let run = stream(name, self.for_tests(&lab));
+        if run.2.counts == Counts::default() {
+            let (took, outcome, _) = run;
             self.report.gate(name, || {
                 outcome.map(|()| format!("{:.1} s", took.as_secs_f64()))
             });
         } else {
-            self.report
-                .tests(name, took, outcome, heard.counts, &heard.ignored);
+            self.tests_heard(name, run);
         }
     }
 
@@ -513,9 +524,8 @@ impl Runner {
         lab.args(["vm-test", "forky"]).arg(self.dist_place().dir());
         lab.arg(program).args(["26.05/", "--color", "never"]);
         lab.current_dir(self.workspace.root());
-        let (took, outcome, heard) = self.stream(&name, &lab);
-        self.report
-            .tests(&name, took, outcome, heard.counts, &heard.ignored);
+        let run = stream(&name, self.for_tests(&lab));
+        self.tests_heard(&name, run);
     }
 
     /// Where cargo built that test of the package tests.
@@ -557,10 +567,8 @@ impl Runner {
         self.workspace.target("debug/slurm-adopt-lab")
     }
 
-    /// Runs it with its output going on to ours, and hears what it tells of tests.
-    fn stream(&mut self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
-        println!("        {name} ...");
-        let start = Instant::now();
+    /// The same command, with what test programs must know.
+    fn for_tests(&self, command: &Command) -> Command {
         let longest = match self.long {
             Some(_) => LONGEST_OF_LONG,
             None => LONGEST,
@@ -578,11 +586,26 @@ impl Runner {
             command.env("SLURM_ADOPT_DIST", self.dist_place().dir());
         }
         command.env("SLURM_ADOPT_LAB_BIN", self.lab_program());
-        let mut heard = Heard::default();
-        let outcome = listen(&mut command, &mut heard);
-        self.session_rows.append(&mut heard.session_rows);
-        (start.elapsed(), outcome, heard)
+        command
     }
+
+    fn tests_heard(&mut self, name: &str, (took, outcome, mut heard): TestRun) {
+        self.session_rows.append(&mut heard.session_rows);
+        self.report
+            .tests(name, took, outcome, heard.counts, &heard.ignored);
+    }
+}
+
+/// How long test programs took, how they ended, and what they said.
+type TestRun = (Duration, Result<()>, Heard);
+
+/// Runs it with its output going on to ours, and hears what it tells of tests.
+fn stream(name: &str, mut command: Command) -> TestRun {
+    println!("        {name} ...");
+    let start = Instant::now();
+    let mut heard = Heard::default();
+    let outcome = listen(&mut command, &mut heard);
+    (start.elapsed(), outcome, heard)
 }
 
 #[cfg(test)]
