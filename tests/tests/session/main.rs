@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod expired;
 mod handover;
 mod rows;
 mod site;
@@ -23,7 +24,7 @@ fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS].concat() {
+    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS, expired::TESTS].concat() {
         matrix.add(name, move |_, stage| run(stage, test));
     }
     matrix.run();
