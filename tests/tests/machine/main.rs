@@ -15,13 +15,6 @@ use tests::{Matrix, Shared};
 
 type Test = fn(&mut Site) -> Result<()>;
 
-fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
-    let site = stage.up()?;
-    let result = test(site);
-    let end = site.finish();
-    result.and(end)
-}
-
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
     let tests = [rows::TESTS, escapes::TESTS, inside::TESTS].concat();
@@ -30,7 +23,9 @@ fn main() {
     // panics at times in emulation.
     for suite in [Suite::Forky, Suite::Trixie, Suite::Bookworm] {
         for (name, test) in tests.clone() {
-            matrix.add_long(&[suite], name, move |_, stage| run(stage, test));
+            matrix.add_long(&[suite], name, move |_, stage| {
+                stage.run(test, Site::finish)
+            });
         }
     }
     matrix.run_in_turn();
