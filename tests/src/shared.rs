@@ -31,4 +31,17 @@ impl<T> Shared<T> {
             .as_mut()
             .map_err(|error| anyhow!("the cluster did not come up: {error}"))
     }
+
+    /// Runs a test on what is shared, and `finish` whatever comes of it.
+    ///
+    /// # Errors
+    /// The test's; else that of `finish`.
+    pub fn run(
+        &mut self,
+        test: impl FnOnce(&mut T) -> Result<()>,
+        finish: impl FnOnce(&mut T) -> Result<()>,
+    ) -> Result<()> {
+        let shared = self.up()?;
+        test(shared).and(finish(shared))
+    }
 }

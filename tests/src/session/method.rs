@@ -133,10 +133,11 @@ impl Method {
     }
 }
 
-/// A program that says the password of who calls it: its path and its text.
+/// A program that says the password of who calls it, or a new one where one is asked for: its path
+/// and its text.
 pub const ASKPASS: (&str, &str) = (
     "/usr/local/bin/askpass",
-    "#!/bin/sh\necho \"$USER-secret\"\n",
+    "#!/bin/sh\ncase $1 in *[Nn]ew*) echo 7HOW+DUMB42;; *) echo \"$USER-secret\";; esac\n",
 );
 
 /// As `AuthenticationMethods` in sshd_config(5) names it.

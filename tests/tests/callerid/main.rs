@@ -51,20 +51,17 @@ const TESTS: &[(&str, Test)] = &[
     ("other versions", releases::other_versions),
 ];
 
-fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
-    let site = stage.up()?;
-    let result = test(site);
-    let end = site.finish();
-    result.and(end)
-}
-
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, |suite| Site::start(suite, "")));
     for (name, test) in TESTS {
-        matrix.add(name, |_, stage| run(stage, *test));
+        matrix.add(name, |_, stage| stage.run(*test, Site::finish));
     }
-    matrix.add("only IPv4", |_, stage| run(stage, addresses::only_ipv4));
-    matrix.add_on(&[Suite::Forky], "TLS", |_, stage| run(stage, releases::tls));
+    matrix.add("only IPv4", |_, stage| {
+        stage.run(addresses::only_ipv4, Site::finish)
+    });
+    matrix.add_on(&[Suite::Forky], "TLS", |_, stage| {
+        stage.run(releases::tls, Site::finish)
+    });
     matrix.add("IPv6", |suite, _| addresses::ipv6(suite));
     matrix.add("ports", |suite, _| addresses::ports(suite));
     // 24.11 knows no slurmd of 22.05 any more.

@@ -60,9 +60,7 @@ fn main() {
     });
     for (name, test) in LIVE {
         matrix.add_on(&[Suite::Bookworm, Suite::Forky], name, |_, stage| {
-            let cluster = stage.up()?;
-            let done = test(cluster);
-            done.and(cluster.cancel_all())
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
         });
     }
     matrix.run();

@@ -143,17 +143,12 @@ const TESTS: &[(&str, Test)] = &[
     ("a login that is killed", kept::killed),
 ];
 
-fn run(stage: &mut Shared<Cluster>, test: Test) -> Result<()> {
-    let cluster = stage.up()?;
-    let result = test(cluster);
-    let end = cluster.cancel_all();
-    result.and(end)
-}
-
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
     for (name, test) in TESTS {
-        matrix.add_on(&[Suite::Forky], name, |_, stage| run(stage, *test));
+        matrix.add_on(&[Suite::Forky], name, |_, stage| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        });
     }
     matrix.run();
 }

@@ -15,21 +15,16 @@ use tests::{Matrix, Shared};
 
 type Test = fn(&mut Site) -> Result<()>;
 
-fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
-    let site = stage.up()?;
-    let result = test(site);
-    let end = site.finish();
-    result.and(end)
-}
-
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
     let tests = [rows::TESTS, escapes::TESTS, inside::TESTS].concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
     for (name, test) in tests {
-        matrix.add_on(&[Suite::Trixie], name, move |_, stage| run(stage, test));
+        matrix.add_on(&[Suite::Trixie], name, move |_, stage| {
+            stage.run(test, Site::finish)
+        });
         let others = [Suite::Bookworm, Suite::Forky];
-        matrix.add_long(&others, name, move |_, stage| run(stage, test));
+        matrix.add_long(&others, name, move |_, stage| stage.run(test, Site::finish));
     }
     matrix.run_in_turn();
 }

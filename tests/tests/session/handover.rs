@@ -262,13 +262,13 @@ fn kept_out_without_job(site: &Site, before: &str) -> Result<()> {
 }
 
 /// Whether a client listens on the port that it is to forward.
-fn listens(site: &Site) -> Result<bool> {
+pub fn listens(site: &Site) -> Result<bool> {
     let script = "exec 3<>/dev/tcp/127.0.0.1/9001";
     Ok(site.node().run(&["bash", "-c", script])?.success())
 }
 
 /// Waits until a line of ours in the log has each of the texts.
-fn logged(site: &Site, mark: usize, texts: &[&str]) -> Result<()> {
+pub fn logged(site: &Site, mark: usize, texts: &[&str]) -> Result<()> {
     let mut log = String::new();
     wait_for("the log", || {
         log = site.node().syslog_since(mark)?;

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod expired;
 mod handover;
 mod rows;
 mod site;
@@ -14,17 +15,12 @@ use tests::{Matrix, Shared};
 
 type Test = fn(&Site) -> Result<()>;
 
-fn run(stage: &mut Shared<Site>, test: Test) -> Result<()> {
-    let site = stage.up()?;
-    let result = test(site);
-    let end = site.finish();
-    result.and(end)
-}
-
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS].concat() {
-        matrix.add(name, move |_, stage| run(stage, test));
+    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS, expired::TESTS].concat() {
+        matrix.add(name, move |_, stage| {
+            stage.run(|site| test(site), |site| site.finish())
+        });
     }
     matrix.run();
 }

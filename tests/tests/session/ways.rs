@@ -183,7 +183,7 @@ pub fn banner(site: &Site) -> Result<String> {
 }
 
 /// The sshds of alice's logins, by their titles.
-fn sshds_of_alice(site: &Site) -> Result<Vec<(u32, String)>> {
+pub fn sshds_of_alice(site: &Site) -> Result<Vec<(u32, String)>> {
     let mut all = site.node().processes(": alice")?;
     all.retain(|(_, title)| title.starts_with("sshd"));
     Ok(all)
