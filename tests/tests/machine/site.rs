@@ -141,12 +141,14 @@ impl Site {
         Ok(Job { id, step })
     }
 
-    /// Ends a job, and waits until its steps are gone.
+    /// Ends a job, and waits until nothing is in its extern step: on a slow machine Slurm 24.11 may give
+    /// up to remove the directory.
     pub fn cancel(&mut self, job: &Job) -> Result<()> {
         let step = &job.step;
         self.node
             .sh(&format!(
-                "scancel {}; while [ -d /sys/fs/cgroup{step} ]; do sleep 0.2; done",
+                "scancel {}
+                 while grep -qs 'populated 1' /sys/fs/cgroup{step}/cgroup.events; do sleep 0.2; done",
                 job.id
             ))
             .map(drop)
@@ -211,9 +213,13 @@ impl Site {
         self.node
             .sh("scancel --user=alice
                  loginctl disable-linger alice
+                 echo waiting for the jobs, >&2
                  until [ -z \"$(squeue --noheader)\" ]; do sleep 0.2; done
+                 echo the processes, >&2
                  while pkill -KILL -u alice; do sleep 0.2; done
-                 systemctl stop user@2001.service
+                 echo the service manager, >&2
+                 systemctl stop user@2001.service user-runtime-dir@2001.service
+                 echo the runtime directory >&2
                  while [ -d /run/user/2001 ]; do sleep 0.2; done
                  rm -f /run/login-*")
             .map(drop)
