@@ -14,6 +14,7 @@ use proto::{munge, sack};
 use sys::Deadline;
 
 use crate::exchange::{self, Broken};
+use crate::log::said;
 use crate::node::Node;
 use crate::options::shown;
 use crate::spool;
@@ -130,7 +131,7 @@ impl<'a> Authority<'a> {
             Self::Munge { node, socket, ttl } => {
                 let request = munge::encode_request(payload, slurmd_uid(node), *ttl);
                 let answer = ask_munged(socket, &request, deadline)?;
-                let made = munge::read_encoded(&answer).map_err(|error| error.to_string())?;
+                let made = munge::read_encoded(&answer).map_err(said)?;
                 Ok(Credential::Munge(made.to_vec()))
             }
             Self::Slurm { node, sack, ttl } => {
@@ -140,8 +141,7 @@ impl<'a> Authority<'a> {
                         let answer =
                             exchange::ask(&socket, &request, sack::created_length, deadline)
                                 .map_err(|broken| sack_failed(&broken))?;
-                        let made =
-                            sack::read_created(&answer).map_err(|error| error.to_string())?;
+                        let made = sack::read_created(&answer).map_err(said)?;
                         made.to_owned()
                     }
                     None => sign(node, version, *ttl, payload)?,
@@ -164,7 +164,7 @@ impl<'a> Authority<'a> {
         match (self, credential) {
             (Self::Munge { socket, .. }, Auth::Munge(bytes)) => {
                 let answer = ask_munged(socket, &munge::decode_request(bytes), deadline)?;
-                let found = munge::read_decoded(&answer).map_err(|error| error.to_string())?;
+                let found = munge::read_decoded(&answer).map_err(said)?;
                 Ok(Issuer {
                     uid: found.uid,
                     restricted_to: found.restricted_to,
@@ -172,7 +172,7 @@ impl<'a> Authority<'a> {
                 })
             }
             (Self::Slurm { node, sack, .. }, Auth::Slurm(token)) => {
-                let claims = jwt::claims(token).map_err(|error| error.to_string())?;
+                let claims = jwt::claims(token).map_err(said)?;
                 if claims.expires <= now() {
                     return Err("it has expired".into());
                 }
@@ -233,7 +233,7 @@ fn ask_munged(path: &Path, request: &[u8], deadline: &Deadline) -> Result<Vec<u8
     let connected = connect_when_free(path, deadline).map_err(|broken| failed(&broken))?;
     let peer = sys::peer_credentials(&connected).map_err(|error| failed(&error))?;
     let dir = path.parent().unwrap_or(Path::new("/"));
-    spool::safe_directory(dir, |uid| uid == 0 || uid == peer.uid)
+    spool::safe_directory(dir, &|uid| uid == 0 || uid == peer.uid)
         .map_err(|error| failed(&error))?;
     exchange::ask(&connected, request, munge::message_length, deadline)
         .map_err(|broken| failed(&broken))
@@ -293,7 +293,7 @@ fn verified_by_sack(
     let length = |_: &[u8]| Ok::<_, String>(Some(sack::VERIFY_ANSWER));
     let request = sack::verify_request(version, token);
     match exchange::ask(socket, &request, length, deadline) {
-        Ok(answer) => sack::read_verified(&answer).map_err(|error| error.to_string()),
+        Ok(answer) => sack::read_verified(&answer).map_err(said),
         Err(Broken::Ended) => Ok(false),
         Err(broken) => Err(sack_failed(&broken)),
     }

@@ -75,7 +75,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     for bad in bad_arguments {
         log.error(|| bad.to_string());
     }
-    let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
+    let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
     let uid = match decide::before(&options, &login) {
         ControlFlow::Break(verdict) => {
             return answer(phase, handle, &login, &verdict.into(), started, log);
@@ -143,7 +143,7 @@ pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str)
     let started = Instant::now();
     let (mut options, _) = Options::parse(args);
     let log = Log::new(handle, options.log_level);
-    let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
+    let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
     let verdict = match decide::before(&options, &login) {
         ControlFlow::Break(verdict) => verdict,
         ControlFlow::Continue(_) => {

@@ -13,7 +13,7 @@ use proto::stepd;
 use sys::{Deadline, Limit, Resource};
 
 use crate::exchange::{self, Broken};
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::stepd::Census;
 
 /// Steps whose processes have the limits of the job: the batch step's number from 20.11 on, and before;
@@ -45,7 +45,7 @@ impl JobLimits {
                 .collect();
             // Its number may be another's by now.
             match fs::metadata(format!("/proc/{pid}")) {
-                Ok(found) if found.uid() == owner => limits.map_err(|error| error.to_string()),
+                Ok(found) if found.uid() == owner => limits.map_err(said),
                 _ => Err("its process is gone".to_owned()),
             }
         });
@@ -117,7 +117,7 @@ fn first_process(census: &Census, path: &Path, deadline: &Deadline) -> Result<Op
     sys::send(&socket, &stepd::ask_processes())?;
     let mut opening = [0; stepd::PROCESSES_ANSWER];
     exchange::read_exactly(&socket, &mut opening, deadline)?;
-    let nonsense = |error: proto::DecodeError| Broken::Nonsense(error.to_string());
+    let nonsense = |error: proto::DecodeError| Broken::Nonsense(said(error));
     if stepd::read_owned_processes(&opening, census.uid()).map_err(nonsense)? == 0 {
         return Ok(None);
     }

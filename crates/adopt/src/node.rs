@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proto::conf::{self, Conf, ConfError, Query};
 use sys::UserLookupError;
 
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::memo::{Key, Memo, Sources};
 use crate::options::{Options, shown};
 use crate::run_dir::RunDir;
@@ -371,9 +371,9 @@ fn read(path: &Path, query: Query<'_>, sources: &mut Sources) -> Result<Conf, No
             Err(error) if error.kind() == io::ErrorKind::NotFound && beside_from != beside_main => {
                 // That there is no file at the first place can't be told by a file.
                 sources.give_up();
-                sys::read_regular(&beside_from, MAX_CONF).map_err(|error| error.to_string())
+                sys::read_regular(&beside_from, MAX_CONF).map_err(said)
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(said(error)),
         }
     };
     conf::parse(&path.to_string_lossy(), &bytes, query, &mut include).map_err(NodeError::Broken)

@@ -104,7 +104,13 @@ struct Line<'a> {
     path: &'a str,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        Some(Self { controllers, path })
+    }
+
     fn is_v2(&self) -> bool {
         self.controllers.is_empty()
     }
@@ -118,11 +124,7 @@ impl Line<'_> {
 }
 
 fn lines(cgroups: &str) -> impl Iterator<Item = Line<'_>> {
-    cgroups.lines().filter_map(|line| {
-        let (_, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        Some(Line { controllers, path })
-    })
+    cgroups.lines().filter_map(Line::parse)
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {

@@ -18,7 +18,7 @@ use pam::Handle;
 use sys::Deadline;
 
 use crate::adoption::AdoptError;
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::login::Login;
 use crate::notes::{self, Notes, Process};
 use crate::options::{AdoptFailure, GenericFailure, Options, RuntimeDir};
@@ -211,10 +211,10 @@ pub fn make_runtime_dir(
     if handle.env(c"XDG_RUNTIME_DIR").is_some() {
         return;
     }
-    let gid = sys::gid_of_user(login.user.as_bytes()).map_err(|error| error.to_string());
+    let gid = sys::gid_of_user(login.user.as_bytes()).map_err(said);
     let made = gid.and_then(|gid| {
         let dir = Notes::open(deadline).and_then(|notes| Users::new(notes).begin(uid, gid));
-        dir.map_err(|error| error.to_string())
+        dir.map_err(said)
     });
     match made {
         Ok(dir) => {
