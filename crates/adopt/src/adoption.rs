@@ -82,6 +82,7 @@ impl From<Broken> for AdoptError {
 ///
 /// # Errors
 /// [`AdoptError`].
+#[inline(never)]
 pub fn adopt(
     census: &mut Census,
     job: u32,
@@ -143,6 +144,7 @@ struct Whereabouts {
 }
 
 impl Whereabouts {
+    #[inline(never)]
     fn find(
         conversation: &Conversation,
         stepd: i32,
@@ -214,6 +216,7 @@ const FOREIGN: &str = "its slurmstepd is in another pid namespace, and would tak
                        this one";
 
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
+#[inline(never)]
 fn wait_until_set_up(
     conversation: &Conversation,
     deadline: &Deadline,
@@ -376,6 +379,7 @@ fn add_process(
     }))
 }
 
+#[inline(never)]
 pub(crate) fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
     let mut answer = [0; stepd::X11_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
@@ -432,6 +436,7 @@ impl Entrance {
     }
 
     /// Enters all of them, or none.
+    #[inline(never)]
     fn enter(&self, log: Log<'_>) -> Result<(), String> {
         let first = self.first.iter().map(|(kind, fd, _)| (*kind, fd));
         let last = self.last.iter().map(|fd| (Namespace::User, fd));

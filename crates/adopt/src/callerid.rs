@@ -157,6 +157,7 @@ impl Question<'_> {
     }
 
     /// Asks in this version, over a connection and with a credential of its own.
+    #[inline(never)]
     fn ask_in(&self, version: u16) -> Result<Attempt, String> {
         let socket = self.connect()?;
         let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
@@ -173,6 +174,7 @@ impl Question<'_> {
         }
     }
 
+    #[inline(never)]
     fn connect(&self) -> Result<OwnedFd, String> {
         let failed = |error: io::Error| format!("connect: {error}");
         let socket = sys::connect_tcp(&self.slurmd).map_err(failed)?;
@@ -182,6 +184,7 @@ impl Question<'_> {
         Ok(socket)
     }
 
+    #[inline(never)]
     fn read(&self, version: u16, frame: &[u8]) -> Result<Attempt, String> {
         let reply = match rpc::read_reply(frame) {
             Ok(reply) => reply,

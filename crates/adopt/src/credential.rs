@@ -96,6 +96,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Names the AuthType that can't vouch for an answer.
+    #[inline(never)]
     pub fn of(node: &'a Node) -> Result<Self, String> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
         match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
@@ -121,6 +122,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Says what could not be done with what, and why.
+    #[inline(never)]
     pub fn make(
         &self,
         version: u16,
@@ -155,6 +157,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Why it proves nothing.
+    #[inline(never)]
     pub fn check(
         &self,
         version: u16,
@@ -299,6 +302,7 @@ fn verified_by_sack(
     }
 }
 
+#[inline(never)]
 fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, String> {
     let keys = keys(node)?;
     // The one key of slurm.key has no name, and is tried whatever the token says; a token that says
@@ -312,6 +316,7 @@ fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, St
     Ok(meant.any(|key| jwt::verify(token, &key.secret)))
 }
 
+#[inline(never)]
 fn sign(node: &Node, version: u16, ttl: u32, payload: &[u8]) -> Result<String, String> {
     let keys = keys(node)?;
     let default = keys.iter().find(|key| key.default).or(keys.first());

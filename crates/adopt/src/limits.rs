@@ -36,6 +36,7 @@ pub struct JobLimits(Vec<(Resource, Limit)>);
 impl JobLimits {
     /// Those of a process of the job, or if there is none here of its slurmstepd. What can't be had is
     /// logged, and keeps nobody out.
+    #[inline(never)]
     pub fn ask(census: &Census, job: u32, deadline: &Deadline, log: Log<'_>) -> Self {
         let found = census.socket_of(job).map(|socket| {
             let (pid, owner) = model(census, &socket, job, deadline)?;
@@ -60,6 +61,7 @@ impl JobLimits {
     }
 
     /// Gives them to this process.
+    #[inline(never)]
     pub fn set(self, log: Log<'_>) {
         for (resource, limit) in self.0 {
             let soft = limit.soft.max(floor(resource)).min(limit.hard);
@@ -72,6 +74,7 @@ impl JobLimits {
 }
 
 /// The process whose limits are taken, and the uid that it has.
+#[inline(never)]
 fn model(
     census: &Census,
     extern_socket: &Path,
@@ -108,6 +111,7 @@ fn is_nobody(error: &io::Error) -> bool {
 }
 
 /// The first process of a step, as its stepd says.
+#[inline(never)]
 fn first_process(census: &Census, path: &Path, deadline: &Deadline) -> Result<Option<i32>, Broken> {
     let socket = sys::connect_unix(path)?;
     let peer = sys::peer_credentials(&socket)?;

@@ -113,6 +113,7 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]: action_generic_failure applies.
+    #[inline(never)]
     pub fn find(
         options: &Options,
         environment: &Environment,
@@ -145,6 +146,7 @@ impl Node {
         Ok(node)
     }
 
+    #[inline(never)]
     fn read(key: Key<'_>, sources: &mut Sources, log: Log<'_>) -> Result<Self, NodeError> {
         let Key {
             path,
@@ -194,6 +196,7 @@ impl Node {
 }
 
 /// Whom a node trusts besides root.
+#[inline(never)]
 fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
     let slurmd_uid = conf
         .slurmd_user
@@ -212,6 +215,7 @@ fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
 }
 
 /// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`.
+#[inline(never)]
 fn names_of_host(
     path: &Path,
     conf: &Conf,
@@ -258,6 +262,7 @@ fn names_of_host(
 }
 
 /// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
+#[inline(never)]
 fn aliases(full: &str, short: &str, sources: &mut Sources) -> Vec<String> {
     const MAX_HOSTS: u64 = 16 << 20;
     let path = Path::new("/etc/hosts");
@@ -292,6 +297,7 @@ pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
     found
 }
 
+#[inline(never)]
 fn find_conf(
     options: &Options,
     environment: &Environment,
@@ -337,6 +343,7 @@ fn find_conf(
 }
 
 /// Where the running slurmd takes its slurm.conf from.
+#[inline(never)]
 fn running_slurmd(memo: &mut Memo) -> Option<ConfHint> {
     let trace = Trace::find();
     if let Some(hint) = trace.as_ref().and_then(|trace| memo.hint(trace)) {

@@ -105,6 +105,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    #[inline(never)]
     fn parse(line: &'a str) -> Option<Self> {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
@@ -116,6 +117,7 @@ impl<'a> Line<'a> {
     }
 
     /// Of a controller of cgroup v1 that Slurm puts processes into (`cgroup_v1.c`).
+    #[inline(never)]
     fn is_slurms(&self) -> bool {
         const THEIRS: [&str; 6] = ["freezer", "memory", "cpuset", "cpu", "cpuacct", "devices"];
         let mut controllers = self.controllers.split(',');

@@ -93,6 +93,7 @@ pub enum Host {
 impl Host {
     /// Looks.
     #[must_use]
+    #[inline(never)]
     pub fn find(service: &str) -> Self {
         let is_helper = is_helper();
         // Others than sshd need not open a session for whom they let in.
@@ -111,6 +112,7 @@ impl Host {
 ///
 /// # Errors
 /// Where that would never hear of it.
+#[inline(never)]
 pub fn leave(host: Host, handle: &Handle, options: &Options, job: u32) -> Result<(), AdoptError> {
     let number = Mark::new(options, job).to_number();
     let left = match host {
@@ -197,6 +199,7 @@ pub fn warn_of_pam_systemd(stack: &Stack, log: Log<'_>) {
 }
 
 /// For a login that no systemd has given one. To be without keeps nobody out.
+#[inline(never)]
 pub fn make_runtime_dir(
     options: &Options,
     handle: &Handle,
@@ -227,6 +230,7 @@ pub fn make_runtime_dir(
 }
 
 /// At its end: takes down what was made for it, and says whether it stayed where it was put.
+#[inline(never)]
 pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout);

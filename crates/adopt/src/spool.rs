@@ -127,6 +127,7 @@ pub fn find_sockets(node: &Node, log: Log<'_>) -> Result<Vec<Socket>, SpoolProbl
     first_problem.map_or(Ok(Vec::new()), Err)
 }
 
+#[inline(never)]
 fn sockets_in(
     dir: &Path,
     node: &str,

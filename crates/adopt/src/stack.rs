@@ -161,6 +161,7 @@ impl Reader<'_> {
         dirs.find_map(|dir| read(&Path::new(dir).join(name)))
     }
 
+    #[inline(never)]
     fn line(&mut self, line: &str, only: Option<Kind>, depth: usize) {
         let mut words = Words(line);
         let Some(kind) = words.next() else { return };

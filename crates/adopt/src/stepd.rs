@@ -57,6 +57,7 @@ pub struct Conversation {
 ///
 /// Another user's stepd that has been met before, as `run_dir` tells, is not asked again.
 /// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
+#[inline(never)]
 pub fn census(
     node: &Node,
     uid: u32,
