@@ -43,6 +43,11 @@ const STD: [&str; 5] = [
 /// these places is a structure that the loader must relocate.
 const NO_PLACES: &str = "-Zlocation-detail=none";
 
+/// Of these the frames have a register of their own: they are reached with shorter instructions, and
+/// where they begin need not be told again after each push and pop. Not of what is run for each line of
+/// slurm.conf (docs/adr/0007-std-from-source.md).
+const WITH_FRAMES: [&str; 4] = ["adopt", "pam", "pam-slurm-adopt", "sys"];
+
 /// The directory with the built files.
 #[derive(Debug)]
 pub struct Dist(PathBuf);
@@ -168,6 +173,12 @@ impl<'a> Cross<'a> {
     fn release(&self, what: &[&str]) -> Result<()> {
         let mut cargo = self.cargo("zigbuild", &[NO_PLACES])?;
         cargo.args(["--release", "--locked"]).args(STD).args(what);
+        cargo.arg("-Zprofile-rustflags");
+        cargo.args(WITH_FRAMES.map(|it| {
+            format!(
+                "--config=profile.release.package.{it}.rustflags=[\"-Cforce-frame-pointers=yes\"]"
+            )
+        }));
         // Without it a cargo that is not of the nightly channel refuses -Z. What it would unlock in
         // our crates Debian's rustc is told to refuse.
         run::check(cargo.env("RUSTC_BOOTSTRAP", "1"))

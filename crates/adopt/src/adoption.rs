@@ -10,7 +10,7 @@ use proto::stepd::{self, Namespaces, NotAdopted, State};
 use sys::{Deadline, Namespace};
 
 use crate::exchange::{self, Broken};
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::place::{self, Look, Step};
 use crate::stepd::{Census, Conversation};
 
@@ -71,7 +71,7 @@ impl From<Broken> for AdoptError {
         match broken {
             Broken::Silent => Self::Silent,
             Broken::Ended => Self::Refused("the slurmstepd closed the connection".into()),
-            other => Self::Refused(other.to_string()),
+            other => Self::Refused(said(other)),
         }
     }
 }
@@ -82,6 +82,7 @@ impl From<Broken> for AdoptError {
 ///
 /// # Errors
 /// [`AdoptError`].
+#[inline(never)]
 pub fn adopt(
     census: &mut Census,
     job: u32,
@@ -143,6 +144,7 @@ struct Whereabouts {
 }
 
 impl Whereabouts {
+    #[inline(never)]
     fn find(
         conversation: &Conversation,
         stepd: i32,
@@ -201,7 +203,7 @@ fn unseen() -> String {
 
 /// Asks the stepd whether the process is in its extern step.
 fn has_process(socket: &OwnedFd, pid: u32, deadline: &Deadline) -> Result<bool, AdoptError> {
-    let pid = i32::try_from(pid).map_err(|error| AdoptError::Refused(error.to_string()))?;
+    let pid = i32::try_from(pid).map_err(|error| AdoptError::Refused(said(error)))?;
     nothing_unread(socket)?;
     sys::send(socket, &stepd::ask_has_process(pid)).map_err(Broken::from)?;
     let mut answer = [0];
@@ -214,6 +216,7 @@ const FOREIGN: &str = "its slurmstepd is in another pid namespace, and would tak
                        this one";
 
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
+#[inline(never)]
 fn wait_until_set_up(
     conversation: &Conversation,
     deadline: &Deadline,
@@ -328,7 +331,7 @@ fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result
     let received = exchange::until_there(socket, deadline, || sys::receive_descriptor(socket))?;
     let fd = received.ok_or(Broken::Ended)?;
     let checked = kind.check(&fd);
-    checked.map_err(|error| Broken::Nonsense(error.to_string()))?;
+    checked.map_err(|error| Broken::Nonsense(said(error)))?;
     Ok(fd)
 }
 
@@ -352,7 +355,7 @@ fn add_process(
     log: Log<'_>,
 ) -> Result<Adopted, AdoptError> {
     let socket = &conversation.socket;
-    let refused = |cause: &dyn fmt::Display| AdoptError::Refused(cause.to_string());
+    let refused = |cause: &dyn fmt::Display| AdoptError::Refused(said(cause));
     let pid = i32::try_from(request.pid).map_err(|error| refused(&error))?;
     nothing_unread(socket)?;
     let mut question = stepd::adopt(pid).to_vec();
@@ -363,7 +366,7 @@ fn add_process(
     let mut answer = [0; stepd::ADOPT_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
     stepd::read_adopted(&answer).map_err(|error| match error {
-        NotAdopted::Refused(_) => AdoptError::Failed(error.to_string()),
+        NotAdopted::Refused(_) => AdoptError::Failed(said(error)),
         NotAdopted::Ending | NotAdopted::Nonsense(_) => refused(&error),
     })?;
     if !request.x11 {
@@ -376,10 +379,11 @@ fn add_process(
     }))
 }
 
+#[inline(never)]
 pub(crate) fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
     let mut answer = [0; stepd::X11_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
-    let x11 = stepd::read_x11(&answer).map_err(|error| Broken::Nonsense(error.to_string()))?;
+    let x11 = stepd::read_x11(&answer).map_err(|error| Broken::Nonsense(said(error)))?;
     let mut path = vec![0; x11.authority];
     exchange::read_exactly(socket, &mut path, deadline)?;
     let display = (x11.display != 0).then(|| format!("localhost:{}.0", x11.display));
@@ -432,6 +436,7 @@ impl Entrance {
     }
 
     /// Enters all of them, or none.
+    #[inline(never)]
     fn enter(&self, log: Log<'_>) -> Result<(), String> {
         let first = self.first.iter().map(|(kind, fd, _)| (*kind, fd));
         let last = self.last.iter().map(|fd| (Namespace::User, fd));

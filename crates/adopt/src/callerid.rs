@@ -16,7 +16,7 @@ use crate::Inquiry;
 use crate::credential::Authority;
 use crate::decide::Caller;
 use crate::exchange::{self, Broken};
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::node::Node;
 use crate::options::{Options, shown};
 
@@ -60,7 +60,7 @@ fn source_job(
     let version = census.version.and_then(|it| u16::try_from(it).ok());
     let version = version.ok_or("no protocol version is known")? & !(ONE_RELEASE - 1);
     without_tls(node, version)?;
-    let ports = node.slurmd_ports().map_err(|error| error.to_string())?;
+    let ports = node.slurmd_ports().map_err(said)?;
     let deadline = inquiry.for_questions.within(options.callerid_timeout);
     let authority = Authority::of(node)?;
     let mut unknown = None;
@@ -157,6 +157,7 @@ impl Question<'_> {
     }
 
     /// Asks in this version, over a connection and with a credential of its own.
+    #[inline(never)]
     fn ask_in(&self, version: u16) -> Result<Attempt, String> {
         let socket = self.connect()?;
         let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
@@ -167,12 +168,13 @@ impl Question<'_> {
         match exchange::ask(&socket, &request, rpc::frame_length, self.deadline) {
             Ok(frame) => self.read(version, &frame),
             Err(broken @ (Broken::Ended | Broken::Nonsense(_))) => {
-                Ok(Attempt::Refused(broken.to_string()))
+                Ok(Attempt::Refused(said(broken)))
             }
-            Err(broken) => Err(broken.to_string()),
+            Err(broken) => Err(said(broken)),
         }
     }
 
+    #[inline(never)]
     fn connect(&self) -> Result<OwnedFd, String> {
         let failed = |error: io::Error| format!("connect: {error}");
         let socket = sys::connect_tcp(&self.slurmd).map_err(failed)?;
@@ -182,10 +184,11 @@ impl Question<'_> {
         Ok(socket)
     }
 
+    #[inline(never)]
     fn read(&self, version: u16, frame: &[u8]) -> Result<Attempt, String> {
         let reply = match rpc::read_reply(frame) {
             Ok(reply) => reply,
-            Err(error) => return Ok(Attempt::Refused(error.to_string())),
+            Err(error) => return Ok(Attempt::Refused(said(error))),
         };
         let job = match reply.message {
             // The version says how much the credential must prove: it is ours to choose.

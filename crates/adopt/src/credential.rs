@@ -14,6 +14,7 @@ use proto::{munge, sack};
 use sys::Deadline;
 
 use crate::exchange::{self, Broken};
+use crate::log::said;
 use crate::node::Node;
 use crate::options::shown;
 use crate::spool;
@@ -95,6 +96,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Names the AuthType that can't vouch for an answer.
+    #[inline(never)]
     pub fn of(node: &'a Node) -> Result<Self, String> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
         match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
@@ -120,6 +122,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Says what could not be done with what, and why.
+    #[inline(never)]
     pub fn make(
         &self,
         version: u16,
@@ -130,7 +133,7 @@ impl<'a> Authority<'a> {
             Self::Munge { node, socket, ttl } => {
                 let request = munge::encode_request(payload, slurmd_uid(node), *ttl);
                 let answer = ask_munged(socket, &request, deadline)?;
-                let made = munge::read_encoded(&answer).map_err(|error| error.to_string())?;
+                let made = munge::read_encoded(&answer).map_err(said)?;
                 Ok(Credential::Munge(made.to_vec()))
             }
             Self::Slurm { node, sack, ttl } => {
@@ -140,8 +143,7 @@ impl<'a> Authority<'a> {
                         let answer =
                             exchange::ask(&socket, &request, sack::created_length, deadline)
                                 .map_err(|broken| sack_failed(&broken))?;
-                        let made =
-                            sack::read_created(&answer).map_err(|error| error.to_string())?;
+                        let made = sack::read_created(&answer).map_err(said)?;
                         made.to_owned()
                     }
                     None => sign(node, version, *ttl, payload)?,
@@ -155,6 +157,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Why it proves nothing.
+    #[inline(never)]
     pub fn check(
         &self,
         version: u16,
@@ -164,7 +167,7 @@ impl<'a> Authority<'a> {
         match (self, credential) {
             (Self::Munge { socket, .. }, Auth::Munge(bytes)) => {
                 let answer = ask_munged(socket, &munge::decode_request(bytes), deadline)?;
-                let found = munge::read_decoded(&answer).map_err(|error| error.to_string())?;
+                let found = munge::read_decoded(&answer).map_err(said)?;
                 Ok(Issuer {
                     uid: found.uid,
                     restricted_to: found.restricted_to,
@@ -172,7 +175,7 @@ impl<'a> Authority<'a> {
                 })
             }
             (Self::Slurm { node, sack, .. }, Auth::Slurm(token)) => {
-                let claims = jwt::claims(token).map_err(|error| error.to_string())?;
+                let claims = jwt::claims(token).map_err(said)?;
                 if claims.expires <= now() {
                     return Err("it has expired".into());
                 }
@@ -233,7 +236,7 @@ fn ask_munged(path: &Path, request: &[u8], deadline: &Deadline) -> Result<Vec<u8
     let connected = connect_when_free(path, deadline).map_err(|broken| failed(&broken))?;
     let peer = sys::peer_credentials(&connected).map_err(|error| failed(&error))?;
     let dir = path.parent().unwrap_or(Path::new("/"));
-    spool::safe_directory(dir, |uid| uid == 0 || uid == peer.uid)
+    spool::safe_directory(dir, &|uid| uid == 0 || uid == peer.uid)
         .map_err(|error| failed(&error))?;
     exchange::ask(&connected, request, munge::message_length, deadline)
         .map_err(|broken| failed(&broken))
@@ -293,12 +296,13 @@ fn verified_by_sack(
     let length = |_: &[u8]| Ok::<_, String>(Some(sack::VERIFY_ANSWER));
     let request = sack::verify_request(version, token);
     match exchange::ask(socket, &request, length, deadline) {
-        Ok(answer) => sack::read_verified(&answer).map_err(|error| error.to_string()),
+        Ok(answer) => sack::read_verified(&answer).map_err(said),
         Err(Broken::Ended) => Ok(false),
         Err(broken) => Err(sack_failed(&broken)),
     }
 }
 
+#[inline(never)]
 fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, String> {
     let keys = keys(node)?;
     // The one key of slurm.key has no name, and is tried whatever the token says; a token that says
@@ -312,6 +316,7 @@ fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, St
     Ok(meant.any(|key| jwt::verify(token, &key.secret)))
 }
 
+#[inline(never)]
 fn sign(node: &Node, version: u16, ttl: u32, payload: &[u8]) -> Result<String, String> {
     let keys = keys(node)?;
     let default = keys.iter().find(|key| key.default).or(keys.first());

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use sys::{Deadline, Interest};
 
+use crate::log::said;
+
 /// How soon a daemon whose backlog is full is tried again.
 pub const RETRY: Duration = Duration::from_millis(2);
 
@@ -110,11 +112,26 @@ pub fn ask<E: fmt::Display>(
     whole: impl Fn(&[u8]) -> Result<Option<usize>, E>,
     deadline: &Deadline,
 ) -> Result<Vec<u8>, Broken> {
+    let whole = |bytes: &[u8]| whole(bytes).map_err(|error| Broken::Nonsense(said(error)));
+    ask_until(socket, request, &whole, deadline)
+}
+
+/// How long a message is, once what has come tells.
+type Whole<'a> = dyn Fn(&[u8]) -> Result<Option<usize>, Broken> + 'a;
+
+/// One function for all kinds of messages.
+#[inline(never)]
+fn ask_until(
+    socket: &OwnedFd,
+    request: &[u8],
+    whole: &Whole<'_>,
+    deadline: &Deadline,
+) -> Result<Vec<u8>, Broken> {
     const PIECE: usize = 512;
     sys::send(socket, request)?;
     let mut message = Vec::new();
     loop {
-        let told = whole(&message).map_err(|error| Broken::Nonsense(error.to_string()))?;
+        let told = whole(&message)?;
         let wanted = told.unwrap_or(PIECE);
         let length = message.len();
         if told.is_some() && length >= wanted {

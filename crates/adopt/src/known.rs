@@ -73,6 +73,7 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     /// Reads the file there. Where it can't be used nothing is known.
     #[must_use]
+    #[inline(never)]
     pub fn load(run_dir: &'a RunDir, log: Log<'_>) -> Self {
         let Some(boot) = boot(run_dir) else {
             return Self::default();
@@ -146,6 +147,7 @@ impl<'a> Known<'a> {
 
     /// Adds what is new to the file; of a file that is too long or out of step only what is about
     /// `sockets`, all that there are now, is kept.
+    #[inline(never)]
     pub fn save(&self, sockets: &[Identity], log: Log<'_>) {
         let Some(dir) = self.dir else { return };
         if self.fresh.is_empty() {

@@ -5,6 +5,10 @@
 //!
 //! Facts about Slurm are in docs/protocol.md, differences from SchedMD's module in
 //! docs/differences.md, what an attacker may try in docs/threat-model.md.
+//!
+//! Functions of some length are `#[inline(never)]`: the compiler would put all that a stage calls once
+//! into one, whose frame is so large that three bytes more are needed wherever it is reached
+//! (docs/adr/0007-std-from-source.md).
 #![forbid(unsafe_code)]
 
 pub mod adoption;
@@ -68,6 +72,7 @@ pub enum Phase {
 
 /// One phase of a login, from the PAM line's arguments to PAM's code.
 #[must_use]
+#[inline(never)]
 pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     let started = Instant::now();
     let (mut options, bad_arguments) = Options::parse(args);
@@ -75,7 +80,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     for bad in bad_arguments {
         log.error(|| bad.to_string());
     }
-    let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
+    let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
     let uid = match decide::before(&options, &login) {
         ControlFlow::Break(verdict) => {
             return answer(phase, handle, &login, &verdict.into(), started, log);
@@ -139,11 +144,12 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
 
 /// What a panic anywhere in [`run`] comes to: root passes, for the rest it is a generic failure.
 #[must_use]
+#[inline(never)]
 pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
     let started = Instant::now();
     let (mut options, _) = Options::parse(args);
     let log = Log::new(handle, options.log_level);
-    let login = Login::from_pam(handle, |service| decide::acts_for(&options, service));
+    let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
     let verdict = match decide::before(&options, &login) {
         ControlFlow::Break(verdict) => verdict,
         ControlFlow::Continue(_) => {
@@ -180,6 +186,7 @@ struct Inquiry {
 /// All that `explain` and a real login share: no effects but questions, and what is kept of their
 /// answers unless `run_dir` is only to be read. `ask_caller` is called where
 /// the answer depends on the job that the connection comes from.
+#[inline(never)]
 fn gather_and_decide(
     options: &Options,
     stage: Stage,

@@ -13,7 +13,7 @@ use proto::stepd;
 use sys::{Deadline, Limit, Resource};
 
 use crate::exchange::{self, Broken};
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::stepd::Census;
 
 /// Steps whose processes have the limits of the job: the batch step's number from 20.11 on, and before;
@@ -36,6 +36,7 @@ pub struct JobLimits(Vec<(Resource, Limit)>);
 impl JobLimits {
     /// Those of a process of the job, or if there is none here of its slurmstepd. What can't be had is
     /// logged, and keeps nobody out.
+    #[inline(never)]
     pub fn ask(census: &Census, job: u32, deadline: &Deadline, log: Log<'_>) -> Self {
         let found = census.socket_of(job).map(|socket| {
             let (pid, owner) = model(census, &socket, job, deadline)?;
@@ -45,7 +46,7 @@ impl JobLimits {
                 .collect();
             // Its number may be another's by now.
             match fs::metadata(format!("/proc/{pid}")) {
-                Ok(found) if found.uid() == owner => limits.map_err(|error| error.to_string()),
+                Ok(found) if found.uid() == owner => limits.map_err(said),
                 _ => Err("its process is gone".to_owned()),
             }
         });
@@ -60,6 +61,7 @@ impl JobLimits {
     }
 
     /// Gives them to this process.
+    #[inline(never)]
     pub fn set(self, log: Log<'_>) {
         for (resource, limit) in self.0 {
             let soft = limit.soft.max(floor(resource)).min(limit.hard);
@@ -72,6 +74,7 @@ impl JobLimits {
 }
 
 /// The process whose limits are taken, and the uid that it has.
+#[inline(never)]
 fn model(
     census: &Census,
     extern_socket: &Path,
@@ -108,6 +111,7 @@ fn is_nobody(error: &io::Error) -> bool {
 }
 
 /// The first process of a step, as its stepd says.
+#[inline(never)]
 fn first_process(census: &Census, path: &Path, deadline: &Deadline) -> Result<Option<i32>, Broken> {
     let socket = sys::connect_unix(path)?;
     let peer = sys::peer_credentials(&socket)?;
@@ -117,7 +121,7 @@ fn first_process(census: &Census, path: &Path, deadline: &Deadline) -> Result<Op
     sys::send(&socket, &stepd::ask_processes())?;
     let mut opening = [0; stepd::PROCESSES_ANSWER];
     exchange::read_exactly(&socket, &mut opening, deadline)?;
-    let nonsense = |error: proto::DecodeError| Broken::Nonsense(error.to_string());
+    let nonsense = |error: proto::DecodeError| Broken::Nonsense(said(error));
     if stepd::read_owned_processes(&opening, census.uid()).map_err(nonsense)? == 0 {
         return Ok(None);
     }

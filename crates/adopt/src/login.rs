@@ -37,7 +37,8 @@ impl Login {
     /// Reads the items of a PAM transaction; the process is this one.
     ///
     /// The user database is asked only if `service` is one that the module acts for.
-    pub fn from_pam(handle: &Handle, acts_for: impl FnOnce(&str) -> bool) -> Self {
+    #[inline(never)]
+    pub fn from_pam(handle: &Handle, acts_for: &dyn Fn(&str) -> bool) -> Self {
         let service = handle
             .item(Item::Service)
             .map(|name| String::from_utf8_lossy(&name).into_owned());
@@ -87,6 +88,7 @@ impl Login {
     ///
     /// # Errors
     /// The system's.
+    #[inline(never)]
     pub fn connection(handle: &Handle) -> io::Result<Option<Connection>> {
         let connections = sys::tcp_connections()?;
         let told = handle.item(Item::RemoteHost).ok();

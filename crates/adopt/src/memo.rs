@@ -123,6 +123,7 @@ fn marks(trace: &Trace) -> [Mark; Trace::PLACES] {
 
 impl Memo {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
+    #[inline(never)]
     pub(crate) fn load(run_dir: &RunDir, log: Log<'_>) -> Self {
         if !run_dir.is_to_write() {
             return Self::default();
@@ -170,6 +171,7 @@ impl Memo {
 
     /// The node as it was found with the same key in the same files, which is forgotten here with that.
     /// Whom the node trusts is to be looked up.
+    #[inline(never)]
     pub(crate) fn take_node(
         &mut self,
         key: Key<'_>,
@@ -190,6 +192,7 @@ impl Memo {
     }
 
     /// Remembers that it was found so.
+    #[inline(never)]
     pub(crate) fn keep_node(
         &mut self,
         key: Key<'_>,
@@ -327,6 +330,7 @@ fn seal(texts: &[u8]) -> u64 {
     checksum(release, texts)
 }
 
+#[inline(never)]
 fn parse(bytes: &[u8]) -> Option<Memo> {
     let (sum, bytes) = bytes.split_first_chunk()?;
     if seal(bytes).to_ne_bytes() != *sum {
@@ -399,6 +403,7 @@ impl<'a> Texts<'a> {
         Some(Some(Hint { trace, conf }))
     }
 
+    #[inline(never)]
     fn reading(&mut self) -> Option<Reading> {
         let mut reading = Reading::default();
         let found = &mut reading.found;

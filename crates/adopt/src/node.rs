@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proto::conf::{self, Conf, ConfError, Query};
 use sys::UserLookupError;
 
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::memo::{Key, Memo, Sources};
 use crate::options::{Options, shown};
 use crate::run_dir::RunDir;
@@ -113,6 +113,7 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]: action_generic_failure applies.
+    #[inline(never)]
     pub fn find(
         options: &Options,
         environment: &Environment,
@@ -145,6 +146,7 @@ impl Node {
         Ok(node)
     }
 
+    #[inline(never)]
     fn read(key: Key<'_>, sources: &mut Sources, log: Log<'_>) -> Result<Self, NodeError> {
         let Key {
             path,
@@ -194,6 +196,7 @@ impl Node {
 }
 
 /// Whom a node trusts besides root.
+#[inline(never)]
 fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
     let slurmd_uid = conf
         .slurmd_user
@@ -212,6 +215,7 @@ fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
 }
 
 /// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`.
+#[inline(never)]
 fn names_of_host(
     path: &Path,
     conf: &Conf,
@@ -258,6 +262,7 @@ fn names_of_host(
 }
 
 /// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
+#[inline(never)]
 fn aliases(full: &str, short: &str, sources: &mut Sources) -> Vec<String> {
     const MAX_HOSTS: u64 = 16 << 20;
     let path = Path::new("/etc/hosts");
@@ -292,6 +297,7 @@ pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
     found
 }
 
+#[inline(never)]
 fn find_conf(
     options: &Options,
     environment: &Environment,
@@ -337,6 +343,7 @@ fn find_conf(
 }
 
 /// Where the running slurmd takes its slurm.conf from.
+#[inline(never)]
 fn running_slurmd(memo: &mut Memo) -> Option<ConfHint> {
     let trace = Trace::find();
     if let Some(hint) = trace.as_ref().and_then(|trace| memo.hint(trace)) {
@@ -371,9 +378,9 @@ fn read(path: &Path, query: Query<'_>, sources: &mut Sources) -> Result<Conf, No
             Err(error) if error.kind() == io::ErrorKind::NotFound && beside_from != beside_main => {
                 // That there is no file at the first place can't be told by a file.
                 sources.give_up();
-                sys::read_regular(&beside_from, MAX_CONF).map_err(|error| error.to_string())
+                sys::read_regular(&beside_from, MAX_CONF).map_err(said)
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(said(error)),
         }
     };
     conf::parse(&path.to_string_lossy(), &bytes, query, &mut include).map_err(NodeError::Broken)

@@ -393,6 +393,35 @@ pub const TABLE: &[OptionSpec] = &[
     },
 ];
 
+/// What the parser needs of a row of [`TABLE`]. The module has no other: texts for people are not in it.
+#[derive(Clone, Copy)]
+struct Row {
+    name: &'static str,
+    values: &'static [&'static str],
+    set: fn(&mut Options, &str) -> bool,
+}
+
+impl Row {
+    const fn of(spec: &OptionSpec) -> Self {
+        Self {
+            name: spec.name,
+            values: spec.values,
+            set: spec.set,
+        }
+    }
+}
+
+/// The rows of [`TABLE`], made from it by the compiler.
+static ROWS: [Row; TABLE.len()] = {
+    let mut rows = [Row::of(&TABLE[0]); TABLE.len()];
+    let mut index = 1;
+    while index < rows.len() {
+        rows[index] = Row::of(&TABLE[index]);
+        index += 1;
+    }
+    rows
+};
+
 /// An argument that was not taken; the option keeps the value that it had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadArgument {
@@ -430,31 +459,29 @@ impl Options {
     /// Parses the arguments of a PAM line; the last setting of an option wins. What can't be
     /// taken comes back to be logged, and changes nothing.
     #[must_use]
-    pub fn parse<A: AsRef<[u8]>>(args: &[A]) -> (Self, Vec<BadArgument>) {
+    pub fn parse(args: impl IntoIterator<Item: AsRef<[u8]>>) -> (Self, Vec<BadArgument>) {
         let mut options = Self::default();
         let mut bad = Vec::new();
         for arg in args {
-            let arg = String::from_utf8_lossy(arg.as_ref());
-            if let Err(problem) = options.set(&arg) {
-                bad.push(problem);
-            }
+            bad.extend(options.set(arg.as_ref()).err());
         }
         (options, bad)
     }
 
-    fn set(&mut self, arg: &str) -> Result<(), BadArgument> {
+    fn set(&mut self, arg: &[u8]) -> Result<(), BadArgument> {
+        let arg: &str = &String::from_utf8_lossy(arg);
         let unknown = || BadArgument::UnknownOption(arg.to_owned());
         let (name, value) = arg.split_once('=').ok_or_else(unknown)?;
-        let spec = TABLE
+        let row = ROWS
             .iter()
-            .find(|spec| spec.name.eq_ignore_ascii_case(name))
+            .find(|row| row.name.eq_ignore_ascii_case(name))
             .ok_or_else(unknown)?;
-        if (spec.set)(self, value) {
+        if (row.set)(self, value) {
             return Ok(());
         }
-        let takes = spec.values.join(", ");
+        let takes = row.values.join(", ");
         Err(BadArgument::BadValue {
-            name: spec.name,
+            name: row.name,
             value: value.to_owned(),
             takes,
         })

@@ -104,12 +104,20 @@ struct Line<'a> {
     path: &'a str,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    #[inline(never)]
+    fn parse(line: &'a str) -> Option<Self> {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        Some(Self { controllers, path })
+    }
+
     fn is_v2(&self) -> bool {
         self.controllers.is_empty()
     }
 
     /// Of a controller of cgroup v1 that Slurm puts processes into (`cgroup_v1.c`).
+    #[inline(never)]
     fn is_slurms(&self) -> bool {
         const THEIRS: [&str; 6] = ["freezer", "memory", "cpuset", "cpu", "cpuacct", "devices"];
         let mut controllers = self.controllers.split(',');
@@ -118,11 +126,7 @@ impl Line<'_> {
 }
 
 fn lines(cgroups: &str) -> impl Iterator<Item = Line<'_>> {
-    cgroups.lines().filter_map(|line| {
-        let (_, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        Some(Line { controllers, path })
-    })
+    cgroups.lines().filter_map(Line::parse)
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {

@@ -51,6 +51,7 @@ pub(crate) enum Content {
 impl RunDir {
     /// Opens it, to change something in it or only to read.
     #[must_use]
+    #[inline(never)]
     pub fn open(path: &Path, is_to_write: bool, log: Log<'_>) -> Self {
         let opened = Directory::open(path).and_then(|dir| {
             own(&dir.metadata()?, true)?;
@@ -118,6 +119,7 @@ impl RunDir {
 
     /// Adds to the end of a file, in one piece: write(2) of O_APPEND does not mix with others'. A
     /// failure goes to the log: what is not kept is asked for again.
+    #[inline(never)]
     pub(crate) fn append(&self, name: &CStr, bytes: &[u8], log: Log<'_>) {
         let path = self.path_of(name);
         let append = || {

@@ -18,7 +18,7 @@ use pam::Handle;
 use sys::Deadline;
 
 use crate::adoption::AdoptError;
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::login::Login;
 use crate::notes::{self, Notes, Process};
 use crate::options::{AdoptFailure, GenericFailure, Options, RuntimeDir};
@@ -93,6 +93,7 @@ pub enum Host {
 impl Host {
     /// Looks.
     #[must_use]
+    #[inline(never)]
     pub fn find(service: &str) -> Self {
         let is_helper = is_helper();
         // Others than sshd need not open a session for whom they let in.
@@ -111,6 +112,7 @@ impl Host {
 ///
 /// # Errors
 /// Where that would never hear of it.
+#[inline(never)]
 pub fn leave(host: Host, handle: &Handle, options: &Options, job: u32) -> Result<(), AdoptError> {
     let number = Mark::new(options, job).to_number();
     let left = match host {
@@ -197,6 +199,7 @@ pub fn warn_of_pam_systemd(stack: &Stack, log: Log<'_>) {
 }
 
 /// For a login that no systemd has given one. To be without keeps nobody out.
+#[inline(never)]
 pub fn make_runtime_dir(
     options: &Options,
     handle: &Handle,
@@ -211,10 +214,10 @@ pub fn make_runtime_dir(
     if handle.env(c"XDG_RUNTIME_DIR").is_some() {
         return;
     }
-    let gid = sys::gid_of_user(login.user.as_bytes()).map_err(|error| error.to_string());
+    let gid = sys::gid_of_user(login.user.as_bytes()).map_err(said);
     let made = gid.and_then(|gid| {
         let dir = Notes::open(deadline).and_then(|notes| Users::new(notes).begin(uid, gid));
-        dir.map_err(|error| error.to_string())
+        dir.map_err(said)
     });
     match made {
         Ok(dir) => {
@@ -227,6 +230,7 @@ pub fn make_runtime_dir(
 }
 
 /// At its end: takes down what was made for it, and says whether it stayed where it was put.
+#[inline(never)]
 pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout);

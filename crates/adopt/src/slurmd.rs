@@ -60,6 +60,7 @@ impl Trace {
 
     /// Looks at all of them; none if there is nothing in any.
     #[must_use]
+    #[inline(never)]
     pub fn find() -> Option<Self> {
         let when = SystemTime::now();
         let mut found = [None; Self::PLACES];
@@ -96,6 +97,7 @@ impl Slurmd {
     /// The slurmd that a pid file or the service's cgroup names, and the path of the [`Trace`] that
     /// stays with it.
     #[must_use]
+    #[inline(never)]
     pub fn running() -> Option<(Self, &'static str)> {
         let from_pid_file = |path: &&str| Self::of_pid(pid(&read(Path::new(path))?)?);
         let from_cgroup = |path: &&str| {
@@ -115,6 +117,7 @@ impl Slurmd {
 
     /// Looks through all processes: only for where there is no other trace of a slurm.conf.
     #[must_use]
+    #[inline(never)]
     pub fn scan() -> Option<Self> {
         let entries = fs::read_dir("/proc").ok()?;
         entries

@@ -127,13 +127,14 @@ pub fn find_sockets(node: &Node, log: Log<'_>) -> Result<Vec<Socket>, SpoolProbl
     first_problem.map_or(Ok(Vec::new()), Err)
 }
 
+#[inline(never)]
 fn sockets_in(
     dir: &Path,
     node: &str,
     trusted: &Trusted,
     log: Log<'_>,
 ) -> Result<Vec<Socket>, SpoolProblem> {
-    let dir = safe_directory(dir, |uid| trusted.owns(uid))?;
+    let dir = safe_directory(dir, &|uid| trusted.owns(uid))?;
     let failed = |cause| SpoolProblem::System {
         operation: "read",
         path: dir.clone(),
@@ -177,19 +178,19 @@ fn sockets_in(
 ///
 /// # Errors
 /// [`SpoolProblem`].
-pub fn safe_directory(dir: &Path, trusted: impl Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
+pub fn safe_directory(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
     // A slash or a dot at its end would have the system follow a link that is there.
     let dir: &Path = &dir.components().collect::<PathBuf>();
     // As a rule it is without links: then there is nothing to resolve.
     let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
     let as_given = dir.is_absolute() && dir.components().all(plain);
     if as_given {
-        if let Some(real) = all_safe(dir, &trusted)? {
+        if let Some(real) = all_safe(dir, trusted)? {
             return Ok(real);
         }
     }
     let real = fs::canonicalize(dir).map_err(system("find", dir))?;
-    all_safe(&real, &trusted)?.ok_or_else(|| {
+    all_safe(&real, trusted)?.ok_or_else(|| {
         // Somebody has put a link there meanwhile.
         system("find", dir)(io::ErrorKind::NotADirectory.into())
     })
@@ -207,7 +208,7 @@ fn system<'a>(
 }
 
 /// The directory; none if it or one above it is a link.
-fn all_safe(dir: &Path, trusted: &impl Fn(u32) -> bool) -> Result<Option<PathBuf>, SpoolProblem> {
+fn all_safe(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<Option<PathBuf>, SpoolProblem> {
     let mut unsafe_one = None;
     for path in dir.ancestors() {
         let found = fs::symlink_metadata(path).map_err(system("find", path))?;
@@ -260,7 +261,7 @@ mod tests {
             symlink(target, links.join(name)).expect("link");
         }
         let me = sys::effective_uid();
-        let look = |path: &Path| safe_directory(path, |uid| uid == 0 || uid == me);
+        let look = |path: &Path| safe_directory(path, &|uid| uid == 0 || uid == me);
         let safe = |path: PathBuf| look(&path).expect("it is safe");
         let real = scratch.join("a/spool");
         for path in [

@@ -2,7 +2,7 @@
 //!
 //! Source: pam.conf(5), pam.d(5); Linux-PAM 1.4 to 1.7, `pam_handlers.c`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::decide;
 use crate::options::Options;
@@ -17,21 +17,26 @@ pub enum Kind {
 }
 
 /// A line by which libpam calls a module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+struct Line<'a> {
     kind: Kind,
     /// Whether a failure of the module is one of the stack.
     binds: bool,
     /// The module's file name.
-    module: String,
-    arguments: Vec<String>,
+    module: &'a str,
+    arguments: Words<'a>,
 }
 
-/// The lines of one service.
+/// What the lines of one service come to.
 #[derive(Debug, Default)]
 pub struct Stack {
-    service: String,
-    lines: Vec<Line>,
+    /// Whether an account line is ours.
+    account: bool,
+    /// Whether a session line is ours.
+    session: bool,
+    /// Whether a failure of one of these counts.
+    session_binds: bool,
+    /// Whether one of pam_systemd comes after the last of these.
+    pam_systemd_later: bool,
 }
 
 /// Where stacks are, in libpam's order.
@@ -47,57 +52,65 @@ impl Stack {
     /// Of that service, as far as its files can be read.
     #[must_use]
     pub fn read(service: &str) -> Self {
-        let dirs = DIRS.map(PathBuf::from);
+        let mut stack = Self::default();
         let mut reader = Reader {
-            dirs: &dirs,
-            lines: Vec::new(),
+            dirs: &DIRS,
             left: MOST,
+            take: &mut |line| stack.add(&line, service),
         };
         // A service's name is made small, pam_start(3).
         if !reader.take_in(&service.to_ascii_lowercase(), None, 0) {
             reader.take_in("other", None, 0);
         }
-        Self {
-            service: service.to_owned(),
-            lines: reader.lines,
-        }
+        stack
     }
 
     /// Whether we are called in that phase; for the session phase also whether a failure there counts.
     #[must_use]
     pub fn is_ours(&self, kind: Kind) -> bool {
-        let counts = |line: &Line| line.kind == kind && (line.binds || kind == Kind::Account);
-        let mut lines = self.lines.iter();
-        lines.any(|line| counts(line) && line.is_ours(&self.service))
+        match kind {
+            Kind::Account => self.account,
+            Kind::Session => self.session_binds,
+        }
     }
 
     /// Whether pam_systemd's session line comes after the last one of ours.
     #[must_use]
     pub fn is_pam_systemd_later(&self) -> bool {
-        let session = || self.lines.iter().filter(|it| it.kind == Kind::Session);
-        let last = |is: &dyn Fn(&Line) -> bool| {
-            let found = session().enumerate().filter(|(_, line)| is(line)).last();
-            found.map(|(index, _)| index)
-        };
-        let ours = last(&|line| line.is_ours(&self.service));
-        ours.is_some() && last(&|line| line.module == "pam_systemd.so") > ours
+        self.pam_systemd_later
+    }
+
+    /// Adds the next line of the service.
+    fn add(&mut self, line: &Line<'_>, service: &str) {
+        match line.kind {
+            Kind::Account => self.account |= line.is_ours(service),
+            Kind::Session if line.is_ours(service) => {
+                self.session = true;
+                self.session_binds |= line.binds;
+                self.pam_systemd_later = false;
+            }
+            Kind::Session => {
+                self.pam_systemd_later |= self.session && line.module == "pam_systemd.so";
+            }
+        }
     }
 }
 
-impl Line {
+impl Line<'_> {
     /// Whether it is this module, under whatever name it was installed, and acts for the service.
     fn is_ours(&self, service: &str) -> bool {
         let is_module = self.module.starts_with("pam_slurm_adopt")
             && self.module.ends_with(".so")
             && !self.module.contains("schedmd");
-        is_module && decide::acts_for(&Options::parse(&self.arguments).0, service)
+        is_module && decide::acts_for(&Options::parse(self.arguments).0, service)
     }
 }
 
 struct Reader<'a> {
-    dirs: &'a [PathBuf],
-    lines: Vec<Line>,
+    dirs: &'a [&'a str],
     left: usize,
+    /// Gets each line.
+    take: &'a mut dyn FnMut(Line<'_>),
 }
 
 impl Reader<'_> {
@@ -110,10 +123,29 @@ impl Reader<'_> {
         let Some(text) = self.find(name) else {
             return false;
         };
-        for line in logical_lines(&text) {
-            self.line(&line, only, depth);
-        }
+        self.text(&text, only, depth);
         true
+    }
+
+    /// The same with a file's text: lines without comments, those that end with a backslash joined with
+    /// the next.
+    fn text(&mut self, text: &str, only: Option<Kind>, depth: usize) {
+        let mut open = String::new();
+        for line in text.lines() {
+            let line = line.split('#').next().unwrap_or_default().trim_end();
+            match line.strip_suffix('\\') {
+                Some(start) => {
+                    open.push_str(start);
+                    open.push(' ');
+                }
+                None => {
+                    open.push_str(line);
+                    self.line(&open, only, depth);
+                    open.clear();
+                }
+            }
+        }
+        self.line(&open, only, depth);
     }
 
     fn find(&self, name: &str) -> Option<String> {
@@ -126,19 +158,20 @@ impl Reader<'_> {
         }
         // A service's name is no path, pam_start(3).
         let mut dirs = self.dirs.iter().filter(|_| !name.contains('/'));
-        dirs.find_map(|dir| read(&dir.join(name)))
+        dirs.find_map(|dir| read(&Path::new(dir).join(name)))
     }
 
+    #[inline(never)]
     fn line(&mut self, line: &str, only: Option<Kind>, depth: usize) {
-        let mut words = words(line).into_iter();
+        let mut words = Words(line);
         let Some(kind) = words.next() else { return };
         if kind.eq_ignore_ascii_case("@include") {
             if let Some(name) = words.next() {
-                self.take_in(&name, only, depth + 1);
+                self.take_in(name, only, depth + 1);
             }
             return;
         }
-        let kind = match kind.strip_prefix('-').unwrap_or(&kind) {
+        let kind = match kind.strip_prefix('-').unwrap_or(kind) {
             kind if kind.eq_ignore_ascii_case("session") => Kind::Session,
             kind if kind.eq_ignore_ascii_case("account") => Kind::Account,
             _ => return,
@@ -150,15 +183,14 @@ impl Reader<'_> {
             return;
         };
         if control.eq_ignore_ascii_case("include") || control.eq_ignore_ascii_case("substack") {
-            self.take_in(&module, Some(kind), depth + 1);
+            self.take_in(module, Some(kind), depth + 1);
             return;
         }
-        let name = module.rsplit('/').next().unwrap_or_default();
-        self.lines.push(Line {
+        (self.take)(Line {
             kind,
-            binds: binds(&control),
-            module: name.to_owned(),
-            arguments: words.collect(),
+            binds: binds(control),
+            module: module.rsplit('/').next().unwrap_or_default(),
+            arguments: words,
         });
     }
 }
@@ -166,22 +198,21 @@ impl Reader<'_> {
 /// How many lines of a stack's text call a module, whatever it includes.
 #[cfg(fuzzing)]
 pub(crate) fn count(text: &str) -> usize {
+    let mut stack = Stack::default();
+    let mut count = 0;
     let mut reader = Reader {
         dirs: &[],
-        lines: Vec::new(),
         left: MOST,
+        take: &mut |line| {
+            count += 1;
+            stack.add(&line, "sshd");
+        },
     };
-    for line in logical_lines(text) {
-        reader.line(&line, None, 0);
-    }
-    let stack = Stack {
-        service: "sshd".into(),
-        lines: reader.lines,
-    };
+    reader.text(text, None, 0);
     // Whatever they are, the answers are had.
     let _ = (stack.is_ours(Kind::Session), stack.is_ours(Kind::Account));
     let _ = stack.is_pam_systemd_later();
-    stack.lines.len()
+    count
 }
 
 /// Whether with that control a module's failure is one of the stack, pam.conf(5).
@@ -202,40 +233,25 @@ fn binds(control: &str) -> bool {
     ["bad", "die"].contains(&action)
 }
 
-/// Lines without comments, those that end with a backslash joined with the next.
-fn logical_lines(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut open = String::new();
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default().trim_end();
-        match line.strip_suffix('\\') {
-            Some(start) => {
-                open.push_str(start);
-                open.push(' ');
-            }
-            None => {
-                open.push_str(line);
-                lines.push(std::mem::take(&mut open));
-            }
-        }
-    }
-    lines.push(open);
-    lines
-}
-
 /// Words between blanks; what is in brackets is one.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_start();
-    while !rest.is_empty() {
+#[derive(Clone, Copy)]
+struct Words<'a>(&'a str);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0.trim_start();
+        if rest.is_empty() {
+            return None;
+        }
         let (word, after) = match rest.strip_prefix('[') {
             Some(inner) => inner.split_once(']').unwrap_or((inner, "")),
             None => rest.split_once([' ', '\t']).unwrap_or((rest, "")),
         };
-        words.push(word.to_owned());
-        rest = after.trim_start();
+        self.0 = after;
+        Some(word)
     }
-    words
 }
 
 #[cfg(test)]
@@ -244,8 +260,8 @@ mod tests {
 
     use super::*;
 
-    /// What the first file's stack is.
-    fn stack(files: &[(&str, &str)]) -> Stack {
+    /// Reads the first file's stack.
+    fn read(files: &[(&str, &str)], take: &mut dyn FnMut(Line<'_>)) {
         let dir = std::env::temp_dir().join(format!(
             "stack-{}-{:?}",
             std::process::id(),
@@ -256,31 +272,36 @@ mod tests {
             fs::write(dir.join(name), text).expect("write");
         }
         let dirs = [dir.join("none"), dir.clone()];
+        let dirs = dirs.each_ref().map(|it| it.to_str().expect("text"));
         let mut reader = Reader {
             dirs: &dirs,
-            lines: Vec::new(),
             left: MOST,
+            take,
         };
         assert!(reader.take_in(files[0].0, None, 0));
         fs::remove_dir_all(&dir).expect("clean up");
-        Stack {
-            service: "sshd".into(),
-            lines: reader.lines,
-        }
+    }
+
+    fn stack(files: &[(&str, &str)]) -> Stack {
+        let mut stack = Stack::default();
+        read(files, &mut |line| stack.add(&line, "sshd"));
+        stack
     }
 
     /// «kind module argument ...» of each line, with a mark where it does not bind.
     fn lines_of(files: &[(&str, &str)]) -> Vec<String> {
-        let text = |it: &Line| {
+        let text = |it: Line<'_>| {
             let kind = match it.kind {
                 Kind::Account => "account",
                 Kind::Session => "session",
             };
             let binds = if it.binds { "" } else { "?" };
-            let arguments: String = it.arguments.iter().map(|it| format!(" {it}")).collect();
+            let arguments: String = it.arguments.map(|it| format!(" {it}")).collect();
             format!("{kind}{binds} {}{arguments}", it.module)
         };
-        stack(files).lines.iter().map(text).collect()
+        let mut lines = Vec::new();
+        read(files, &mut |line| lines.push(text(line)));
+        lines
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange::{self, Broken};
 use crate::known::{Known, Owner};
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::node::Node;
 use crate::run_dir::RunDir;
 use crate::spool::{self, Socket, Trusted};
@@ -57,6 +57,7 @@ pub struct Conversation {
 ///
 /// Another user's stepd that has been met before, as `run_dir` tells, is not asked again.
 /// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
+#[inline(never)]
 pub fn census(
     node: &Node,
     uid: u32,
@@ -365,7 +366,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
         let job = socket.job.job;
-        let failed = |error: io::Error| Attempt::Failed(job, error.to_string());
+        let failed = |error: io::Error| Attempt::Failed(job, said(error));
         let connected = match sys::connect_unix(&socket.path) {
             Ok(connected) => connected,
             Err(error) => match (error.kind(), error.raw_os_error()) {
@@ -407,11 +408,9 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             let Asked { socket, answer, .. } = &mut self.asked[index];
             let outcome = match answer.receive(socket) {
                 Received::Some => continue,
-                Received::All => {
-                    stepd::read_owner(&answer.bytes).map_err(|error| error.to_string())
-                }
-                Received::Ended => Err(Broken::Ended.to_string()),
-                Received::Failed(error) => Err(Broken::from(error).to_string()),
+                Received::All => stepd::read_owner(&answer.bytes).map_err(said),
+                Received::Ended => Err(said(Broken::Ended)),
+                Received::Failed(error) => Err(said(Broken::from(error))),
             };
             let Asked { origin, socket, .. } = self.asked.swap_remove(index);
             let job = origin.job;
