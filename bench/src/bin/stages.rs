@@ -74,7 +74,7 @@ fn login(args: &Args) -> Result<Value> {
     let mut meter = Meter::new()?;
     let loaded = meter.stage("load the module (dlopen)", || app::load(&args.module))?;
     loaded.map_err(|error| anyhow!("dlopen: {error}"))?;
-    let (options, _) = Options::parse::<&[u8]>(&[]);
+    let options = Options::default();
     let log = Log::new(&Nowhere, options.log_level);
     let uid = meter.stage("look up the user again (getpwnam)", || {
         sys::uid_of_user(user)
