@@ -24,6 +24,8 @@ const PACKAGES: &[&str] = &["libpam-systemd", "dbus-user-session", "polkitd"];
 
 /// The node's name and the host's.
 pub const NODE: &str = "node1";
+/// The device that Slurm takes for its GPU there: who may, reads zeros from it.
+pub const GPU: &str = "/dev/full";
 /// How long it may take to boot: a minute on an idle host.
 const BOOT: Duration = Duration::from_secs(600);
 
@@ -217,8 +219,9 @@ fn furniture(suite: Suite, root: &Path) -> Result<Vec<(String, String)>> {
         host: NODE.into(),
         slurmd: Vec::new(),
     }];
-    let node = format!("NodeName={NODE} CPUs=2 RealMemory=1000 State=UNKNOWN");
-    let slurm = config::slurm_conf(&names, Some(&node), "SelectTypeParameters=CR_CPU_Memory");
+    let node = format!("NodeName={NODE} CPUs=2 RealMemory=1000 Gres=gpu:1 State=UNKNOWN");
+    let extra = "SelectTypeParameters=CR_CPU_Memory\nGresTypes=gpu\n";
+    let slurm = config::slurm_conf(&names, Some(&node), extra);
     let cgroup = "CgroupPlugin=cgroup/v2\nConstrainCores=yes\nConstrainRAMSpace=yes\n\
                   ConstrainDevices=yes\n";
     let sshd = "KbdInteractiveAuthentication yes\n";
@@ -226,6 +229,10 @@ fn furniture(suite: Suite, root: &Path) -> Result<Vec<(String, String)>> {
     let mut files = vec![
         ("/etc/slurm/slurm.conf".into(), slurm),
         ("/etc/slurm/cgroup.conf".into(), cgroup.into()),
+        (
+            "/etc/slurm/gres.conf".into(),
+            format!("Name=gpu File={GPU}\n"),
+        ),
         (
             "/etc/ssh/sshd_config".into(),
             config::sshd_config(suite, sshd),

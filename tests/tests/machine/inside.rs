@@ -1,16 +1,17 @@
 //! What a login has of its job and of systemd, and what both leave behind.
 
 use anyhow::{Context, Result, ensure};
+use lab::systemd_node::GPU;
 use tests::session::Method;
 
 use crate::Test;
 use crate::site::{AS_ADVISED, SCHEDMDS, Setup, Site};
 
 pub const TESTS: &[(&str, Test)] = &[
-    ("the job's memory and cores", |site| {
+    ("the job's memory, cores and devices", |site| {
         limits(site, AS_ADVISED)
     }),
-    ("the job's memory and cores, SchedMD's", |site| {
+    ("the job's memory, cores and devices, SchedMD's", |site| {
         limits(site, SCHEDMDS)
     }),
     ("what logind has", logind),
@@ -18,16 +19,19 @@ pub const TESTS: &[(&str, Test)] = &[
     ("who keeps a service manager", managers),
 ];
 
-/// A process of 400 MB in a job of 200 MB and one core of two.
+/// A process of 400 MB in a job of 200 MB, one core of two and no GPU.
 fn limits(site: &mut Site, setup: Setup) -> Result<()> {
     site.set_up(setup)?;
     site.submit()?;
     for method in [Method::PublicKey, Method::KeyboardInteractive] {
-        let script = "nproc; head -c 400M /dev/zero | tail >/dev/null; echo ${PIPESTATUS[1]}";
-        let output = site.client(method, &["ssh", "node1", script])?;
+        let script = format!(
+            "nproc; head -c 400M /dev/zero | tail >/dev/null; echo ${{PIPESTATUS[1]}}
+             head -c 1 {GPU} >/dev/null; echo $?"
+        );
+        let output = site.client(method, &["ssh", "node1", &script])?;
         let expected = match setup == AS_ADVISED {
-            true => "1\n137\n",
-            false => "2\n0\n",
+            true => "1\n137\n1\n",
+            false => "2\n0\n0\n",
         };
         ensure!(output.stdout == expected, "{method}: {output}");
     }
