@@ -64,7 +64,7 @@ impl SystemdNode {
         let install = "chroot disk /bin/sh -ec \"$3\"";
         vm::make_disk(&scratch.path, &root, &image, install, INSTALL.as_ref())?;
 
-        let mut command = vm::qemu(&root, &image)?;
+        let mut command = vm::qemu(&root, &image, vm::Threads::One)?;
         command
             .args(["-display", "none", "-monitor", "none", "-serial"])
             .arg(format!("file:{}", console(&scratch).display()))

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -316,7 +315,13 @@ impl Runner {
             }
             Stage::Vm => {
                 if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
-                    self.machines();
+                    self.machine();
+                    // The newest Slurm, whose cgroup/v2 names a job's directory by chance.
+                    for test in ["finding", "e2e"] {
+                        self.machine_tests(test);
+                    }
+                    let systemd = ["--package=tests", "--test=machine"];
+                    self.tests("hosts with systemd", &systemd);
                 }
             }
         }
@@ -464,31 +469,9 @@ impl Runner {
     }
 
     fn test_programs(&mut self, name: &str, cargo: &Command) {
-        let run = stream(name, self.for_tests(cargo));
-        self.tests_heard(name, run);
-    }
-
-    /// All virtual machines, two at a time: each has one thread of the host for both its processors.
-    fn machines(&mut self) {
-        let name = "hosts with systemd";
-        let mut cargo = run::cargo(self.workspace.root());
-        cargo.args([
-            "test",
-            "--no-fail-fast",
-            "--package=tests",
-            "--test=machine",
-        ]);
-        let command = self.for_tests(&cargo);
-        let systemd = thread::spawn(move || stream(name, command));
-        self.machine();
-        // The newest Slurm, whose cgroup/v2 names a job's directory by chance.
-        for test in ["finding", "e2e"] {
-            self.machine_tests(test);
-        }
-        match systemd.join() {
-            Ok(heard) => self.tests_heard(name, heard),
-            Err(_) => self.report.not_run(name, "its thread panicked"),
-        }
+        let (took, outcome, heard) = self.stream(name, cargo);
+        self.report
+            .tests(name, took, outcome, heard.counts, &heard.ignored);
     }
 
     /// The virtual machine's checks: one gate, unless it tells of tests.
@@ -499,14 +482,14 @@ impl Runner {
             .arg(self.dist_place().module());
         lab.current_dir(self.workspace.root());
         let name = "virtual machine";
-        let run = stream(name, self.for_tests(&lab));
-        if run.2.counts == Counts::default() {
-            let (took, outcome, _) = run;
+        let (took, outcome, heard) = self.stream(name, &lab);
+        if heard.counts == Counts::default() {
             self.report.gate(name, || {
                 outcome.map(|()| format!("{:.1} s", took.as_secs_f64()))
             });
         } else {
-            self.tests_heard(name, run);
+            self.report
+                .tests(name, took, outcome, heard.counts, &heard.ignored);
         }
     }
 
@@ -524,8 +507,9 @@ impl Runner {
         lab.args(["vm-test", "forky"]).arg(self.dist_place().dir());
         lab.arg(program).args(["26.05/", "--color", "never"]);
         lab.current_dir(self.workspace.root());
-        let run = stream(&name, self.for_tests(&lab));
-        self.tests_heard(&name, run);
+        let (took, outcome, heard) = self.stream(&name, &lab);
+        self.report
+            .tests(&name, took, outcome, heard.counts, &heard.ignored);
     }
 
     /// Where cargo built that test of the package tests.
@@ -567,8 +551,10 @@ impl Runner {
         self.workspace.target("debug/slurm-adopt-lab")
     }
 
-    /// The same command, with what test programs must know.
-    fn for_tests(&self, command: &Command) -> Command {
+    /// Runs it with its output going on to ours, and hears what it tells of tests.
+    fn stream(&mut self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
+        println!("        {name} ...");
+        let start = Instant::now();
         let longest = match self.long {
             Some(_) => LONGEST_OF_LONG,
             None => LONGEST,
@@ -586,26 +572,11 @@ impl Runner {
             command.env("SLURM_ADOPT_DIST", self.dist_place().dir());
         }
         command.env("SLURM_ADOPT_LAB_BIN", self.lab_program());
-        command
-    }
-
-    fn tests_heard(&mut self, name: &str, (took, outcome, mut heard): TestRun) {
+        let mut heard = Heard::default();
+        let outcome = listen(&mut command, &mut heard);
         self.session_rows.append(&mut heard.session_rows);
-        self.report
-            .tests(name, took, outcome, heard.counts, &heard.ignored);
+        (start.elapsed(), outcome, heard)
     }
-}
-
-/// How long test programs took, how they ended, and what they said.
-type TestRun = (Duration, Result<()>, Heard);
-
-/// Runs it with its output going on to ours, and hears what it tells of tests.
-fn stream(name: &str, mut command: Command) -> TestRun {
-    println!("        {name} ...");
-    let start = Instant::now();
-    let mut heard = Heard::default();
-    let outcome = listen(&mut command, &mut heard);
-    (start.elapsed(), outcome, heard)
 }
 
 #[cfg(test)]
