@@ -22,10 +22,8 @@ fn main() {
     // What others show too, or takes long, is for long runs.
     let always = [
         "both lines",
-        "ways out, SchedMD's",
         "ways out",
         "the job's memory, cores and devices",
-        "what logind has",
     ];
     for (name, test) in tests {
         let test = move |_, stage: &mut Shared<Site>| stage.run(test, Site::finish);
