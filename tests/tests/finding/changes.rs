@@ -13,8 +13,6 @@ use crate::{found, start};
 
 /// A file that was changed so recently is not remembered (adopt::memo).
 const SETTLED: Duration = Duration::from_millis(2500);
-/// How long that is; less a second for the file's time.
-const RECENT: Duration = Duration::from_secs(1);
 
 /// What becomes of alice's login, and whether the node was found as at an earlier login.
 fn look(node: &Node, job: u32) -> Result<(Found, bool)> {
@@ -38,15 +36,42 @@ fn anew_then_remembered(node: &Node, job: u32, expected: Found, when: &str) -> R
     Ok(())
 }
 
-/// The same after an earlier look at it, which on a slow machine may have remembered it already.
-fn remembered_at_last(node: &Node, job: u32, expected: Found, when: &str) -> Result<()> {
-    let (first, _) = look(node, job)?;
-    let then = look(node, job)?;
-    ensure!(
-        first == expected && then == (expected, true),
-        "{when}: {first:?}, then {then:?}, expected {expected:?}"
-    );
-    Ok(())
+/// Checks logins after a change that was begun at `changed` and is not settled: they find the node anew,
+/// and so does the first one when it has settled; the one after that remembers it. On a slow machine it
+/// may settle while they look: from then on either is right.
+#[allow(clippy::print_stdout, reason = "for the reader of the run's output")]
+fn not_before_settled(
+    node: &Node,
+    job: u32,
+    expected: Found,
+    changed: Instant,
+    looks: &[&str],
+) -> Result<()> {
+    // The kernel's times of files are some milliseconds behind.
+    const RECENT: Duration = Duration::from_millis(1900);
+    let mut may_be_remembered = false;
+    for (index, when) in looks.iter().enumerate() {
+        let seen = look(node, job)?;
+        // What is new the first look finds anew, however late.
+        may_be_remembered |= index > 0 && changed.elapsed() > RECENT;
+        ensure!(
+            seen.0 == expected && (may_be_remembered || !seen.1),
+            "{when}: {seen:?}, expected {expected:?}"
+        );
+    }
+    let is_settled = changed.elapsed() > RECENT;
+    thread::sleep(SETTLED);
+    let when = format!("{}, settled", looks[0]);
+    match is_settled {
+        false => anew_then_remembered(node, job, expected, &when),
+        true => {
+            println!("{when}: this machine is too slow to see that it was not remembered before");
+            let seen = [look(node, job)?, look(node, job)?];
+            let is_right = seen[0].0 == expected && seen[1] == (expected, true);
+            ensure!(is_right, "{when}: {seen:?}, expected {expected:?}");
+            Ok(())
+        }
+    }
 }
 
 /// slurm.conf and its Includes, changed in ways that leave as little to be seen as can be.
@@ -54,6 +79,7 @@ pub fn of_slurm_conf(suite: Suite) -> Result<()> {
     let (cluster, job) = start(suite)?;
     let node = cluster.node(1);
     // As long as the right one, so that not even the file's size changes.
+    let written = Instant::now();
     node.sh("cd /etc/slurm; mkdir /var/spool/nowhere; \
          grep -v -e ^NodeName= -e ^SlurmdSpoolDir= generated >base; \
          echo SlurmdSpoolDir=/var/spool/slurmd/ >right; \
@@ -61,15 +87,8 @@ pub fn of_slurm_conf(suite: Suite) -> Result<()> {
          cp right spool.conf; echo Include nodes.conf >>base; echo Include spool.conf >>base; \
          cp base slurm.conf")?;
     // What was just written may be written again without its time telling.
-    let written = Instant::now();
-    ensure!(look(node, job)? == (Job, false), "just written");
-    let again = look(node, job)?;
-    ensure!(
-        again == (Job, false) || written.elapsed() > RECENT,
-        "just written, again: {again:?}"
-    );
-    thread::sleep(SETTLED);
-    remembered_at_last(node, job, Job, "settled")?;
+    let looks = ["just written", "just written, again"];
+    not_before_settled(node, job, Job, written, &looks)?;
     for (how, expected) in [
         ("cat wrong >spool.conf", NoJob),
         (
@@ -81,13 +100,15 @@ pub fn of_slurm_conf(suite: Suite) -> Result<()> {
         ("cat base wrong >slurm.conf", NoJob),
         ("cat base >slurm.conf", Job),
     ] {
+        let changed = Instant::now();
         node.sh(&format!("cd /etc/slurm; {how}"))?;
-        let seen = look(node, job)?;
-        ensure!(seen == (expected, false), "right after «{how}»: {seen:?}");
-        thread::sleep(SETTLED);
-        // The links lead to files that have long settled.
-        if !how.starts_with("ln") {
-            anew_then_remembered(node, job, expected, how)?;
+        if how.starts_with("ln") {
+            // The links lead to files that have long settled.
+            let seen = look(node, job)?;
+            ensure!(seen == (expected, false), "right after «{how}»: {seen:?}");
+            thread::sleep(SETTLED);
+        } else {
+            not_before_settled(node, job, expected, changed, &[how])?;
         }
     }
     // Whoever damages what is remembered gains nothing, and loses nothing for others.
@@ -122,12 +143,11 @@ pub fn of_slurmd(suite: Suite) -> Result<()> {
     )?;
     wait_for_slurmd(node)?;
     // Now /etc/slurm is not what this slurmd reads.
+    let changed = Instant::now();
     node.sh(
         "sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /etc/slurm/slurm.conf",
     )?;
-    ensure!(look(node, job)? == (Job, false), "with -f");
-    thread::sleep(SETTLED);
-    anew_then_remembered(node, job, Job, "with -f, settled")?;
+    not_before_settled(node, job, Job, changed, &["with -f"])?;
     node.stop_slurmd()?;
     let (seen, _) = look(node, job)?;
     ensure!(
@@ -150,32 +170,29 @@ pub fn of_the_service(suite: Suite) -> Result<()> {
         "mkdir -p /run/systemd/units /srv/site /var/spool/nowhere; cp /etc/slurm/*.conf /srv/site; \
          sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /etc/slurm/slurm.conf",
     )?;
-    let start_service = |mark: &str| -> Result<()> {
+    let start_service = |mark: &str| -> Result<Instant> {
         // The pid file is only for stop_slurmd.
         node.sh("[ ! -f /run/away ] || mv /run/away /run/slurmd.pid")?;
         node.stop_slurmd()?;
         let conf = format!("/srv/{mark}/slurm.conf");
         node.sh(&format!("slurmd -N node1 -f {conf}"))?;
         wait_for_slurmd(node)?;
+        let marked = Instant::now();
         node.sh(&format!(
             "cgroup=/sys/fs/cgroup/systemd; [ -d $cgroup ] || cgroup=/sys/fs/cgroup; \
              mkdir -p $cgroup/system.slice/slurmd.service; \
              cat /run/slurmd.pid >$cgroup/system.slice/slurmd.service/cgroup.procs; \
              mv /run/slurmd.pid /run/away; cd /run/systemd/units; \
              ln -s {mark} new; mv new invocation:slurmd.service"
-        ))
-        .map(drop)
+        ))?;
+        Ok(marked)
     };
-    start_service("site")?;
-    ensure!(look(node, job)? == (Job, false), "just started");
-    thread::sleep(SETTLED);
-    remembered_at_last(node, job, Job, "started")?;
+    let marked = start_service("site")?;
+    not_before_settled(node, job, Job, marked, &["just started"])?;
     node.sh("cp -r /srv/site /srv/move; \
          sed -i s,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/nowhere, /srv/move/slurm.conf")?;
-    start_service("move")?;
-    ensure!(look(node, job)? == (NoJob, false), "started anew");
-    thread::sleep(SETTLED);
-    remembered_at_last(node, job, NoJob, "started anew, settled")
+    let marked = start_service("move")?;
+    not_before_settled(node, job, NoJob, marked, &["started anew"])
 }
 
 /// A pid file that a slurmd has left behind, and one that is a link: neither hides the slurmd that runs.

@@ -227,7 +227,7 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
             let ssh = client.ssh_command(&name(*user), "node1", &[&command]);
             let mut login = ssh.dir("/tmp").spawn()?;
             // From before the connection is there until after the command has begun, however long
-            // that takes with twenty at once: on Debian 12 two seconds.
+            // that takes with twenty at once: on Debian 12 more than a second and a half.
             let step = 75 * (1 + round % 3);
             std::thread::sleep(Duration::from_millis(*user as u64 * step + round * 7));
             crowd.cancel(&[job])?;

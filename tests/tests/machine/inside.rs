@@ -125,7 +125,8 @@ fn managers(site: &mut Site) -> Result<()> {
             "systemctl start user@{uid}.service
              pid=$(systemctl show --property=MainPID --value user@{uid}.service)
              [ $pid = 0 ] && echo none || cat /proc/$pid/comm
-             systemctl stop user@{uid}.service"
+             # No session has begun it, so that logind does not end it.
+             systemctl stop user@{uid}.service user-runtime-dir@{uid}.service"
         ))?);
     }
     site.sh(&format!("rm -r {BOBS}; systemctl daemon-reload"))?;

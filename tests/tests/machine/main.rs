@@ -25,6 +25,9 @@ fn main() {
         "ways out",
         "the job's memory, cores and devices",
     ];
+    for name in always {
+        assert!(tests.iter().any(|(it, _)| *it == name), "no test «{name}»");
+    }
     for (name, test) in tests {
         let test = move |_, stage: &mut Shared<Site>| stage.run(test, Site::finish);
         match always.contains(&name) {
