@@ -43,10 +43,10 @@ const STD: [&str; 5] = [
 /// these places is a structure that the loader must relocate.
 const NO_PLACES: &str = "-Zlocation-detail=none";
 
-/// Of these the frames have a register of their own: they are reached with shorter instructions, and
-/// where they begin need not be told again after each push and pop. Not of what is run for each line of
-/// slurm.conf (docs/adr/0007-std-from-source.md).
-const WITH_FRAMES: [&str; 4] = ["adopt", "pam", "pam-slurm-adopt", "sys"];
+/// What does nothing for each line of slurm.conf is built for size above all. Frames have a register of
+/// their own: they are reached with shorter instructions, and where they begin need not be told again
+/// after each push and pop (docs/adr/0007-std-from-source.md).
+const SMALLEST: [&str; 4] = ["adopt", "pam", "pam-slurm-adopt", "sys"];
 
 /// The directory with the built files.
 #[derive(Debug)]
@@ -174,11 +174,13 @@ impl<'a> Cross<'a> {
         let mut cargo = self.cargo("zigbuild", &[NO_PLACES])?;
         cargo.args(["--release", "--locked"]).args(STD).args(what);
         cargo.arg("-Zprofile-rustflags");
-        cargo.args(WITH_FRAMES.map(|it| {
-            format!(
-                "--config=profile.release.package.{it}.rustflags=[\"-Cforce-frame-pointers=yes\"]"
-            )
-        }));
+        for it in SMALLEST {
+            let package = format!("--config=profile.release.package.{it}");
+            cargo.arg(format!("{package}.opt-level=\"z\""));
+            cargo.arg(format!(
+                "{package}.rustflags=[\"-Cforce-frame-pointers=yes\"]"
+            ));
+        }
         // Without it a cargo that is not of the nightly channel refuses -Z. What it would unlock in
         // our crates Debian's rustc is told to refuse.
         run::check(cargo.env("RUSTC_BOOTSTRAP", "1"))

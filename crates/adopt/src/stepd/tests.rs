@@ -510,7 +510,7 @@ fn for_good_is_looked_at_before_and_after() {
         let spool = Spool::new("for-good");
         let asked = knows(&spool, before, after);
         let mut census = spool.census(true, 5000);
-        let deadline = Deadline::after(Duration::from_millis(300));
+        let deadline = Deadline::after(Duration::from_secs(1));
         let log = Log::new(&Silent, LogLevel::Debug);
         let result = adoption::adopt(&mut census, 3, request, &deadline, log);
         let text = format!("{result:?}");
