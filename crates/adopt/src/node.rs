@@ -389,11 +389,11 @@ fn read(path: &Path, query: Query<'_>, sources: &mut Sources) -> Result<Conf, No
 /// `read_config.c:slurm_conf_expand_slurmd_path`: the first of each, `%h` before `%n`; a `%h`
 /// that slurm.conf can't fill goes away.
 pub(crate) fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
-    PathBuf::from(
-        template
-            .replacen("%h", host.unwrap_or_default(), 1)
-            .replacen("%n", node, 1),
-    )
+    let fill = |text: &str, sign, value| match conf::around_placeholder(text, sign) {
+        Some((before, after)) => [before, value, after].concat(),
+        None => text.to_owned(),
+    };
+    fill(&fill(template, b'h', host.unwrap_or_default()), b'n', node).into()
 }
 
 /// The uid of a user as slurm.conf names one: by name or number.

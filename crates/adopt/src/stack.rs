@@ -99,9 +99,11 @@ impl Stack {
 impl Line<'_> {
     /// Whether it is this module, under whatever name it was installed, and acts for the service.
     fn is_ours(&self, service: &str) -> bool {
+        const SCHEDMD: &[u8] = b"schedmd";
+        let mut parts = self.module.as_bytes().windows(SCHEDMD.len());
         let is_module = self.module.starts_with("pam_slurm_adopt")
             && self.module.ends_with(".so")
-            && !self.module.contains("schedmd");
+            && !parts.any(|it| it == SCHEDMD);
         is_module && decide::acts_for(&Options::parse(self.arguments).0, service)
     }
 }

@@ -114,6 +114,16 @@ impl fmt::Display for ConfError {
 /// includes it; the error is what the system said.
 pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Vec<u8>, String> + 'a;
 
+/// What is before and behind the first `%` with that letter: slurm.conf's `%c`, `%h` and `%n`.
+///
+/// std's search for a text within another is two kilobytes of code.
+#[must_use]
+pub fn around_placeholder(text: &str, letter: u8) -> Option<(&str, &str)> {
+    let mut pairs = text.as_bytes().windows(2);
+    let at = pairs.position(|pair| pair == [b'%', letter])?;
+    Some((text.get(..at)?, text.get(at + 2..)?))
+}
+
 /// Reads a slurm.conf. `file` is its name for messages and for `include`.
 ///
 /// Keys that are not needed are passed over, also those that no Slurm knows: a newer release may.
@@ -212,10 +222,12 @@ impl Parser<'_, '_> {
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES {
             return Err(at(Problem::TooManyIncludes));
         }
-        let name = match (name.contains("%c"), &self.conf.cluster_name) {
-            (false, _) => name.to_owned(),
-            (true, Some(cluster)) => name.replacen("%c", &cluster.to_ascii_lowercase(), 1),
-            (true, None) => return Err(at(Problem::ClusterNameNotYetKnown)),
+        let name = match (around_placeholder(name, b'c'), &self.conf.cluster_name) {
+            (None, _) => name.to_owned(),
+            (Some((before, after)), Some(cluster)) => {
+                [before, &cluster.to_ascii_lowercase(), after].concat()
+            }
+            (Some(_), None) => return Err(at(Problem::ClusterNameNotYetKnown)),
         };
         let bytes = (self.include)(&name, file).map_err(|cause| {
             at(Problem::Include {
