@@ -275,7 +275,7 @@ impl Effects for Live<'_> {
         } = &mut self.inquiry;
         let host = match self.request.for_good {
             true => Host::Here,
-            false => Host::find(self.service),
+            false => Host::find(self.service)?,
         };
         // Before the namespaces are entered: from within the processes may not be seen.
         let limits = match self.request.for_good && self.options.limits == Limits::Job {

@@ -10,6 +10,7 @@
 //! process between the two does not matter, and no stepd is asked twice to take it. The choice goes by a
 //! [`Mark`] that no user can write, as they can the PAM environment (pam_env, ~/.pam_environment).
 
+use std::fmt::Display;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -92,18 +93,26 @@ pub enum Host {
 
 impl Host {
     /// Looks.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Where that can't be seen: to adopt in a helper would let in and not hold.
     #[inline(never)]
-    pub fn find(service: &str) -> Self {
-        let is_helper = is_helper();
+    pub fn find(service: &str) -> Result<Self, AdoptError> {
+        let unseen = |error: &dyn Display| {
+            AdoptError::NotHeld(format!("see whether a session line will adopt: {error}"))
+        };
+        let is_helper = is_helper().map_err(|error| unseen(&error))?;
         // Others than sshd need not open a session for whom they let in.
-        let is_sshd = service == "sshd" || is_helper;
-        let is_later = is_sshd && Stack::read(service).is_ours(Kind::Session);
-        match (is_helper, is_later) {
-            (false, false) => Self::Here,
-            (false, true) => Self::BeforeSession,
-            (true, true) => Self::HelperBeforeSession,
-            (true, false) => Self::Helper,
+        let stack = match service == "sshd" || is_helper {
+            true => Stack::read(service),
+            false => Stack::default(),
+        };
+        match (is_helper, stack.is_ours(Kind::Session), stack.unread()) {
+            (false, true, _) => Ok(Self::BeforeSession),
+            (true, true, _) => Ok(Self::HelperBeforeSession),
+            (_, false, Some(error)) => Err(unseen(&error)),
+            (false, false, None) => Ok(Self::Here),
+            (true, false, None) => Ok(Self::Helper),
         }
     }
 }
@@ -175,9 +184,16 @@ fn note_name(monitor: Process) -> io::Result<String> {
 /// Whether this process is sshd's helper for keyboard-interactive, which ends before the session
 /// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). The title of a program with
 /// more rights than its user is that user's to choose.
-fn is_helper() -> bool {
-    let title = sys::read_regular(Path::new("/proc/self/cmdline"), 1 << 20);
-    title.is_ok_and(|title| is_helpers(&title)) && !sys::is_secure_execution()
+fn is_helper() -> io::Result<bool> {
+    if sys::is_secure_execution() {
+        return Ok(false);
+    }
+    match sys::read_regular(Path::new("/proc/self/cmdline"), 1 << 20) {
+        Ok(title) => Ok(is_helpers(&title)),
+        // There is no /proc.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// «sshd: USER [pam]», of whatever name sshd has.
@@ -268,7 +284,7 @@ mod tests {
         ] {
             assert_eq!(is_helpers(title), is, "{}", String::from_utf8_lossy(title));
         }
-        assert!(!is_helper(), "this is a test");
+        assert!(!is_helper().expect("/proc"), "this is a test");
     }
 
     #[test]

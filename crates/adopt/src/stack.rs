@@ -2,6 +2,7 @@
 //!
 //! Source: pam.conf(5), pam.d(5); Linux-PAM 1.4 to 1.7, `pam_handlers.c`.
 
+use std::io;
 use std::path::Path;
 
 use crate::decide;
@@ -37,6 +38,8 @@ pub struct Stack {
     session_binds: bool,
     /// Whether one of pam_systemd comes after the last of these.
     pam_systemd_later: bool,
+    /// The first file that is there and could not be read, and why.
+    unread: Option<String>,
 }
 
 /// Where stacks are, in libpam's order.
@@ -56,12 +59,14 @@ impl Stack {
         let mut reader = Reader {
             dirs: &DIRS,
             left: MOST,
+            unread: None,
             take: &mut |line| stack.add(&line, service),
         };
         // A service's name is made small, pam_start(3).
         if !reader.take_in(&service.to_ascii_lowercase(), None, 0) {
             reader.take_in("other", None, 0);
         }
+        stack.unread = reader.unread;
         stack
     }
 
@@ -72,6 +77,12 @@ impl Stack {
             Kind::Account => self.account,
             Kind::Session => self.session_binds,
         }
+    }
+
+    /// The first file that is there and could not be read, and why: lines may be missing.
+    #[must_use]
+    pub fn unread(&self) -> Option<&str> {
+        self.unread.as_deref()
     }
 
     /// Whether pam_systemd's session line comes after the last one of ours.
@@ -111,6 +122,7 @@ impl Line<'_> {
 struct Reader<'a> {
     dirs: &'a [&'a str],
     left: usize,
+    unread: Option<String>,
     /// Gets each line.
     take: &'a mut dyn FnMut(Line<'_>),
 }
@@ -150,10 +162,16 @@ impl Reader<'_> {
         self.line(&open, only, depth);
     }
 
-    fn find(&self, name: &str) -> Option<String> {
-        let read = |path: &Path| {
-            let bytes = sys::read_regular(path, LARGEST).ok()?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
+    fn find(&mut self, name: &str) -> Option<String> {
+        let unread = &mut self.unread;
+        let mut read = |path: &Path| match sys::read_regular(path, LARGEST) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound && unread.is_none() {
+                    *unread = Some(format!("{}: {error}", path.display()));
+                }
+                None
+            }
         };
         if name.starts_with('/') {
             return read(Path::new(name));
@@ -278,6 +296,7 @@ mod tests {
         let mut reader = Reader {
             dirs: &dirs,
             left: MOST,
+            unread: None,
             take,
         };
         assert!(reader.take_in(files[0].0, None, 0));
@@ -354,6 +373,34 @@ session required
         assert_eq!(lines_of(&[("sshd", again)]).len(), DEEPEST + 1);
         let twice = "@include sshd\n@include sshd\n@include ../sshd\nsession required pam_a.so\n";
         assert!(lines_of(&[("sshd", twice)]).len() <= MOST);
+    }
+
+    #[test]
+    fn a_file_that_is_there_and_not_read_is_told() {
+        let dir = std::env::temp_dir().join(format!("stack-{}-unread", std::process::id()));
+        let part = dir.join("part");
+        fs::create_dir_all(&dir).expect("make it");
+        for (text, is_whole) in [
+            ("session required pam_a.so\n", true),
+            ("@include missing\n", true),
+            ("@include part\n", false),
+        ] {
+            fs::write(dir.join("sshd"), text).expect("write");
+            if !is_whole {
+                fs::create_dir(&part).expect("no regular file");
+            }
+            let dir = dir.to_str().expect("text");
+            let mut reader = Reader {
+                dirs: &[dir],
+                left: MOST,
+                unread: None,
+                take: &mut |_| (),
+            };
+            assert!(reader.take_in("sshd", None, 0));
+            let told = (!is_whole).then(|| format!("{dir}/part: not a regular file"));
+            assert_eq!(reader.unread, told, "{text}");
+        }
+        fs::remove_dir_all(&dir).expect("clean up");
     }
 
     #[test]

@@ -260,7 +260,15 @@ pub fn process(node: &Node) -> Result<()> {
         &["--descriptors", "1"],
         few,
     );
-    for left in ["2", "3", "4", "8"] {
+    // One for /run/slurm-adopt, one for the stepd, none to see where sshd asks.
+    add(
+        "2 descriptors",
+        Means::NotAdopted,
+        "see whether a session line will adopt: Too many open files",
+        &["--descriptors", "2"],
+        few,
+    );
+    for left in ["3", "4", "8"] {
         add(
             &format!("{left} descriptors"),
             IN,
