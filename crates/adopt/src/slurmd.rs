@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sys::{Directory, FileStatus};
+use sys::{Directory, FileStatus, Listing};
 
 /// Where a slurmd of the usual builds leaves its pid, SlurmdPidFile of slurm.conf(5).
 const PID_FILES: [&str; 3] = [
@@ -119,10 +119,13 @@ impl Slurmd {
     #[must_use]
     #[inline(never)]
     pub fn scan() -> Option<Self> {
-        let entries = fs::read_dir("/proc").ok()?;
-        entries
-            .filter_map(|entry| pid(entry.ok()?.file_name().as_bytes()))
-            .find_map(Self::of_pid)
+        let mut listing = Listing::open(Path::new("/proc")).ok()?;
+        loop {
+            let name = listing.next().ok()??;
+            if let Some(found) = pid(name.to_bytes()).and_then(Self::of_pid) {
+                return Some(found);
+            }
+        }
     }
 
     fn of_pid(pid: u32) -> Option<Self> {

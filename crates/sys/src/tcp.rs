@@ -1,11 +1,13 @@
 //! TCP: the connections that this process holds, and new ones that never block.
 
 use std::ffi::c_int;
-use std::fs;
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::path::Path;
+
+use crate::listing::Listing;
 
 /// One TCP connection, seen from here. IPv4 addresses in IPv6 form are given as IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +24,9 @@ pub struct Connection {
 /// The system's, where /proc/self/fd can't be read.
 pub fn tcp_connections() -> io::Result<Vec<Connection>> {
     let mut found: Vec<(RawFd, Connection)> = Vec::new();
-    for entry in fs::read_dir("/proc/self/fd")? {
-        let name = entry?.file_name();
-        if let Some(fd) = name.to_str().and_then(|name| name.parse().ok()) {
+    let mut listing = Listing::open(Path::new("/proc/self/fd"))?;
+    while let Some(name) = listing.next()? {
+        if let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) {
             if let Some(connection) = connection(fd) {
                 let place = found.partition_point(|(other, _)| *other < fd);
                 found.insert(place, (fd, connection));
