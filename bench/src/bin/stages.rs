@@ -20,7 +20,7 @@ use adopt::log::{Log, Sink};
 use adopt::node::{Environment, Node};
 use adopt::options::Options;
 use adopt::run_dir::{self, RunDir};
-use adopt::stepd;
+use adopt::stepd::{self, Manner};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use pam::{Severity, app};
@@ -90,8 +90,13 @@ fn login(args: &Args) -> Result<Value> {
         Err(error) => bail!("find the node: {error}"),
     };
     let deadline = Deadline::after(options.timeout);
+    let manner = Manner {
+        may_stop: true,
+        ahead: false,
+        meanwhile: &|| (),
+    };
     let census = meter.stage("list the steps, ask stepds", || {
-        stepd::census(&node, uid, &run_dir, true, &deadline, log)
+        stepd::census(&node, uid, &run_dir, manner, &deadline, log)
     })?;
     meter.stage("write the log line (syslog)", || {
         app::log_line(

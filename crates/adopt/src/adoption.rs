@@ -94,6 +94,11 @@ pub fn adopt(
     if conversation.owner.state == State::Ending {
         return Err(AdoptError::Refused(ENDING.into()));
     }
+    // What was asked first is answered first.
+    let ahead = match conversation.is_asked_ahead {
+        true => Some(namespaces(census, &conversation, deadline, log)?),
+        false => None,
+    };
     let stepd = sys::peer_credentials(&conversation.socket).map_err(Broken::from)?;
     let stepd = stepd.pid;
     if stepd == 0 || request.for_good && place::is_elsewhere(stepd) {
@@ -110,8 +115,10 @@ pub fn adopt(
     };
     let namespaces = match request.join_container {
         true => {
-            nothing_unread(&conversation.socket)?;
-            let found = namespaces(census, &conversation, deadline, log)?;
+            let found = match ahead {
+                Some(found) => found,
+                None => namespaces(census, &conversation, deadline, log)?,
+            };
             match whereabouts.as_ref().is_some_and(|it| it.is_joined) {
                 true => Entrance::default(),
                 false => Entrance::prepare(found, request.for_good).map_err(AdoptError::Refused)?,
@@ -256,6 +263,18 @@ fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, Broken> {
     Ok(stepd::read_state(answer))
 }
 
+/// 20.11, whose first releases close the connection when asked for namespaces: not to lose the one that
+/// is to adopt.
+const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
+
+/// The question for namespaces that a stepd of that protocol version can be asked before it has
+/// answered anything.
+#[must_use]
+pub fn question_ahead(version: i32) -> Option<[u8; 4]> {
+    let question = Namespaces::of(version).ask();
+    question.filter(|_| !MAY_CLOSE.contains(&version))
+}
+
 /// The namespaces of the job, each checked to be what it is said to be.
 fn namespaces(
     census: &mut Census,
@@ -263,39 +282,45 @@ fn namespaces(
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Vec<(Namespace, OwnedFd)>, AdoptError> {
-    /// 20.11, whose first releases close the connection when asked: not to lose the one that is to
-    /// adopt.
-    const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
     let version = conversation.owner.version;
     let kind = Namespaces::of(version);
-    let Some(question) = kind.ask() else {
+    if kind == Namespaces::None {
         return Ok(Vec::new());
-    };
-    wait_until_set_up(conversation, deadline, log)?;
-    let found = if MAY_CLOSE.contains(&version) {
-        let job = conversation.job.job;
-        let own = census.converse(job, deadline, log)?;
-        match receive_namespaces(&own.socket, kind, question, deadline) {
-            Err(Broken::Ended) => Ok(Vec::new()),
-            result => result,
+    }
+    let may_close = MAY_CLOSE.contains(&version);
+    let own;
+    let mut socket = &conversation.socket;
+    let mut question = None;
+    if !conversation.is_asked_ahead {
+        question = kind.ask();
+        nothing_unread(socket)?;
+        wait_until_set_up(conversation, deadline, log)?;
+        if may_close {
+            own = census.converse(conversation.job.job, deadline, log)?;
+            socket = &own.socket;
         }
-    } else {
-        receive_namespaces(&conversation.socket, kind, question, deadline)
-    };
-    found.map_err(|broken| match broken {
+    }
+    let found = receive_namespaces(socket, kind, question, deadline);
+    found.or_else(|broken| match broken {
+        Broken::Ended if may_close => Ok(Vec::new()),
         // As with adoption itself: who makes the own stepd hang is not let in for that.
-        Broken::Silent => AdoptError::Silent,
-        broken => AdoptError::Refused(format!("the job's namespaces: {broken}")),
+        Broken::Silent => Err(AdoptError::Silent),
+        broken => Err(AdoptError::Refused(format!(
+            "the job's namespaces: {broken}"
+        ))),
     })
 }
 
+/// Reads the answer to a question that is asked first, if it has not been asked yet.
 pub(crate) fn receive_namespaces(
     socket: &OwnedFd,
     kind: Namespaces,
-    question: [u8; 4],
+    question: Option<[u8; 4]>,
     deadline: &Deadline,
 ) -> Result<Vec<(Namespace, OwnedFd)>, Broken> {
-    sys::send(socket, &question)?;
+    if let Some(question) = question {
+        sys::send(socket, &question)?;
+    }
     let number = |what| -> Result<i32, Broken> {
         let mut answer = [0; 4];
         exchange::read_exactly(socket, &mut answer, deadline)?;

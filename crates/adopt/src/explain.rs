@@ -14,7 +14,7 @@ use crate::node::Environment;
 use crate::options::{LogLevel, Options};
 use crate::report;
 use crate::run_dir::{self, RunDir};
-use crate::{Phase, gather_and_decide, options::shown};
+use crate::{Asking, Phase, gather_and_decide, options::shown};
 
 /// What a login by sshd would meet.
 #[derive(Debug)]
@@ -67,15 +67,15 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
             let run_dir = RunDir::open(Path::new(run_dir::DIR), false, log);
             let environment = Environment::default();
-            let (plan, _) = gather_and_decide(
-                &options,
-                Stage::Account,
-                &environment,
+            let asking = Asking {
+                environment: &environment,
                 uid,
-                &run_dir,
-                log,
-                no_connection,
-            );
+                run_dir: &run_dir,
+                ahead: false,
+                meanwhile: &|| (),
+            };
+            let (plan, _) =
+                gather_and_decide(&options, Stage::Account, &asking, log, no_connection);
             match plan {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {

@@ -71,9 +71,9 @@ pub fn namespaces(
     deadline: &Deadline,
 ) -> Result<usize, Broken> {
     match kind.ask() {
-        Some(question) => {
+        None => Ok(0),
+        question => {
             adoption::receive_namespaces(socket, kind, question, deadline).map(|found| found.len())
         }
-        None => Ok(0),
     }
 }

@@ -39,6 +39,7 @@ pub mod spool;
 mod stack;
 pub mod stepd;
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -57,7 +58,7 @@ use crate::options::{Limits, Options};
 use crate::run_dir::RunDir;
 use crate::session::Host;
 use crate::stack::{Kind, Stack};
-use crate::stepd::Census;
+use crate::stepd::{Census, Manner};
 
 /// What libpam asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,18 +114,25 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     let environment = Environment::of_service(service);
     let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
     let ask_caller = |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
-    let (plan, inquiry) = gather_and_decide(
-        &options,
-        stage,
-        &environment,
+    let host = OnceCell::new();
+    let look = || {
+        // What fails for want of a descriptor may succeed when stepds are no longer asked.
+        if let (Stage::Account, Ok(found)) = (stage, Host::find(service)) {
+            let _ = host.set(found);
+        }
+    };
+    let asking = Asking {
+        environment: &environment,
         uid,
-        &run_dir,
-        log,
-        ask_caller,
-    );
+        run_dir: &run_dir,
+        ahead: stage == Stage::Account && options.join_container,
+        meanwhile: &look,
+    };
+    let (plan, inquiry) = gather_and_decide(&options, stage, &asking, log, ask_caller);
     let mut effects = Live {
         handle,
         service,
+        host: host.into_inner(),
         request: adoption::Request {
             pid: login.pid,
             join_container: options.join_container,
@@ -183,20 +191,30 @@ struct Inquiry {
     for_questions: Deadline,
 }
 
+/// Whose jobs are asked for, and how.
+struct Asking<'a> {
+    environment: &'a Environment,
+    uid: u32,
+    run_dir: &'a RunDir,
+    /// As in [`Manner`].
+    ahead: bool,
+    /// As in [`Manner`].
+    meanwhile: &'a dyn Fn(),
+}
+
 /// All that `explain` and a real login share: no effects but questions, and what is kept of their
-/// answers unless `run_dir` is only to be read. `ask_caller` is called where
+/// answers unless the directory is only to be read. `ask_caller` is called where
 /// the answer depends on the job that the connection comes from.
 #[inline(never)]
 fn gather_and_decide(
     options: &Options,
     stage: Stage,
-    environment: &Environment,
-    uid: u32,
-    run_dir: &RunDir,
+    asking: &Asking<'_>,
     log: Log<'_>,
     ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
-    let node = Node::find(options, environment, run_dir, log);
+    let &Asking { uid, run_dir, .. } = asking;
+    let node = Node::find(options, asking.environment, run_dir, log);
     // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
     let deadline = Deadline::after(options.timeout);
     let mut inquiry = Inquiry {
@@ -212,13 +230,17 @@ fn gather_and_decide(
             return (plan, inquiry);
         }
     };
-    let may_stop = decide::may_stop_at_first_job(options);
+    let manner = Manner {
+        may_stop: decide::may_stop_at_first_job(options),
+        ahead: asking.ahead,
+        meanwhile: asking.meanwhile,
+    };
     let Inquiry {
         node,
         for_questions,
         ..
     } = &inquiry;
-    inquiry.census = stepd::census(node, uid, run_dir, may_stop, for_questions, log);
+    inquiry.census = stepd::census(node, uid, run_dir, manner, for_questions, log);
     let steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));
@@ -262,6 +284,8 @@ fn answer(
 struct Live<'a> {
     handle: &'a Handle,
     service: &'a str,
+    /// Where this is, if it has been seen.
+    host: Option<Host>,
     request: adoption::Request,
     options: &'a Options,
     inquiry: Inquiry,
@@ -273,9 +297,10 @@ impl Effects for Live<'_> {
         let Inquiry {
             census, deadline, ..
         } = &mut self.inquiry;
-        let host = match self.request.for_good {
-            true => Host::Here,
-            false => Host::find(self.service)?,
+        let host = match (self.request.for_good, self.host) {
+            (true, _) => Host::Here,
+            (false, Some(host)) => host,
+            (false, None) => Host::find(self.service)?,
         };
         // Before the namespaces are entered: from within the processes may not be seen.
         let limits = match self.request.for_good && self.options.limits == Limits::Job {

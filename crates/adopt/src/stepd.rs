@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use proto::stepd;
+use proto::stepd::{self, State};
 use sys::{Deadline, Interest};
 
-use crate::adoption::AdoptError;
+use crate::adoption::{self, AdoptError};
 use crate::decide::{OwnJob, Steps};
 use crate::exchange::{self, Broken};
 use crate::known::{Known, Owner};
@@ -49,20 +49,35 @@ pub struct Conversation {
     pub job: OwnJob,
     /// What the stepd said of itself.
     pub owner: stepd::OwnerAnswer,
-    /// Where nothing is left unread.
+    /// Whether it has been asked for the job's namespaces too, and that answer is the next to be read; else
+    /// nothing is left unread.
+    pub is_asked_ahead: bool,
+    /// Its end of the connection.
     pub socket: OwnedFd,
+}
+
+/// How stepds are asked whose they are.
+#[derive(Clone, Copy)]
+pub struct Manner<'a> {
+    /// One own job is enough not to wait for the silent ones until the deadline.
+    pub may_stop: bool,
+    /// The namespaces of the job will be wanted: where one stepd alone is asked, and is known to be the
+    /// user's, it is asked for them at once. What is known only spares the wait: a job counts
+    /// by what its stepd says now.
+    pub ahead: bool,
+    /// Done once, while all have been asked and are waited for.
+    pub meanwhile: &'a dyn Fn(),
 }
 
 /// Asks every extern step of the node whose it is.
 ///
 /// Another user's stepd that has been met before, as `run_dir` tells, is not asked again.
-/// `may_stop` says that one own job is enough not to wait for the silent ones until the deadline.
 #[inline(never)]
 pub fn census(
     node: &Node,
     uid: u32,
     run_dir: &RunDir,
-    may_stop: bool,
+    manner: Manner<'_>,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
@@ -105,7 +120,12 @@ pub fn census(
         let (met, new) = (census.steps.others, to_ask.len());
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
-    let census = Inquiry::new(to_ask, census, &mut known, may_stop, log).run(deadline);
+    let own = to_ask.front().filter(|_| manner.ahead && to_ask.len() == 1);
+    let own = own.and_then(|it| known.owner(&it.identity));
+    let mut inquiry = Inquiry::new(to_ask, census, &mut known, manner.may_stop, log);
+    inquiry.ahead = own.and_then(|it| Some((it.version, adoption::question_ahead(it.version)?)));
+    inquiry.meanwhile = Some(manner.meanwhile);
+    let census = inquiry.run(deadline);
     known.save(&identities, log);
     census
 }
@@ -239,6 +259,10 @@ enum Attempt {
 struct Inquiry<'a, 'k> {
     known: &'a mut Known<'k>,
     may_stop: bool,
+    /// The question for namespaces that is asked at once, and the protocol version that it is for.
+    ahead: Option<(i32, [u8; 4])>,
+    /// Done once, while all have been asked and are waited for.
+    meanwhile: Option<&'a dyn Fn()>,
     log: Log<'a>,
     untried: VecDeque<Socket>,
     busy: Vec<Socket>,
@@ -259,6 +283,8 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         Self {
             known,
             may_stop,
+            ahead: None,
+            meanwhile: None,
             log,
             untried,
             busy: Vec::new(),
@@ -274,6 +300,12 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             if self.untried.is_empty() && self.busy.is_empty() && self.asked.is_empty() {
                 break;
             }
+            if self.untried.is_empty() && self.busy.is_empty() {
+                // Whatever it takes, what came in that time is heard before a clock is looked at.
+                if let Some(work) = self.meanwhile.take() {
+                    work();
+                }
+            }
             if !self.untried.is_empty() && self.patience_left().is_zero() {
                 if self.asked.is_empty() {
                     break;
@@ -288,9 +320,6 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 true => self.patience_left().min(deadline.remaining()),
                 false => deadline.remaining(),
             };
-            if left.is_zero() {
-                break;
-            }
             let at_most = match (self.busy.is_empty(), self.untried.is_empty()) {
                 (false, _) => exchange::RETRY,
                 (true, false) => self.patience_left(),
@@ -307,6 +336,9 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             }
             let ready: Vec<bool> = interests.iter().map(Interest::is_ready).collect();
             self.receive(&ready);
+            if left.is_zero() {
+                break;
+            }
         }
         let asked = std::mem::take(&mut self.asked)
             .into_iter()
@@ -386,7 +418,11 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             Ok(peer) => return Attempt::Failed(job, format!("uid {} listens there", peer.uid)),
             Err(error) => return failed(error),
         }
-        match sys::send(&connected, &stepd::ask_owner()) {
+        let mut question = stepd::ask_owner().to_vec();
+        if let Some((_, ahead)) = self.ahead {
+            question.extend(ahead);
+        }
+        match sys::send(&connected, &question) {
             Ok(()) => Attempt::Asked(Asked {
                 origin: socket,
                 socket: connected,
@@ -444,8 +480,16 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         census.steps.own.push(job);
         census.own.push(origin);
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
-        if census.newest.as_ref().is_none_or(is_newer) {
-            census.newest = Some(Conversation { job, owner, socket });
+        // Of another version the question was wrong; a step that is still starting may answer that it
+        // has no namespaces, and a moment later has some. Such a one is asked anew, where it matters.
+        let is_good = |(version, _)| version == owner.version && owner.state == State::Running;
+        if census.newest.as_ref().is_none_or(is_newer) && self.ahead.is_none_or(is_good) {
+            census.newest = Some(Conversation {
+                job,
+                owner,
+                is_asked_ahead: self.ahead.is_some(),
+                socket,
+            });
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::log::Sink;
 use crate::options::LogLevel;
 use crate::spool::SpoolProblem;
 
+mod waiting;
+
 struct Silent;
 
 impl Sink for Silent {
@@ -99,13 +101,22 @@ impl Spool {
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
         let run_dir = RunDir::open(&self.dir.join("no memory"), false, log);
-        census(&self.node, 2001, &run_dir, may_stop, &deadline, log)
+        census(&self.node, 2001, &run_dir, plain(may_stop), &deadline, log)
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Nothing is asked ahead, and nothing is done meanwhile.
+fn plain(may_stop: bool) -> Manner<'static> {
+    Manner {
+        may_stop,
+        ahead: false,
+        meanwhile: &|| (),
     }
 }
 
@@ -717,7 +728,8 @@ fn only_new_stepds_and_the_own_are_asked() {
     };
     let census_of = |uid| {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, &run_dir(), true, &deadline, log()).steps;
+        let steps =
+            super::census(&spool.node, uid, &run_dir(), plain(true), &deadline, log()).steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -777,7 +789,8 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, &run_dir(), false, &deadline, log()).steps;
+        let steps =
+            super::census(&spool.node, uid, &run_dir(), plain(false), &deadline, log()).steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }

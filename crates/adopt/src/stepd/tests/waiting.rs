@@ -1,0 +1,225 @@
+//! What a login does while stepds are waited for, and what it asks them ahead of time.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicI32;
+use std::sync::mpsc;
+
+use super::*;
+
+/// What a stepd says of itself, and what it was asked.
+struct Stepd {
+    version: AtomicI32,
+    state: AtomicI32,
+    /// Bytes of each message that came.
+    asked: Mutex<Vec<usize>>,
+}
+
+impl Stepd {
+    const RUNNING: i32 = 2;
+
+    /// A fake one of a job of the user's, that answers each request by its number.
+    fn fake(spool: &Spool, job: u32) -> Arc<Self> {
+        let listener = UnixListener::bind(spool.dir.join(format!("n1_{job}.4294967292")));
+        let listener = listener.expect("bind");
+        let stepd = Arc::new(Self {
+            version: AtomicI32::new(0x2D00),
+            state: AtomicI32::new(Self::RUNNING),
+            asked: Mutex::default(),
+        });
+        let answering = Arc::clone(&stepd);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stepd, stream) = (Arc::clone(&answering), stream.expect("accept"));
+                thread::spawn(move || stepd.answer(stream));
+            }
+        });
+        stepd
+    }
+
+    fn answer(&self, mut stream: UnixStream) {
+        let mut bytes = [0; 64];
+        let mut is_open = false;
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            self.asked.lock().expect("no panic").push(count);
+            let mut numbers = bytes[..count].chunks_exact(4);
+            let mut next = || Some(i32::from_ne_bytes(numbers.next()?.try_into().ok()?));
+            let state = self.state.load(Ordering::SeqCst);
+            if !is_open {
+                let claimed = next();
+                assert_eq!(claimed, Some(stepd::CLAIMED_VERSION));
+                let _ = stream.write_all(&ints(&[self.version.load(Ordering::SeqCst)]));
+                is_open = true;
+            }
+            while let Some(request) = next() {
+                let answer = match request {
+                    5 => state,
+                    20 => 2001,
+                    // A process, and whether it was taken.
+                    22 => next().map_or(-1, |_| 0),
+                    // No namespaces, in the form of that version.
+                    26 | 28 => 0,
+                    other => panic!("request {other}"),
+                };
+                let _ = stream.write_all(&ints(&[answer]));
+            }
+            // Whoever says that it was starting runs when it is asked again.
+            let _ =
+                self.state
+                    .compare_exchange(1, Self::RUNNING, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+
+    fn asked(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.asked.lock().expect("no panic"))
+    }
+}
+
+/// A login into `job` of the user's, that means to ask ahead.
+fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, AdoptError> {
+    let log = Log::new(&Silent, LogLevel::Debug);
+    let run_dir = RunDir::open(&spool.dir.join("memory"), true, log);
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let manner = Manner {
+        may_stop: true,
+        ahead: true,
+        meanwhile: &|| (),
+    };
+    let mut census = census(&spool.node, 2001, &run_dir, manner, &deadline, log);
+    let request = Request {
+        pid: 1,
+        join_container,
+        x11: false,
+        for_good: false,
+    };
+    adoption::adopt(&mut census, job, request, &deadline, log)
+}
+
+#[test]
+fn a_stepd_that_was_met_is_asked_for_namespaces_at_once() {
+    let spool = Spool::new("ahead");
+    let three = Stepd::fake(&spool, 3);
+    let log_in = |job, join_container| {
+        let result = log_in(&spool, job, join_container);
+        assert_eq!(result.expect("adopted"), Adopted::default());
+    };
+    log_in(3, true);
+    assert_eq!(three.asked(), [12, 4, 12], "never met");
+    log_in(3, true);
+    assert_eq!(three.asked(), [16, 12], "met");
+    log_in(3, false);
+    assert_eq!(three.asked(), [16, 12], "the answer is not wanted");
+    // What it says while it starts may not be so any more.
+    three.state.store(1, Ordering::SeqCst);
+    log_in(3, true);
+    assert_eq!(three.asked(), [16, 12, 4, 12], "starting");
+    // It was asked as one that knows another request.
+    three.version.store(0x2A00, Ordering::SeqCst);
+    log_in(3, true);
+    assert_eq!(three.asked(), [16, 12, 4, 12], "of another version");
+    log_in(3, true);
+    assert_eq!(three.asked(), [16, 12], "its version is known by now");
+    // 20.11 might close the connection.
+    for version in [0x2400, 0x2300] {
+        three.version.store(version, Ordering::SeqCst);
+        log_in(3, true);
+        three.asked();
+        log_in(3, true);
+        let asked = match version {
+            0x2400 => &[12, 12, 4, 12][..],
+            _ => &[12, 12],
+        };
+        assert_eq!(three.asked().len(), asked.len(), "{version:#x}");
+    }
+    three.version.store(0x2D00, Ordering::SeqCst);
+    log_in(3, true);
+    // One of several may not be the one that is chosen.
+    let four = Stepd::fake(&spool, 4);
+    log_in(4, true);
+    three.asked();
+    four.asked();
+    log_in(4, true);
+    assert_eq!(
+        (three.asked()[0], four.asked()[0]),
+        (12, 12),
+        "two of the user's"
+    );
+}
+
+#[test]
+fn an_ending_step_takes_nobody_that_asks_ahead() {
+    let spool = Spool::new("ahead-ending");
+    let three = Stepd::fake(&spool, 3);
+    log_in(&spool, 3, true).expect("adopted");
+    three.state.store(3, Ordering::SeqCst);
+    let result = log_in(&spool, 3, true);
+    assert!(matches!(result, Err(AdoptError::Refused(_))), "{result:?}");
+}
+
+fn census_with(spool: &Spool, meanwhile: &dyn Fn(), millis: u64) -> Steps {
+    let log = Log::new(&Silent, LogLevel::Debug);
+    let run_dir = RunDir::open(&spool.dir.join("no memory"), false, log);
+    let deadline = Deadline::after(Duration::from_millis(millis));
+    let manner = Manner {
+        may_stop: true,
+        ahead: false,
+        meanwhile,
+    };
+    census(&spool.node, 2001, &run_dir, manner, &deadline, log).steps
+}
+
+/// Answers as the user's, so long after it was asked.
+fn slow(spool: &Spool, job: u32, wait: impl Fn() + Send + 'static) {
+    let listener = UnixListener::bind(spool.dir.join(format!("n1_{job}.4294967292")));
+    let listener = listener.expect("bind");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("accept");
+        let _ = stream.read_exact(&mut [0; 12]);
+        wait();
+        let _ = stream.write_all(&owner(2001));
+        thread::sleep(Duration::from_secs(60));
+    });
+}
+
+#[test]
+fn what_is_to_be_done_anyhow_is_done_while_stepds_think() {
+    let spool = Spool::new("meanwhile");
+    let (tell_asked, asked) = mpsc::channel();
+    let (tell_done, done) = mpsc::channel();
+    slow(&spool, 3, move || {
+        tell_asked.send(()).expect("the login waits");
+        // Without it the login is never answered.
+        let _ = done.recv();
+    });
+    let times = AtomicUsize::new(0);
+    let work = || {
+        asked
+            .recv_timeout(Duration::from_secs(20))
+            .expect("the stepd is asked first");
+        tell_done.send(()).expect("the stepd waits");
+        times.fetch_add(1, Ordering::SeqCst);
+    };
+    let steps = census_with(&spool, &work, 20_000);
+    assert_eq!((steps.own.len(), steps.silent.len()), (1, 0));
+    assert_eq!(times.load(Ordering::SeqCst), 1, "once");
+}
+
+/// Its time, be it longer than the deadline, is not the stepds' silence.
+#[test]
+fn slow_work_makes_no_stepd_silent() {
+    let nap = || thread::sleep(Duration::from_millis(600));
+    let spool = Spool::new("slow-work");
+    slow(&spool, 3, || ());
+    slow(&spool, 4, || ());
+    let steps = census_with(&spool, &nap, 300);
+    assert_eq!(
+        (steps.own.len(), steps.silent.len()),
+        (2, 0),
+        "past the deadline"
+    );
+    // Longer than the patience with the second once the first has answered.
+    let spool = Spool::new("slow-work-patience");
+    slow(&spool, 3, || ());
+    slow(&spool, 4, || thread::sleep(Duration::from_millis(750)));
+    let steps = census_with(&spool, &nap, 20_000);
+    assert_eq!((steps.own.len(), steps.silent.len()), (2, 0), "patience");
+}
