@@ -99,8 +99,7 @@ pub fn adopt(
         true => Some(namespaces(census, &conversation, deadline, log)?),
         false => None,
     };
-    let stepd = sys::peer_credentials(&conversation.socket).map_err(Broken::from)?;
-    let stepd = stepd.pid;
+    let stepd = conversation.pid;
     if stepd == 0 || request.for_good && place::is_elsewhere(stepd) {
         return Err(AdoptError::Refused(FOREIGN.into()));
     }

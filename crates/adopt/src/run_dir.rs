@@ -100,12 +100,12 @@ impl RunDir {
         let file = dir.file(name).and_then(|file| {
             let found = file.metadata()?;
             own(&found, false)?;
-            Ok((file, found.len()))
+            Ok((file, found))
         });
         // It may have grown since it was asked.
-        let read = file.and_then(|(file, length)| match length > most {
+        let read = file.and_then(|(file, found)| match found.len() > most {
             true => Ok(Content::TooLong),
-            false => sys::read_open(file, 2 * most).map(|(_, bytes)| Content::Bytes(bytes)),
+            false => sys::read_open(file, &found, 2 * most).map(Content::Bytes),
         });
         read.unwrap_or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Content::Missing,

@@ -52,7 +52,9 @@ pub struct Conversation {
     /// Whether it has been asked for the job's namespaces too, and that answer is the next to be read; else
     /// nothing is left unread.
     pub is_asked_ahead: bool,
-    /// Its end of the connection.
+    /// The process that listens there, as it is seen from here; 0: it is not to be seen.
+    pub pid: i32,
+    /// This end of the connection.
     pub socket: OwnedFd,
 }
 
@@ -239,6 +241,7 @@ impl<const N: usize> Answer<N> {
 /// A stepd that has been asked and has not answered yet.
 struct Asked {
     origin: Socket,
+    pid: i32,
     socket: OwnedFd,
     answer: Answer<{ stepd::OWNER_ANSWER }>,
 }
@@ -413,11 +416,11 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 _ => return failed(error),
             },
         };
-        match sys::peer_credentials(&connected) {
-            Ok(peer) if self.census.trusted.serves(peer.uid) => {}
+        let pid = match sys::peer_credentials(&connected) {
+            Ok(peer) if self.census.trusted.serves(peer.uid) => peer.pid,
             Ok(peer) => return Attempt::Failed(job, format!("uid {} listens there", peer.uid)),
             Err(error) => return failed(error),
-        }
+        };
         let mut question = stepd::ask_owner().to_vec();
         if let Some((_, ahead)) = self.ahead {
             question.extend(ahead);
@@ -425,6 +428,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         match sys::send(&connected, &question) {
             Ok(()) => Attempt::Asked(Asked {
                 origin: socket,
+                pid,
                 socket: connected,
                 answer: Answer::default(),
             }),
@@ -448,8 +452,8 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 Received::Ended => Err(said(Broken::Ended)),
                 Received::Failed(error) => Err(said(Broken::from(error))),
             };
-            let Asked { origin, socket, .. } = self.asked.swap_remove(index);
-            let job = origin.job;
+            let asked = self.asked.swap_remove(index);
+            let job = asked.origin.job;
             self.progress = Instant::now();
             match outcome {
                 Ok(owner) => {
@@ -457,14 +461,20 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                         let stepd::OwnerAnswer { version, uid, .. } = owner;
                         format!("job {}: uid {uid}, protocol {version:#06x}", job.job)
                     });
-                    self.count(owner, origin, socket);
+                    self.count(owner, asked);
                 }
                 Err(cause) => self.failed(job.job, cause),
             }
         }
     }
 
-    fn count(&mut self, owner: stepd::OwnerAnswer, origin: Socket, socket: OwnedFd) {
+    fn count(&mut self, owner: stepd::OwnerAnswer, asked: Asked) {
+        let Asked {
+            origin,
+            pid,
+            socket,
+            ..
+        } = asked;
         let said = Owner {
             uid: owner.uid,
             version: owner.version,
@@ -488,6 +498,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 job,
                 owner,
                 is_asked_ahead: self.ahead.is_some(),
+                pid,
                 socket,
             });
         }

@@ -112,7 +112,9 @@ impl Directory {
     /// # Errors
     /// As there.
     pub fn read(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
-        read_open(self.file(name)?, limit).map(|(_, bytes)| bytes)
+        let file = self.file(name)?;
+        let found = file.metadata()?;
+        read_open(file, &found, limit)
     }
 
     /// Where a link in it leads, readlink(2).
@@ -192,7 +194,10 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As there.
 pub fn read_identified(path: &Path, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
-    read_open(open(path)?, limit)
+    let file = open(path)?;
+    let found = file.metadata()?;
+    let bytes = read_open(file, &found, limit)?;
+    Ok((FileStatus::from(&found), bytes))
 }
 
 /// What a file is that can be read. It is opened for that: on a network file system that asks the
@@ -211,12 +216,11 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// [`read_identified`] of a file that is open.
+/// [`read_regular`] of a file that is open, and was found to be that.
 ///
 /// # Errors
 /// As there.
-pub fn read_open(file: File, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
-    let found = file.metadata()?;
+pub fn read_open(file: File, found: &Metadata, limit: u64) -> io::Result<Vec<u8>> {
     if !found.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
@@ -236,7 +240,7 @@ pub fn read_open(file: File, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {
         true => Err(too_large()),
-        false => Ok((FileStatus::from(&found), bytes)),
+        false => Ok(bytes),
     }
 }
 

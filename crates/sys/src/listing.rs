@@ -1,10 +1,8 @@
 //! A directory's names without a copy of each, and what they stand for without going there anew.
 
-use std::ffi::CStr;
-use std::fs::File;
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::IntoRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -20,21 +18,12 @@ impl Listing {
     /// # Errors
     /// The system's.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY | libc::O_NONBLOCK)
-            .open(path)?;
-        let fd = file.into_raw_fd();
-        // SAFETY: the descriptor is of a directory and nobody else's; fdopendir(3) makes it its own.
-        match NonNull::new(unsafe { libc::fdopendir(fd) }) {
-            Some(dir) => Ok(Self(dir)),
-            None => {
-                let error = io::Error::last_os_error();
-                // SAFETY: where fdopendir(3) fails the descriptor is still ours, and used no more.
-                unsafe { libc::close(fd) };
-                Err(error)
-            }
-        }
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: the path is NUL-terminated. opendir(3) waits for nothing that is no directory, and
+        // closes on exec (glibc, sysdeps/unix/sysv/linux/opendir.c).
+        NonNull::new(unsafe { libc::opendir(path.as_ptr()) })
+            .map(Self)
+            .ok_or_else(io::Error::last_os_error)
     }
 
     /// The next name, `.` and `..` among them; none at the end.
