@@ -1,7 +1,8 @@
 //! Whose jobs stepds have said they are, kept between logins.
 //!
-//! A stepd's owner never changes while its socket lives. So a login asks only the stepds that none
-//! has met before, and those of its own user: what a file says never admits anyone.
+//! A stepd's owner never changes while its socket lives, and a step that runs never starts again. So a
+//! login asks only the stepds that none has seen running before, and those of its own user: what a file
+//! says never admits anyone.
 //!
 //! The file is only ever appended to, by one write a login; who finds it too long puts a short one in
 //! its place ([`crate::run_dir`]). Each record carries a checksum over itself and the kernel's boot id: one that is
@@ -18,7 +19,7 @@ use crate::run_dir::{Content, RunDir, checksum};
 /// The file's name.
 const FILE: &CStr = c"owners";
 /// What a record means; another number with each change of that.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Bytes of one record: eight words, the checksum last.
 const RECORD: usize = 64;
 /// Records that a file may always have, and for each socket that there is now. One with more is

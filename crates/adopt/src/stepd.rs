@@ -63,9 +63,9 @@ pub struct Conversation {
 pub struct Manner<'a> {
     /// One own job is enough not to wait for the silent ones until the deadline.
     pub may_stop: bool,
-    /// The namespaces of the job will be wanted: where one stepd alone is asked, and is known to be the
-    /// user's, it is asked for them at once. What is known only spares the wait: a job counts
-    /// by what its stepd says now.
+    /// The namespaces of the job will be wanted: where one stepd alone is asked, and an earlier login has
+    /// seen it running as the user's, it is asked for them at once. What is known only spares the wait:
+    /// a job counts by what its stepd says now.
     pub ahead: bool,
     /// Done once, while all have been asked and are waited for.
     pub meanwhile: &'a dyn Fn(),
@@ -479,7 +479,11 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             uid: owner.uid,
             version: owner.version,
         };
-        self.known.note(&origin.identity, said);
+        // Who is in the file may be asked for namespaces at once, and one such question too soon spoils
+        // them for all logins to the job (docs/protocol.md).
+        if owner.state != State::Starting {
+            self.known.note(&origin.identity, said);
+        }
         let census = &mut self.census;
         census.version = census.version.max(Some(owner.version));
         if owner.uid != census.uid {
@@ -490,8 +494,8 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         census.steps.own.push(job);
         census.own.push(origin);
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
-        // Of another version the question was wrong; a step that is still starting may answer that it
-        // has no namespaces, and a moment later has some. Such a one is asked anew, where it matters.
+        // Of another version the question was wrong. Such a one, or one that runs no more, is asked anew
+        // where it matters.
         let is_good = |(version, _)| version == owner.version && owner.state == State::Running;
         if census.newest.as_ref().is_none_or(is_newer) && self.ahead.is_none_or(is_good) {
             census.newest = Some(Conversation {
