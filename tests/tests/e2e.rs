@@ -345,7 +345,11 @@ fn met_before(cluster: &Cluster) -> Result<()> {
     let alices = cluster.submit("alice", &[])?;
     let reason = format!("slurmstepd of job {bobs} does not answer");
     let carol = || node.ssh("carol", "node1", CGROUP);
-    ensure!(carol()?.stderr.contains(NO_JOBS));
+    // A step that is still starting is not kept.
+    lab::poll::until_true("both stepds to be kept", Duration::from_secs(20), || {
+        ensure!(carol()?.stderr.contains(NO_JOBS));
+        Ok(node.sh(&format!("stat -c %s {FILE}"))? == "128\n")
+    })?;
     let kept = node.sh(&format!("stat -c '%a %U %s' /run/slurm-adopt {FILE}"))?;
     ensure!(
         kept.starts_with("700 root ") && kept.ends_with("\n600 root 128\n"),

@@ -62,7 +62,8 @@ pub enum AdoptError {
     Silent,
     /// The process is in the extern step, but not in the job's namespaces.
     NotJoined(String),
-    /// The stepd took it, and yet it is elsewhere; or it is not the process to be adopted.
+    /// The stepd took it, and yet it is elsewhere; or it is not the process to be adopted, or that could not
+    /// be seen.
     NotHeld(String),
 }
 
@@ -94,15 +95,15 @@ pub fn adopt(
     if conversation.owner.state == State::Ending {
         return Err(AdoptError::Refused(ENDING.into()));
     }
+    let stepd = conversation.pid;
+    if stepd == 0 || request.for_good && place::is_elsewhere(stepd) {
+        return Err(AdoptError::Refused(FOREIGN.into()));
+    }
     // What was asked first is answered first.
     let ahead = match conversation.is_asked_ahead {
         true => Some(namespaces(census, &conversation, deadline, log)?),
         false => None,
     };
-    let stepd = conversation.pid;
-    if stepd == 0 || request.for_good && place::is_elsewhere(stepd) {
-        return Err(AdoptError::Refused(FOREIGN.into()));
-    }
     let whereabouts = match request.for_good {
         true => Some(Whereabouts::find(
             &conversation,

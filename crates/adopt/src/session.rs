@@ -98,10 +98,11 @@ impl Host {
     /// Where that can't be seen: to adopt in a helper would let in and not hold.
     #[inline(never)]
     pub fn find(service: &str) -> Result<Self, AdoptError> {
-        let unseen = |error: &dyn Display| {
-            AdoptError::NotHeld(format!("see whether a session line will adopt: {error}"))
+        let unseen = |cause: &dyn Display| {
+            AdoptError::NotHeld(format!("see whether a session line will adopt: {cause}"))
         };
-        let is_helper = is_helper().map_err(|error| unseen(&error))?;
+        let title = |error| unseen(&format_args!("read {TITLE}: {error}"));
+        let is_helper = is_helper().map_err(title)?;
         // Others than sshd need not open a session for whom they let in.
         let stack = match service == "sshd" || is_helper {
             true => Stack::read(service),
@@ -110,7 +111,7 @@ impl Host {
         match (is_helper, stack.is_ours(Kind::Session), stack.unread()) {
             (false, true, _) => Ok(Self::BeforeSession),
             (true, true, _) => Ok(Self::HelperBeforeSession),
-            (_, false, Some(error)) => Err(unseen(&error)),
+            (_, false, Some(cause)) => Err(unseen(&cause)),
             (false, false, None) => Ok(Self::Here),
             (true, false, None) => Ok(Self::Helper),
         }
@@ -181,6 +182,9 @@ fn note_name(monitor: Process) -> io::Result<String> {
     }
 }
 
+/// This process's title, proc_pid_cmdline(5).
+const TITLE: &str = "/proc/self/cmdline";
+
 /// Whether this process is sshd's helper for keyboard-interactive, which ends before the session
 /// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). The title of a program with
 /// more rights than its user is that user's to choose.
@@ -188,7 +192,7 @@ fn is_helper() -> io::Result<bool> {
     if sys::is_secure_execution() {
         return Ok(false);
     }
-    match sys::read_regular(Path::new("/proc/self/cmdline"), 1 << 20) {
+    match sys::read_regular(Path::new(TITLE), 1 << 20) {
         Ok(title) => Ok(is_helpers(&title)),
         // There is no /proc.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

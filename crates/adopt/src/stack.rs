@@ -163,22 +163,26 @@ impl Reader<'_> {
     }
 
     fn find(&mut self, name: &str) -> Option<String> {
-        let unread = &mut self.unread;
-        let mut read = |path: &Path| match sys::read_regular(path, LARGEST) {
-            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound && unread.is_none() {
-                    *unread = Some(format!("{}: {error}", path.display()));
-                }
-                None
-            }
-        };
-        if name.starts_with('/') {
-            return read(Path::new(name));
-        }
         // A service's name is no path, pam_start(3).
-        let mut dirs = self.dirs.iter().filter(|_| !name.contains('/'));
-        dirs.find_map(|dir| read(&Path::new(dir).join(name)))
+        let dirs = match (name.starts_with('/'), name.contains('/')) {
+            (true, _) => &[""],
+            (false, true) => &[][..],
+            (false, false) => self.dirs,
+        };
+        for dir in dirs {
+            let path = Path::new(dir).join(name);
+            match sys::read_regular(&path, LARGEST) {
+                Ok(bytes) => return Some(String::from_utf8_lossy(&bytes).into_owned()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+                Err(error) => {
+                    let cause = || format!("read {}: {error}", path.display());
+                    self.unread.get_or_insert_with(cause);
+                    return None;
+                }
+            }
+        }
+        None
     }
 
     #[inline(never)]
@@ -223,6 +227,7 @@ pub(crate) fn count(text: &str) -> usize {
     let mut reader = Reader {
         dirs: &[],
         left: MOST,
+        unread: None,
         take: &mut |line| {
             count += 1;
             stack.add(&line, "sshd");
@@ -397,7 +402,7 @@ session required
                 take: &mut |_| (),
             };
             assert!(reader.take_in("sshd", None, 0));
-            let told = (!is_whole).then(|| format!("{dir}/part: not a regular file"));
+            let told = (!is_whole).then(|| format!("read {dir}/part: not a regular file"));
             assert_eq!(reader.unread, told, "{text}");
         }
         fs::remove_dir_all(&dir).expect("clean up");

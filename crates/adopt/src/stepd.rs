@@ -64,10 +64,10 @@ pub struct Manner<'a> {
     /// One own job is enough not to wait for the silent ones until the deadline.
     pub may_stop: bool,
     /// The namespaces of the job will be wanted: where one stepd alone is asked, and an earlier login has
-    /// seen it running as the user's, it is asked for them at once. What is known only spares the wait:
+    /// met it as the user's and started, it is asked for them at once. What is known only spares the wait:
     /// a job counts by what its stepd says now.
     pub ahead: bool,
-    /// Done once, while all have been asked and are waited for.
+    /// Done at most once, when all have been asked and some are waited for.
     pub meanwhile: &'a dyn Fn(),
 }
 
@@ -264,7 +264,7 @@ struct Inquiry<'a, 'k> {
     may_stop: bool,
     /// The question for namespaces that is asked at once, and the protocol version that it is for.
     ahead: Option<(i32, [u8; 4])>,
-    /// Done once, while all have been asked and are waited for.
+    /// As in [`Manner`], as long as it is not done.
     meanwhile: Option<&'a dyn Fn()>,
     log: Log<'a>,
     untried: VecDeque<Socket>,

@@ -19,11 +19,17 @@ impl Listing {
     /// The system's.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())?;
-        // SAFETY: the path is NUL-terminated. opendir(3) waits for nothing that is no directory, and
-        // closes on exec (glibc, sysdeps/unix/sysv/linux/opendir.c).
-        NonNull::new(unsafe { libc::opendir(path.as_ptr()) })
-            .map(Self)
-            .ok_or_else(io::Error::last_os_error)
+        loop {
+            // SAFETY: the path is NUL-terminated. opendir(3) waits for nothing that is no directory, and
+            // closes on exec (glibc, sysdeps/unix/sysv/linux/opendir.c).
+            let dir = unsafe { libc::opendir(path.as_ptr()) };
+            let error = io::Error::last_os_error();
+            match NonNull::new(dir) {
+                Some(dir) => return Ok(Self(dir)),
+                None if error.kind() == io::ErrorKind::Interrupted => {}
+                None => return Err(error),
+            }
+        }
     }
 
     /// The next name, `.` and `..` among them; none at the end.

@@ -181,8 +181,8 @@ pub fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// How long [`poll`] stays awake where so many or fewer are waited for. Most answers of a process on the
-/// same host come within that; who sleeps must be given a processor again, which takes some 20 µs where
-/// one is idle, and milliseconds where jobs use all of them (docs/performance.md).
+/// same host come within that; who sleeps must be given a processor again, which takes milliseconds where
+/// jobs use all of them (docs/performance.md).
 const AWAKE: Duration = Duration::from_micros(150);
 const FEW: usize = 4;
 
@@ -215,7 +215,7 @@ pub fn poll(interests: &mut [Interest<'_>], timeout: Duration) -> io::Result<()>
         let is_last = gone >= awake;
         let millis = match is_last {
             // Round up: a wait of 0.4 ms must not spin.
-            true => timeout.saturating_sub(gone).as_micros().div_ceil(1000),
+            true => timeout.saturating_sub(gone).as_nanos().div_ceil(1_000_000),
             false => 0,
         };
         let millis = c_int::try_from(millis).unwrap_or(c_int::MAX);
@@ -346,7 +346,9 @@ mod tests {
                     });
                     let mut interests: Vec<_> =
                         connections.iter().map(Interest::readable).collect();
+                    let begun = Instant::now();
                     poll(&mut interests, Duration::from_secs(60)).expect("poll");
+                    assert!(begun.elapsed() < Duration::from_secs(20));
                     let ready: Vec<bool> = interests.iter().map(Interest::is_ready).collect();
                     let expected: Vec<bool> = (1..=count).map(|it| it == count).collect();
                     assert_eq!(ready, expected, "after {micros} µs");

@@ -264,7 +264,7 @@ pub fn process(node: &Node) -> Result<()> {
     add(
         "2 descriptors",
         Means::NotAdopted,
-        "see whether a session line will adopt: Too many open files",
+        "see whether a session line will adopt: read /proc/self/cmdline: Too many open files",
         &["--descriptors", "2"],
         few,
     );
