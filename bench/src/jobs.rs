@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lab::{Cluster, Node};
 
+use crate::busy::Busy;
 use crate::machine;
 use crate::measure::{Before, Effort, Logins};
 use crate::parts;
@@ -36,6 +37,9 @@ pub const FIRST_ID: &str = "jobs-100-0-first";
 
 /// The row whose logins have pauses between them.
 const APART_ID: &str = "jobs-0-1-apart";
+
+/// The row whose logins must share the processors with programs that use all of them, as jobs do.
+const BUSY_ID: &str = "jobs-0-1-busy";
 
 /// Goes through all numbers on one cluster, from few jobs to many.
 pub fn rows(
@@ -84,6 +88,9 @@ pub fn rows(
                     ..effort
                 };
                 done(apart.row(Axis::Jobs, APART_ID, &name, few));
+                let name = format!("{}, all processors busy", words(others, own));
+                let _busy = Busy::start();
+                done(logins.row(Axis::Jobs, BUSY_ID, &name, effort));
             }
             if wanted.rows && (others, own) == (FIRST, 0) {
                 let first = Logins {

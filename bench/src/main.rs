@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it tells how far it is")]
 
+mod busy;
 mod cold;
 mod conf;
 mod jobs;
