@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lab::{Cluster, Node};
 
-use crate::busy::Busy;
+use crate::beside::Beside;
 use crate::machine;
 use crate::measure::{Before, Effort, Logins};
 use crate::parts;
@@ -89,7 +89,7 @@ pub fn rows(
                 };
                 done(apart.row(Axis::Jobs, APART_ID, &name, few));
                 let name = format!("{}, all processors busy", words(others, own));
-                let _busy = Busy::start();
+                let _busy = Beside::busy();
                 done(logins.row(Axis::Jobs, BUSY_ID, &name, effort));
             }
             if wanted.rows && (others, own) == (FIRST, 0) {

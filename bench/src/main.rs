@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it tells how far it is")]
 
-mod busy;
+mod beside;
 mod cold;
 mod conf;
 mod jobs;

@@ -13,7 +13,7 @@ use crate::results::{Axis, Row};
 use crate::stats::median;
 use crate::taken::Taken;
 use crate::trace;
-use crate::warm::Warm;
+use crate::warm;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +148,7 @@ impl Logins<'_> {
         };
         // With pauses all is to be as on a real node.
         let is_close = self.socket.is_some() && self.before != Before::Pause;
-        let _warm = is_close.then(Warm::start);
+        let _warm = is_close.then(warm::start);
         let mut all = Vec::new();
         for who in self.all() {
             match self.check(who) {

@@ -7,43 +7,23 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-/// Moves this process into the cgroup that it is in, again and again, until it is dropped.
-#[derive(Debug)]
-pub struct Warm {
-    is_over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+use crate::beside::Beside;
 
-impl Warm {
-    /// Begins; without cgroups there is nothing to do.
-    pub fn start() -> Self {
-        const PAUSE: Duration = Duration::from_millis(1);
-        let is_over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_over);
-        let thread = own_cgroup().map(|mut file| {
-            thread::spawn(move || {
-                let pid = std::process::id().to_string();
-                while !seen.load(Ordering::Relaxed) && file.write_all(pid.as_bytes()).is_ok() {
-                    thread::sleep(PAUSE);
-                }
-            })
-        });
-        Self { is_over, thread }
-    }
-}
-
-impl Drop for Warm {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+/// Begins; without cgroups there is nothing to do.
+pub fn start() -> Beside {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let pid = std::process::id().to_string();
+    let work = own_cgroup().map(|mut file| {
+        move || {
+            // A failure leaves it cold, as the figures then show.
+            let _ = file.write_all(pid.as_bytes());
+            thread::sleep(PAUSE);
         }
-    }
+    });
+    Beside::start(work)
 }
 
 /// The file that takes processes into the cgroup that this one is in, in any hierarchy.
