@@ -309,14 +309,11 @@ impl ClusterBuilder {
                 })
         })?;
         poll::until_true("slurmctld to listen", Duration::from_secs(60), || {
-            cluster.node(1).listens_on(6817)
+            Ok(cluster.node(1).listens_on(6817))
         })?;
         cluster.wait_state("idle")?;
         ensure!(
-            cluster
-                .nodes()
-                .iter()
-                .all(|node| node.listens_on(22).unwrap_or(false)),
+            cluster.nodes().iter().all(|node| node.listens_on(22)),
             "no sshd"
         );
         Ok(())

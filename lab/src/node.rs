@@ -260,11 +260,26 @@ impl Node {
         format!("/beside/{suite}")
     }
 
-    /// Starts slurmd, which goes to the background.
+    /// Starts slurmd, which goes to the background, and waits until it listens.
+    ///
+    /// Before that it asks the stepds that it finds, and dies of SIGPIPE should one of them end meanwhile
+    /// (seen with 26.05; `job_mem_limit_init()` in Slurm's src/slurmd/slurmd/job_mem_limit.c).
     pub fn start_slurmd(&self) -> Result<()> {
         let arguments = self.slurmd.iter().map(String::as_str);
         let argv: Vec<&str> = ["slurmd"].into_iter().chain(arguments).collect();
-        self.run(&argv)?.ok().map(drop)
+        self.run(&argv)?.ok()?;
+        let line = argv.join(" ");
+        poll::until_true("slurmd to listen", Duration::from_secs(60), || {
+            let listening = self.listening();
+            let listens = |pid: u32| {
+                // It may have ended meanwhile.
+                let files = fs::read_dir(format!("/proc/{}/root/proc/{pid}/fd", self.pid));
+                let links = files.into_iter().flatten().flatten();
+                let mut links = links.filter_map(|it| fs::read_link(it.path()).ok());
+                links.any(|link| listening.iter().any(|(_, it)| *it == link))
+            };
+            Ok(self.processes(&line)?.iter().any(|(pid, _)| listens(*pid)))
+        })
     }
 
     /// Ends slurmd; running jobs go on.
@@ -299,23 +314,26 @@ impl Node {
     }
 
     /// Whether someone listens on the TCP port here.
-    pub(crate) fn listens_on(&self, port: u16) -> Result<bool> {
-        for file in ["tcp", "tcp6"] {
-            let path = format!("/proc/{}/net/{file}", self.pid);
-            let Ok(text) = fs::read_to_string(&path) else {
-                continue;
+    pub(crate) fn listens_on(&self, port: u16) -> bool {
+        self.listening().iter().any(|(at, _)| *at == port)
+    }
+
+    /// The TCP ports that someone listens on here, each with its socket as the links in /proc/PID/fd name it.
+    fn listening(&self) -> Vec<(u16, PathBuf)> {
+        let files = ["tcp", "tcp6"].map(|name| format!("/proc/{}/net/{name}", self.pid));
+        let texts = files.map(|path| fs::read_to_string(path).unwrap_or_default());
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let listening = lines.filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode; 0A is LISTEN
+            let [_, local, _, "0A", _, _, _, _, _, inode, ..] = fields[..] else {
+                return None;
             };
-            let end = format!(":{port:04X}");
-            // sl local_address rem_address st; 0A is LISTEN
-            if text.lines().any(|line| {
-                let fields: Vec<&str> = line.split_whitespace().collect();
-                fields.get(1).is_some_and(|local| local.ends_with(&end))
-                    && fields.get(3) == Some(&"0A")
-            }) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+            let (_, port) = local.rsplit_once(':')?;
+            let port = u16::from_str_radix(port, 16).ok()?;
+            Some((port, format!("socket:[{inode}]").into()))
+        });
+        listening.collect()
     }
 
     pub(crate) fn connect(&self) -> Result<UnixStream> {

@@ -161,6 +161,8 @@ fn programs_files_and_time_limits() -> Result<()> {
         "running a program takes {each:?}"
     );
     node.restart_slurmd()?;
+    // Who it is that answers says so at once.
+    node.run(&["scontrol", "show", "slurmd"])?.ok()?;
     cluster.wait_idle()
 }
 
