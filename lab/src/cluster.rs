@@ -160,6 +160,9 @@ impl Cluster {
                 for line in &lines[lines.len().saturating_sub(15)..] {
                     logs += &format!("{} {name}: {line}\n", node.name());
                 }
+                if !lines.is_empty() && node.processes(name).is_ok_and(|it| it.is_empty()) {
+                    logs += &format!("{} {name}: it does not run\n", node.name());
+                }
             }
         }
         logs + &self.keeper_log()

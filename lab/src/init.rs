@@ -1,5 +1,6 @@
 //! How a node's namespaces come about, and the first process in them.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -68,7 +69,15 @@ pub fn run(dir: &Path, number: usize) -> Result<()> {
     loop {
         match wait(WaitOptions::empty()).context("waiting for processes to end")? {
             Some((pid, status)) if pid == agent => bail!("the agent has ended: {status:?}"),
-            _ => {}
+            Some((pid, status)) => {
+                // A daemon's, perhaps; tests end processes by these two.
+                let signal = status.terminating_signal().and_then(Signal::from_named_raw);
+                if let Some(signal) = signal.filter(|it| ![Signal::TERM, Signal::KILL].contains(it))
+                {
+                    let _ = writeln!(std::io::stderr(), "process {pid} has ended by {signal:?}");
+                }
+            }
+            None => {}
         }
     }
 }

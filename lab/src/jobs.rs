@@ -70,6 +70,7 @@ impl Cluster {
             }
             Ok(true)
         })
+        .with_context(|| self.logs())
     }
 
     /// The number of nodes on which the job's extern step is ready to adopt.
@@ -95,7 +96,8 @@ impl Cluster {
         let title = format!("slurmstepd: [{job}.");
         poll::until_true(&format!("job {job} to end"), LIMIT, || {
             self.no_process(&title)
-        })?;
+        })
+        .with_context(|| self.logs())?;
         self.remove_stale(&format!("_{job}."))
     }
 
@@ -113,7 +115,8 @@ impl Cluster {
         self.wait_state("idle")?;
         poll::until_true("the steps to end", LIMIT, || {
             self.no_process("slurmstepd: [")
-        })?;
+        })
+        .with_context(|| self.logs())?;
         self.remove_stale("_")
     }
 
@@ -154,6 +157,7 @@ impl Cluster {
                 && list.stdout.lines().count() >= self.nodes().len()
                 && list.stdout.lines().all(|line| line.trim() == state))
         })
+        .with_context(|| self.logs())
     }
 }
 

@@ -32,7 +32,8 @@ impl<T> Shared<T> {
             .map_err(|error| anyhow!("the cluster did not come up: {error}"))
     }
 
-    /// Runs a test on what is shared, and `finish` whatever comes of it.
+    /// Runs a test on what is shared, then `finish`. Where one of them fails the next test has it anew: what a
+    /// failed one leaves behind is nobody's to know.
     ///
     /// # Errors
     /// The test's; else that of `finish`.
@@ -42,6 +43,10 @@ impl<T> Shared<T> {
         finish: impl FnOnce(&mut T) -> Result<()>,
     ) -> Result<()> {
         let shared = self.up()?;
-        test(shared).and(finish(shared))
+        let done = test(shared).and_then(|()| finish(shared));
+        if done.is_err() {
+            self.up = None;
+        }
+        done
     }
 }
