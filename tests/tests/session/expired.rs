@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::Status;
 use tests::session::{ASKPASS, Method};
 use tests::{Module, job_of_cgroup};
@@ -237,13 +237,14 @@ fn too_late(passwords: &Expired<'_>) -> Result<()> {
         passwords.expire()?;
         let argv = ["ssh", "-tt", "node1"];
         let client = site.client("bob", Method::PublicKey, &argv).spawn()?;
-        let mut found = Vec::new();
+        // Before that it has a child of its name, which ends at once.
         wait_for("passwd(1)", || {
-            found = node.processes("passwd")?;
-            Ok(!found.is_empty())
+            Ok(client.stdout()?.ends_with("Current password: "))
         })?;
+        let found = node.processes("passwd")?;
+        ensure!(found.len() == 1, "{found:?}");
         for (pid, line) in found {
-            let cgroup = cgroup_of(node, pid)?;
+            let cgroup = cgroup_of(node, pid).with_context(|| line.clone())?;
             ensure!(job_of_cgroup(node, &cgroup)?.is_none(), "{line}: {cgroup}");
         }
         drop(client);

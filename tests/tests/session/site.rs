@@ -110,7 +110,7 @@ impl OnNode for Shell {
     fn job(&self, node: &Node) -> Result<Option<u32>> {
         let job = job_of_cgroup(node, &self.cgroup)?;
         for (pid, name) in self.processes() {
-            let cgroup = cgroup_of(node, pid)?;
+            let cgroup = cgroup_of(node, pid).with_context(|| name.to_string())?;
             ensure!(
                 job_of_cgroup(node, &cgroup)? == job,
                 "the shell is in {job:?}, {name} is not: {cgroup}"
