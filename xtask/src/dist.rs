@@ -105,6 +105,28 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     Ok(dist)
 }
 
+/// Puts the module as it is shipped, but with its symbols, and the test driver into that directory; where
+/// the module is.
+pub fn with_symbols(workspace: &Workspace, dir: &Path) -> Result<PathBuf> {
+    let arch = Arch::X86_64;
+    let mut cross = Cross::install(workspace, arch)?;
+    // Else it would take the place of the one that is shipped.
+    cross.target_dir = workspace.target("zig-symbols");
+    cross.release(&[
+        "--package=pam-slurm-adopt",
+        "--lib",
+        "--features=pam/static-unwinder",
+        "--config=profile.release.strip=\"none\"",
+        // Without it zig leaves the symbols out.
+        "--config=profile.release.debug=1",
+    ])?;
+    let module = dir.join(NAME);
+    let built = cross.target_dir.join(arch.target()).join("release");
+    copy(&built.join(MODULE), &module)?;
+    copy(&build(workspace, arch)?.pamcall(), &dir.join("pamcall"))?;
+    Ok(module)
+}
+
 /// Builds the program whose parts are counted: as what is shipped, but with its symbols.
 pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
     let arch = Arch::X86_64;
@@ -155,6 +177,7 @@ struct Cross<'a> {
     zig: Zig,
     debian: Debian,
     stub: PathBuf,
+    target_dir: PathBuf,
 }
 
 impl<'a> Cross<'a> {
@@ -165,6 +188,7 @@ impl<'a> Cross<'a> {
             arch,
             stub: stub::build(workspace, &zig, arch)?,
             debian: Debian::install(workspace)?,
+            target_dir: target_dir(workspace, arch),
             zig,
         })
     }
@@ -193,7 +217,7 @@ impl<'a> Cross<'a> {
         let mut cargo = self.zig.cargo(self.workspace.root(), verb)?;
         cargo
             .args(["--target", &self.arch.zigbuild_target(), "--target-dir"])
-            .arg(target_dir(self.workspace, self.arch))
+            .arg(&self.target_dir)
             // Not RUSTFLAGS: that one is split at blanks, and the directories may have some.
             .env("CARGO_ENCODED_RUSTFLAGS", all.join("\u{1f}"))
             .env("RUSTC", self.debian.rustc());
