@@ -191,12 +191,38 @@ pub(crate) fn make(dir: &Path) -> io::Result<()> {
 
 /// Of FNV's kind, a word at a time: against accidents, not against root.
 pub(crate) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
-    bytes.chunks(8).fold(seed, |sum, chunk| {
-        let mut word = [0; 8];
-        for (place, byte) in word.iter_mut().zip(chunk) {
-            *place = *byte;
-        }
+    let add = |sum: u64, word| {
         let sum = (sum ^ u64::from_ne_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         sum ^ (sum >> 32)
-    })
+    };
+    let (mut sum, mut bytes) = (seed, bytes);
+    while let Some((word, rest)) = bytes.split_first_chunk() {
+        (sum, bytes) = (add(sum, *word), rest);
+    }
+    if bytes.is_empty() {
+        return sum;
+    }
+    let mut word = [0; 8];
+    for (place, byte) in word.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    add(sum, word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An update must not forget what is kept.
+    #[test]
+    fn a_checksum_is_the_same_in_all_releases() {
+        for (bytes, sum) in [
+            (&b""[..], 7),
+            (b"1234567", 0xDC64_8361_BE45_C50F),
+            (b"12345678", 0x7464_8361_1645_C50F),
+            (b"123456789", 0x253A_E4C7_4FE1_B1A9),
+        ] {
+            assert_eq!(checksum(7, bytes), sum, "{bytes:?}");
+        }
+    }
 }

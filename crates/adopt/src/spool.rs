@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use proto::socket_name;
 use sys::Listing;
@@ -179,12 +179,8 @@ fn sockets_in(
 /// # Errors
 /// [`SpoolProblem`].
 pub fn safe_directory(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
-    // A slash or a dot at its end would have the system follow a link that is there.
-    let dir: &Path = &dir.components().collect::<PathBuf>();
     // As a rule it is without links: then there is nothing to resolve.
-    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
-    let as_given = dir.is_absolute() && dir.components().all(plain);
-    if as_given {
+    if is_plain(dir) {
         if let Some(real) = all_safe(dir, trusted)? {
             return Ok(real);
         }
@@ -194,6 +190,25 @@ pub fn safe_directory(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<PathB
         // Somebody has put a link there meanwhile.
         system("find", dir)(io::ErrorKind::NotADirectory.into())
     })
+}
+
+/// Whether an absolute path has nothing but names: a slash or a dot at its end would have the system follow
+/// a link that is there, and `..` leads back behind one.
+fn is_plain(path: &Path) -> bool {
+    let names = path.as_os_str().as_bytes().strip_prefix(b"/");
+    let is_name = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+    names.is_some_and(|names| names.split(|byte| *byte == b'/').all(is_name))
+}
+
+/// The path and all above it, as [`Path::ancestors`] has them, of an absolute one without empty parts.
+fn upwards(path: &Path) -> impl Iterator<Item = &Path> {
+    let bytes = path.as_os_str().as_bytes();
+    let above = |end: &usize| match end {
+        0 | 1 => None,
+        end => bytes[..*end].iter().rposition(|byte| *byte == b'/'),
+    };
+    let ends = std::iter::successors(Some(bytes.len()), above);
+    ends.map(|end| Path::new(OsStr::from_bytes(&bytes[..end.max(1)])))
 }
 
 fn system<'a>(
@@ -207,19 +222,19 @@ fn system<'a>(
     }
 }
 
-/// The directory; none if it or one above it is a link.
+/// The directory, of whose absolute path no part is empty; none if it or one above it is a link.
 fn all_safe(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<Option<PathBuf>, SpoolProblem> {
     let mut unsafe_one = None;
-    for path in dir.ancestors() {
+    for (steps, path) in upwards(dir).enumerate() {
         let found = fs::symlink_metadata(path).map_err(system("find", path))?;
         if found.is_symlink() {
             return Ok(None);
         }
-        if path == dir && !found.is_dir() {
+        if steps == 0 && !found.is_dir() {
             return Err(system("read", path)(io::ErrorKind::NotADirectory.into()));
         }
         let (uid, mode) = (found.uid(), found.mode());
-        let sticky = path != dir && mode & 0o1000 != 0;
+        let sticky = steps != 0 && mode & 0o1000 != 0;
         let group_writes = mode & 0o020 != 0 && found.gid() != 0;
         let others_write = mode & 0o002 != 0 || group_writes;
         if !trusted(uid) || (others_write && !sticky) {
@@ -241,6 +256,21 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    #[test]
+    fn only_names_make_a_plain_path() {
+        for path in ["/a", "/a/b.c/..d", "/..a/. /..."] {
+            let path = Path::new(path);
+            assert!(is_plain(path), "{}", path.display());
+            assert!(upwards(path).eq(path.ancestors()), "{}", path.display());
+        }
+        assert!(upwards(Path::new("/")).eq([Path::new("/")]));
+        for path in [
+            "", "/", "a/b", "//a", "/a/", "/a//b", "/./a", "/a/.", "/../a", "/a/..", "/a/../b",
+        ] {
+            assert!(!is_plain(Path::new(path)), "{path}");
+        }
+    }
 
     #[test]
     fn what_a_link_leads_to_is_looked_at_and_the_way_there() {
