@@ -34,6 +34,8 @@ pub struct Facts {
     pub needed: Vec<String>,
     /// Symbols that it defines for others.
     pub exports: Vec<Export>,
+    /// Names of those that others must define.
+    pub imports: Vec<String>,
     /// Versions that it asks of others: library and node.
     pub versions: Vec<(String, String)>,
     /// DF_1_NODELETE: dlclose(3) leaves it in place.
@@ -83,6 +85,7 @@ impl Facts {
             soname: elf.soname.map(str::to_owned),
             needed: strings(&elf.libraries),
             exports: exports(&elf),
+            imports: imports(&elf),
             versions: versions(&elf),
             nodelete: flags_1 & DF_1_NODELETE != 0,
             bind_now: flags & DF_BIND_NOW != 0,
@@ -200,6 +203,12 @@ fn exports(elf: &Elf<'_>) -> Vec<Export> {
     found
 }
 
+fn imports(elf: &Elf<'_>) -> Vec<String> {
+    let imports = elf.dynsyms.iter().filter(|it| it.is_import());
+    let names = imports.filter_map(|it| elf.dynstrtab.get_at(it.st_name));
+    names.map(str::to_owned).collect()
+}
+
 fn versions(elf: &Elf<'_>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for library in elf.verneed.iter().flat_map(|it| it.iter()) {
@@ -236,6 +245,8 @@ mod tests {
             !facts.exports.iter().any(|it| it.name == "malloc"),
             "an import"
         );
+        assert!(facts.imports.iter().any(|it| it == "malloc"));
+        assert!(!facts.imports.iter().any(|it| it == "pam_syslog"));
     }
 
     #[test]

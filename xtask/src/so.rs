@@ -23,6 +23,25 @@ const LIBRARIES: [&str; 2] = ["libc.so.6", "libpam.so.0"];
 /// Every login maps the file. The account phase alone was 362,056 (docs/adr/0007-std-from-source.md).
 const MAX_SIZE: u64 = 400_000;
 
+/// What would print into whatever sshd's stderr is, start threads or change how the process takes signals.
+const FORBIDDEN: [&str; 15] = [
+    "stdout",
+    "stderr",
+    "printf",
+    "fprintf",
+    "vfprintf",
+    "puts",
+    "fputs",
+    "fputc",
+    "fwrite",
+    "fflush",
+    "perror",
+    "exit",
+    "pthread_create",
+    "signal",
+    "sigaction",
+];
+
 /// The committed list of the crates in the module.
 const CRATES: &str = "xtask/so-crates.txt";
 
@@ -106,6 +125,13 @@ fn symbols(facts: &Facts, _: Arch) -> Result<String> {
         "{} lacks pam_sm_acct_mgmt",
         facts.path
     );
+    for name in &facts.imports {
+        ensure!(
+            !FORBIDDEN.contains(&name.as_str()),
+            "{} calls for {name}",
+            facts.path
+        );
+    }
     Ok(names.join(" "))
 }
 
@@ -363,6 +389,16 @@ mod tests {
         };
         assert!(libraries(&none, ARCH).is_err());
         assert!(symbols(&none, ARCH).is_err());
+    }
+
+    #[test]
+    fn a_module_that_could_print_fails() {
+        let prints = Facts {
+            imports: ["malloc", "fprintf"].map(String::from).to_vec(),
+            ..good()
+        };
+        let error = symbols(&prints, ARCH).expect_err("it prints").to_string();
+        assert!(error.contains("fprintf"), "{error}");
     }
 
     #[test]
