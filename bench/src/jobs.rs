@@ -10,6 +10,7 @@ use crate::machine;
 use crate::measure::{Before, Effort, Logins};
 use crate::parts;
 use crate::results::{Axis, Row, StageTable};
+use crate::targets;
 
 /// Jobs of others.
 pub const OTHERS: [u32; 5] = [0, 1, 10, 100, 500];
@@ -34,6 +35,9 @@ pub fn id(others: u32, own: u32) -> String {
 
 /// The row of the first login ever.
 pub const FIRST_ID: &str = "jobs-100-0-first";
+
+/// How many times the logins of a row whose own part is a target.
+const MORE: u32 = 4;
 
 /// The row whose logins have pauses between them.
 const APART_ID: &str = "jobs-0-1-apart";
@@ -75,7 +79,12 @@ pub fn rows(
                 before: Before::Nothing,
             };
             if wanted.rows {
-                done(logins.row(Axis::Jobs, &id(others, own), &words(others, own), effort));
+                let id = id(others, own);
+                let effort = match targets::wants_more_logins(&id) {
+                    true => effort.times(MORE),
+                    false => effort,
+                };
+                done(logins.row(Axis::Jobs, &id, &words(others, own), effort));
             }
             if wanted.rows && (others, own) == (0, 1) {
                 let apart = Logins {

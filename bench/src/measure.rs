@@ -43,6 +43,14 @@ impl Effort {
     /// A login that takes longer is given up.
     pub const LONGEST: Duration = Duration::from_secs(60);
 
+    /// That many times the logins.
+    pub fn times(self, factor: u32) -> Self {
+        Self {
+            logins: self.logins * factor,
+            ..self
+        }
+    }
+
     fn count(self, one: Duration) -> u32 {
         if one < Self::LONG {
             return self.logins;

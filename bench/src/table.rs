@@ -25,7 +25,8 @@ pub fn table(results: &Results) -> String {
     let _ = write!(
         text,
         "\nCommit {}, {}, {}.\n{} × {}, {} MiB of memory, Linux {}.\n\
-         Up to {} logins of each kind, in turns; fewer where one takes more than 100 ms.\n",
+         Up to {} logins of each kind, four times as many where the own part is a target, in turns; fewer\n\
+         where one takes more than 100 ms.\n",
         about.commit,
         about.rustc,
         about.date,
