@@ -84,7 +84,7 @@ impl Machine {
         let command = format!(
             "SLURM_ADOPT_DIST=$PWD/target/dist SLURM_ADOPT_LAB_BIN=$PWD/{PROGRAM} \
              ./target/test {}",
-            arguments.join(" ")
+            quoted(arguments)
         );
         Ok(Self {
             suite,
@@ -355,4 +355,29 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     make_dir(path.parent().unwrap_or(path))?;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Words for a shell that takes them as they are.
+fn quoted(words: &[&str]) -> String {
+    let word = |it: &&str| format!("'{}'", it.replace('\'', r"'\''"));
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_words_as_they_are() {
+        let words = ["26.05/a service", "it's", "", "$HOME"];
+        let script = format!("printf '%s\\n' {}", quoted(&words));
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
+        let output = output.expect("run sh").stdout;
+        assert_eq!(
+            String::from_utf8_lossy(&output),
+            words.map(|it| format!("{it}\n")).concat()
+        );
+    }
 }
