@@ -21,6 +21,6 @@ fn main() {
     let linker = env::var("RUSTC_LINKER").unwrap_or_default();
     if linker.contains("zigcc") {
         let dir = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo::rustc-link-arg-cdylib=-Wl,-T,{dir}/order.ld");
+        println!("cargo::rustc-link-arg-cdylib=-T{dir}/order.ld");
     }
 }
