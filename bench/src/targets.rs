@@ -51,7 +51,7 @@ const SYSCALLS: i64 = 60;
 /// The row for memory and system calls.
 const IDLE: &str = "jobs-0-0";
 
-/// Whether the row's own part is a target: some 0.1 ms, left of medians of three to twenty times that.
+/// Whether the row's own part is a target: what is left of medians, of ours less than half.
 pub fn wants_more_logins(id: &str) -> bool {
     OWN_PART.iter().any(|(row, ..)| *row == id)
 }

@@ -24,12 +24,19 @@ const LIBRARIES: [&str; 2] = ["libc.so.6", "libpam.so.0"];
 const MAX_SIZE: u64 = 400_000;
 
 /// What would print into whatever sshd's stderr is, start threads or change how the process takes signals.
-const FORBIDDEN: [&str; 15] = [
+const FORBIDDEN: [&str; 27] = [
     "stdout",
     "stderr",
     "printf",
+    "vprintf",
+    "dprintf",
     "fprintf",
     "vfprintf",
+    "__printf_chk",
+    "__fprintf_chk",
+    "__vfprintf_chk",
+    "__assert_fail",
+    "putchar",
     "puts",
     "fputs",
     "fputc",
@@ -37,9 +44,14 @@ const FORBIDDEN: [&str; 15] = [
     "fflush",
     "perror",
     "exit",
+    "clone",
+    "fork",
     "pthread_create",
+    "thrd_create",
     "signal",
     "sigaction",
+    "sigprocmask",
+    "pthread_sigmask",
 ];
 
 /// The committed list of the crates in the module.

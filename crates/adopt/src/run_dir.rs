@@ -213,7 +213,7 @@ pub(crate) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// An update must not forget what is kept.
+    /// An update must not forget whose the stepds are.
     #[test]
     fn a_checksum_is_the_same_in_all_releases() {
         for (bytes, sum) in [

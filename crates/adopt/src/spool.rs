@@ -224,6 +224,10 @@ fn system<'a>(
 
 /// The directory, of whose absolute path no part is empty; none if it or one above it is a link.
 fn all_safe(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<Option<PathBuf>, SpoolProblem> {
+    if !dir.is_absolute() {
+        // The way up would end before the root.
+        return Err(system("find", dir)(io::ErrorKind::InvalidInput.into()));
+    }
     let mut unsafe_one = None;
     for (steps, path) in upwards(dir).enumerate() {
         let found = fs::symlink_metadata(path).map_err(system("find", path))?;
@@ -320,9 +324,26 @@ mod tests {
             }
         }
         symlink("nowhere", links.join("dead")).expect("link");
-        let gone = look(&links.join("dead")).expect_err("leads nowhere");
-        assert!(gone.means_no_slurm(), "{gone}");
+        fs::write(scratch.join("a/file"), "").expect("write");
+        for path in [
+            "links/dead",
+            "links/dead/",
+            "a/none/",
+            "a/file",
+            "a/file/",
+            "a/file/.",
+        ] {
+            let gone = look(&scratch.join(path)).expect_err(path);
+            assert!(gone.means_no_slurm(), "{gone}");
+        }
+        let strange = scratch.join(OsStr::from_bytes(b"a/\xff"));
+        fs::create_dir(&strange).expect("make it");
+        assert_eq!(safe(strange.join(".")), strange);
+        assert_eq!(safe(strange.clone()), strange);
+        assert_eq!(safe("/".into()), Path::new("/"));
         assert!(look(Path::new("spool")).is_err(), "a relative path");
+        let cut = all_safe(Path::new("src"), &|_| true);
+        assert!(cut.is_err(), "what is above was not looked at: {cut:?}");
         fs::remove_dir_all(&scratch).expect("clean up");
     }
 }

@@ -1,14 +1,15 @@
-//! What the unwinder in the shipped module, zig's libunwind, would have of libpthread and libdl.
+//! What the unwinder in the shipped module, zig's libunwind, would have of libpthread and libdl, and of
+//! libc to print with.
 //!
 //! From glibc 2.34 on the two are empty, and no sshd has them loaded. Before, libpthread would come
 //! into a process that may have begun without it. Each login would map both, for a panic that never
-//! was. Of what is in the module only libunwind refers to the five names. std could do with these
+//! was. Of what is in the module only libunwind refers to these names. std could do with the first five's
 //! answers too: its locks are its own, it has the loader look for most of what may be missing, and
 //! the one name that it gives to dlsym, where a thread starts, may be unknown
 //! (`library/std/src/sys/pal/unix/`: `weak.rs`, `thread.rs:min_stack_size`).
 //!
-//! Nor is anything printed: what libunwind says on stderr before it aborts would go to whatever sshd has
-//! there. And what is not asked of libc the loader need not look up, some 0.2 us for each name.
+//! Nor is anything printed: what libunwind says on stderr, mostly before it aborts, would go to whatever
+//! sshd has there. And what is not asked of libc the loader need not look up, some 0.2 us for each name.
 //!
 //! Source: zig 0.17.1, `lib/libunwind/src`: `RWMutex.hpp`, `AddressSpace.hpp`, `UnwindCursor.hpp`,
 //! `config.h`.
