@@ -105,28 +105,6 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     Ok(dist)
 }
 
-/// Puts the module as it is shipped, but with its symbols, and the test driver into that directory; where
-/// the module is.
-pub fn with_symbols(workspace: &Workspace, dir: &Path) -> Result<PathBuf> {
-    let arch = Arch::X86_64;
-    let mut cross = Cross::install(workspace, arch)?;
-    // Else it would take the place of the one that is shipped.
-    cross.target_dir = workspace.target("zig-symbols");
-    cross.release(&[
-        "--package=pam-slurm-adopt",
-        "--lib",
-        "--features=pam/static-unwinder",
-        "--config=profile.release.strip=\"none\"",
-        // Without it zig leaves the symbols out.
-        "--config=profile.release.debug=1",
-    ])?;
-    let module = dir.join(NAME);
-    let built = cross.target_dir.join(arch.target()).join("release");
-    copy(&built.join(MODULE), &module)?;
-    copy(&build(workspace, arch)?.pamcall(), &dir.join("pamcall"))?;
-    Ok(module)
-}
-
 /// Builds the program whose parts are counted: as what is shipped, but with its symbols.
 pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
     let arch = Arch::X86_64;

@@ -102,35 +102,6 @@ impl Facts {
     }
 }
 
-/// A function of the symbol table, and where it lies.
-#[derive(Debug, Clone)]
-pub struct Function {
-    /// Its symbol.
-    pub name: String,
-    /// Its address when the file is loaded at 0.
-    pub start: u64,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// The functions of a file that was not stripped.
-pub fn functions(path: &Path) -> Result<Vec<Function>> {
-    let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    let elf = Elf::parse(&bytes).with_context(|| format!("parse {}", path.display()))?;
-    let all = elf
-        .syms
-        .iter()
-        .filter(|it| it.is_function() && it.st_size > 0);
-    let named = all.filter_map(|it| {
-        Some(Function {
-            name: elf.strtab.get_at(it.st_name)?.to_owned(),
-            start: it.st_value,
-            size: it.st_size,
-        })
-    });
-    Ok(named.collect())
-}
-
 /// How many relocations only add where the file was loaded, and how many look up a symbol.
 fn relocations(elf: &Elf<'_>, bytes: &[u8]) -> (u64, u64) {
     let all = elf.dynrelas.iter().chain(elf.dynrels.iter());

@@ -14,7 +14,6 @@ mod licences;
 mod listen;
 mod long;
 mod named;
-mod order;
 mod report;
 mod rooms;
 mod run;
@@ -73,8 +72,6 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
-    /// Lay the module's functions out by what logins run now; as root.
-    Order,
     /// Write the option tables into the man page and the README.
     Docs {
         /// Only check that they are up to date and that no link is dead.
@@ -152,10 +149,6 @@ fn perform(task: &Task) -> Result<ExitCode> {
             let mut report = Report::new();
             budgets::gates(&workspace, &mut report);
             Ok(report.finish())
-        }
-        Task::Order => {
-            order::write(&workspace)?;
-            Ok(ExitCode::SUCCESS)
         }
         Task::Docs { check: false } => {
             docs::write(&workspace)?;

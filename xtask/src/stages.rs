@@ -261,8 +261,6 @@ impl Runner {
                     self.tests("loading", &roots);
                     let parsers = ["--package=tests", "--test=parsers"];
                     self.tests("parsers beside Slurm's", &parsers);
-                    let order = ["--package=tests", "--test=order"];
-                    self.tests("code of a login", &order);
                 }
             }
             Stage::Compliance => {
