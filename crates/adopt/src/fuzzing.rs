@@ -8,7 +8,7 @@ use sys::Deadline;
 
 use crate::adoption::{self, Adopted};
 use crate::place::{Look, Step};
-use crate::{node, session, slurmd, stack};
+use crate::{namespaces, node, session, slurmd, stack};
 
 pub use crate::credential::auth_info;
 pub use crate::exchange::{Broken, ask};
@@ -72,8 +72,7 @@ pub fn namespaces(
 ) -> Result<usize, Broken> {
     match kind.ask() {
         None => Ok(0),
-        question => {
-            adoption::receive_namespaces(socket, kind, question, deadline).map(|found| found.len())
-        }
+        question => namespaces::receive_namespaces(socket, kind, question, deadline)
+            .map(|found| found.len()),
     }
 }

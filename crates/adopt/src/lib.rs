@@ -25,6 +25,7 @@ mod limits;
 pub mod log;
 pub mod login;
 mod memo;
+mod namespaces;
 mod network;
 pub mod node;
 pub mod notes;

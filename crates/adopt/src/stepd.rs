@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use proto::stepd::{self, State};
 use sys::{Deadline, Interest};
 
-use crate::adoption::{self, AdoptError};
+use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange::{self, Broken};
 use crate::known::{Known, Owner};
 use crate::log::{Log, said};
+use crate::namespaces;
 use crate::node::Node;
 use crate::run_dir::RunDir;
 use crate::spool::{self, Socket, Trusted};
@@ -125,7 +126,7 @@ pub fn census(
     let own = to_ask.front().filter(|_| manner.ahead && to_ask.len() == 1);
     let own = own.and_then(|it| known.owner(&it.identity));
     let mut inquiry = Inquiry::new(to_ask, census, &mut known, manner.may_stop, log);
-    inquiry.ahead = own.and_then(|it| Some((it.version, adoption::question_ahead(it.version)?)));
+    inquiry.ahead = own.and_then(|it| Some((it.version, namespaces::question_ahead(it.version)?)));
     inquiry.meanwhile = Some(manner.meanwhile);
     let census = inquiry.run(deadline);
     known.save(&identities, log);
