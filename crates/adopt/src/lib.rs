@@ -37,7 +37,7 @@ pub mod runtime_dir;
 mod session;
 mod slurmd;
 pub mod spool;
-mod stack;
+pub mod stack;
 pub mod stepd;
 
 use std::cell::OnceCell;
@@ -58,7 +58,7 @@ use crate::node::{Environment, Node};
 use crate::options::{Limits, Options};
 use crate::run_dir::RunDir;
 use crate::session::Host;
-use crate::stack::{Kind, Stack};
+use crate::stack::{Kind, Reach, Stack};
 use crate::stepd::{Census, Manner};
 
 /// What libpam asks for.
@@ -104,7 +104,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
             }
             Stage::Session {
                 chosen: mark.map(|it| it.job),
-                after_account: stack.is_ours(Kind::Account),
+                after_account: *stack.reach(Kind::Account) != Reach::Absent,
             }
         }
         Phase::CloseSession => {

@@ -25,7 +25,7 @@ use crate::notes::{self, Notes, Process};
 use crate::options::{AdoptFailure, GenericFailure, Options, RuntimeDir};
 use crate::place;
 use crate::runtime_dir::Users;
-use crate::stack::{Kind, Stack};
+use crate::stack::{Kind, Reach, Stack};
 
 /// What the account phase has decided: in this transaction of libpam's, or from a helper process in a
 /// note `login.PID.START` that is named after the monitor.
@@ -108,7 +108,8 @@ impl Host {
             true => Stack::read(service),
             false => Stack::default(),
         };
-        match (is_helper, stack.is_ours(Kind::Session), stack.unread()) {
+        let is_ours = *stack.reach(Kind::Session) == Reach::Always;
+        match (is_helper, is_ours, stack.unread()) {
             (false, true, _) => Ok(Self::BeforeSession),
             (true, true, _) => Ok(Self::HelperBeforeSession),
             (_, false, Some(cause)) => Err(unseen(&cause)),

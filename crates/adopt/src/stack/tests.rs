@@ -1,0 +1,435 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::reader::{DEEPEST, MOST};
+use super::*;
+
+/// A PAM directory, and one before it that is not there.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(files: &[(&str, &str)]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("stack-{}-{number}", std::process::id()));
+        for (name, text) in files {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("make it");
+            fs::write(path, text).expect("write");
+        }
+        Self(dir)
+    }
+
+    fn text(&self) -> &str {
+        self.0.to_str().expect("text")
+    }
+
+    fn stack(&self) -> Stack {
+        let none = self.0.join("none");
+        Stack::read_in(&[none.to_str().expect("text"), self.text()], "sshd")
+    }
+
+    fn session(&self) -> Chain {
+        Reader::new(&[self.text()], "sshd").service().1
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // A test that failed half-way must not fail again here.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn session(lines: &str) -> Stack {
+    Dir::new(&[("sshd", lines)]).stack()
+}
+
+/// LEVEL TEXT of each session line.
+fn lines_of(files: &[(&str, &str)]) -> Vec<String> {
+    let text = |it: &Handler| format!("{} {}", it.level, it.line.text);
+    Dir::new(files).session().iter().map(text).collect()
+}
+
+#[test]
+fn a_stack_is_made_of_lines_and_included_files() {
+    let sshd = "\
+auth required pam_a.so
+# session required pam_commented.so
+session required pam_b.so one  two # three
+-session optional pam_c.so
+SESSION [success=ok ignore=ignore default=bad] pam_d.so [x=1 y]
+session \\
+   requisite pam_e.so
+@include common
+session include fragment
+session substack sub/fragment
+account required pam_x.so
+session required
+what is this
+";
+    let common = "session required pam_f.so\naccount required pam_g.so\nwhat is this\n";
+    let fragment =
+        "session required pam_h.so\naccount required pam_x.so\nbroken required pam_x.so\n";
+    let files = [
+        ("sshd", sshd),
+        ("common", common),
+        ("fragment", fragment),
+        ("sub/fragment", fragment),
+    ];
+    assert_eq!(
+        lines_of(&files),
+        [
+            "0 session required pam_b.so one two",
+            "0 -session optional pam_c.so",
+            "0 SESSION [success=ok ignore=ignore default=bad] pam_d.so [x=1 y]",
+            "0 session requisite pam_e.so",
+            "0 session required pam_f.so",
+            "0 session required pam_h.so",
+            // Of the kind that was asked for, and fails.
+            "0 broken required pam_x.so",
+            "0 session substack sub/fragment",
+            "1 session required pam_h.so",
+            "1 broken required pam_x.so",
+            "0 session required",
+        ]
+    );
+    let places: Vec<String> = Dir::new(&files)
+        .session()
+        .iter()
+        .map(|it| it.line.place.rsplit('/').next().expect("a name").to_owned())
+        .collect();
+    assert_eq!(places[3..6], ["sshd:6", "common:1", "fragment:1"]);
+}
+
+#[test]
+fn an_include_with_a_slash_is_a_path() {
+    let dir = Dir::new(&[
+        ("pam.d/sshd", "@include sub/one\n@include ../beside\n"),
+        ("pam.d/sub/one", "session required pam_one.so\n"),
+        ("beside", "session required pam_beside.so\n"),
+    ]);
+    let inner = dir.0.join("pam.d");
+    let inner = [inner.to_str().expect("text")];
+    let session = Reader::new(&inner, "sshd").service().1;
+    let texts: Vec<&str> = session.iter().map(|it| it.line.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "session required pam_one.so",
+            "session required pam_beside.so"
+        ]
+    );
+    let absolute = format!("session include {}/beside\n", dir.text());
+    fs::write(dir.0.join("pam.d/sshd"), absolute).expect("write");
+    let session = Reader::new(&inner, "sshd").service().1;
+    assert_eq!(session[0].line.text, "session required pam_beside.so");
+    assert!(Reader::new(&inner, "sub/one").service().1.is_empty());
+}
+
+#[test]
+fn a_phase_without_lines_is_that_of_other() {
+    let ours = "session required pam_slurm_adopt.so\naccount required pam_slurm_adopt.so\n";
+    for (sshd, account, session) in [
+        ("", Reach::Always, Reach::Always),
+        ("account required pam_a.so\n", Reach::Absent, Reach::Always),
+        ("session required pam_a.so\n", Reach::Always, Reach::Absent),
+    ] {
+        let ours = ours.replace("service=", "");
+        let stack = Dir::new(&[("sshd", sshd), ("other", &ours)]).stack();
+        assert_eq!(*stack.reach(Kind::Account), account, "{sshd}");
+        assert_eq!(*stack.reach(Kind::Session), session, "{sshd}");
+    }
+    let stack = Dir::new(&[("other", ours)]).stack();
+    assert_eq!(*stack.reach(Kind::Session), Reach::Always);
+}
+
+#[test]
+fn loops_and_missing_files_end() {
+    let again = "@include sshd\nsession include missing\nsession required pam_a.so\n";
+    assert_eq!(lines_of(&[("sshd", again)]).len(), (DEEPEST + 1) * 2);
+    let dir = Dir::new(&[(
+        "sshd",
+        "@include sshd\n@include sshd\nsession required pam_a.so\n",
+    )]);
+    assert!(dir.session().len() <= MOST);
+    let stack = dir.stack();
+    let unread = stack.unread().expect("some are left out");
+    assert!(unread.contains("more than 256 files"), "{unread}");
+    let deep = "session substack sshd\nsession required pam_slurm_adopt.so\n";
+    assert!(lines_of(&[("sshd", deep)]).len() < 64);
+    assert_eq!(*session(deep).reach(Kind::Session), Reach::Always);
+}
+
+#[test]
+fn a_file_that_is_there_and_not_read_is_told() {
+    let dir = Dir::new(&[("sshd", "session required pam_a.so\n@include missing\n")]);
+    assert_eq!(dir.stack().unread(), None);
+    let dir = Dir::new(&[("sshd", "@include part\n"), ("part/file", "")]);
+    let told = format!("read {}/part: not a regular file", dir.text());
+    assert_eq!(dir.stack().unread(), Some(told.as_str()));
+}
+
+const OURS: &str = "session required pam_slurm_adopt.so\n";
+
+/// What stands before a line of ours, and the line that leads past it, if there is one.
+#[test]
+fn what_leads_past_us() {
+    for (before, past) in [
+        ("", None),
+        ("session required pam_a.so\n", None),
+        ("session requisite pam_a.so\n", None),
+        ("session optional pam_a.so\n", None),
+        ("session sufficient pam_a.so\n", Some("1")),
+        (
+            "session required pam_a.so\nsession sufficient pam_b.so\n",
+            Some("2"),
+        ),
+        ("session [default=1] pam_a.so\n", Some("1")),
+        (
+            "session required pam_x.so\nsession [success=1] pam_a.so\n",
+            Some("2"),
+        ),
+        // The stack's only answer is a failure.
+        ("session [success=ignore default=done] pam_a.so\n", None),
+        ("session [ignore=done default=ok] pam_a.so\n", None),
+        ("session [success=die default=die] pam_a.so\n", None),
+        // Debian's common-session.
+        (
+            "session [default=1] pam_permit.so\nsession requisite pam_deny.so\nsession required \
+             pam_permit.so\nsession optional pam_systemd.so\n",
+            None,
+        ),
+        // Red Hat's password-auth and postlogin.
+        (
+            "session [success=1 default=ignore] pam_succeed_if.so service in crond quiet use_uid\n\
+             session required pam_unix.so\nsession [success=1 default=ignore] pam_succeed_if.so quiet\n\
+             session [default=1] pam_lastlog.so nowtmp\nsession optional pam_lastlog.so silent\n",
+            None,
+        ),
+        // Words that libpam can't read.
+        ("session [success=okay] pam_a.so\n", None),
+        ("session [success=0] pam_a.so\n", None),
+        ("session [nonsense=done] pam_a.so\n", None),
+        (
+            "session [ success = 1default = ignore ] pam_a.so\n",
+            Some("1"),
+        ),
+        (
+            "session required pam_x.so\nsession [success=reset] pam_a.so\n",
+            None,
+        ),
+        ("session sufficient /nonexistent/pam_a.so\n", None),
+        (
+            "session required pam_x.so\n-session [module_unknown=1 default=ok] /nonexistent/pam_a.so\n",
+            Some("2"),
+        ),
+        (
+            "session include missing\nsession sufficient pam_a.so\n",
+            None,
+        ),
+        (
+            "session include missing\nsession [default=reset] pam_x.so\nsession sufficient pam_a.so\n",
+            Some("3"),
+        ),
+    ] {
+        let lines = format!("{before}{OURS}session required pam_end.so\n");
+        assert_eq!(
+            passed_at(&lines),
+            past.map(|it: &str| it.to_owned()),
+            "{lines}"
+        );
+    }
+    // With ours as the last line nothing has counted then, and the stack fails.
+    let jump = "session [success=1 default=ok] pam_a.so\n";
+    assert_eq!(passed_at(&format!("{jump}{OURS}")), None);
+    let counted = "session required pam_x.so\n";
+    let lines = format!("{counted}{jump}{OURS}");
+    assert_eq!(passed_at(&lines).as_deref(), Some("2"), "{lines}");
+    let lines = lines.replace("=1", "=2");
+    assert_eq!(passed_at(&lines), None, "past the end: {lines}");
+}
+
+/// The number of the line that leads past ours.
+fn passed_at(lines: &str) -> Option<String> {
+    match session(lines).reach(Kind::Session) {
+        Reach::MayBePassed(line) => line.place.rsplit(':').next().map(str::to_owned),
+        Reach::Always => None,
+        other => panic!("{lines}{other:?}"),
+    }
+}
+
+#[test]
+fn a_substack_keeps_its_ends_and_jumps() {
+    let past =
+        "session required pam_x.so\nsession sufficient pam_a.so\nsession required pam_b.so\n";
+    let jump = "session required pam_x.so\nsession [success=9 default=ok] pam_a.so\n";
+    for (sshd, fragment, is_passed) in [
+        ("session substack fragment\n", past, false),
+        ("session include fragment\n", past, true),
+        ("@include fragment\n", past, true),
+        ("session substack fragment\n", jump, false),
+        // The substack is one entry.
+        (
+            "session [default=1] pam_c.so\nsession substack fragment\n",
+            past,
+            false,
+        ),
+        (
+            "session [default=2] pam_c.so\nsession substack fragment\n",
+            past,
+            true,
+        ),
+        (
+            "session [default=2] pam_c.so\nsession include fragment\n",
+            past,
+            false,
+        ),
+    ] {
+        let sshd = format!("session required pam_y.so\n{sshd}{OURS}session required pam_end.so\n");
+        let stack = Dir::new(&[("sshd", &sshd), ("fragment", fragment)]).stack();
+        let reach = stack.reach(Kind::Session);
+        let found = matches!(reach, Reach::MayBePassed(_));
+        assert_eq!(found, is_passed, "{sshd}{fragment}{reach:?}");
+    }
+    // Ours in a substack that ends before it.
+    let fragment = format!("{past}{OURS}");
+    let stack = Dir::new(&[
+        ("sshd", "session substack fragment\n"),
+        ("fragment", &fragment),
+    ]);
+    assert!(matches!(
+        stack.stack().reach(Kind::Session),
+        Reach::MayBePassed(Line { text, .. }) if text == "session sufficient pam_a.so"
+    ));
+}
+
+#[test]
+fn a_failure_of_ours_need_not_count() {
+    for (control, after, binds) in [
+        ("required", "", true),
+        ("requisite", "", true),
+        ("optional", "", false),
+        ("sufficient", "", false),
+        ("[default=done]", "", true),
+        ("[default=ok]", "", true),
+        ("[default=ignore]", "", false),
+        ("[success=ok ignore=ignore]", "", true),
+        ("[session_err=ignore default=bad]", "", false),
+        ("[success=ok session_err=1 default=bad]", "", false),
+        ("[session_err=7 default=bad]", "", true),
+        ("required", "session [default=reset] pam_a.so\n", false),
+        ("requisite", "session [default=reset] pam_a.so\n", true),
+    ] {
+        let lines = format!(
+            "session {control} pam_slurm_adopt.so\n{after}session required pam_b.so\nsession required \
+             pam_b.so\n"
+        );
+        let stack = session(&lines);
+        let reach = match binds {
+            true => Reach::Always,
+            false => Reach::NotBinding,
+        };
+        assert_eq!(*stack.reach(Kind::Session), reach, "{lines}");
+        assert_eq!(stack.count(Kind::Session), usize::from(binds), "{lines}");
+    }
+}
+
+#[test]
+fn ours_is_this_module_for_this_service() {
+    for (line, reach) in [
+        ("session required pam_slurm_adopt.so", Reach::Always),
+        ("session required pam_slurm_adopt_ours.so", Reach::Always),
+        ("session required pam_slurm_adopt_schedmd.so", Reach::Absent),
+        ("session required pam_slurm.so", Reach::Absent),
+        (
+            "session required /nonexistent/pam_slurm_adopt.so",
+            Reach::Absent,
+        ),
+        (
+            "-session required /nonexistent/pam_slurm_adopt.so",
+            Reach::Absent,
+        ),
+        (
+            "session required /lib/security/$ISA/pam_slurm_adopt.so",
+            Reach::Always,
+        ),
+        (
+            "session required pam_slurm_adopt.so service=su",
+            Reach::Absent,
+        ),
+        (
+            "session required pam_slurm_adopt.so service=su,sshd",
+            Reach::Always,
+        ),
+        (
+            "session required pam_slurm_adopt.so [service=sshd]",
+            Reach::Always,
+        ),
+        ("account required pam_slurm_adopt.so", Reach::Absent),
+    ] {
+        assert_eq!(*session(line).reach(Kind::Session), reach, "{line}");
+    }
+}
+
+#[test]
+fn lines_that_decide_are_counted_with_their_places() {
+    let dir = Dir::new(&[
+        (
+            "sshd",
+            "account sufficient pam_slurm_adopt.so\n@include common\naccount required pam_slurm_adopt.so\n",
+        ),
+        (
+            "common",
+            "\naccount required pam_slurm_adopt.so action_no_jobs=ignore\n",
+        ),
+    ]);
+    let stack = dir.stack();
+    let places: Vec<String> = stack
+        .binding(Kind::Account)
+        .iter()
+        .map(|it| it.place.replace(dir.text(), "DIR"))
+        .collect();
+    assert_eq!(places, ["DIR/common:2", "DIR/sshd:3"]);
+    assert_eq!(stack.count(Kind::Account), 2);
+    assert_eq!(stack.count(Kind::Session), 0);
+}
+
+#[test]
+fn pam_systemd_after_us_is_seen() {
+    const SYSTEMD: &str = "-session optional pam_systemd.so\n";
+    const OPTIONAL: &str = "session optional pam_slurm_adopt.so\n";
+    for (lines, later) in [
+        (&[][..], false),
+        (&[SYSTEMD], false),
+        (&[SYSTEMD, OURS], false),
+        (&[OURS, SYSTEMD], true),
+        (&[OURS, "session required pam_env.so\n", SYSTEMD], true),
+        (&[OURS, SYSTEMD, OURS], false),
+        (&[OPTIONAL, SYSTEMD], true),
+    ] {
+        let stack = session(&lines.concat());
+        assert_eq!(stack.is_pam_systemd_later(), later, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_stack_of_endless_ways_is_not_trusted() {
+    let mut files = vec![("sshd".to_owned(), String::new())];
+    for level in 0..15 {
+        let next = format!("level{level}");
+        let text = "session [success=ok auth_err=reset perm_denied=bad default=ignore user_unknown=2] \
+                    pam_a.so\n";
+        let last = files.last_mut().expect("the first");
+        last.1 = format!("{text}{text}session substack {next}\n{text}");
+        files.push((next, text.to_owned()));
+    }
+    files[0].1.push_str(OURS);
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (&**name, &**text))
+        .collect();
+    let stack = Dir::new(&files).stack();
+    assert_ne!(*stack.reach(Kind::Session), Reach::Absent);
+}
