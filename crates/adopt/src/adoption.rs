@@ -11,20 +11,33 @@ use sys::Deadline;
 use crate::exchange::{self, Broken};
 use crate::log::{Log, said};
 use crate::namespaces::{self, Entrance};
-use crate::place::{self, Look, Step};
+use crate::place::{self, Held, Look, Step};
 use crate::stepd::{Census, Conversation};
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy)]
-pub struct Request {
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
     /// The process.
     pub pid: u32,
-    /// Enter the namespaces of the job's container, which only this process itself can.
-    pub join_container: bool,
+    /// Whether to enter the namespaces of the job's container, which only this process itself can.
+    pub join: Join<'a>,
     /// Ask for the X11 display.
     pub x11: bool,
-    /// In the session phase: don't adopt what is there already, and look afterwards whether it is.
-    pub for_good: bool,
+    /// Whether an earlier phase may have put the process into a job already.
+    pub may_be_inside: bool,
+    /// Where the account phase of this login found the process once this job had taken it.
+    pub was_held: Option<(u32, &'a Held)>,
+}
+
+/// Who enters the namespaces of a job's container.
+#[derive(Clone, Copy)]
+pub enum Join<'a> {
+    /// Nobody.
+    Nobody,
+    /// This call.
+    Now,
+    /// This call, unless the session phase is sure to come: what lies between them may need the node's.
+    UnlessSessionFollows(&'a dyn Fn() -> bool),
 }
 
 /// What an adopted login gets.
@@ -34,13 +47,17 @@ pub struct Adopted {
     pub later: bool,
     /// Where the process was before, if that was looked at.
     pub was: Option<Was>,
+    /// Where it is now.
+    pub held: Held,
+    /// Whether the job has namespaces that the session phase is to enter.
+    pub leaves_namespaces: bool,
     /// DISPLAY, if the job has one.
     pub display: Option<String>,
     /// XAUTHORITY, if the job has one.
     pub authority: Option<String>,
 }
 
-/// Where a process was before it was adopted for good.
+/// Where a process was before it was adopted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Was {
     /// In the extern step.
@@ -77,17 +94,16 @@ impl From<Broken> for AdoptError {
     }
 }
 
-/// Puts the process into one of the user's jobs.
+/// Puts the process into one of the user's jobs, unless it is there, and looks whether it is there then.
 ///
 /// The namespaces are asked for before anything is changed, and entered last.
 ///
 /// # Errors
 /// [`AdoptError`].
-#[inline(never)]
 pub fn adopt(
     census: &mut Census,
     job: u32,
-    request: Request,
+    request: Request<'_>,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Adopted, AdoptError> {
@@ -96,7 +112,7 @@ pub fn adopt(
         return Err(AdoptError::Refused(ENDING.into()));
     }
     let stepd = conversation.pid;
-    if stepd == 0 || request.for_good && place::is_elsewhere(stepd) {
+    if stepd == 0 || place::is_elsewhere(stepd) {
         return Err(AdoptError::Refused(FOREIGN.into()));
     }
     // What was asked first is answered first.
@@ -109,42 +125,30 @@ pub fn adopt(
         )?),
         false => None,
     };
-    let whereabouts = match request.for_good {
-        true => Some(Whereabouts::find(
-            &conversation,
-            stepd,
-            request.pid,
-            deadline,
-        )?),
-        false => None,
+    let whereabouts = Whereabouts::find(&conversation, stepd, request, deadline)?;
+    let found = match (request.join, ahead) {
+        (Join::Nobody, _) => Vec::new(),
+        (_, Some(found)) => found,
+        (_, None) => namespaces::namespaces(census, &conversation, deadline, log)?,
     };
-    let namespaces = match request.join_container {
-        true => {
-            let found = match ahead {
-                Some(found) => found,
-                None => namespaces::namespaces(census, &conversation, deadline, log)?,
-            };
-            match whereabouts.as_ref().is_some_and(|it| it.is_joined) {
-                true => Entrance::default(),
-                false => Entrance::prepare(found, request.for_good).map_err(AdoptError::Refused)?,
-            }
-        }
-        false => Entrance::default(),
+    let leaves_namespaces = match request.join {
+        Join::UnlessSessionFollows(follows) => !found.is_empty() && follows(),
+        Join::Nobody | Join::Now => false,
     };
-    let mut adopted = match &whereabouts {
-        Some(Whereabouts {
-            was: Was::Inside, ..
-        }) => Adopted::default(),
-        Some(whereabouts) => {
-            let adopted = add_process(&conversation, request, deadline, log)?;
-            whereabouts.is_inside_now(&conversation, request.pid, deadline)?;
-            adopted
-        }
-        None => add_process(&conversation, request, deadline, log)?,
+    let entrance = match whereabouts.is_joined || leaves_namespaces {
+        true => Entrance::default(),
+        false => Entrance::prepare(found, true).map_err(AdoptError::Refused)?,
     };
-    namespaces.enter(log).map_err(AdoptError::NotJoined)?;
-    adopted.was = whereabouts.map(|it| it.was);
-    Ok(adopted)
+    let adopted = whereabouts.put_inside(&conversation, request, deadline, log)?;
+    // In the job's mount namespace /proc may not show this process.
+    let held = whereabouts.step.held();
+    entrance.enter(log).map_err(AdoptError::NotJoined)?;
+    Ok(Adopted {
+        held,
+        was: Some(whereabouts.was),
+        leaves_namespaces,
+        ..adopted
+    })
 }
 
 /// Where the process is beside the extern step that it is to be in.
@@ -156,21 +160,23 @@ struct Whereabouts {
 }
 
 impl Whereabouts {
-    #[inline(never)]
     fn find(
         conversation: &Conversation,
         stepd: i32,
-        pid: u32,
+        request: Request<'_>,
         deadline: &Deadline,
     ) -> Result<Self, AdoptError> {
         let step = Step::of(conversation.job.job, stepd);
         let mut is_joined = false;
         let was = match step.look(true) {
             Look::Inside => Was::Inside,
+            _ if request.may_be_inside && step.is_in_job() => Was::Inside,
             Look::Outside(place) => Was::Elsewhere(place),
             Look::Unclear(place) => {
                 is_joined = place::is_proc_foreign();
-                match has_process(&conversation.socket, pid, deadline)? {
+                let is_inside = request.may_be_inside
+                    && has_process(&conversation.socket, request.pid, deadline)?;
+                match is_inside {
                     true => Was::Inside,
                     false => Was::Elsewhere(place.unwrap_or_else(unseen)),
                 }
@@ -181,6 +187,39 @@ impl Whereabouts {
             was,
             is_joined,
         })
+    }
+
+    /// Puts the process into the extern step, unless it is there.
+    fn put_inside(
+        &self,
+        conversation: &Conversation,
+        request: Request<'_>,
+        deadline: &Deadline,
+        log: Log<'_>,
+    ) -> Result<Adopted, AdoptError> {
+        if self.was == Was::Inside {
+            return Ok(Adopted::default());
+        }
+        let job = conversation.job.job;
+        let was_held = request.was_held.filter(|(other, _)| *other == job);
+        if let Some((_, held)) = was_held {
+            match held.put_back() {
+                // slurmstepd may have ended what was in the job a moment before.
+                Ok(()) => match namespaces::ask_state(&conversation.socket, deadline)? {
+                    State::Ending => return Err(AdoptError::NotHeld(ENDING.into())),
+                    State::Starting | State::Running => {
+                        self.is_inside_now(conversation, request.pid, deadline)?;
+                        return Ok(Adopted::default());
+                    }
+                },
+                Err(error) => {
+                    log.debug(|| format!("put the process back into job {job}: {error}"));
+                }
+            }
+        }
+        let adopted = add_process(conversation, request, deadline, log)?;
+        self.is_inside_now(conversation, request.pid, deadline)?;
+        Ok(adopted)
     }
 
     fn is_inside_now(
@@ -205,7 +244,10 @@ impl Whereabouts {
                 Err(_) => return Err(not_held("does not say that it has it")),
             },
         };
-        Err(not_held(&format!("it is in {}", place::described(&place))))
+        Err(not_held(&format!(
+            "it is in {}, not in the job (is ProctrackType=proctrack/cgroup set in slurm.conf?)",
+            place::described(&place)
+        )))
     }
 }
 
@@ -242,7 +284,7 @@ pub(crate) fn nothing_unread(socket: &OwnedFd) -> Result<(), AdoptError> {
 /// Asks the stepd to take the process into its extern step, and for its display.
 fn add_process(
     conversation: &Conversation,
-    request: Request,
+    request: Request<'_>,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Adopted, AdoptError> {

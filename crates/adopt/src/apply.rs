@@ -1,8 +1,18 @@
 //! Carries a plan out: the only effects that a login has on the process.
 
-use crate::adoption::{AdoptError, Adopted, Was};
+use std::cell::OnceCell;
+
+use pam::Handle;
+
+use crate::adoption::{self, AdoptError, Adopted, Join, Was};
 use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
-use crate::log::Log;
+use crate::limits::JobLimits;
+use crate::log::{Log, said};
+use crate::options::{Limits, Options};
+use crate::record::{Key, Record};
+use crate::session::{self, Host};
+use crate::stack::Stack;
+use crate::{Call, Inquiry, Phase};
 
 /// What became of a login.
 #[derive(Debug)]
@@ -22,6 +32,21 @@ impl From<Verdict> for Outcome {
             verdict,
             job: None,
             place: None,
+        }
+    }
+}
+
+impl Outcome {
+    /// The process is in that job already, where the account phase put it.
+    #[must_use]
+    pub fn stays(job: u32) -> Self {
+        Self {
+            verdict: Verdict {
+                answer: Answer::Adopted,
+                reason: Reason::Job(Choice::Chosen),
+            },
+            job: Some(job),
+            place: Some(Was::Inside),
         }
     }
 }
@@ -83,6 +108,7 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
                         Choice::Newest { .. } => "the newest here",
                         Choice::NextNewest { .. } => "the next newest here",
                         Choice::Chosen => "which the account phase chose",
+                        Choice::Holder => "which the process comes from",
                         Choice::OnlyJob => "the only one here",
                     };
                     log.error(|| format!("job {job}, {which}: {cause}"));
@@ -101,13 +127,144 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
     }
 }
 
+/// The effects of a real login.
+pub(crate) struct Live<'a> {
+    handle: &'a Handle,
+    phase: Phase,
+    service: &'a str,
+    pid: u32,
+    uid: u32,
+    options: &'a Options,
+    inquiry: Inquiry,
+    /// What the account phase left.
+    record: Option<&'a Record>,
+    stack: OnceCell<Stack>,
+    log: Log<'a>,
+}
+
+impl<'a> Live<'a> {
+    /// Those of a call that has been decided.
+    pub(crate) fn new(call: &'a Call<'_>, inquiry: Inquiry, record: Option<&'a Record>) -> Self {
+        Self {
+            handle: call.handle,
+            phase: call.phase,
+            service: call.service(),
+            pid: call.login.pid,
+            uid: call.login.uid().unwrap_or(u32::MAX),
+            options: &call.options,
+            inquiry,
+            record,
+            stack: OnceCell::new(),
+            log: call.log,
+        }
+    }
+
+    /// Whether a session line of ours is sure to follow.
+    fn session_follows(&self) -> Result<(), String> {
+        let stack = self.stack.get_or_init(|| Stack::read(self.service));
+        session::adopts_later(stack)
+    }
+
+    /// Puts the process into the job, or leaves that to the session phase where this process is none that
+    /// stays.
+    fn adopt_in_account(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        let host = Host::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
+        if host == Host::Helper {
+            self.session_follows().map_err(AdoptError::NotHeld)?;
+            let record = self.new_record(job);
+            let left = record.leave(&Key::of(self.options));
+            left.map_err(|error| {
+                AdoptError::NotHeld(format!("leave a note for the session phase: {error}"))
+            })?;
+            return Ok(Adopted {
+                later: true,
+                ..Adopted::default()
+            });
+        }
+        let adopted = self.adopt_now(job)?;
+        let mut record = self.new_record(job);
+        record.held.clone_from(&adopted.held);
+        record.leaves_namespaces = adopted.leaves_namespaces;
+        // A session phase that finds none looks for itself.
+        if let Err(cause) = record.keep(&Key::of(self.options), self.handle) {
+            let line = || format!("leave word for the session phase: {cause}");
+            self.log.error(line);
+        }
+        Ok(adopted)
+    }
+
+    fn adopt_in_session(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        let is_wanted = self.options.limits == Limits::Job;
+        let Inquiry {
+            census, deadline, ..
+        } = &self.inquiry;
+        // Before the namespaces are entered: from within the processes may not be seen.
+        let limits = is_wanted.then(|| JobLimits::ask(census, job, deadline, self.log));
+        let adopted = self.adopt_now(job)?;
+        if let Some(limits) = limits {
+            limits.set(self.log);
+        }
+        Ok(adopted)
+    }
+
+    fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        let mut census = std::mem::take(&mut self.inquiry.census);
+        let follows = || self.session_follows().is_ok();
+        let was_held = self.record.and_then(|it| Some((it.job?, &it.held)));
+        let request = adoption::Request {
+            pid: self.pid,
+            join: match (self.options.join_container, self.phase) {
+                (false, _) => Join::Nobody,
+                (true, Phase::Account) => Join::UnlessSessionFollows(&follows),
+                (true, _) => Join::Now,
+            },
+            x11: !self.options.disable_x11,
+            may_be_inside: self.phase != Phase::Account,
+            was_held,
+        };
+        let adopted = adoption::adopt(&mut census, job, request, &self.inquiry.deadline, self.log);
+        self.inquiry.census = census;
+        adopted
+    }
+
+    fn new_record(&self, job: u32) -> Record {
+        let left = self.inquiry.deadline.remaining();
+        let used = self.options.timeout.saturating_sub(left);
+        let mut record = Record::new(self.options, self.uid, used);
+        record.job = Some(job);
+        record
+    }
+}
+
+impl Effects for Live<'_> {
+    fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        match self.phase {
+            Phase::Account => self.adopt_in_account(job),
+            Phase::OpenSession | Phase::CloseSession => self.adopt_in_session(job),
+        }
+    }
+
+    fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {
+        self.handle.put_env(name, value)
+    }
+}
+
+/// Names the job in the login's environment.
+pub(crate) fn put_job(job: u32, handle: &Handle, log: Log<'_>) {
+    if let Err(code) = handle.put_env(JOB_ID, &job.to_string()) {
+        log.error(|| format!("pam_putenv {JOB_ID}: libpam's code {code}"));
+    }
+}
+
+const JOB_ID: &str = "SLURM_JOB_ID";
+
 fn set_environment(job: u32, adopted: &Adopted, effects: &mut dyn Effects, log: Log<'_>) {
     let mut put = |name: &str, value: &str| {
         if let Err(code) = effects.put_env(name, value) {
             log.error(|| format!("pam_putenv {name}: libpam's code {code}"));
         }
     };
-    put("SLURM_JOB_ID", &job.to_string());
+    put(JOB_ID, &job.to_string());
     if let Some(display) = &adopted.display {
         put("DISPLAY", display);
     }

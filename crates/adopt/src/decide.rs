@@ -39,6 +39,8 @@ pub struct Steps {
     pub own: Vec<OwnJob>,
     /// How many belong to other users.
     pub others: usize,
+    /// The one of the user's own that this process comes from, if that was looked at.
+    pub holder: Option<u32>,
     /// Jobs whose stepd did not answer in time: counted as nobody's.
     pub silent: Vec<u32>,
     /// Jobs whose stepd gave no usable answer, and what it did instead: not counted.
@@ -69,33 +71,35 @@ pub enum Caller {
 pub enum Stage {
     /// Account: who has no job is kept out.
     Account,
-    /// Session: who came so far has been let in; this is about where the session runs.
-    Session {
-        /// The job that our account phase chose. It counts only if it is the user's, as a caller's does.
-        chosen: Option<u32>,
-        /// Whether an account line is ours. Whom it did not choose a job for, others have let in: such a
-        /// user is adopted if that can be, and never kept out.
-        after_account: bool,
+    /// Session: the user is already admitted; decide only where the session runs.
+    Session(Admission),
+}
+
+/// Who admitted the user of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Our account phase. What fails now is a failed adoption: nothing else vouches for the user.
+    Ours {
+        /// The job that it chose, if its record is there. It counts only if it is the user's.
+        job: Option<u32>,
     },
+    /// Others: such a user is adopted if possible, and never kept out.
+    Others,
+    /// No account line is ours: the session line decides by its own options.
+    NoAccountLine,
 }
 
 impl Stage {
     fn chosen(self) -> Option<u32> {
         match self {
-            Self::Account => None,
-            Self::Session { chosen, .. } => chosen,
+            Self::Session(Admission::Ours { job }) => job,
+            Self::Account | Self::Session(_) => None,
         }
     }
 
     /// Whether it may keep a user out.
     fn may_deny(self) -> bool {
-        match self {
-            Self::Account => true,
-            Self::Session {
-                chosen,
-                after_account,
-            } => chosen.is_some() || !after_account,
-        }
+        self != Self::Session(Admission::Others)
     }
 }
 
@@ -154,6 +158,8 @@ pub enum Choice {
     OnlyJob,
     /// The account phase chose it.
     Chosen,
+    /// This process, or the one that started it, is in it already.
+    Holder,
     /// The connection comes from it.
     Caller {
         /// Where the slurmd is that says so.
@@ -268,14 +274,17 @@ pub fn before(options: &Options, login: &Login) -> ControlFlow<Verdict, u32> {
 /// Whether the module acts for this PAM service.
 #[must_use]
 pub fn acts_for(options: &Options, service: &str) -> bool {
+    // slurmstepd's own: it would be moved itself (UsePAM=1 in slurm.conf; `pam_ses.c`).
+    const SLURMS: &str = "slurm";
     let mut services = options.service.split(',');
-    services.any(|it| it == "*" || it == service)
+    services.any(|it| it == service || it == "*" && service != SLURMS)
 }
 
 /// Whether the answer depends on which job the connection comes from.
 #[must_use]
 pub fn wants_caller(options: &Options, stage: Stage, steps: &Steps) -> bool {
-    if steps.own.iter().any(|it| Some(it.job) == stage.chosen()) {
+    let settled = [stage.chosen(), steps.holder];
+    if steps.own.iter().any(|it| settled.contains(&Some(it.job))) {
         return false;
     }
     match steps.own.len() {
@@ -322,6 +331,9 @@ fn strict_plan(
         let instead = without_caller(options, &but(steps.own, job), count, why);
         return adopt(options, job, Choice::Chosen, instead);
     }
+    if let Some(job) = steps.holder.filter(|job| is_own(*job)) {
+        return adopt(options, job, Choice::Holder, None);
+    }
     let why = match caller {
         Caller::Job { job, source } if is_own(job) => {
             let why = format!("job {job}, which the connection comes from, did not take it");
@@ -348,22 +360,36 @@ fn but(mut own: Vec<OwnJob>, job: u32) -> Vec<OwnJob> {
 
 /// The verdict on a user without a job here.
 fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
-    let (answer, reason) = match stage {
-        Stage::Account => (no_jobs(options), Reason::NoJob(steps)),
-        // Others than us let this user in, or no account line is ours.
-        Stage::Session { chosen: None, .. } => (Answer::Ignore, Reason::NoJob(steps)),
-        Stage::Session {
-            chosen: Some(job), ..
-        } => match steps.silent.contains(&job) {
-            true => (no_jobs(options), Reason::StepdSilent { job }),
-            false => {
-                let steps = Reason::NoJob(steps);
-                let cause = format!("job {job}, which the account phase chose: {steps}");
-                (adopt_failure(options), Reason::Refused(cause))
-            }
-        },
+    let admission = match stage {
+        Stage::Account => {
+            let (answer, reason) = (no_jobs(options), Reason::NoJob(steps));
+            return Verdict { answer, reason };
+        }
+        Stage::Session(admission) => admission,
     };
-    Verdict { answer, reason }
+    match admission {
+        Admission::Ours { job: Some(job) } if steps.silent.contains(&job) => {
+            let (answer, reason) = (no_jobs(options), Reason::StepdSilent { job });
+            Verdict { answer, reason }
+        }
+        Admission::Ours { job } => failed_after_account(options, job, Reason::NoJob(steps)),
+        Admission::Others | Admission::NoAccountLine => Verdict {
+            answer: Answer::Ignore,
+            reason: Reason::NoJob(steps),
+        },
+    }
+}
+
+/// The verdict on a session that our account phase admitted and that finds no job to be in.
+fn failed_after_account(options: &Options, job: Option<u32>, reason: Reason) -> Verdict {
+    let cause = match job {
+        Some(job) => format!("job {job}, which the account phase chose: {reason}"),
+        None => format!("the record of the account phase is missing: {reason}"),
+    };
+    Verdict {
+        answer: adopt_failure(options),
+        reason: Reason::Refused(cause),
+    }
 }
 
 /// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
@@ -416,11 +442,14 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
 
 /// The verdict where it can't be known what runs here.
 pub fn generic_failure(options: &Options, stage: Stage, reason: Reason) -> Verdict {
-    let answer = match options.generic_failure {
-        GenericFailure::Deny if !stage.may_deny() => Answer::Ignore,
-        GenericFailure::Ignore => Answer::Ignore,
-        GenericFailure::Allow => Answer::Allow,
-        GenericFailure::Deny => Answer::Deny,
+    let answer = match (stage, options.generic_failure) {
+        (Stage::Session(Admission::Ours { job }), _) => {
+            return failed_after_account(options, job, reason);
+        }
+        (Stage::Session(Admission::Others), GenericFailure::Deny) => Answer::Ignore,
+        (_, GenericFailure::Ignore) => Answer::Ignore,
+        (_, GenericFailure::Allow) => Answer::Allow,
+        (_, GenericFailure::Deny) => Answer::Deny,
     };
     Verdict { answer, reason }
 }
@@ -493,6 +522,7 @@ impl fmt::Display for Reason {
             ),
             Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
             Self::Job(Choice::Chosen) => f.write_str("the account phase chose it"),
+            Self::Job(Choice::Holder) => f.write_str("the process comes from it"),
             Self::Job(Choice::Caller { source }) => {
                 write!(f, "the connection comes from it, says slurmd at {source}")
             }

@@ -12,6 +12,7 @@ use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
 use crate::options::{LogLevel, Options};
+use crate::place::Origin;
 use crate::report;
 use crate::run_dir::{self, RunDir};
 use crate::{Asking, Phase, gather_and_decide, options::shown};
@@ -71,8 +72,9 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
                 environment: &environment,
                 uid,
                 run_dir: &run_dir,
+                limit: options.timeout,
                 ahead: false,
-                meanwhile: &|| (),
+                origin: Origin::Nowhere,
             };
             let (plan, _) =
                 gather_and_decide(&options, Stage::Account, &asking, log, no_connection);

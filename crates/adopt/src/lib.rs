@@ -1,14 +1,11 @@
 //! From an ssh login to its Slurm job: who logs in ([`login`]), what node this is ([`node`]),
 //! whose jobs run here ([`stepd`]), which of them the connection comes from ([`callerid`]), what that
-//! means ([`decide`]), doing it ([`apply`], [`adoption`]) and saying it ([`report`]). The session phase does
-//! the same once more, for good.
+//! means ([`decide`]), doing it ([`apply`], [`adoption`]) and saying it ([`report`]). The session phase looks
+//! whether that has held, and puts back what was moved.
 //!
 //! Facts about Slurm are in docs/protocol.md, differences from SchedMD's module in
 //! docs/differences.md, what an attacker may try in docs/threat-model.md.
 //!
-//! Functions of some length are `#[inline(never)]`: the compiler would put all that a stage calls once
-//! into one, whose frame is so large that three bytes more are needed wherever it is reached
-//! (docs/adr/0007-std-from-source.md).
 #![forbid(unsafe_code)]
 
 pub mod adoption;
@@ -31,6 +28,7 @@ pub mod node;
 pub mod notes;
 pub mod options;
 mod place;
+mod record;
 pub mod report;
 pub mod run_dir;
 pub mod runtime_dir;
@@ -40,7 +38,6 @@ pub mod spool;
 pub mod stack;
 pub mod stepd;
 
-use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -48,14 +45,15 @@ use std::time::{Duration, Instant};
 use pam::{Handle, MessageStyle, ReturnCode};
 use sys::Deadline;
 
-use crate::adoption::{AdoptError, Adopted};
-use crate::apply::{Effects, Outcome};
+use crate::apply::{Live, Outcome};
 use crate::decide::{Answer, Caller, Plan, Reason, Stage};
 use crate::limits::JobLimits;
-use crate::log::Log;
+use crate::log::{Log, said};
 use crate::login::Login;
 use crate::node::{Environment, Node};
-use crate::options::{Limits, Options};
+use crate::options::{BadArgument, Limits, Options};
+use crate::place::Origin;
+use crate::record::{Key, Record};
 use crate::run_dir::RunDir;
 use crate::session::Host;
 use crate::stack::{Kind, Reach, Stack};
@@ -74,120 +72,225 @@ pub enum Phase {
 
 /// One phase of a login, from the PAM line's arguments to PAM's code.
 #[must_use]
-#[inline(never)]
 pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
-    let started = Instant::now();
-    let (mut options, bad_arguments) = Options::parse(args);
-    let log = Log::new(handle, options.log_level);
+    let (mut call, bad_arguments) = Call::new(phase, handle, args);
     for bad in bad_arguments {
-        log.error(|| bad.to_string());
+        call.log.error(|| bad.to_string());
     }
-    let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
-    let uid = match decide::before(&options, &login) {
-        ControlFlow::Break(verdict) => {
-            return answer(phase, handle, &login, &verdict.into(), started, log);
-        }
+    let uid = match decide::before(&call.options, &call.login) {
+        ControlFlow::Break(verdict) => return call.answer(&verdict.into()),
         ControlFlow::Continue(uid) => uid,
     };
-    let service = login.service.as_deref().unwrap_or_default();
-    let stage = match phase {
-        Phase::Account => {
-            session::forget(handle);
-            Stage::Account
-        }
-        Phase::OpenSession => {
-            let stack = Stack::read(service);
-            session::warn_of_pam_systemd(&stack, log);
-            let mark = session::mark(handle);
-            if let Some(mark) = mark {
-                mark.tighten(&mut options);
-            }
-            Stage::Session {
-                chosen: mark.map(|it| it.job),
-                after_account: *stack.reach(Kind::Account) != Reach::Absent,
-            }
-        }
+    let outcome = match phase {
+        Phase::Account => call.account(uid),
+        Phase::OpenSession => call.open_session(uid),
         Phase::CloseSession => {
-            session::close(&options, handle, uid, log);
+            session::close(&call.options, handle, uid, call.log);
             return ReturnCode::Success;
         }
     };
-    let environment = Environment::of_service(service);
-    let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
-    let ask_caller = |inquiry: &_| callerid::ask(Login::connection(handle), &options, inquiry, log);
-    let host = OnceCell::new();
-    let look = || {
-        // What fails for want of a descriptor may succeed when stepds are no longer asked.
-        if let (Stage::Account, Ok(found)) = (stage, Host::find(service)) {
-            let _ = host.set(found);
-        }
-    };
-    let asking = Asking {
-        environment: &environment,
-        uid,
-        run_dir: &run_dir,
-        ahead: stage == Stage::Account && options.join_container,
-        meanwhile: &look,
-    };
-    let (plan, inquiry) = gather_and_decide(&options, stage, &asking, log, ask_caller);
-    let mut effects = Live {
-        handle,
-        service,
-        host: host.into_inner(),
-        request: adoption::Request {
-            pid: login.pid,
-            join_container: options.join_container,
-            x11: !options.disable_x11,
-            for_good: stage != Stage::Account,
-        },
-        options: &options,
-        inquiry,
-        log,
-    };
-    let outcome = apply::apply(plan, &mut effects, log);
-    if phase == Phase::OpenSession && outcome.verdict.answer == Answer::Adopted {
-        session::make_runtime_dir(&options, handle, &login, &effects.inquiry.deadline, log);
+    match outcome {
+        Some(outcome) => call.answer(&outcome),
+        None => ReturnCode::Success,
     }
-    answer(phase, handle, &login, &outcome, started, log)
 }
 
 /// What a panic anywhere in [`run`] comes to: root passes, for the rest it is a generic failure.
 #[must_use]
-#[inline(never)]
 pub fn after_panic(phase: Phase, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
-    let started = Instant::now();
-    let (mut options, _) = Options::parse(args);
-    let log = Log::new(handle, options.log_level);
-    let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
-    let verdict = match decide::before(&options, &login) {
-        ControlFlow::Break(verdict) => verdict,
-        ControlFlow::Continue(_) => {
+    let (mut call, _) = Call::new(phase, handle, args);
+    let outcome = match decide::before(&call.options, &call.login) {
+        ControlFlow::Break(verdict) => verdict.into(),
+        ControlFlow::Continue(uid) => {
             let stage = match phase {
                 Phase::Account => Stage::Account,
-                // Whom only others let in is not kept out by a fault of ours.
-                Phase::OpenSession | Phase::CloseSession => {
-                    let mark = session::mark(handle);
-                    if let Some(mark) = mark {
-                        mark.tighten(&mut options);
-                    }
-                    Stage::Session {
-                        chosen: mark.map(|it| it.job),
-                        after_account: true,
-                    }
-                }
+                Phase::OpenSession | Phase::CloseSession => call.session_stage(uid).0,
             };
-            decide::generic_failure(&options, stage, Reason::Panicked(cause.to_owned()))
+            let reason = Reason::Panicked(cause.to_owned());
+            let outcome = decide::generic_failure(&call.options, stage, reason).into();
+            if stage == Stage::Account {
+                call.leave_undecided(uid, &outcome, Duration::ZERO);
+            }
+            outcome
         }
     };
-    answer(phase, handle, &login, &verdict.into(), started, log)
+    call.answer(&outcome)
+}
+
+/// One call of libpam's.
+struct Call<'a> {
+    phase: Phase,
+    handle: &'a Handle,
+    options: Options,
+    login: Login,
+    started: Instant,
+    log: Log<'a>,
+}
+
+impl<'a> Call<'a> {
+    fn new(phase: Phase, handle: &'a Handle, args: &[Vec<u8>]) -> (Self, Vec<BadArgument>) {
+        let started = Instant::now();
+        let (options, bad_arguments) = Options::parse(args);
+        let log = Log::new(handle, options.log_level);
+        let login = Login::from_pam(handle, &|service| decide::acts_for(&options, service));
+        let call = Self {
+            phase,
+            handle,
+            options,
+            login,
+            started,
+            log,
+        };
+        (call, bad_arguments)
+    }
+
+    fn service(&self) -> &str {
+        self.login.service.as_deref().unwrap_or_default()
+    }
+
+    /// May the user in, and into which job.
+    fn account(&mut self, uid: u32) -> Option<Outcome> {
+        let key = Key::of(&self.options);
+        if Record::is_kept(&key, self.handle) {
+            session::warn_if_listed_twice(&Stack::read(self.service()), self.log);
+            Record::forget(&key, self.handle);
+        }
+        let gathered = self.gather(Stage::Account, uid, self.options.timeout);
+        let (plan, inquiry) = gathered;
+        let deadline = inquiry.deadline;
+        let mut effects = Live::new(self, inquiry, None);
+        let outcome = apply::apply(plan, &mut effects, self.log);
+        let used = self.options.timeout.saturating_sub(deadline.remaining());
+        self.leave_undecided(uid, &outcome, used);
+        Some(outcome)
+    }
+
+    /// Where the session runs; nothing where that is no matter of ours.
+    fn open_session(&mut self, uid: u32) -> Option<Outcome> {
+        if session::is_slurmds_su(self.service()) {
+            let line = || "left alone: slurmd itself asks for the job's environment".to_owned();
+            self.log.debug(line);
+            return None;
+        }
+        let (stage, record) = self.session_stage(uid);
+        let left = record.as_ref().map_or(Duration::ZERO, |it| it.used);
+        let left = self.options.timeout.saturating_sub(left);
+        let stays = record.as_ref().and_then(|it| {
+            it.job
+                .filter(|_| !it.leaves_namespaces && it.held.is_unchanged())
+        });
+        let (outcome, deadline) = match stays {
+            Some(job) => {
+                let deadline = Deadline::after(left);
+                self.stay(job, uid, left);
+                (Outcome::stays(job), deadline)
+            }
+            None => {
+                let (plan, inquiry) = self.gather(stage, uid, left);
+                let deadline = inquiry.deadline;
+                let mut effects = Live::new(self, inquiry, record.as_ref());
+                (apply::apply(plan, &mut effects, self.log), deadline)
+            }
+        };
+        if outcome.verdict.answer == Answer::Adopted {
+            let Self {
+                options, handle, ..
+            } = &*self;
+            session::make_runtime_dir(options, handle, &self.login, &deadline, self.log);
+        }
+        Some(outcome)
+    }
+
+    /// Who admitted the user, and what the account phase left for this user; its stricter options count.
+    fn session_stage(&mut self, uid: u32) -> (Stage, Option<Record>) {
+        let stack = Stack::read(self.service());
+        session::warn_of_pam_systemd(&stack, self.log);
+        let found = Record::find(&Key::of(&self.options), self.handle);
+        let admission = session::admission(found.as_ref(), uid, &stack, self.service());
+        let record = found.filter(|it| it.uid == uid);
+        if let Some(record) = &record {
+            record.tighten(&mut self.options);
+        }
+        (Stage::Session(admission), record)
+    }
+
+    /// The process is in the job already. The rest of what the line asks for keeps nobody out.
+    fn stay(&self, job: u32, uid: u32, left: Duration) {
+        apply::put_job(job, self.handle, self.log);
+        if self.options.limits == Limits::Job {
+            let (_, inquiry) = self.gather(Stage::Account, uid, left);
+            JobLimits::ask(&inquiry.census, job, &inquiry.deadline, self.log).set(self.log);
+        }
+    }
+
+    fn gather(&self, stage: Stage, uid: u32, limit: Duration) -> (Plan, Inquiry) {
+        let environment = Environment::of_service(self.service());
+        let run_dir = RunDir::open(Path::new(run_dir::DIR), true, self.log);
+        let asking = Asking {
+            environment: &environment,
+            uid,
+            run_dir: &run_dir,
+            limit,
+            ahead: stage == Stage::Account && self.options.join_container,
+            // su and its like are started from within a job; sshd is not.
+            origin: match self.service() {
+                session::SSHD => Origin::Process,
+                _ => Origin::ProcessOrParent,
+            },
+        };
+        let connection = || Login::connection(self.handle);
+        gather_and_decide(&self.options, stage, &asking, self.log, |inquiry| {
+            callerid::ask(connection(), &self.options, inquiry, self.log)
+        })
+    }
+
+    /// Leaves word of a user who may come in, but was not given a job: a session phase that finds no word
+    /// takes that for a failure.
+    fn leave_undecided(&self, uid: u32, outcome: &Outcome, used: Duration) {
+        if !matches!(outcome.verdict.answer, Answer::Allow | Answer::Ignore) {
+            return;
+        }
+        let key = Key::of(&self.options);
+        let record = Record::new(&self.options, uid, used);
+        let left = match Host::find() {
+            Ok(Host::Helper) => match Stack::read(self.service()).reach(Kind::Session) {
+                Reach::Absent => Ok(()),
+                _ => record.leave(&key).map_err(said),
+            },
+            Ok(Host::Own) | Err(_) => record.keep(&key, self.handle),
+        };
+        if let Err(cause) = left {
+            let line = || format!("leave word for the session phase: {cause}");
+            self.log.error(line);
+        }
+    }
+
+    fn answer(&self, outcome: &Outcome) -> ReturnCode {
+        let verdict = &outcome.verdict;
+        let told = report::user_text(verdict.answer, &verdict.reason)
+            .map(|text| self.handle.tell(MessageStyle::Error, &text));
+        if let Some(Err(code)) = told {
+            let line = || format!("tell the user: libpam's code {code}");
+            self.log.debug(line);
+        }
+        let line = || report::admin_line(&self.login, outcome, self.started.elapsed());
+        match (self.phase, &verdict.answer) {
+            (Phase::Account, _) | (_, Answer::Adopted) => self.log.info(line),
+            // The account phase has said so.
+            (_, Answer::Ignore) => self.log.debug(line),
+            // Whom the account phase admitted is not in a job, or not in.
+            _ => self.log.error(line),
+        }
+        report::code(self.phase, verdict.answer)
+    }
 }
 
 /// What asking goes on with when the plan is made.
-struct Inquiry {
+pub(crate) struct Inquiry {
     node: Node,
-    census: Census,
+    pub(crate) census: Census,
     /// Of the whole login.
-    deadline: Deadline,
+    pub(crate) deadline: Deadline,
     /// Of all questions before the last, to the stepd that is to adopt.
     for_questions: Deadline,
 }
@@ -197,16 +300,17 @@ struct Asking<'a> {
     environment: &'a Environment,
     uid: u32,
     run_dir: &'a RunDir,
+    /// What is left of the login's deadline.
+    limit: Duration,
     /// As in [`Manner`].
     ahead: bool,
-    /// As in [`Manner`].
-    meanwhile: &'a dyn Fn(),
+    /// Where to look for the job that the process comes from.
+    origin: Origin,
 }
 
 /// All that `explain` and a real login share: no effects but questions, and what is kept of their
 /// answers unless the directory is only to be read. `ask_caller` is called where
 /// the answer depends on the job that the connection comes from.
-#[inline(never)]
 fn gather_and_decide(
     options: &Options,
     stage: Stage,
@@ -217,12 +321,12 @@ fn gather_and_decide(
     let &Asking { uid, run_dir, .. } = asking;
     let node = Node::find(options, asking.environment, run_dir, log);
     // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
-    let deadline = Deadline::after(options.timeout);
+    let deadline = Deadline::after(asking.limit);
     let mut inquiry = Inquiry {
         node: Node::default(),
         census: Census::default(),
         deadline,
-        for_questions: deadline.sooner(time_to_adopt(options.timeout)),
+        for_questions: deadline.sooner(time_to_adopt(asking.limit)),
     };
     inquiry.node = match node {
         Ok(node) => node,
@@ -234,7 +338,6 @@ fn gather_and_decide(
     let manner = Manner {
         may_stop: decide::may_stop_at_first_job(options),
         ahead: asking.ahead,
-        meanwhile: asking.meanwhile,
     };
     let Inquiry {
         node,
@@ -242,9 +345,12 @@ fn gather_and_decide(
         ..
     } = &inquiry;
     inquiry.census = stepd::census(node, uid, run_dir, manner, for_questions, log);
-    let steps = std::mem::take(&mut inquiry.census.steps);
+    let mut steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));
+    }
+    if steps.own.len() > 1 {
+        steps.holder = place::holder(&inquiry.census.own(), asking.origin);
     }
     let caller = match decide::wants_caller(options, stage, &steps) {
         true => ask_caller(&inquiry),
@@ -256,73 +362,6 @@ fn gather_and_decide(
 /// What silent stepds must leave of the deadline for the one that is to adopt.
 fn time_to_adopt(timeout: Duration) -> Duration {
     (timeout / 4).min(Duration::from_secs(1))
-}
-
-fn answer(
-    phase: Phase,
-    handle: &Handle,
-    login: &Login,
-    outcome: &Outcome,
-    started: Instant,
-    log: Log<'_>,
-) -> ReturnCode {
-    let verdict = &outcome.verdict;
-    let told = report::user_text(verdict.answer, &verdict.reason)
-        .map(|text| handle.tell(MessageStyle::Error, &text));
-    if let Some(Err(code)) = told {
-        log.debug(|| format!("tell the user: libpam's code {code}"));
-    }
-    let line = || report::admin_line(login, outcome, started.elapsed());
-    match (phase, &verdict.answer) {
-        // The account phase has said so.
-        (Phase::OpenSession | Phase::CloseSession, Answer::Ignore) => log.debug(line),
-        _ => log.info(line),
-    }
-    report::code(phase, verdict.answer)
-}
-
-/// The effects of a real login.
-struct Live<'a> {
-    handle: &'a Handle,
-    service: &'a str,
-    /// Where this is, if it has been seen.
-    host: Option<Host>,
-    request: adoption::Request,
-    options: &'a Options,
-    inquiry: Inquiry,
-    log: Log<'a>,
-}
-
-impl Effects for Live<'_> {
-    fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        let Inquiry {
-            census, deadline, ..
-        } = &mut self.inquiry;
-        let host = match (self.request.for_good, self.host) {
-            (true, _) => Host::Here,
-            (false, Some(host)) => host,
-            (false, None) => Host::find(self.service)?,
-        };
-        // Before the namespaces are entered: from within the processes may not be seen.
-        let limits = match self.request.for_good && self.options.limits == Limits::Job {
-            true => JobLimits::ask(census, job, deadline, self.log),
-            false => JobLimits::default(),
-        };
-        let adopted = match host {
-            Host::Here => adoption::adopt(census, job, self.request, deadline, self.log)?,
-            _ => Adopted {
-                later: true,
-                ..Adopted::default()
-            },
-        };
-        session::leave(host, self.handle, self.options, job)?;
-        limits.set(self.log);
-        Ok(adopted)
-    }
-
-    fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {
-        self.handle.put_env(name, value)
-    }
 }
 
 #[cfg(test)]

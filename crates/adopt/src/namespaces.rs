@@ -42,7 +42,8 @@ fn wait_until_set_up(
     }
 }
 
-fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, Broken> {
+/// Asks the stepd for the state of its step.
+pub(crate) fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, Broken> {
     if deadline.has_passed() {
         return Err(Broken::Silent);
     }

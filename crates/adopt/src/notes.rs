@@ -137,6 +137,14 @@ pub fn read(name: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
+/// Takes a note away without the lock: one that only this process and its own helper know of.
+///
+/// # Errors
+/// The system's.
+pub fn remove(name: &str) -> io::Result<()> {
+    fs::remove_file(Path::new(run_dir::DIR).join(NAME).join(name))
+}
+
 impl Process {
     /// This one.
     #[must_use]

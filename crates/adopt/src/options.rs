@@ -263,7 +263,7 @@ pub const TABLE: &[OptionSpec] = &[
         default: "sshd",
         since_us: false,
         doc: "The PAM services that the module acts for, exactly, separated by commas, such as \
-              `sshd,login,cockpit`; it answers PAM_IGNORE to any other. `*`: all.",
+              `sshd,login,cockpit`. `*`: all but `slurm`, slurmstepd's own.",
         set: |options, value| text(value, |value| options.service = value),
     },
     OptionSpec {
@@ -339,7 +339,7 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["SECONDS"],
         default: "5",
         since_us: true,
-        doc: "The longest that all questions of one login may take together, 0.1 to 60 seconds.",
+        doc: "The longest that all questions of one login may take together, in both phases, 0.1 to 60 seconds.",
         set: |options, value| duration(&mut options.timeout, value),
     },
     OptionSpec {

@@ -5,20 +5,29 @@
 //! and from 26.05 on the job's directory is not named after the job: what the stepd's own cgroup
 //! begins with tells which one it is.
 
+use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use crate::options::shown;
+use crate::stepd::OwnStepd;
 
 /// Where processes of one job's extern step are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
+    job: u32,
     /// With v1: the end of the directory's path.
     v1: String,
     /// With v2: the directory's path.
     v2: Option<String>,
 }
+
+/// Where an adopted process is among the control groups of its extern step: lines of /proc/PID/cgroup.
+/// Empty where they do not show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held(Vec<(String, String)>);
 
 /// What a look at a process's cgroups says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +60,7 @@ impl Step {
             whole.then(|| format!("{before}{EXTERN}"))
         });
         Self {
+            job,
             v1: format!("/job_{job}{EXTERN}"),
             v2,
         }
@@ -77,19 +87,153 @@ impl Step {
                 None => Look::Unclear(None),
             };
         }
-        let controllers = || lines(cgroups).filter(Line::is_slurms);
-        let taken_over = controllers().find(|it| wholly && mover(it.path).is_some());
-        if let Some(line) = taken_over {
+        if let Some(line) = taken_over(cgroups).filter(|_| wholly) {
             return Look::Outside(line.path.to_owned());
         }
-        let is_inside = |line: &Line<'_>| {
-            let step = line.path.split_once(self.v1.as_str());
-            step.is_some_and(|(_, after)| after.is_empty() || after.starts_with('/'))
-        };
-        match controllers().any(|line| is_inside(&line)) {
+        let mut controllers = lines(cgroups).filter(Line::is_slurms);
+        match controllers.any(|line| self.is_v1_place(line.path)) {
             true => Look::Inside,
             false => Look::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
         }
+    }
+}
+
+impl Step {
+    /// Whether a process with these cgroups is in any step of the job.
+    pub(crate) fn job_holds(&self, cgroups: &str) -> bool {
+        match &self.v2 {
+            Some(step) => {
+                let job = step.strip_suffix(EXTERN).unwrap_or(step);
+                let unified = lines(cgroups).find(|it| it.is_v2());
+                // The daemons' own place is beside the steps.
+                unified.is_some_and(|it| {
+                    let rest = it.path.strip_prefix(job);
+                    rest.is_some_and(|rest| rest.starts_with("/step_"))
+                })
+            }
+            None => {
+                let any_step = format!("/job_{}/step_", self.job);
+                let mut controllers = lines(cgroups).filter(Line::is_slurms);
+                controllers.any(|line| line.path.contains(&any_step))
+            }
+        }
+    }
+
+    /// Whether this process is in any step of the job, wholly.
+    #[must_use]
+    pub fn is_in_job(&self) -> bool {
+        let cgroups = cgroups_of("/proc/self/cgroup");
+        cgroups.is_some_and(|it| self.job_holds(&it) && taken_over(&it).is_none())
+    }
+
+    /// Where this process is in the step.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let cgroups = cgroups_of("/proc/self/cgroup").unwrap_or_default();
+        self.held_in(&cgroups)
+    }
+
+    fn held_in(&self, cgroups: &str) -> Held {
+        let is_in = |line: &Line<'_>| match &self.v2 {
+            Some(step) => line.is_v2() && is_below(line.path, step),
+            None => line.is_slurms() && self.is_v1_place(line.path),
+        };
+        let inside = lines(cgroups).filter(is_in);
+        let inside = inside.map(|it| (it.controllers.to_owned(), it.path.to_owned()));
+        Held(inside.collect())
+    }
+
+    fn is_v1_place(&self, path: &str) -> bool {
+        let step = path.split_once(self.v1.as_str());
+        step.is_some_and(|(_, after)| after.is_empty() || after.starts_with('/'))
+    }
+}
+
+impl Held {
+    /// From the lines of its `Display`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let lines = lines(text).map(|it| (it.controllers.to_owned(), it.path.to_owned()));
+        Self(lines.collect())
+    }
+
+    /// Whether this process is still there.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        let cgroups = cgroups_of("/proc/self/cgroup");
+        cgroups.is_some_and(|cgroups| self.moved_from(&cgroups).is_some_and(|it| it.is_empty()))
+    }
+
+    /// Puts this process back where it was, without its slurmstepd: that would count it a second time
+    /// (`jobacct_gather_add_task`).
+    ///
+    /// # Errors
+    /// The system's; `NotFound` also where it is not known where the process was.
+    pub fn put_back(&self) -> io::Result<()> {
+        let cgroups = cgroups_of("/proc/self/cgroup").ok_or(io::ErrorKind::NotFound)?;
+        let moved = self.moved_from(&cgroups).ok_or(io::ErrorKind::NotFound)?;
+        for (controllers, path) in moved {
+            let mount = match controllers.as_str() {
+                "" => "/sys/fs/cgroup".to_owned(),
+                controllers => format!("/sys/fs/cgroup/{controllers}"),
+            };
+            let procs = format!("{mount}{path}/cgroup.procs");
+            // 0: who writes, cgroups(7).
+            fs::File::options()
+                .write(true)
+                .open(procs)?
+                .write_all(b"0")?;
+        }
+        Ok(())
+    }
+
+    /// Those of its places where a process with these cgroups is not; none if nothing is known.
+    fn moved_from(&self, cgroups: &str) -> Option<Vec<&(String, String)>> {
+        let is_there = |(controllers, path): &(String, String)| {
+            let mut now = lines(cgroups).filter(|it| it.controllers == controllers);
+            now.any(|it| it.path == path)
+        };
+        let moved = self.0.iter().filter(|it| !is_there(it));
+        (!self.0.is_empty()).then(|| moved.collect())
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (controllers, path) in &self.0 {
+            writeln!(f, "0:{controllers}:{path}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the job that a process comes from is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: this process is not the one that logs in.
+    Nowhere,
+    /// In this process's cgroups.
+    Process,
+    /// There, or in those of the process that started this one: pam_systemd may have moved su, but not the shell
+    /// that runs su.
+    ProcessOrParent,
+}
+
+/// The job of these that this process comes from.
+#[must_use]
+pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
+    let this = || cgroups_of("/proc/self/cgroup");
+    let parent = || cgroups_of(&format!("/proc/{}/cgroup", parent_id()));
+    let holds = |cgroups: String| {
+        // Most logins come from no job: then no slurmstepd is looked at.
+        let mut own = own.iter().filter(|_| cgroups.contains("/step_"));
+        own.find(|it| Step::of(it.job, it.pid).job_holds(&cgroups))
+            .map(|it| it.job)
+    };
+    match origin {
+        Origin::Nowhere => None,
+        Origin::Process => this().and_then(holds),
+        Origin::ProcessOrParent => this().and_then(holds).or_else(|| parent().and_then(holds)),
     }
 }
 
@@ -127,6 +271,12 @@ impl<'a> Line<'a> {
 
 fn lines(cgroups: &str) -> impl Iterator<Item = Line<'_>> {
     cgroups.lines().filter_map(Line::parse)
+}
+
+/// The first controller of cgroup v1 that Slurm uses and that systemd has.
+fn taken_over(cgroups: &str) -> Option<Line<'_>> {
+    let mut controllers = lines(cgroups).filter(Line::is_slurms);
+    controllers.find(|it| mover(it.path).is_some())
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {
@@ -236,6 +386,65 @@ mod tests {
             assert_eq!(step.holds(&other, true), unclear, "{from} {to}");
         }
         assert_eq!(step.holds("", true), Look::Unclear(None));
+    }
+
+    #[test]
+    fn any_step_of_the_job_holds_it() {
+        let step = Step::beside(7, STEPD_V1);
+        for (path, holds) in [
+            ("/slurm_node1/uid_2001/job_7/step_extern", true),
+            ("/slurm/uid_2001/job_7/step_batch/task_0", true),
+            ("/slurm/uid_2001/job_7/step_0", true),
+            ("/slurm/uid_2001/job_7", false),
+            ("/slurm/uid_2001/job_77/step_0", false),
+            ("/", false),
+        ] {
+            let cgroups = format!("9:pids:/\n4:freezer:{path}\n0::/\n");
+            assert_eq!(step.job_holds(&cgroups), holds, "{path}");
+            let others = format!("9:pids:{path}\n0::{path}\n");
+            assert!(!step.job_holds(&others), "{path}");
+        }
+        let step = Step::beside(7, &format!("0::{SCOPE}/s0DNM/step_extern/slurm\n"));
+        for (path, holds) in [
+            (format!("{SCOPE}/s0DNM/step_extern/user/task_0"), true),
+            (format!("{SCOPE}/s0DNM/step_batch/user/task_0"), true),
+            (format!("{SCOPE}/s0DNM"), false),
+            (format!("{SCOPE}/s0DNMX/step_batch"), false),
+            (format!("{SCOPE}/job_7/step_batch"), false),
+            ("/user.slice/user-2001.slice/session-3.scope".into(), false),
+        ] {
+            assert_eq!(step.job_holds(&format!("0::{path}\n")), holds, "{path}");
+        }
+    }
+
+    #[test]
+    fn where_a_process_is_held_and_what_moves_it() {
+        let step = Step::beside(7, STEPD_V1);
+        let held = step.held_in(V1);
+        assert_eq!(Held::parse(&held.to_string()), held);
+        assert_eq!(
+            held.to_string(),
+            "0:freezer:/slurm_node1/uid_2001/job_7/step_extern\n\
+             0:memory:/slurm_node1/uid_2001/job_7/step_extern/task_0\n"
+        );
+        let moved = |cgroups: &str| {
+            let moved = held.moved_from(cgroups).expect("it is known");
+            let names = moved.iter().map(|it| it.0.clone());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(moved(V1), "");
+        assert_eq!(moved(&V1.replace("task_0", "task_1")), "memory");
+        assert_eq!(moved(""), "freezer memory");
+        let v2 = format!("0::{SCOPE}/job_7/step_extern/user/task_0\n");
+        let step = Step::beside(7, &format!("0::{SCOPE}/job_7/step_extern/slurm\n"));
+        let held = step.held_in(&v2);
+        assert_eq!(held.to_string(), v2);
+        assert!(held.moved_from(&v2).expect("known").is_empty());
+        let scope = "0::/user.slice/user-2001.slice/session-3.scope\n";
+        assert_eq!(held.moved_from(scope).expect("known").len(), 1);
+        // Nothing known is nothing unchanged.
+        let nothing = step.held_in(scope);
+        assert!(nothing.moved_from(scope).is_none() && !nothing.is_unchanged());
     }
 
     /// pids and blkio are none of Slurm's: what systemd does there it may.

@@ -20,7 +20,9 @@ pub fn code(phase: Phase, answer: Answer) -> ReturnCode {
         Answer::Deny if phase == Phase::Account => ReturnCode::PermissionDenied,
         // pam_sm_open_session(3) knows no other.
         Answer::Deny => ReturnCode::SessionError,
-        Answer::Ignore => ReturnCode::Ignore,
+        Answer::Ignore if phase == Phase::Account => ReturnCode::Ignore,
+        // An only session line that answers PAM_IGNORE refuses everyone, root too (pam_dispatch.c).
+        Answer::Ignore => ReturnCode::Success,
         Answer::SessionError => ReturnCode::SessionError,
         Answer::BadItem => ReturnCode::BadItem,
     }
@@ -237,6 +239,7 @@ mod tests {
             assert_eq!(account, expected, "{answer:?}");
             let session = match answer {
                 Answer::Deny => 14,
+                Answer::Ignore => 0,
                 _ => expected,
             };
             assert_eq!(

@@ -1,93 +1,41 @@
-//! What the two phases of a login know of each other.
+//! The process that a phase runs in, and what the session phase does besides adoption.
 //!
-//! With public key and plain password sshd's monitor process calls both, and what it forks later is
+//! With public key and plain password sshd's monitor process calls both phases, and what it forks later is
 //! where it is. With keyboard-interactive a helper process calls the account phase: of what that does
 //! only the PAM environment reaches the monitor (OpenSSH 8.4 to 10.6, auth-pam.c: `sshpam_thread`,
 //! `import_environments`). The session phase always runs in the monitor, before it forks
 //! (sshd-session.c, `do_pam_session`).
 //!
-//! So where both phases are ours the account phase decides and the session phase adopts: what moves the
-//! process between the two does not matter, and no stepd is asked twice to take it. The choice goes by a
-//! [`Mark`] that no user can write, as they can the PAM environment (pam_env, ~/.pam_environment).
+//! So the account phase adopts wherever the process is the session's own, and a session phase of ours
+//! looks whether the process is still there and puts it back. From a helper process the account phase
+//! leaves the adoption to the session phase, if that is sure to come.
 
-use std::fmt::Display;
 use std::io;
-use std::num::NonZeroUsize;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use pam::Handle;
 use sys::Deadline;
 
-use crate::adoption::AdoptError;
+use crate::decide::Admission;
 use crate::log::{Log, said};
 use crate::login::Login;
-use crate::notes::{self, Notes, Process};
-use crate::options::{AdoptFailure, GenericFailure, Options, RuntimeDir};
+use crate::notes::Notes;
+use crate::options::{Options, RuntimeDir};
 use crate::place;
+use crate::record::{Key, Record};
 use crate::runtime_dir::Users;
 use crate::stack::{Kind, Reach, Stack};
 
-/// What the account phase has decided: in this transaction of libpam's, or from a helper process in a
-/// note `login.PID.START` that is named after the monitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The job.
-    pub job: u32,
-    /// Its action_adopt_failure=deny.
-    deny_adopt_failure: bool,
-    /// Its action_generic_failure=deny.
-    deny_generic_failure: bool,
-}
+/// The service whose host always calls the account phase before the session phase, and for one user.
+pub const SSHD: &str = "sshd";
 
-impl Mark {
-    fn new(options: &Options, job: u32) -> Self {
-        Self {
-            job,
-            deny_adopt_failure: options.adopt_failure == AdoptFailure::Deny,
-            deny_generic_failure: options.generic_failure == GenericFailure::Deny,
-        }
-    }
-
-    /// The stricter of what the two lines say counts.
-    pub fn tighten(self, options: &mut Options) {
-        if self.deny_adopt_failure {
-            options.adopt_failure = AdoptFailure::Deny;
-        }
-        if self.deny_generic_failure {
-            options.generic_failure = GenericFailure::Deny;
-        }
-    }
-
-    /// As a number that is not 0.
-    fn to_number(self) -> u64 {
-        let flags =
-            u64::from(self.deny_adopt_failure) << 1 | u64::from(self.deny_generic_failure) << 2;
-        u64::from(self.job) << 3 | flags | 1
-    }
-
-    fn from_number(number: u64) -> Option<Self> {
-        Some(Self {
-            job: u32::try_from(number >> 3)
-                .ok()
-                .filter(|_| number & 1 == 1)?,
-            deny_adopt_failure: number & 2 != 0,
-            deny_generic_failure: number & 4 != 0,
-        })
-    }
-}
-
-const KEPT: &std::ffi::CStr = c"slurm_adopt";
-
-/// Where the account phase is called, and so what it has to do when a job is chosen.
+/// The process that the account phase runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
-    /// Where the session will be, and no session line is ours: adopt.
-    Here,
-    /// A session line is ours.
-    BeforeSession,
-    /// In a helper process, and a session line is ours.
-    HelperBeforeSession,
-    /// In a helper process, and nobody will adopt.
+    /// The one that the session will be in, as far as that can be seen.
+    Own,
+    /// sshd's helper for keyboard-interactive, which ends before the session begins.
     Helper,
 }
 
@@ -96,90 +44,82 @@ impl Host {
     ///
     /// # Errors
     /// Where that can't be seen: to adopt in a helper would let in and not hold.
-    #[inline(never)]
-    pub fn find(service: &str) -> Result<Self, AdoptError> {
-        let unseen = |cause: &dyn Display| {
-            AdoptError::NotHeld(format!("see whether a session line will adopt: {cause}"))
-        };
-        let title = |error| unseen(&format_args!("read {TITLE}: {error}"));
-        let is_helper = is_helper().map_err(title)?;
-        // Others than sshd need not open a session for whom they let in.
-        let stack = match service == "sshd" || is_helper {
-            true => Stack::read(service),
-            false => Stack::default(),
-        };
-        let is_ours = *stack.reach(Kind::Session) == Reach::Always;
-        match (is_helper, is_ours, stack.unread()) {
-            (false, true, _) => Ok(Self::BeforeSession),
-            (true, true, _) => Ok(Self::HelperBeforeSession),
-            (_, false, Some(cause)) => Err(unseen(&cause)),
-            (false, false, None) => Ok(Self::Here),
-            (true, false, None) => Ok(Self::Helper),
+    pub fn find() -> io::Result<Self> {
+        match is_helper() {
+            Ok(true) => Ok(Self::Helper),
+            Ok(false) => Ok(Self::Own),
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("read {TITLE}: {error}"),
+            )),
         }
     }
 }
 
-/// Leaves the choice to the session phase.
+/// Whether the session phase is sure to adopt what the account phase leaves to it.
 ///
 /// # Errors
-/// Where that would never hear of it.
-#[inline(never)]
-pub fn leave(host: Host, handle: &Handle, options: &Options, job: u32) -> Result<(), AdoptError> {
-    let number = Mark::new(options, job).to_number();
-    let left = match host {
-        Host::Here | Host::BeforeSession => {
-            let number = usize::try_from(number).ok().and_then(NonZeroUsize::new);
-            let kept = number.map(|number| handle.keep(KEPT, number));
-            match kept {
-                Some(Ok(())) => Ok(()),
-                Some(Err(code)) => Err(format!("pam_set_data: libpam's code {code}")),
-                None => Err(format!("no room for job {job}")),
-            }
-        }
-        Host::HelperBeforeSession => {
-            // No lock: the name is this login's own, and nobody else's trouble is to keep it out.
-            let written = note_name(Process::parent())
-                .and_then(|name| notes::write(&name, &number.to_string()));
-            if let Ok(Some(notes)) = Notes::try_open() {
-                // Nothing else takes away what sessions that never came leave; somebody will.
-                let _ = Users::new(notes).tidy();
-            }
-            written.map_err(|error| format!("leave a note for the session phase: {error}"))
-        }
-        Host::Helper => Err(
-            "with keyboard-interactive authentication sshd asks in a helper process, and adoption of \
-             that does not hold: the stack needs the line «session required pam_slurm_adopt.so» too, \
-             with the same options"
-                .to_owned(),
-        ),
-    };
-    left.map_err(AdoptError::NotHeld)
-}
-
-/// Forgets what an earlier call in this transaction has decided.
-pub fn forget(handle: &Handle) {
-    /// No mark: the lowest bit is not set.
-    const NONE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-    if handle.kept(KEPT).is_some() {
-        // It was there, so that libpam has room for it.
-        let _ = handle.keep(KEPT, NONE);
+/// What is in the way, for the admin.
+pub fn adopts_later(stack: &Stack) -> Result<(), String> {
+    const WHY: &str = "with keyboard-interactive authentication sshd asks in a helper process, and adoption \
+                       of that does not hold";
+    match (stack.reach(Kind::Session), stack.unread()) {
+        (Reach::Always, _) => Ok(()),
+        (Reach::Absent, Some(cause)) => Err(format!(
+            "{WHY}; cannot see whether a session line will adopt: {cause}"
+        )),
+        (Reach::Absent, None) => Err(format!(
+            "{WHY}: the stack also needs the line: session required pam_slurm_adopt.so, with the same \
+             options"
+        )),
+        (Reach::MayBePassed(line), _) => Err(format!(
+            "{WHY}, and the session line of pam_slurm_adopt may not be reached: {} ({}) can end the stack \
+             before it or jump over it",
+            line.place, line.text
+        )),
+        (Reach::NotBinding, _) => Err(format!(
+            "{WHY}, and a failure of the session line of pam_slurm_adopt does not count: make it required"
+        )),
     }
 }
 
-/// What the account phase of this login has decided.
-pub fn mark(handle: &Handle) -> Option<Mark> {
-    let kept = handle.kept(KEPT).map(|number| number.get() as u64);
-    let noted = || notes::read(&note_name(Process::this()).ok()?)?.parse().ok();
-    kept.or_else(noted).and_then(Mark::from_number)
+/// Who admitted the user of this session: `found` is what the account phase left, for whomever.
+pub fn admission(found: Option<&Record>, uid: u32, stack: &Stack, service: &str) -> Admission {
+    match (found, stack.reach(Kind::Account)) {
+        (Some(Record { uid: other, .. }), _) if *other != uid => match service {
+            SSHD => Admission::Ours { job: None },
+            // sudo, for example: it asks for the one and opens a session for the other.
+            _ => Admission::Others,
+        },
+        (Some(Record { job: None, .. }), _) => Admission::Others,
+        (Some(Record { job, .. }), _) => Admission::Ours { job: *job },
+        (None, Reach::Absent) => Admission::NoAccountLine,
+        // It was called, and what it left is gone.
+        (None, Reach::Always) if service == SSHD => Admission::Ours { job: None },
+        (None, _) => Admission::Others,
+    }
 }
 
-/// Of the note to sshd's monitor: only with its start, or a later process could pass for it.
-fn note_name(monitor: Process) -> io::Result<String> {
-    match monitor.start {
-        0 => Err(io::Error::other(
-            "/proc does not show when sshd's monitor started",
-        )),
-        _ => Ok(format!("login.{}", monitor.name())),
+/// Whether this is the su that slurmd itself runs for a job's environment (sbatch --export=NONE; env.c,
+/// `env_array_user`): root's, in a pid namespace of its own, so that its parent is not to be seen.
+#[must_use]
+pub fn is_slurmds_su(service: &str) -> bool {
+    let is_su = ["su", "su-l"].contains(&service);
+    is_su && parent_id() == 0 && !sys::is_set_user_id()
+}
+
+/// Tells the admin of a second account line for the same cluster, where there is one.
+pub fn warn_if_listed_twice(stack: &Stack, log: Log<'_>) {
+    let lines = stack.binding(Kind::Account);
+    if lines.len() > 1 {
+        let places: Vec<_> = lines.iter().map(|it| it.place.as_str()).collect();
+        let places = places.join(", ");
+        log.error(|| {
+            format!(
+                "pam_slurm_adopt is listed more than once in the account stack ({places}): each line decides \
+                 by its own options; remove all but one"
+            )
+        });
     }
 }
 
@@ -190,7 +130,7 @@ const TITLE: &str = "/proc/self/cmdline";
 /// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). The title of a program with
 /// more rights than its user is that user's to choose.
 fn is_helper() -> io::Result<bool> {
-    if sys::is_secure_execution() {
+    if sys::is_set_user_id() {
         return Ok(false);
     }
     match sys::read_regular(Path::new(TITLE), 1 << 20) {
@@ -260,9 +200,8 @@ pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
             log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));
         }
     }
-    let Some(Mark { job, .. }) = mark(handle) else {
-        return;
-    };
+    let job = Record::find(&Key::of(options), handle).and_then(|it| it.job);
+    let Some(job) = job else { return };
     if let Some(scope) = place::session_scope() {
         log.error(|| format!("the session was not in job {job} but in {scope}"));
     }
@@ -290,35 +229,5 @@ mod tests {
             assert_eq!(is_helpers(title), is, "{}", String::from_utf8_lossy(title));
         }
         assert!(!is_helper().expect("/proc"), "this is a test");
-    }
-
-    #[test]
-    fn a_mark_as_a_number() {
-        for job in [0, 1, 7, u32::MAX] {
-            for (adopt, generic) in [(false, false), (true, false), (false, true), (true, true)] {
-                let mark = Mark {
-                    job,
-                    deny_adopt_failure: adopt,
-                    deny_generic_failure: generic,
-                };
-                let number = mark.to_number();
-                assert_ne!(number, 0);
-                assert_eq!(Mark::from_number(number), Some(mark));
-                assert_eq!(Mark::from_number(number & !1), None, "{number}");
-            }
-        }
-        assert_eq!(Mark::from_number(u64::MAX), None, "no such job");
-    }
-
-    #[test]
-    fn the_stricter_line_counts() {
-        let (strict, _) = Options::parse(&["action_adopt_failure=deny"]);
-        let mut loose = Options::default();
-        Mark::new(&strict, 7).tighten(&mut loose);
-        assert_eq!(loose.adopt_failure, AdoptFailure::Deny);
-        assert_eq!(loose.generic_failure, GenericFailure::Ignore);
-        let mut strict = strict;
-        Mark::new(&Options::default(), 7).tighten(&mut strict);
-        assert_eq!(strict.adopt_failure, AdoptFailure::Deny);
     }
 }

@@ -37,10 +37,20 @@ pub struct Census {
     pub version: Option<i32>,
     /// The open conversation with the stepd of the user's newest job.
     newest: Option<Conversation>,
-    /// The sockets of the user's jobs, to talk to another than the newest.
-    own: Vec<Socket>,
+    /// The sockets of the user's jobs, to talk to another than the newest, and who listens there (0: not to
+    /// be seen from here).
+    own: Vec<(Socket, i32)>,
     uid: u32,
     trusted: Trusted,
+}
+
+/// The slurmstepd of an extern step of the user's.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnStepd {
+    /// Its job.
+    pub job: u32,
+    /// Its process; 0: not to be seen from here.
+    pub pid: i32,
 }
 
 /// An open connection to the stepd of a job that it has confirmed to be the user's.
@@ -60,16 +70,14 @@ pub struct Conversation {
 }
 
 /// How stepds are asked whose they are.
-#[derive(Clone, Copy)]
-pub struct Manner<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
     /// One own job is enough not to wait for the silent ones until the deadline.
     pub may_stop: bool,
     /// The namespaces of the job will be wanted: where one stepd alone is asked, and an earlier login has
     /// met it as the user's and started, it is asked for them at once. What is known only spares the wait:
     /// a job counts by what its stepd says now.
     pub ahead: bool,
-    /// Done at most once, when all have been asked and some are waited for.
-    pub meanwhile: &'a dyn Fn(),
 }
 
 /// Asks every extern step of the node whose it is.
@@ -80,7 +88,7 @@ pub fn census(
     node: &Node,
     uid: u32,
     run_dir: &RunDir,
-    manner: Manner<'_>,
+    manner: Manner,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
@@ -127,7 +135,6 @@ pub fn census(
     let own = own.and_then(|it| known.owner(&it.identity));
     let mut inquiry = Inquiry::new(to_ask, census, &mut known, manner.may_stop, log);
     inquiry.ahead = own.and_then(|it| Some((it.version, namespaces::question_ahead(it.version)?)));
-    inquiry.meanwhile = Some(manner.meanwhile);
     let census = inquiry.run(deadline);
     known.save(&identities, log);
     census
@@ -150,7 +157,19 @@ impl Census {
     #[must_use]
     pub fn socket_of(&self, job: u32) -> Option<PathBuf> {
         let mut own = self.own.iter();
-        own.find(|it| it.job.job == job).map(|it| it.path.clone())
+        own.find(|(it, _)| it.job.job == job)
+            .map(|(it, _)| it.path.clone())
+    }
+
+    /// The user's jobs with the processes of their extern slurmstepds.
+    #[must_use]
+    pub fn own(&self) -> Vec<OwnStepd> {
+        let own = self.own.iter();
+        let own = own.map(|(it, pid)| OwnStepd {
+            job: it.job.job,
+            pid: *pid,
+        });
+        own.collect()
     }
 
     /// Notes a silent one; in the order of their numbers.
@@ -174,10 +193,10 @@ impl Census {
             return Ok(conversation);
         }
         let gone = || AdoptError::Refused("its slurmstepd is gone".into());
-        let socket = self
+        let (socket, _) = self
             .own
             .iter()
-            .find(|it| it.job.job == job)
+            .find(|(it, _)| it.job.job == job)
             .ok_or_else(gone)?;
         let again = VecDeque::from([socket.clone()]);
         let census = Self {
@@ -265,8 +284,6 @@ struct Inquiry<'a, 'k> {
     may_stop: bool,
     /// The question for namespaces that is asked at once, and the protocol version that it is for.
     ahead: Option<(i32, [u8; 4])>,
-    /// As in [`Manner`], as long as it is not done.
-    meanwhile: Option<&'a dyn Fn()>,
     log: Log<'a>,
     untried: VecDeque<Socket>,
     busy: Vec<Socket>,
@@ -288,7 +305,6 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             known,
             may_stop,
             ahead: None,
-            meanwhile: None,
             log,
             untried,
             busy: Vec::new(),
@@ -303,12 +319,6 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             self.ask_all();
             if self.untried.is_empty() && self.busy.is_empty() && self.asked.is_empty() {
                 break;
-            }
-            if self.untried.is_empty() && self.busy.is_empty() {
-                // Whatever it takes, what came in that time is heard before a clock is looked at.
-                if let Some(work) = self.meanwhile.take() {
-                    work();
-                }
             }
             if !self.untried.is_empty() && self.patience_left().is_zero() {
                 if self.asked.is_empty() {
@@ -493,7 +503,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         }
         let job = origin.job;
         census.steps.own.push(job);
-        census.own.push(origin);
+        census.own.push((origin, pid));
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
         // Of another version the question was wrong. Such a one, or one that runs no more, is asked anew
         // where it matters.

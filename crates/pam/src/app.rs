@@ -35,6 +35,8 @@ pub enum AppItem {
     RemoteHost,
     /// PAM_TTY: «ssh» with sshd.
     Tty,
+    /// PAM_USER, as a host changes it between the phases.
+    User,
 }
 
 /// What a module said through the conversation, pam_conv(3).
@@ -144,6 +146,7 @@ impl Transaction {
         let kind = match item {
             AppItem::RemoteHost => ffi::PAM_RHOST,
             AppItem::Tty => PAM_TTY,
+            AppItem::User => ffi::PAM_USER,
         };
         let value = c_string(value)?;
         // SAFETY: live handle; both items are strings, which pam_set_item(3) copies.

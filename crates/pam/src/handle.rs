@@ -1,11 +1,13 @@
 //! The handle that libpam lends to a module for the length of one call.
 
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
 use crate::codes::{ItemError, MessageStyle, Severity};
 use crate::ffi;
+
+/// No memory, or a text that can't be one of C's, `_pam_types.h`.
+const PAM_BUF_ERR: c_int = 5;
 
 /// The items that the module reads, pam_get_item(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,28 +57,45 @@ impl Handle {
         Ok(unsafe { CStr::from_ptr(value.cast()) }.to_bytes().to_vec())
     }
 
-    /// Keeps a number for the later phases of this transaction in this process; only modules reach it,
-    /// pam_set_data(3).
+    /// Keeps a text for the later phases of this transaction in this process, in place of an earlier one of
+    /// that name; only modules reach it, pam_set_data(3).
     ///
     /// # Errors
-    /// libpam's code.
-    pub fn keep(&self, name: &CStr, number: NonZeroUsize) -> Result<(), i32> {
-        let data = ptr::without_provenance_mut(number.get());
-        // SAFETY: live handle, NUL-terminated name, which libpam copies; the number is kept in the
-        // place of a pointer that nobody follows, and without a clean-up function.
-        match unsafe { ffi::pam_set_data(self.raw.as_ptr(), name.as_ptr(), data, None) } {
-            ffi::PAM_SUCCESS => Ok(()),
-            code => Err(code),
+    /// libpam's code; 5 (PAM_BUF_ERR) also for a NUL in the text.
+    pub fn keep(&self, name: &CStr, text: &str) -> Result<(), i32> {
+        let text = CString::new(text).map_err(|_| PAM_BUF_ERR)?.into_raw();
+        // SAFETY: live handle, NUL-terminated name, which libpam copies. From success on libpam owns the
+        // text and calls `free_text` for it exactly once, pam_set_data(3); the module is not unloaded
+        // before that (pam_end(3) frees data first, and it is linked with -z nodelete).
+        let code = unsafe {
+            ffi::pam_set_data(
+                self.raw.as_ptr(),
+                name.as_ptr(),
+                text.cast(),
+                Some(free_text),
+            )
+        };
+        if code == ffi::PAM_SUCCESS {
+            return Ok(());
         }
+        // SAFETY: into_raw made it a few lines above, and libpam did not take it.
+        drop(unsafe { CString::from_raw(text) });
+        Err(code)
     }
 
-    /// What [`Handle::keep`] keeps, pam_get_data(3).
+    /// A copy of what [`Handle::keep`] keeps, pam_get_data(3); `None` also where it is not UTF-8.
     #[must_use]
-    pub fn kept(&self, name: &CStr) -> Option<NonZeroUsize> {
+    pub fn kept(&self, name: &CStr) -> Option<String> {
         let mut data: *const c_void = ptr::null();
         // SAFETY: live handle, NUL-terminated name; the pointer is stored through the third argument.
         let code = unsafe { ffi::pam_get_data(self.raw.as_ptr(), name.as_ptr(), &raw mut data) };
-        NonZeroUsize::new(data.addr()).filter(|_| code == ffi::PAM_SUCCESS)
+        if code != ffi::PAM_SUCCESS || data.is_null() {
+            return None;
+        }
+        // SAFETY: only `keep` sets data of our names: a NUL-terminated text, which stays until it is set
+        // again, and that can't happen before we have copied it.
+        let text = unsafe { CStr::from_ptr(data.cast()) };
+        text.to_str().ok().map(str::to_owned)
     }
 
     /// A copy of a variable of the environment that the login will get, pam_getenv(3); `None` also
@@ -99,7 +118,6 @@ impl Handle {
     /// # Errors
     /// libpam's code; 5 (PAM_BUF_ERR) also for a NUL in the text.
     pub fn put_env(&self, name: &str, value: &str) -> Result<(), i32> {
-        const PAM_BUF_ERR: c_int = 5;
         let pair = CString::new(format!("{name}={value}")).map_err(|_| PAM_BUF_ERR)?;
         // SAFETY: live handle, NUL-terminated text; pam_putenv(3) copies it.
         match unsafe { ffi::pam_putenv(self.raw.as_ptr(), pair.as_ptr()) } {
@@ -113,7 +131,6 @@ impl Handle {
     /// # Errors
     /// libpam's code, such as 19 (PAM_CONV_ERR) where the application has no conversation.
     pub fn tell(&self, style: MessageStyle, text: &str) -> Result<(), i32> {
-        const PAM_BUF_ERR: c_int = 5;
         let text = CString::new(text).map_err(|_| PAM_BUF_ERR)?;
         // SAFETY: live handle; "%s" takes exactly the one NUL-terminated string that follows;
         // pam_prompt(3) allows a NULL response for the two message styles.
@@ -148,4 +165,10 @@ impl Handle {
             );
         }
     }
+}
+
+/// Frees a text of [`Handle::keep`].
+unsafe extern "C" fn free_text(_: *mut ffi::OpaqueHandle, text: *mut c_void, _: c_int) {
+    // SAFETY: libpam passes what `keep` gave it, once.
+    drop(unsafe { CString::from_raw(text.cast()) });
 }

@@ -24,7 +24,8 @@ pub use listing::Listing;
 pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, receive_descriptor};
 pub use process::{
-    effective_uid, hostname, is_file_size_limited, is_secure_execution, is_there, try_lock,
+    effective_uid, hostname, is_file_size_limited, is_secure_execution, is_set_user_id, is_there,
+    try_lock,
 };
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};

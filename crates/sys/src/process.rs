@@ -10,6 +10,15 @@ pub fn is_secure_execution() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
+/// Whether a user may control this process: it was started by one, or it acts as another than its own.
+#[must_use]
+pub fn is_set_user_id() -> bool {
+    let (mut real, mut effective, mut saved) = (0, 0, 0);
+    // SAFETY: three valid pointers, getresuid(2).
+    let code = unsafe { libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved) };
+    code != 0 || real != effective || saved != effective
+}
+
 /// The uid that this process acts as, geteuid(2).
 #[must_use]
 pub fn effective_uid() -> u32 {

@@ -44,7 +44,7 @@ fn keeps(_: &Place, cluster: &Cluster) -> Result<()> {
     let of_job = wait_for_file(cluster, "/home/alice/show")?;
     let (account, session) = (account(), session(""));
     for (lines, said) in [
-        (&[&*account, &*session][..], "taken there from"),
+        (&[&*account, &*session][..], "it is there already"),
         (&[&*session], "taken there from"),
         // As where common-session has it too.
         (&[&*session, &*session], "it is there already"),

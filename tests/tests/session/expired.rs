@@ -207,8 +207,8 @@ fn terminal(passwords: &Expired<'_>) -> Result<()> {
 }
 
 /// An expired password ends the account stack, and our line is not asked, nor is SchedMD's: then
-/// keyboard-interactive lets in whoever changes it. Our session line keeps nobody out whom the account
-/// phase has not passed on to it, but adopts who has a job.
+/// keyboard-interactive lets in whoever changes it. Our session line adopts who has a job, and keeps out
+/// who has none: no record of the account phase vouches for them.
 fn too_late(passwords: &Expired<'_>) -> Result<()> {
     let site = passwords.site;
     let node = site.node();
@@ -217,9 +217,13 @@ fn too_late(passwords: &Expired<'_>) -> Result<()> {
         passwords.use_stack(module, Order::TooLate)?;
         for method in Method::ALL {
             for user in ["alice", "bob"] {
+                let mark = node.syslog_mark()?;
                 let login = passwords.log_in(user, method)?;
-                if method.is_keyboard_interactive() {
-                    let adopted = (module == Module::Ours && user == "alice").then_some(job);
+                if method.is_keyboard_interactive() && module == Module::Ours && user == "bob" {
+                    ensure!(login.shell.is_none(), "{login}");
+                    logged(site, mark, &["the record of the account phase is missing"])?;
+                } else if method.is_keyboard_interactive() {
+                    let adopted = (module == Module::Ours).then_some(job);
                     let found = login.shell()?.job(node)?;
                     ensure!(found == adopted, "{module:?} {user} {found:?}: {login}");
                     ensure!(passwords.is_changed()?, "{module:?} {user} {login}");
@@ -254,13 +258,13 @@ fn too_late(passwords: &Expired<'_>) -> Result<()> {
             let client = site.client("bob", method, &argv).spawn()?;
             wait_for("the client to listen", || listens(site))?;
             let forwarded = !banner(site)?.is_empty();
-            let expected = method.is_keyboard_interactive();
+            let expected = method.is_keyboard_interactive() && module == Module::SchedMd;
             ensure!(forwarded == expected, "{method}: {}", client.stderr()?);
             drop(client);
             wait_for("the client's end", || Ok(!listens(site)?))?;
         }
     }
-    // Nor does the session line keep out whom it can't adopt.
+    // Nor does the session line let in whom it can't adopt.
     let stepd = node.pid_of_stepd(job)?;
     for order in [Order::Advised, Order::TooLate] {
         passwords.use_stack(Module::Ours, order)?;
@@ -268,11 +272,7 @@ fn too_late(passwords: &Expired<'_>) -> Result<()> {
         let login = passwords.log_in("alice", Method::KeyboardInteractive);
         node.signal(stepd, "CONT")?;
         let login = login?;
-        let is_in = login.shell.is_some();
-        ensure!(is_in == (order == Order::TooLate), "{order:?}: {login}");
-        if let Some(shell) = &login.shell {
-            ensure!(shell.job(node)?.is_none(), "{login}");
-        }
+        ensure!(login.shell.is_none(), "{order:?}: {login}");
         login.end(node)?;
     }
     Ok(())

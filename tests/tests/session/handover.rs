@@ -142,7 +142,7 @@ fn helper(site: &Site) -> Result<()> {
             logged(
                 site,
                 mark,
-                &["needs the line «session required pam_slurm_adopt.so» too"],
+                &["also needs the line: session required pam_slurm_adopt.so"],
             )?;
         }
     }
@@ -196,8 +196,8 @@ fn taken_out(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// The job that the account phase chose is gone when the session begins: kept out, and nothing is
-/// forwarded either.
+/// The job that the account phase chose is gone when the session begins: whom that has put into the job
+/// ends with it, the others are kept out, and nothing is forwarded either.
 fn ends_between(site: &Site) -> Result<()> {
     kept_out_without_job(site, HOLD)
 }
@@ -244,7 +244,12 @@ fn kept_out_without_job(site: &Site, before: &str) -> Result<()> {
             node.remove("/run/hold")?;
             // sshd ends a command for which PAM opened no session with that status (session.c, do_child);
             // a connection without one it keeps, and forwards nothing (auth-pam.c, do_pam_session).
-            if argv.contains(&"-N") {
+            let status = match method.is_keyboard_interactive() {
+                true => 254,
+                // What was in the job was killed with it.
+                false => 255,
+            };
+            if argv.contains(&"-N") && status == 254 {
                 wait_for("the client to listen", || listens(site))?;
                 let forwarded = banner(site)?;
                 ensure!(forwarded.is_empty(), "{method}: forwarded «{forwarded}»");
@@ -253,7 +258,7 @@ fn kept_out_without_job(site: &Site, before: &str) -> Result<()> {
             let end = client.wait(Duration::from_secs(20))?;
             let (told, stderr) = (client.stdout()?, client.stderr()?);
             ensure!(
-                end == Some(Status::Exited(254)) && !told.contains("in\n"),
+                end == Some(Status::Exited(status)) && !told.contains("in\n"),
                 "{method} {argv:?}: {end:?} {told} {stderr}"
             );
         }

@@ -3,8 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+mod between;
 mod expired;
 mod handover;
+mod programs;
 mod rows;
 mod site;
 mod ways;
@@ -17,10 +19,22 @@ type Test = fn(&Site) -> Result<()>;
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    for (name, test) in [rows::TESTS, ways::TESTS, handover::TESTS, expired::TESTS].concat() {
+    for (name, test) in [
+        rows::TESTS,
+        ways::TESTS,
+        handover::TESTS,
+        expired::TESTS,
+        between::TESTS,
+        programs::TESTS,
+    ]
+    .concat()
+    {
         matrix.add(name, move |_, stage| {
             stage.run(|site| test(site), |site| site.finish())
         });
+    }
+    for (name, test) in programs::CLUSTERS {
+        matrix.add(name, move |suite, _| test(suite));
     }
     matrix.run();
 }

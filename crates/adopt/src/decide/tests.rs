@@ -57,6 +57,14 @@ fn before_slurm_is_looked_at() {
         ),
         ("service=sshd,*", "su", Known { uid: 2001 }, Ok(2001)),
         ("service=*", "cron", Known { uid: 2001 }, Ok(2001)),
+        (
+            "service=*",
+            "slurm",
+            Known { uid: 2001 },
+            Err(Answer::Ignore),
+        ),
+        ("service=*,slurm", "slurm", Known { uid: 2001 }, Ok(2001)),
+        ("service=slurm", "slurm", Known { uid: 2001 }, Ok(2001)),
         ("", "sshd", gone(), Err(Answer::SessionError)),
         ("", "sshd", lost(), Err(Answer::SessionError)),
         (
@@ -212,6 +220,7 @@ fn chain(plan: Plan) -> String {
             let choice = match choice {
                 Choice::OnlyJob => "only",
                 Choice::Chosen => "chosen",
+                Choice::Holder => "holder",
                 Choice::Caller { .. } => "caller",
                 Choice::Newest { .. } => "newest",
                 Choice::NextNewest { .. } => "next",
@@ -401,23 +410,17 @@ fn silence_is_nobodys_job_and_is_named() {
 
 /// The session phase of a login for which our account phase chose that job.
 fn session(job: u32) -> Stage {
-    Stage::Session {
-        chosen: Some(job),
-        after_account: true,
-    }
+    Stage::Session(Admission::Ours { job: Some(job) })
 }
 
+/// The same, where what it left is gone.
+const LOST: Stage = Stage::Session(Admission::Ours { job: None });
+
 /// No account line is ours.
-const ALONE: Stage = Stage::Session {
-    chosen: None,
-    after_account: false,
-};
+const ALONE: Stage = Stage::Session(Admission::NoAccountLine);
 
 /// Others let the user in.
-const AFTER_OTHERS: Stage = Stage::Session {
-    chosen: None,
-    after_account: true,
-};
+const AFTER_OTHERS: Stage = Stage::Session(Admission::Others);
 
 /// The session phase keeps nobody out for want of a job, but the job that was chosen must be there.
 #[test]
@@ -450,6 +453,20 @@ fn a_session_without_a_job() {
             silent(8),
             Answer::Deny,
             "slurmstepd of job 8 does not answer",
+        ),
+        (
+            "",
+            LOST,
+            Steps::default(),
+            Answer::Allow,
+            "adoption failed: the record of the account phase is missing: no job of this user here",
+        ),
+        (
+            "action_adopt_failure=deny",
+            LOST,
+            Steps::default(),
+            Answer::Deny,
+            "the record of the account phase is missing",
         ),
         (
             "",
@@ -539,7 +556,7 @@ fn a_session_keeps_nobody_out_whom_others_let_in() {
     let one = || Ok(steps(&[(7, 100)]));
     let two = || Ok(steps(&[(7, 100), (8, 90)]));
     for steps in [lost_conf, one, two] {
-        for stage in [Stage::Account, ALONE, session(7)] {
+        for stage in [Stage::Account, ALONE, LOST, session(7)] {
             let denied = answers(stage, steps());
             assert!(
                 denied.iter().all(|it| *it == Answer::Deny),
@@ -568,11 +585,66 @@ fn a_session_keeps_nobody_out_whom_others_let_in() {
     for (stage, answer) in [
         (AFTER_OTHERS, Answer::Ignore),
         (ALONE, Answer::Deny),
+        (LOST, Answer::Deny),
         (session(7), Answer::Deny),
         (Stage::Account, Answer::Deny),
     ] {
         let reason = Reason::Panicked("x".into());
         assert_eq!(generic_failure(&strict, stage, reason).answer, answer);
+    }
+}
+
+/// Once the account phase has chosen a job, what goes wrong is a failed adoption, not a generic failure.
+#[test]
+fn a_failure_after_the_account_phase_is_a_failed_adoption() {
+    for (line, answer) in [
+        ("", Answer::Allow),
+        ("action_generic_failure=deny", Answer::Allow),
+        ("action_adopt_failure=deny", Answer::Deny),
+        (
+            "action_adopt_failure=deny action_generic_failure=allow",
+            Answer::Deny,
+        ),
+    ] {
+        for (stage, text) in [
+            (session(7), "adoption failed: job 7, which the account"),
+            (LOST, "adoption failed: the record of the account phase"),
+        ] {
+            let error = Err(NodeError::NotFound);
+            let Plan::Settle(verdict) = plan(&options(line), stage, error, Caller::NotAsked) else {
+                panic!("{line}: nothing is known")
+            };
+            let reason = verdict.reason.to_string();
+            assert_eq!(verdict.answer, answer, "{line} {reason}");
+            assert!(reason.starts_with(text), "{reason}");
+            assert!(reason.contains("no slurm.conf"), "{reason}");
+        }
+    }
+}
+
+/// su from within a job stays there, whatever is newer; but the account phase's choice comes first.
+#[test]
+fn the_job_that_holds_the_process_is_preferred() {
+    let from = |holder| Steps {
+        holder: Some(holder),
+        ..steps(&[(7, 100), (8, 90)])
+    };
+    for (line, stage, holder, expected) in [
+        ("", ALONE, 8, "holder 8, Allow"),
+        ("action_unknown=deny", ALONE, 8, "holder 8, Allow"),
+        ("action_unknown=allow", Stage::Account, 8, "holder 8, Allow"),
+        ("action_adopt_failure=deny", ALONE, 8, "holder 8, Deny"),
+        ("", session(7), 8, "chosen 7, newest 8, Allow"),
+        // None of the user's.
+        ("", ALONE, 5, "newest 7, next 8, Allow"),
+    ] {
+        assert_eq!(
+            wants_caller(&options(line), stage, &from(holder)),
+            holder == 5,
+            "{line}"
+        );
+        let plan = plan(&options(line), stage, Ok(from(holder)), lost());
+        assert_eq!(chain(plan), expected, "{line} {holder}");
     }
 }
 

@@ -13,12 +13,12 @@ use std::thread;
 use pam::Severity;
 
 use super::*;
-use crate::adoption::{self, Adopted, Request};
+use crate::adoption::{self, Adopted, Join, Request};
 use crate::log::Sink;
 use crate::options::LogLevel;
 use crate::spool::SpoolProblem;
 
-mod waiting;
+mod ahead;
 
 struct Silent;
 
@@ -61,8 +61,12 @@ impl Spool {
         self.fake_script(job, script, keep);
     }
 
-    /// The same with questions of these lengths.
-    fn fake_script(&self, job: u32, script: Vec<(usize, Vec<u8>)>, keep: bool) {
+    /// The same with questions of these lengths. At the end, one that keeps the connection says that it has
+    /// the process.
+    fn fake_script(&self, job: u32, mut script: Vec<(usize, Vec<u8>)>, keep: bool) {
+        if keep {
+            script.push((8, vec![1]));
+        }
         let listener = UnixListener::bind(self.dir.join(format!("n1_{job}.4294967292")));
         let listener = listener.expect("bind");
         thread::spawn(move || {
@@ -86,12 +90,7 @@ impl Spool {
 
     /// Without namespaces and X11.
     fn adopt(&self, census: &mut Census, job: u32, millis: u64) -> Result<Adopted, AdoptError> {
-        let request = Request {
-            pid: 1,
-            join_container: false,
-            x11: false,
-            for_good: false,
-        };
+        let request = request(Join::Nobody, false);
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
         adoption::adopt(census, job, request, &deadline, log)
@@ -111,12 +110,22 @@ impl Drop for Spool {
     }
 }
 
-/// Nothing is asked ahead, and nothing is done meanwhile.
-fn plain(may_stop: bool) -> Manner<'static> {
+/// Nothing is asked ahead.
+fn plain(may_stop: bool) -> Manner {
     Manner {
         may_stop,
         ahead: false,
-        meanwhile: &|| (),
+    }
+}
+
+/// The account phase's.
+fn request(join: Join<'static>, x11: bool) -> Request<'static> {
+    Request {
+        pid: std::process::id(),
+        join,
+        x11,
+        may_be_inside: false,
+        was_held: None,
     }
 }
 
@@ -310,11 +319,6 @@ fn namespaces_before_adoption_and_x11_after_it() {
         ),
         // What is wrong with X11 keeps nobody out.
         (
-            vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2]))],
-            false,
-            none(),
-        ),
-        (
             vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2, 10, 5000]))],
             true,
             none(),
@@ -413,18 +417,16 @@ fn namespaces_before_adoption_and_x11_after_it() {
     ] {
         let spool = Spool::new("namespaces");
         spool.fake_script(3, script.clone(), keep);
-        let request = Request {
-            pid: 1,
-            join_container: true,
-            x11: true,
-            for_good: false,
-        };
+        let request = request(Join::Now, true);
         let mut census = spool.census(true, 5000);
         let deadline = Deadline::after(Duration::from_millis(300));
         let log = Log::new(&Silent, LogLevel::Debug);
         let result = adoption::adopt(&mut census, 3, request, &deadline, log);
         match (&result, &expected) {
-            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{script:?}"),
+            (Ok(found), Ok(expected)) => {
+                assert_eq!(found.display, expected.display, "{script:?}");
+                assert_eq!(found.authority, expected.authority, "{script:?}");
+            }
             (Err(AdoptError::Silent), Err("silence")) => {}
             (Err(AdoptError::Refused(cause)), Err(part)) => {
                 assert!(cause.contains(part), "{script:?}: {cause}");
@@ -451,20 +453,18 @@ fn a_stepd_that_knows_no_namespaces_adopts() {
                 if i32::from_ne_bytes(number) == 22 {
                     let _ = stream.read_exact(&mut [0; 8]);
                     let _ = stream.write_all(&ints(&[0, 2]));
+                    // It has the process.
+                    let _ = stream.read_exact(&mut [0; 8]);
+                    let _ = stream.write_all(&[1]);
                 }
             });
         }
     });
-    let request = Request {
-        pid: 1,
-        join_container: true,
-        x11: false,
-        for_good: false,
-    };
+    let request = request(Join::Now, false);
     let log = Log::new(&Silent, LogLevel::Debug);
     let deadline = Deadline::after(Duration::from_secs(5));
     let result = adoption::adopt(&mut spool.census(true, 5000), 3, request, &deadline, log);
-    assert_eq!(result.expect("adopted"), Adopted::default());
+    assert!(result.is_ok(), "{result:?}");
 }
 
 /// A stepd that says so before and after adoption (2: nothing); counts the adoptions.
@@ -503,13 +503,11 @@ fn knows(spool: &Spool, before: u8, after: u8) -> Arc<AtomicUsize> {
 
 /// A process that the cgroups say nothing of, as this one: the stepd is asked.
 #[test]
-fn for_good_is_looked_at_before_and_after() {
+fn the_stepd_is_asked_before_and_after() {
     use adoption::Was;
     let request = Request {
-        pid: std::process::id(),
-        join_container: false,
-        x11: false,
-        for_good: true,
+        may_be_inside: true,
+        ..request(Join::Nobody, false)
     };
     for (before, after, adoptions, expected) in [
         (1, 2, 0, "Inside"),
@@ -529,6 +527,24 @@ fn for_good_is_looked_at_before_and_after() {
         assert_eq!(asked.load(Ordering::Relaxed), adoptions, "{before} {after}");
         let was = result.ok().and_then(|it| it.was);
         assert_eq!(was == Some(Was::Inside), before == 1, "{before} {after}");
+    }
+}
+
+/// In the account phase the process can't be there yet; whether it is afterwards is looked at there too.
+#[test]
+fn the_account_phase_looks_after_adoption() {
+    for (after, expected) in [
+        (1, "Elsewhere"),
+        (0, "is ProctrackType=proctrack/cgroup set"),
+        (2, "NotHeld("),
+    ] {
+        let spool = Spool::new("account");
+        let asked = knows(&spool, after, 2);
+        let mut census = spool.census(true, 5000);
+        let result = spool.adopt(&mut census, 3, 1000);
+        let text = format!("{result:?}");
+        assert!(text.contains(expected), "{after}: {text}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "{after}");
     }
 }
 

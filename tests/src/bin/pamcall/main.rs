@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Parser, ValueEnum};
 use pam::app::{self, Answer, AppItem, Message, Start, Transaction};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -56,6 +56,9 @@ struct Args {
     /// The phase to call.
     #[arg(long, value_enum, default_value_t = Phase::Account)]
     phase: Phase,
+    /// PAM_USER from the session on, as sudo has another one there.
+    #[arg(long, value_name = "USER")]
+    session_user: Option<String>,
     /// Make the call in N fresh processes, one after the other, and print only what each took.
     #[arg(long, value_name = "N")]
     repeat: Option<u32>,
@@ -86,6 +89,8 @@ enum Phase {
     Account,
     /// pam_open_session, then pam_close_session
     Session,
+    /// pam_acct_mgmt and, where that succeeds, the session
+    Both,
 }
 
 fn main() -> Result<()> {
@@ -261,13 +266,22 @@ fn transact(args: &Args) -> Result<Outcome> {
     // libpam loads the module with its first call: here one that has no line in the stack.
     let _ = args.faults.come_later().then(|| transaction.open_session());
     let held = args.faults.during_call()?;
-    let answer = match args.phase {
-        Phase::Account => transaction.account(),
+    let mut answer = match args.phase {
+        Phase::Account | Phase::Both => transaction.account(),
         Phase::Session => transaction.open_session(),
     };
+    let mut is_open = args.phase == Phase::Session;
+    if args.phase == Phase::Both && answer == Answer::SUCCESS {
+        if let Some(user) = &args.session_user {
+            let set = transaction.set(AppItem::User, user);
+            set.map_err(|code| anyhow!("set PAM_USER: {}", code.0))?;
+        }
+        answer = transaction.open_session();
+        is_open = true;
+    }
     drop(held);
     let environment = transaction.environment();
-    let close = (args.phase == Phase::Session).then(|| transaction.close_session());
+    let close = is_open.then(|| transaction.close_session());
     Ok(Outcome {
         answer,
         close,

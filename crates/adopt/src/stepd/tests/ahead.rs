@@ -1,8 +1,7 @@
-//! What a login does while stepds are waited for, and what it asks them ahead of time.
+//! What a login asks stepds ahead of time.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicI32;
-use std::sync::mpsc;
 
 use super::*;
 
@@ -55,6 +54,11 @@ impl Stepd {
                     20 => 2001,
                     // A process, and whether it was taken.
                     22 => next().map_or(-1, |_| 0),
+                    // Whether it has a process: one byte.
+                    8 => {
+                        let _ = next().map(|_| stream.write_all(&[1]));
+                        continue;
+                    }
                     // No namespaces, in the form of that version.
                     26 | 28 => 0,
                     other => panic!("request {other}"),
@@ -84,15 +88,13 @@ fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, Adop
     let manner = Manner {
         may_stop: true,
         ahead: true,
-        meanwhile: &|| (),
     };
     let mut census = census(&spool.node, 2001, &run_dir, manner, &deadline, log);
-    let request = Request {
-        pid: 1,
-        join_container,
-        x11: false,
-        for_good: false,
+    let join = match join_container {
+        true => Join::Now,
+        false => Join::Nobody,
     };
+    let request = request(join, false);
     adoption::adopt(&mut census, job, request, &deadline, log)
 }
 
@@ -102,22 +104,22 @@ fn a_stepd_that_was_met_is_asked_for_namespaces_at_once() {
     let three = Stepd::fake(&spool, 3);
     let log_in = |job, join_container| {
         let result = log_in(&spool, job, join_container);
-        assert_eq!(result.expect("adopted"), Adopted::default());
+        assert!(result.is_ok(), "{result:?}");
     };
     log_in(3, true);
-    assert_eq!(three.asked(), [12, 4, 12], "never met");
+    assert_eq!(three.asked(), [12, 4, 12, 8], "never met");
     log_in(3, true);
-    assert_eq!(three.asked(), [16, 12], "met");
+    assert_eq!(three.asked(), [16, 12, 8], "met");
     log_in(3, false);
-    assert_eq!(three.asked(), [16, 12], "the answer is not wanted");
+    assert_eq!(three.asked(), [16, 12, 8], "the answer is not wanted");
     // It was asked as one that knows another request.
     three.version.store(0x2A00, Ordering::SeqCst);
     log_in(3, true);
-    assert_eq!(three.asked(), [16, 12, 4, 12], "of another version");
+    assert_eq!(three.asked(), [16, 12, 4, 12, 8], "of another version");
     log_in(3, true);
-    assert_eq!(three.asked(), [16, 12], "its version is known by now");
+    assert_eq!(three.asked(), [16, 12, 8], "its version is known by now");
     // 20.11 might close the connection.
-    for (version, asked) in [(0x2400, &[12, 12, 4, 12][..]), (0x2300, &[12, 12])] {
+    for (version, asked) in [(0x2400, &[12, 12, 4, 12, 8][..]), (0x2300, &[12, 12, 8])] {
         three.version.store(version, Ordering::SeqCst);
         log_in(3, true);
         three.asked();
@@ -144,9 +146,9 @@ fn a_stepd_that_was_met_is_asked_for_namespaces_at_once() {
 fn a_stepd_that_was_starting_is_not_asked_for_namespaces_at_once() {
     let spool = Spool::new("ahead-starting");
     let three = Stepd::fake(&spool, 3);
-    for expected in [&[12, 4, 4, 12][..], &[12, 4, 12], &[16, 12]] {
+    for expected in [&[12, 4, 4, 12, 8][..], &[12, 4, 12, 8], &[16, 12, 8]] {
         // It runs when it is asked again.
-        let first = expected.len() == 4;
+        let first = expected.len() == 5;
         three
             .state
             .store(if first { 1 } else { 2 }, Ordering::SeqCst);
@@ -163,73 +165,4 @@ fn an_ending_step_takes_nobody_that_asks_ahead() {
     three.state.store(3, Ordering::SeqCst);
     let result = log_in(&spool, 3, true);
     assert!(matches!(result, Err(AdoptError::Refused(_))), "{result:?}");
-}
-
-fn census_with(spool: &Spool, meanwhile: &dyn Fn(), millis: u64) -> Steps {
-    let log = Log::new(&Silent, LogLevel::Debug);
-    let run_dir = RunDir::open(&spool.dir.join("no memory"), false, log);
-    let deadline = Deadline::after(Duration::from_millis(millis));
-    let manner = Manner {
-        may_stop: true,
-        ahead: false,
-        meanwhile,
-    };
-    census(&spool.node, 2001, &run_dir, manner, &deadline, log).steps
-}
-
-/// Answers as the user's, so long after it was asked.
-fn slow(spool: &Spool, job: u32, wait: impl Fn() + Send + 'static) {
-    let listener = UnixListener::bind(spool.dir.join(format!("n1_{job}.4294967292")));
-    let listener = listener.expect("bind");
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("accept");
-        let _ = stream.read_exact(&mut [0; 12]);
-        wait();
-        let _ = stream.write_all(&owner(2001));
-        thread::sleep(Duration::from_secs(60));
-    });
-}
-
-#[test]
-fn what_is_to_be_done_anyhow_is_done_while_stepds_think() {
-    let spool = Spool::new("meanwhile");
-    let (tell_asked, asked) = mpsc::channel();
-    let (tell_done, done) = mpsc::channel();
-    slow(&spool, 3, move || {
-        tell_asked.send(()).expect("the login waits");
-        // Without it the login is never answered.
-        let _ = done.recv();
-    });
-    let times = AtomicUsize::new(0);
-    let work = || {
-        asked
-            .recv_timeout(Duration::from_secs(20))
-            .expect("the stepd is asked first");
-        tell_done.send(()).expect("the stepd waits");
-        times.fetch_add(1, Ordering::SeqCst);
-    };
-    let steps = census_with(&spool, &work, 20_000);
-    assert_eq!((steps.own.len(), steps.silent.len()), (1, 0));
-    assert_eq!(times.load(Ordering::SeqCst), 1, "once");
-}
-
-/// Its time, be it longer than the deadline, is not the stepds' silence.
-#[test]
-fn slow_work_makes_no_stepd_silent() {
-    let nap = || thread::sleep(Duration::from_millis(600));
-    let spool = Spool::new("slow-work");
-    slow(&spool, 3, || ());
-    slow(&spool, 4, || ());
-    let steps = census_with(&spool, &nap, 300);
-    assert_eq!(
-        (steps.own.len(), steps.silent.len()),
-        (2, 0),
-        "past the deadline"
-    );
-    // Longer than the patience with the second once the first has answered.
-    let spool = Spool::new("slow-work-patience");
-    slow(&spool, 3, || ());
-    slow(&spool, 4, || thread::sleep(Duration::from_millis(650)));
-    let steps = census_with(&spool, &nap, 20_000);
-    assert_eq!((steps.own.len(), steps.silent.len()), (2, 0), "patience");
 }

@@ -1,0 +1,302 @@
+//! What the account phase of a login has decided, for its session phase.
+//!
+//! Within one process the record goes by libpam's data. sshd's helper for keyboard-interactive leaves it in
+//! a note of root's alone that is named after sshd's monitor ([`crate::notes`]). A user can write neither,
+//! as they can the PAM environment (pam_env, ~/.pam_environment). The account phase leaves a record
+//! whatever it decides, unless it keeps the user out: a record that is missing lets nobody in.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use pam::Handle;
+
+use crate::notes::{self, Notes, Process};
+use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options};
+use crate::place::Held;
+use crate::run_dir;
+use crate::runtime_dir::Users;
+
+/// What the account phase has decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The user it was about.
+    pub uid: u32,
+    /// The job that it chose; none: the user may come in, but for no job that we know.
+    pub job: Option<u32>,
+    /// Where the process was when that job had taken it.
+    pub held: Held,
+    /// Whether the session phase is to enter the job's namespaces.
+    pub leaves_namespaces: bool,
+    /// What the account phase used of the login's deadline.
+    pub used: Duration,
+    strict: Strict,
+}
+
+/// What the account line denies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Strict {
+    no_jobs: bool,
+    adopt_failure: bool,
+    generic_failure: bool,
+}
+
+/// One pair of an account line and a session line: those that look at the same cluster.
+#[derive(Debug)]
+pub struct Key {
+    data: CString,
+    note: String,
+}
+
+impl Key {
+    /// That of a line with these options.
+    #[must_use]
+    pub fn of(options: &Options) -> Self {
+        let parts = [&options.slurm_conf, &options.node_name];
+        let parts = parts.map(|it| it.as_deref().unwrap_or_default());
+        let text = parts.join("\n");
+        let note = match text.len() {
+            1 => "login".to_owned(),
+            _ => format!("login-{:016x}", run_dir::checksum(0, text.as_bytes())),
+        };
+        // An argument of a PAM line has no NUL.
+        let data = CString::new(format!("slurm_adopt {text}")).unwrap_or_default();
+        Self { data, note }
+    }
+
+    fn data(&self) -> &CStr {
+        &self.data
+    }
+
+    /// Of the note to sshd's monitor: only with its start, or a later process could pass for it.
+    fn note(&self, monitor: Process) -> io::Result<String> {
+        match monitor.start {
+            0 => Err(io::Error::other(
+                "/proc does not show when sshd's monitor started",
+            )),
+            _ => Ok(format!("{}.{}", self.note, monitor.name())),
+        }
+    }
+}
+
+impl Record {
+    /// For a user who may come in; the job and the rest are to be filled in.
+    #[must_use]
+    pub fn new(options: &Options, uid: u32, used: Duration) -> Self {
+        Self {
+            uid,
+            job: None,
+            held: Held::default(),
+            leaves_namespaces: false,
+            used,
+            strict: Strict {
+                no_jobs: options.no_jobs == NoJobs::Deny,
+                adopt_failure: options.adopt_failure == AdoptFailure::Deny,
+                generic_failure: options.generic_failure == GenericFailure::Deny,
+            },
+        }
+    }
+
+    /// The stricter of what the two lines say counts.
+    pub fn tighten(&self, options: &mut Options) {
+        if self.strict.no_jobs {
+            options.no_jobs = NoJobs::Deny;
+        }
+        if self.strict.adopt_failure {
+            options.adopt_failure = AdoptFailure::Deny;
+        }
+        if self.strict.generic_failure {
+            options.generic_failure = GenericFailure::Deny;
+        }
+    }
+
+    /// Leaves it to a later call in this process.
+    ///
+    /// # Errors
+    /// libpam's code, in words.
+    pub fn keep(&self, key: &Key, handle: &Handle) -> Result<(), String> {
+        let kept = handle.keep(key.data(), &self.to_string());
+        kept.map_err(|code| format!("pam_set_data: libpam's code {code}"))
+    }
+
+    /// Leaves it to sshd's monitor, whose helper this process is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn leave(&self, key: &Key) -> io::Result<()> {
+        // No lock: the name is this login's own, and nobody else's trouble is to keep it out.
+        let name = key.note(Process::parent())?;
+        let written = notes::write(&name, &self.to_string());
+        if let Ok(Some(notes)) = Notes::try_open() {
+            // Nothing else takes away what sessions that never came leave; somebody will.
+            let _ = Users::new(notes).tidy();
+        }
+        written
+    }
+
+    /// Whether the account phase was called before in this transaction.
+    #[must_use]
+    pub fn is_kept(key: &Key, handle: &Handle) -> bool {
+        handle.kept(key.data()).is_some_and(|text| !text.is_empty())
+    }
+
+    /// Forgets what an earlier call in this transaction has decided.
+    pub fn forget(key: &Key, handle: &Handle) {
+        if Self::is_kept(key, handle) {
+            // It was there, so that libpam has room for it.
+            let _ = handle.keep(key.data(), "");
+        }
+    }
+
+    /// What the account phase of this login has left. A note is taken away: this process keeps it.
+    #[must_use]
+    pub fn find(key: &Key, handle: &Handle) -> Option<Self> {
+        if let Some(kept) = handle.kept(key.data()).filter(|text| !text.is_empty()) {
+            return Self::parse(&kept);
+        }
+        let name = key.note(Process::this()).ok()?;
+        let record = Self::parse(&notes::read(&name)?)?;
+        // What can't be kept stays where it is.
+        if record.keep(key, handle).is_ok() {
+            let _ = notes::remove(&name);
+        }
+        Some(record)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let words: Vec<_> = first.split(' ').collect();
+        let [uid, job, flags, used] = words[..] else {
+            return None;
+        };
+        let has = |flag| flags.contains(flag);
+        Some(Self {
+            uid: uid.parse().ok()?,
+            job: match job {
+                "-" => None,
+                job => Some(job.parse().ok()?),
+            },
+            held: Held::parse(rest),
+            leaves_namespaces: has('l'),
+            used: Duration::from_millis(used.parse().ok()?),
+            strict: Strict {
+                no_jobs: has('n'),
+                adopt_failure: has('a'),
+                generic_failure: has('g'),
+            },
+        })
+    }
+}
+
+/// `UID JOB FLAGS MILLISECONDS`, then a line for each cgroup.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.uid)?;
+        match self.job {
+            Some(job) => write!(f, "{job} -")?,
+            None => f.write_str("- -")?,
+        }
+        for (flag, is_set) in [
+            ('n', self.strict.no_jobs),
+            ('a', self.strict.adopt_failure),
+            ('g', self.strict.generic_failure),
+            ('l', self.leaves_namespaces),
+        ] {
+            if is_set {
+                write!(f, "{flag}")?;
+            }
+        }
+        write!(f, " {}", self.used.as_millis())?;
+        write!(f, "\n{}", self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> Options {
+        Options::parse(&line.split_whitespace().collect::<Vec<_>>()).0
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let used = Duration::from_millis(60_000);
+        let deny =
+            options("action_no_jobs=deny action_adopt_failure=deny action_generic_failure=deny");
+        for options in [Options::default(), options("action_no_jobs=ignore"), deny] {
+            for job in [None, Some(0), Some(u32::MAX)] {
+                for (cgroups, leaves_namespaces) in [
+                    ("", true),
+                    ("4:freezer:/a/b c\n:0:/x\n0::/job_7/y\n", false),
+                ] {
+                    let record = Record {
+                        job,
+                        held: Held::parse(cgroups),
+                        leaves_namespaces,
+                        ..Record::new(&options, u32::MAX, used)
+                    };
+                    assert_eq!(Record::parse(&record.to_string()), Some(record));
+                }
+            }
+        }
+        for text in [
+            "",
+            "1",
+            "1 2 3",
+            "x 2 - 3",
+            "1 x - 3",
+            "1 2 - x",
+            "1 2 - 3 4",
+            "1 2 - -3",
+        ] {
+            assert_eq!(Record::parse(text), None, "{text}");
+        }
+    }
+
+    /// Notes are read up to that length, and a helper's record has no cgroups.
+    #[test]
+    fn the_longest_record_of_a_helper_is_short() {
+        let strict =
+            options("action_adopt_failure=deny action_generic_failure=deny action_no_jobs=deny");
+        let record = Record {
+            job: Some(u32::MAX),
+            leaves_namespaces: true,
+            ..Record::new(&strict, u32::MAX, Duration::from_secs(60))
+        };
+        assert!(record.to_string().len() < 64, "{record}");
+    }
+
+    #[test]
+    fn the_stricter_line_counts() {
+        let strict =
+            options("action_adopt_failure=deny action_generic_failure=deny action_no_jobs=deny");
+        let loose = options("action_no_jobs=ignore");
+        let mut both = loose.clone();
+        Record::new(&strict, 1, Duration::ZERO).tighten(&mut both);
+        assert_eq!(both, strict);
+        Record::new(&loose, 1, Duration::ZERO).tighten(&mut both);
+        assert_eq!(both, strict);
+    }
+
+    #[test]
+    fn lines_for_two_clusters_have_a_record_each() {
+        let lines = [
+            "",
+            "action_no_jobs=ignore",
+            "slurm_conf=/a/slurm.conf",
+            "slurm_conf=/b/slurm.conf",
+            "nodename=/a/slurm.conf",
+        ];
+        let keys = lines.map(|line| Key::of(&options(line)));
+        assert_eq!(keys[0].data, keys[1].data);
+        assert_eq!(keys[0].note, keys[1].note);
+        for (index, key) in keys.iter().enumerate().skip(2) {
+            for other in &keys[..index] {
+                assert_ne!(key.data, other.data, "{key:?}");
+                assert_ne!(key.note, other.note, "{key:?}");
+            }
+        }
+    }
+}
