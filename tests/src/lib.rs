@@ -7,6 +7,7 @@ mod matrix;
 pub mod rpc;
 pub mod session;
 mod shared;
+pub mod suspended;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -13,6 +13,7 @@ use crate::log::{Log, said};
 use crate::namespaces::{self, Entrance};
 use crate::place::{self, Held, Look, Step};
 use crate::stepd::{Census, Conversation};
+use crate::suspended::{self, Freezer};
 
 /// What is to be done.
 #[derive(Clone, Copy)]
@@ -72,6 +73,8 @@ pub enum AdoptError {
     /// The stepd refused, closed the connection or answered nonsense. What it did to the process
     /// before that it may have left so (`req.c:_handle_add_extern_pid` undoes nothing).
     Refused(String),
+    /// The job is suspended: who is in it stops. Nothing was changed, or what was is undone.
+    Suspended,
     /// It tried to take the process and failed, which takes slurmstepd up to four seconds and mostly is the
     /// process's fault (`proctrack_g_add`; measured with a number that no process has).
     Failed(String),
@@ -296,7 +299,8 @@ fn add_process(
     if request.x11 {
         question.extend(stepd::ask_x11());
     }
-    sys::send(socket, &question).map_err(Broken::from)?;
+    let freezer = Freezer::of(conversation.job.job, conversation.pid);
+    suspended::ask(&freezer, socket, &question, request.pid, deadline, log)?;
     let mut answer = [0; stepd::ADOPT_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
     stepd::read_adopted(&answer).map_err(|error| match error {

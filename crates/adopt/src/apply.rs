@@ -12,6 +12,7 @@ use crate::options::{Limits, Options};
 use crate::record::{Key, Record};
 use crate::session::{self, Host};
 use crate::stack::Stack;
+use crate::suspended;
 use crate::{Call, Inquiry, Phase};
 
 /// What became of a login.
@@ -81,7 +82,13 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
             Plan::Settle(verdict) => return verdict.into(),
         };
         let mut place = None;
-        let (answer, reason) = match effects.adopt(job) {
+        let done = match effects.adopt(job) {
+            Err(AdoptError::Suspended) if instead.is_some() => {
+                Err(AdoptError::Refused("it is suspended".to_owned()))
+            }
+            done => done,
+        };
+        let (answer, reason) = match done {
             Ok(mut adopted) => {
                 set_environment(job, &adopted, effects, log);
                 place = adopted.was.take();
@@ -96,6 +103,7 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
                 set_environment(job, &Adopted::default(), effects, log);
                 (if_refused, Reason::Refused(cause))
             }
+            Err(AdoptError::Suspended) => (if_refused, Reason::Suspended { job }),
             Err(AdoptError::NotHeld(cause)) => (if_refused, Reason::Refused(cause)),
             Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
             Err(AdoptError::Failed(cause)) if !even_if_failed => {
@@ -171,6 +179,10 @@ impl<'a> Live<'a> {
         let host = Host::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
         if host == Host::Helper {
             self.session_follows().map_err(AdoptError::NotHeld)?;
+            let Inquiry {
+                census, deadline, ..
+            } = &mut self.inquiry;
+            suspended::look(census, job, deadline, self.log)?;
             let record = self.new_record(job);
             let left = record.leave(&Key::of(self.options));
             left.map_err(|error| {

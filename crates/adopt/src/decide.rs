@@ -239,6 +239,11 @@ pub enum Reason {
     Job(Choice),
     /// The stepd would not have the process; its words.
     Refused(String),
+    /// The job is suspended: who is put into it stops until it is resumed.
+    Suspended {
+        /// Which.
+        job: u32,
+    },
     /// The stepd was asked to adopt and did not answer.
     StepdSilent {
         /// Whose.
@@ -535,6 +540,7 @@ impl fmt::Display for Reason {
                 "the newest of {of} jobs here that took the login: job {refused} did not"
             ),
             Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
+            Self::Suspended { job } => write!(f, "adoption failed: job {job} is suspended"),
             Self::StepdSilent { job } => f.write_str(&silence(&[*job])),
         }
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use pam::ReturnCode;
 
+use crate::adoption::AdoptError;
 use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Stage, Verdict};
 use crate::log::{Log, Sink};
 use crate::login::Login;
@@ -15,7 +16,8 @@ use crate::options::{LogLevel, Options};
 use crate::place::Origin;
 use crate::report;
 use crate::run_dir::{self, RunDir};
-use crate::{Asking, Phase, gather_and_decide, options::shown};
+use crate::suspended;
+use crate::{Asking, Inquiry, Phase, gather_and_decide, options::shown};
 
 /// What a login by sshd would meet.
 #[derive(Debug)]
@@ -76,9 +78,9 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
                 ahead: false,
                 origin: Origin::Nowhere,
             };
-            let (plan, _) =
+            let (plan, mut inquiry) =
                 gather_and_decide(&options, Stage::Account, &asking, log, no_connection);
-            match plan {
+            match without_suspended(plan, &mut inquiry, log) {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,
@@ -104,6 +106,33 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         uid: login.uid(),
         user: login.user,
         end,
+    }
+}
+
+/// The plan as it is for a login that finds its jobs suspended.
+fn without_suspended(mut plan: Plan, inquiry: &mut Inquiry, log: Log<'_>) -> Plan {
+    loop {
+        let Plan::Adopt { job, .. } = plan else {
+            return plan;
+        };
+        let Inquiry {
+            census, deadline, ..
+        } = inquiry;
+        let looked = suspended::look(census, job, deadline, log);
+        if !matches!(looked, Err(AdoptError::Suspended)) {
+            return plan;
+        }
+        plan = match plan {
+            Plan::Adopt {
+                instead: Some(next),
+                ..
+            } => *next,
+            Plan::Adopt { if_refused, .. } => Plan::Settle(Verdict {
+                answer: if_refused,
+                reason: Reason::Suspended { job },
+            }),
+            settled @ Plan::Settle(_) => settled,
+        };
     }
 }
 

@@ -37,6 +37,7 @@ mod slurmd;
 pub mod spool;
 pub mod stack;
 pub mod stepd;
+pub mod suspended;
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -21,7 +21,7 @@ pub struct Step {
     /// With v1: the end of the directory's path.
     v1: String,
     /// With v2: the directory's path.
-    v2: Option<String>,
+    pub(crate) v2: Option<String>,
 }
 
 /// Where an adopted process is among the control groups of its extern step: lines of /proc/PID/cgroup.
@@ -243,9 +243,9 @@ fn cgroups_of(path: &str) -> Option<String> {
 }
 
 /// A line of /proc/PID/cgroup, cgroups(7).
-struct Line<'a> {
-    controllers: &'a str,
-    path: &'a str,
+pub(crate) struct Line<'a> {
+    pub(crate) controllers: &'a str,
+    pub(crate) path: &'a str,
 }
 
 impl<'a> Line<'a> {
@@ -269,7 +269,7 @@ impl<'a> Line<'a> {
     }
 }
 
-fn lines(cgroups: &str) -> impl Iterator<Item = Line<'_>> {
+pub(crate) fn lines(cgroups: &str) -> impl Iterator<Item = Line<'_>> {
     cgroups.lines().filter_map(Line::parse)
 }
 

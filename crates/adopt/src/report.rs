@@ -40,6 +40,7 @@ pub fn user_text(answer: Answer, reason: &Reason) -> Option<String> {
         Reason::StepdSilent { job } => no_job(Some(decide::silence(&[*job]))),
         Reason::Several { .. } => "unable to determine source job".to_owned(),
         Reason::Refused(_) => "adoption failure".to_owned(),
+        Reason::Suspended { job } => format!("adoption failure (job {job} is suspended)"),
         Reason::Node(_) => {
             "this node's Slurm configuration can't be read; tell your administrator".to_owned()
         }
@@ -196,6 +197,10 @@ mod tests {
                 "unable to determine source job",
             ),
             (Reason::Refused("x".into()), "adoption failure"),
+            (
+                Reason::Suspended { job: 7 },
+                "adoption failure (job 7 is suspended)",
+            ),
             (
                 Reason::Node(NodeError::NotFound),
                 "this node's Slurm configuration can't be read; tell your administrator",

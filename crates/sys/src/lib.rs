@@ -10,6 +10,7 @@ mod listing;
 mod mount;
 mod namespace;
 mod process;
+mod proxy;
 mod socket;
 mod tcp;
 mod users;
@@ -27,6 +28,7 @@ pub use process::{
     effective_uid, hostname, is_file_size_limited, is_secure_execution, is_set_user_id, is_there,
     try_lock,
 };
+pub use proxy::by_proxy;
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, gid_of_user, uid_of_user};

@@ -9,6 +9,7 @@ mod handover;
 mod programs;
 mod rows;
 mod site;
+mod suspended;
 mod ways;
 
 use anyhow::Result;
@@ -19,16 +20,16 @@ type Test = fn(&Site) -> Result<()>;
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    for (name, test) in [
+    let tests = [
         rows::TESTS,
         ways::TESTS,
         handover::TESTS,
         expired::TESTS,
         between::TESTS,
         programs::TESTS,
-    ]
-    .concat()
-    {
+        suspended::TESTS,
+    ];
+    for (name, test) in tests.concat() {
         matrix.add(name, move |_, stage| {
             stage.run(|site| test(site), |site| site.finish())
         });
