@@ -204,8 +204,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["allow", "deny"],
         default: "allow",
         since_us: false,
-        doc: "The job's slurmstepd refuses the process, or ends before it has taken it, or the process \
-              is not in the job afterwards or can't stay there. `allow`: let the user in *without* \
+        doc: "The job is suspended, or its slurmstepd refuses the process, or ends before it has taken \
+              it, or the process is not in the job afterwards or can't stay there. `allow`: let the user in *without* \
               adoption. `deny`: keep the user out. Set `deny` once all is seen to work. (A slurmstepd \
               that does not answer at all counts as no job.)",
         set: |options, value| {

@@ -7,6 +7,7 @@ mod escapes;
 mod inside;
 mod rows;
 mod site;
+mod suspended;
 
 use anyhow::Result;
 use lab::Suite;
@@ -17,13 +18,14 @@ type Test = fn(&mut Site) -> Result<()>;
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    let tests = [rows::TESTS, escapes::TESTS, inside::TESTS].concat();
+    let tests = [rows::TESTS, escapes::TESTS, inside::TESTS, suspended::TESTS].concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
     // What others show too, or takes long, is for long runs.
     let always = [
         "both lines",
         "ways out",
         "the job's memory, cores and devices",
+        "suspended jobs",
     ];
     for name in always {
         assert!(tests.iter().any(|(it, _)| *it == name), "no test «{name}»");
