@@ -206,18 +206,18 @@ impl Whereabouts {
         let job = conversation.job.job;
         let was_held = request.was_held.filter(|(other, _)| *other == job);
         if let Some((_, held)) = was_held {
-            match held.put_back() {
-                // slurmstepd may have ended what was in the job a moment before.
-                Ok(()) => match namespaces::ask_state(&conversation.socket, deadline)? {
-                    State::Ending => return Err(AdoptError::NotHeld(ENDING.into())),
-                    State::Starting | State::Running => {
-                        self.is_inside_now(conversation, request.pid, deadline)?;
-                        return Ok(Adopted::default());
+            let freezer = Freezer::of(job, conversation.pid);
+            let work = || held.put_back(request.pid);
+            match suspended::guarded(&freezer, request.pid, &work, log)? {
+                Ok(()) => {
+                    // slurmstepd may have ended what was in the job a moment before.
+                    if namespaces::ask_state(&conversation.socket, deadline)? == State::Ending {
+                        return Err(AdoptError::NotHeld(ENDING.into()));
                     }
-                },
-                Err(error) => {
-                    log.debug(|| format!("put the process back into job {job}: {error}"));
+                    self.is_inside_now(conversation, request.pid, deadline)?;
+                    return Ok(Adopted::default());
                 }
+                Err(error) => log.debug(|| format!("put the process back into job {job}: {error}")),
             }
         }
         let adopted = add_process(conversation, request, deadline, log)?;

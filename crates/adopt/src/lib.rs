@@ -17,6 +17,7 @@ mod exchange;
 pub mod explain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod hierarchy;
 pub mod known;
 mod limits;
 pub mod log;

@@ -7,10 +7,11 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::process::parent_id;
 use std::path::Path;
 
+use crate::hierarchy;
 use crate::options::shown;
 use crate::stepd::OwnStepd;
 
@@ -164,25 +165,16 @@ impl Held {
         cgroups.is_some_and(|cgroups| self.moved_from(&cgroups).is_some_and(|it| it.is_empty()))
     }
 
-    /// Puts this process back where it was, without its slurmstepd: that would count it a second time
+    /// Puts a process back where it was, without its slurmstepd: that would count it a second time
     /// (`jobacct_gather_add_task`).
     ///
     /// # Errors
     /// The system's; `NotFound` also where it is not known where the process was.
-    pub fn put_back(&self) -> io::Result<()> {
-        let cgroups = cgroups_of("/proc/self/cgroup").ok_or(io::ErrorKind::NotFound)?;
+    pub fn put_back(&self, pid: u32) -> io::Result<()> {
+        let cgroups = cgroups_of(&format!("/proc/{pid}/cgroup")).ok_or(io::ErrorKind::NotFound)?;
         let moved = self.moved_from(&cgroups).ok_or(io::ErrorKind::NotFound)?;
         for (controllers, path) in moved {
-            let mount = match controllers.as_str() {
-                "" => "/sys/fs/cgroup".to_owned(),
-                controllers => format!("/sys/fs/cgroup/{controllers}"),
-            };
-            let procs = format!("{mount}{path}/cgroup.procs");
-            // 0: who writes, cgroups(7).
-            fs::File::options()
-                .write(true)
-                .open(procs)?
-                .write_all(b"0")?;
+            hierarchy::put(pid, controllers, path)?;
         }
         Ok(())
     }
@@ -237,7 +229,7 @@ pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
     }
 }
 
-fn cgroups_of(path: &str) -> Option<String> {
+pub(crate) fn cgroups_of(path: &str) -> Option<String> {
     let text = sys::read_regular(Path::new(path), 1 << 20).ok()?;
     String::from_utf8(text).ok()
 }

@@ -1,0 +1,107 @@
+//! The hierarchies of control groups, as files: cgroups(7).
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// The hierarchy of cgroup v2, as /proc/PID/cgroup names hierarchies by their controllers.
+pub const UNIFIED: &str = "";
+
+/// Puts a process into the control group with that path in the hierarchy of these controllers.
+///
+/// # Errors
+/// The system's; `NotFound` also where the hierarchy is mounted nowhere.
+pub fn put(pid: u32, controllers: &str, path: &str) -> io::Result<()> {
+    let file = format!("{}/cgroup.procs", path.trim_end_matches('/'));
+    let procs = find(controllers, &file).ok_or(io::ErrorKind::NotFound)?;
+    let mut procs = File::options().write(true).open(procs)?;
+    procs.write_all(pid.to_string().as_bytes())
+}
+
+/// The path of a file, by its hierarchy's controllers and its path there, if there is one.
+#[must_use]
+pub fn find(controllers: &str, file: &str) -> Option<String> {
+    let usual = match controllers {
+        UNIFIED => "/sys/fs/cgroup".to_owned(),
+        _ => format!("/sys/fs/cgroup/{controllers}"),
+    };
+    let usual = format!("{usual}{file}");
+    let is_there = |path: &String| Path::new(path).symlink_metadata().is_ok();
+    match is_there(&usual) {
+        true => Some(usual),
+        false => Mounts::read()
+            .ok()?
+            .find(controllers, file)
+            .filter(is_there),
+    }
+}
+
+/// Where hierarchies of control groups are mounted, proc_pid_mountinfo(5).
+struct Mounts(String);
+
+impl Mounts {
+    fn read() -> io::Result<Self> {
+        let text = sys::read_regular(Path::new("/proc/self/mountinfo"), 1 << 22)?;
+        Ok(Self(String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    fn find(&self, controllers: &str, file: &str) -> Option<String> {
+        let mut mounts = self.0.lines().filter_map(|line| {
+            let (of_mount, of_system) = line.split_once(" - ")?;
+            let mut words = of_mount.split(' ').skip(3);
+            let (root, at) = (words.next()?, words.next()?);
+            let mut words = of_system.split(' ');
+            let (kind, options) = (words.next()?, words.nth(1)?);
+            let has = |it: &str| options.split(',').any(|option| option == it);
+            let is_it = match controllers {
+                UNIFIED => kind == "cgroup2",
+                _ => kind == "cgroup" && controllers.split(',').all(has),
+            };
+            // Of the hierarchy only what is below its root is mounted there.
+            let below = file
+                .strip_prefix(root.trim_end_matches('/'))
+                .filter(|_| is_it)?;
+            below.starts_with('/').then(|| format!("{at}{below}"))
+        });
+        mounts.next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_is_mounted() {
+        let mounts = Mounts(
+            "30 24 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n\
+             31 30 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n\
+             32 30 0:28 / /sys/fs/cgroup/systemd rw shared:10 - cgroup cgroup rw,xattr,name=systemd\n\
+             33 30 0:29 /box /cg/freezer rw shared:11 - cgroup cgroup rw,freezer\n\
+             34 30 0:30 / /cg/cpu rw shared:12 - cgroup cgroup rw,cpu,cpuacct\n"
+                .to_owned(),
+        );
+        for (controllers, file, found) in [
+            (
+                "",
+                "/a/cgroup.procs",
+                Some("/sys/fs/cgroup/unified/a/cgroup.procs"),
+            ),
+            (
+                "name=systemd",
+                "/cgroup.procs",
+                Some("/sys/fs/cgroup/systemd/cgroup.procs"),
+            ),
+            ("freezer", "/box/a/x", Some("/cg/freezer/a/x")),
+            ("freezer", "/boxes/a", None),
+            ("cpu,cpuacct", "/x", Some("/cg/cpu/x")),
+            ("memory", "/x", None),
+        ] {
+            assert_eq!(
+                mounts.find(controllers, file),
+                found.map(str::to_owned),
+                "{file}"
+            );
+        }
+    }
+}
