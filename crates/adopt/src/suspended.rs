@@ -87,9 +87,10 @@ fn is_frozen(state: &str) -> bool {
     !matches!(state.trim(), "THAWED" | "0" | "")
 }
 
-/// By the text of /proc/PID/stat: the state comes after the name, which may have anything in it.
+/// By the text of /proc/PID/stat of a child of the slurmstepd: only sleep(1), which it runs to hold the step
+/// (`mgr.c`), counts.
 fn is_stopped(stat: &str) -> bool {
-    let after = stat.rsplit_once(") ");
+    let after = stat.split_once(" (sleep) ");
     after.is_some_and(|(_, after)| after.starts_with('T'))
 }
 
@@ -258,8 +259,8 @@ mod tests {
         for (stat, is) in [
             ("310 (sleep) T 296 310", true),
             ("310 (sleep) S 296 310", false),
-            ("310 (a) T (b) S 296", false),
-            ("310 (a) S (b) T 296", true),
+            ("310 (perl) T 296 310", false),
+            ("310 (a) (sleep T 296 310", false),
             ("", false),
         ] {
             assert_eq!(is_stopped(stat), is, "{stat}");

@@ -11,19 +11,27 @@ use tests::rpc::hex;
 ///
 /// An argument is a listener: where (a socket's path or a TCP port), who listens, how it is with
 /// connecting, what is read before the script is chosen (by the message's type), and the scripts.
-/// (With `owner` there is no script, but the one answer of a stepd that is asked whose it is.) Moves: `rN` reads N bytes, `wHEX` writes, `dHEX` writes byte by byte, `h` says no more and keeps the
+/// (With `owner` there is no script, but the one answer of a stepd that is asked whose it is.) Moves: `rN` reads N bytes, `p` a request to
+/// adopt, `m` moves that process into a control group as of the job's extern step, `wHEX` writes, `dHEX` writes byte by byte, `h` says no more and keeps the
 /// connection, `c` closes it, `x` resets it, `k` kills the process, `sN` stops it for N ms.
 const PERL: &str = r#"
 use strict; use Socket; setpgrp; $| = 1; $SIG{PIPE} = 'IGNORE'; $SIG{CHLD} = 'IGNORE'; my (@kept, %by); my $all = '';
+my $v1 = '/sys/fs/cgroup/freezer'; my $v2 = '/sys/fs/cgroup/fake/job_7/step_extern';
+sub put { my ($pid, $to) = @_; my $made = '';
+  for (split m{/}, $to) { $made .= "$_/"; mkdir $made, 0755 }
+  open(my $f, '>', "$to/cgroup.procs") or return; syswrite($f, $pid) }
+put($$, "$v2/slurm") unless -d $v1;
 sub take { my ($c, $n) = @_; my $b = '';
   while (length $b < $n) { sysread($c, $b, $n - length $b, length $b) or exit } $b }
-sub play { my ($c, $read, @scripts) = @_; my $turn = 0;
+sub play { my ($c, $at, $read, @scripts) = @_; my ($turn, $pid) = 0;
   if ($read eq 'munge') { my $h = take($c, 11); $turn = unpack('x5C', $h) == 2 ? 0 : 1; take($c, unpack('x7N', $h)) }
   if ($read eq 'sack') { my $h = take($c, 10); $turn = unpack('x6N', $h) == 64001 ? 0 : 1; take($c, unpack('x2N', $h) - 8) }
   if ($read eq 'slurm') { take($c, unpack('N', take($c, 4))) }
   for (split / /, $scripts[$turn]) {
     my ($move, $what) = /^(.)(.*)/;
     take($c, $what) if $move eq 'r';
+    $pid = unpack('x4l', take($c, 8)) if $move eq 'p';
+    if ($move eq 'm') { my ($job) = $at =~ /_(\d+)\./; put($pid, -d $v1 ? "$v1/fake/job_$job/step_extern" : "$v2/user") }
     syswrite($c, pack('H*', $what)) if $move eq 'w';
     if ($move eq 'd') { for (split //, pack('H*', $what)) { select undef, undef, undef, 0.002; syswrite($c, $_) } }
     if ($move eq 'h') { 1 while sysread($c, my $b, 4096); exit }
@@ -47,7 +55,7 @@ for (@ARGV) {
   if ($how eq 'full') { for (1 .. 2) {
     socket(my $c, $unix ? PF_UNIX : PF_INET, SOCK_STREAM, 0) or die $!; push @kept, $c;
     local $SIG{ALRM} = sub {}; unless (my $pid = fork) { connect($c, $to); sleep 1000; exit } else { push @kept, $pid } } next }
-  vec($all, fileno $l, 1) = 1; $by{fileno $l} = [$l, $read, @scripts];
+  vec($all, fileno $l, 1) = 1; $by{fileno $l} = [$l, $at, $read, @scripts];
 }
 print "ready\n";
 while (1) {
@@ -55,7 +63,7 @@ while (1) {
   for my $fd (keys %by) {
     next unless vec($ready, $fd, 1); my ($l, @how) = @{$by{$fd}};
     accept(my $c, $l) or next;
-    if ($how[0] eq 'owner') { sysread($c, my $b, 12); syswrite($c, pack('H*', substr $how[1], 1)); close $c; next }
+    if ($how[1] eq 'owner') { sysread($c, my $b, 12); syswrite($c, pack('H*', substr $how[2], 1)); close $c; next }
     unless (fork) { play($c, @how); exit } close $c;
   }
 }

@@ -34,8 +34,8 @@ fn conversation() -> Vec<(&'static str, &'static str, String)> {
         ("owner", "r4", ints(&[UID])),
         ("state", "r4", ints(&[RUNNING])),
         ("namespaces", "r4", ints(&[0])),
-        ("adoption", "r8", ints(&[0])),
-        ("state after adoption", "r4", ints(&[RUNNING])),
+        ("adoption", "p", ints(&[0])),
+        ("state after adoption", "m r4", ints(&[RUNNING])),
         ("x11", "r4", format!("w{authority}")),
     ]
 }
