@@ -53,8 +53,9 @@ impl Directory {
     /// is a link.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; `InvalidInput` for a path that is not absolute.
     pub fn open(path: &Path) -> io::Result<Self> {
+        absolute(path)?;
         File::options()
             .read(true)
             .custom_flags(libc::O_PATH | libc::O_DIRECTORY | NO_FOLLOW)
@@ -183,7 +184,7 @@ pub(crate) fn status_at(dir: RawFd, name: &CStr) -> io::Result<FileStatus> {
 /// (a FIFO, a device) to be opened.
 ///
 /// # Errors
-/// The system's, or one that says what the file is instead.
+/// The system's, or one that says what the file is instead; `InvalidInput` for a path that is not absolute.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_identified(path, limit).map(|(_, bytes)| bytes)
 }
@@ -204,12 +205,25 @@ pub fn read_identified(path: &Path, limit: u64) -> io::Result<(FileStatus, Vec<u
 /// server, which stat(2) may not.
 ///
 /// # Errors
-/// The system's.
+/// The system's; `InvalidInput` for a path that is not absolute.
 pub fn identify(path: &Path) -> io::Result<FileStatus> {
     Ok(FileStatus::from(&open(path)?.metadata()?))
 }
 
+/// Refuses a relative path: it leads to wherever the host's current directory is, and with su that is the
+/// user's choice.
+pub(crate) fn absolute(path: &Path) -> io::Result<()> {
+    match path.is_absolute() {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not an absolute path",
+        )),
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
+    absolute(path)?;
     File::options()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -256,6 +270,29 @@ mod tests {
         assert!(read_regular(Path::new("/dev/zero"), 10).is_err());
         assert!(read_regular(Path::new("/proc"), 10).is_err());
         assert!(read_regular(Path::new("/proc/self/status"), 10).is_err());
+    }
+
+    #[test]
+    fn no_relative_path_is_opened() {
+        // Cargo runs tests in the crate's directory.
+        assert!(Path::new("Cargo.toml").exists() && Path::new("src").exists());
+        let relative = Path::new("Cargo.toml");
+        let src = Path::new("src");
+        let kinds = [
+            read_regular(relative, 1 << 20).err(),
+            read_identified(relative, 1 << 20).err(),
+            identify(relative).err(),
+            identify(Path::new("")).err(),
+            Directory::open(src).err(),
+            crate::Listing::open(src).err(),
+            crate::connect_unix(relative).err(),
+            crate::mount_tmpfs(src, "").err(),
+            crate::unmount(src).err(),
+        ];
+        for (index, error) in kinds.into_iter().enumerate() {
+            let error = error.expect("it is refused");
+            assert_eq!(error.to_string(), "not an absolute path", "{index}");
+        }
     }
 
     #[test]

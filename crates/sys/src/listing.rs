@@ -16,8 +16,9 @@ impl Listing {
     /// Opens it.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's; `InvalidInput` for a path that is not absolute.
     pub fn open(path: &Path) -> io::Result<Self> {
+        files::absolute(path)?;
         let path = CString::new(path.as_os_str().as_bytes())?;
         loop {
             // SAFETY: the path is NUL-terminated. opendir(3) waits for nothing that is no directory, and

@@ -37,6 +37,7 @@ pub fn unmount(dir: &Path) -> io::Result<()> {
 }
 
 fn path_of(path: &Path) -> io::Result<CString> {
+    crate::files::absolute(path)?;
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
 }
 
@@ -60,7 +61,7 @@ mod tests {
             let kinds = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
             assert!(kinds.contains(&kind), "{kind}");
         }
-        assert!(mount_tmpfs(Path::new("a\0b"), "").is_err());
+        assert!(mount_tmpfs(Path::new("/a\0b"), "").is_err());
         assert!(mount_tmpfs(missing, "a\0b").is_err());
     }
 }

@@ -61,6 +61,7 @@ impl<'fd> Interest<'fd> {
 /// `InvalidInput` when the file's name alone is too long; one that says so where /proc is needed and is not
 /// there.
 pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
+    crate::files::absolute(path)?;
     let address = match address_of(path.as_os_str().as_bytes()) {
         Some(address) => address,
         None => return connect_beyond(path),
