@@ -47,7 +47,9 @@ fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
         let number: usize = name.parse().map_err(|_| String::from("no number"))?;
         // The main file would be moved below.
         let file = files.get(number).filter(|_| number > 0);
-        file.cloned().ok_or_else(|| String::from("no such file"))
+        let bytes = file.ok_or_else(|| String::from("no such file"))?.clone();
+        let file = name.to_owned();
+        Ok(conf::Included { file, bytes })
     };
     let query = Query {
         hosts: HOSTS,

@@ -174,7 +174,10 @@ fn slurm_conf(suite: Suite) {
     let mut counts = HashMap::new();
     for (text, (theirs, error)) in made.iter().zip(root.daemons(&made)) {
         let mut include = |name: &str, _: &str| match name {
-            "more.conf" => Ok(MORE.as_bytes().to_vec()),
+            "more.conf" => Ok(conf::Included {
+                file: "more.conf".into(),
+                bytes: MORE.as_bytes().to_vec(),
+            }),
             _ => Err(String::from("no such file")),
         };
         let query = Query {

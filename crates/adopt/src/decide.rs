@@ -13,7 +13,7 @@ use sys::UserLookupError;
 use crate::login::{Account, Login};
 use crate::node::NodeError;
 use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown, shown};
-use crate::spool::SpoolProblem;
+use crate::spool::{Remark, SpoolProblem};
 
 /// One of the user's own jobs on this node: its stepd said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,12 @@ pub struct Steps {
     pub failed: Vec<(u32, String)>,
     /// Why the spool directory could not be looked at: counted as no steps at all.
     pub problem: Option<SpoolProblem>,
+    /// Whether a permission to reach one of the failed was missing.
+    pub is_denied: bool,
+    /// The node's name and spool directory, where none are the user's.
+    pub place: String,
+    /// What is seen there and may be why.
+    pub remarks: Vec<Remark>,
 }
 
 /// What is known of the job that the connection comes from.
@@ -504,11 +510,16 @@ impl fmt::Display for Reason {
                 silent,
                 failed,
                 problem,
+                place,
+                remarks,
                 ..
             }) => {
                 match problem {
                     Some(problem) => write!(f, "spool directory: {problem}")?,
                     None => write!(f, "no job of this user here, {others} of others")?,
+                }
+                if !place.is_empty() {
+                    write!(f, " ({place})")?;
                 }
                 if !silent.is_empty() {
                     write!(f, "; {}", silence(silent))?;
@@ -518,6 +529,9 @@ impl fmt::Display for Reason {
                     if !rest.is_empty() {
                         write!(f, " (and {} more)", rest.len())?;
                     }
+                }
+                for remark in remarks {
+                    write!(f, "; {remark}")?;
                 }
                 Ok(())
             }

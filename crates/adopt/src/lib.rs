@@ -8,6 +8,7 @@
 //!
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod adoption;
 pub mod apply;
 pub mod callerid;

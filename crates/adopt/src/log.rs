@@ -18,6 +18,12 @@ impl Sink for Handle {
     }
 }
 
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn line(&self, _: Severity, _: &str) {}
+}
+
 /// A sink with a threshold. Text below the threshold is not even made.
 #[derive(Clone, Copy)]
 pub struct Log<'a> {
@@ -30,6 +36,12 @@ impl<'a> Log<'a> {
     #[must_use]
     pub fn new(sink: &'a dyn Sink, level: LogLevel) -> Self {
         Self { sink, level }
+    }
+
+    /// For who looks without a word.
+    #[must_use]
+    pub(crate) fn silent() -> Log<'static> {
+        Log::new(&Nowhere, LogLevel::Error)
     }
 
     /// Something that needs an admin.

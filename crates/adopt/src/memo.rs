@@ -16,12 +16,12 @@ use sys::FileStatus;
 use crate::log::Log;
 use crate::node::Node;
 use crate::run_dir::{Content, RunDir, checksum};
-use crate::slurmd::{ConfHint, Trace};
+use crate::slurmd::{ConfHint, Told, Trace};
 
 /// The file's name.
 const FILE: &CStr = c"node";
 /// What the file means; another number with each change of that.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// The longest file that is read, in bytes.
 const MOST_READ: u64 = 1 << 16;
 /// A file that was changed so recently could be changed once more without its ctime telling.
@@ -88,7 +88,7 @@ pub(crate) struct Memo {
 #[derive(Debug)]
 struct Hint {
     trace: [Mark; Trace::PLACES],
-    conf: ConfHint,
+    told: Told,
 }
 
 /// What was read, with which key and in which files.
@@ -138,20 +138,20 @@ impl Memo {
         }
     }
 
-    /// Where the slurmd that left this trace takes its slurm.conf from.
-    pub(crate) fn hint(&self, trace: &Trace) -> Option<&ConfHint> {
+    /// What the slurmd that left this trace has told.
+    pub(crate) fn hint(&self, trace: &Trace) -> Option<&Told> {
         let hint = self.hint.as_ref()?;
-        (hint.trace == marks(trace)).then_some(&hint.conf)
+        (hint.trace == marks(trace)).then_some(&hint.told)
     }
 
     /// Remembers that.
-    pub(crate) fn keep_hint(&mut self, trace: &Trace, conf: &ConfHint) {
+    pub(crate) fn keep_hint(&mut self, trace: &Trace, told: &Told) {
         let mut found = trace.found.iter().flatten();
         if found.all(|status| is_settled(status, trace.when)) {
             self.is_new = true;
             self.hint = Some(Hint {
                 trace: marks(trace),
-                conf: conf.clone(),
+                told: told.clone(),
             });
         }
     }
@@ -228,7 +228,7 @@ impl Memo {
         let mut texts = Vec::new();
         match &self.hint {
             Some(hint) => {
-                let (kind, of) = match &hint.conf {
+                let (kind, of) = match &hint.told.conf {
                     ConfHint::File(path) => (FILE_HINT, Some(path)),
                     ConfHint::Configless => (CONFIGLESS_HINT, None),
                     ConfHint::Default { prefix } => (DEFAULT_HINT, prefix.as_ref()),
@@ -236,6 +236,8 @@ impl Memo {
                 add(&mut texts, hint.trace.as_flattened());
                 add(&mut texts, kind);
                 add_optional(&mut texts, of.map(|path| path.as_os_str().as_bytes()));
+                let name = hint.told.node_name.as_deref();
+                add_optional(&mut texts, name.map(str::as_bytes));
             }
             None => add(&mut texts, b""),
         }
@@ -253,6 +255,8 @@ impl Memo {
                 add(&mut texts, dir.as_os_str().as_bytes());
             }
             add(&mut texts, b"");
+            let is_named: &[u8] = if node.is_named { b"1" } else { b"0" };
+            add(&mut texts, is_named);
             for value in kept_values(&mut node.conf) {
                 add_optional(&mut texts, value.as_deref().map(str::as_bytes));
             }
@@ -400,7 +404,9 @@ impl<'a> Texts<'a> {
             (DEFAULT_HINT, prefix) => ConfHint::Default { prefix },
             _ => return None,
         };
-        Some(Some(Hint { trace, conf }))
+        let node_name = self.optional_string()?;
+        let told = Told { conf, node_name };
+        Some(Some(Hint { trace, told }))
     }
 
     #[inline(never)]
@@ -423,6 +429,11 @@ impl<'a> Texts<'a> {
             }
             found.spool_dirs.push(path(self.next()?));
         }
+        found.is_named = match self.next()? {
+            b"0" => false,
+            b"1" => true,
+            _ => return None,
+        };
         for value in kept_values(&mut found.conf) {
             *value = self.optional_string()?;
         }

@@ -4,18 +4,20 @@
 //! where the process got privileges from its file: with any other service it is the user's.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use proto::conf::{self, Conf, ConfError, Query};
+use proto::conf::{self, Conf, ConfError, Included, Query};
 use sys::UserLookupError;
 
+use crate::access;
 use crate::log::{Log, said};
 use crate::memo::{Key, Memo, Sources};
 use crate::options::{Options, shown};
 use crate::run_dir::RunDir;
-use crate::slurmd::{ConfHint, Slurmd, Trace};
-use crate::spool::Trusted;
+use crate::slurmd::{ConfHint, Slurmd, Told, Trace};
+use crate::spool::{self, Trusted};
 
 /// This node, as its slurm.conf describes it.
 #[derive(Debug, Default)]
@@ -28,6 +30,10 @@ pub struct Node {
     pub names: Vec<String>,
     /// SlurmdSpoolDir for each of the names, `%h` and `%n` filled in.
     pub spool_dirs: Vec<PathBuf>,
+    /// Whether a NodeName line has it.
+    pub is_named: bool,
+    /// What could not be looked at on the way.
+    pub unseen: Option<String>,
     /// Whose files and processes are trusted besides root's.
     pub trusted: Trusted,
 }
@@ -121,13 +127,25 @@ impl Node {
         log: Log<'_>,
     ) -> Result<Self, NodeError> {
         let mut memo = Memo::load(run_dir, log);
-        let path = find_conf(options, environment, &mut memo, log)?;
         let full = sys::hostname().map_err(NodeError::HostName)?;
         let given = options.node_name.as_deref();
+        let given = given.or(environment.node_name.as_deref());
+        let conf = options.slurm_conf.as_ref().map(PathBuf::from);
+        let conf = conf.or_else(|| environment.slurm_conf.clone());
+        let (slurmds, unseen) = match (&conf, given) {
+            (Some(_), Some(_)) => (Vec::new(), None),
+            _ => running_slurmds(&mut memo, log),
+        };
+        let path = match &conf {
+            Some(path) => path.clone(),
+            None => find_conf(&slurmds, (&full, given), &mut memo, log)?,
+        };
+        let told = || name_of(&slurmds, conf.is_some().then_some(&path), log);
+        let node = given.or_else(told);
         let key = Key {
             path: &path,
             host: &full,
-            node: given.or(environment.node_name.as_deref()),
+            node,
         };
         let mut node = match memo.take_node(key, run_dir, log) {
             Some(node) => {
@@ -142,6 +160,7 @@ impl Node {
             }
         };
         node.trusted = trusted(&node.conf, log);
+        node.unseen = unseen;
         log.debug(|| format!("{}: node name {}", path.display(), node.names.join(" or ")));
         Ok(node)
     }
@@ -160,9 +179,12 @@ impl Node {
             ports: false,
         };
         let conf = read(path, query, sources)?;
-        let names = match given {
-            Some(name) => vec![(name.to_owned(), conf.host.clone())],
-            None => names_of_host(path, &conf, full, short, sources)?,
+        let (names, is_named) = match given {
+            Some(name) => {
+                let name = (name.to_owned(), conf.host.clone());
+                (vec![name], conf.host.is_some())
+            }
+            None => names_of_host(path, &conf, (full, short), sources, log)?,
         };
         if let Some(error) = &conf.passed_over {
             sources.give_up();
@@ -178,6 +200,8 @@ impl Node {
             names: names.into_iter().map(|(name, _)| name).collect(),
             conf,
             spool_dirs,
+            is_named,
+            unseen: None,
             trusted: Trusted::default(),
         })
     }
@@ -214,24 +238,26 @@ fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
     }
 }
 
-/// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`.
+/// Names that a node may have, each with its NodeHostname, and whether slurm.conf has them.
+type Names = (Vec<(String, Option<String>)>, bool);
+
+/// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`, and whether slurm.conf has it.
 #[inline(never)]
 fn names_of_host(
     path: &Path,
     conf: &Conf,
-    full: &str,
-    short: &str,
+    (full, short): (&str, &str),
     sources: &mut Sources,
-) -> Result<Vec<(String, Option<String>)>, NodeError> {
+    log: Log<'_>,
+) -> Result<Names, NodeError> {
     let known = |index: usize, host: &str| {
-        conf.nodes[index]
-            .as_ref()
-            .map(|name| vec![(name.clone(), Some(host.to_owned()))])
+        let name = conf.nodes[index].as_ref()?;
+        Some((vec![(name.clone(), Some(host.to_owned()))], true))
     };
     if let Some(names) = known(0, short).or_else(|| known(1, full)) {
         return Ok(names);
     }
-    let aliases = aliases(full, short, sources);
+    let aliases = aliases(full, short, sources, log);
     let hosts: Vec<&str> = aliases.iter().map(String::as_str).collect();
     if !hosts.is_empty() {
         let conf = read(
@@ -244,7 +270,7 @@ fn names_of_host(
         )?;
         let found = conf.nodes.into_iter().zip(&hosts);
         if let Some(names) = found
-            .filter_map(|(name, host)| name.map(|name| vec![(name, Some((*host).to_owned()))]))
+            .filter_map(|(name, host)| Some((vec![(name?, Some((*host).to_owned()))], true)))
             .next()
         {
             return Ok(names);
@@ -258,17 +284,24 @@ fn names_of_host(
     if short != full {
         names.push((short.to_owned(), None));
     }
-    Ok(names)
+    Ok((names, false))
 }
 
 /// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
 #[inline(never)]
-fn aliases(full: &str, short: &str, sources: &mut Sources) -> Vec<String> {
+fn aliases(full: &str, short: &str, sources: &mut Sources, log: Log<'_>) -> Vec<String> {
     const MAX_HOSTS: u64 = 16 << 20;
     let path = Path::new("/etc/hosts");
-    let Ok((status, bytes)) = sys::read_identified(path, MAX_HOSTS) else {
-        sources.give_up();
-        return Vec::new();
+    let (status, bytes) = match sys::read_identified(path, MAX_HOSTS) {
+        Ok(read) => read,
+        Err(error) => {
+            sources.give_up();
+            if !access::is_absent(&error) {
+                let error = access::named(error);
+                log.error(|| format!("read {}: {error}", path.display()));
+            }
+            return Vec::new();
+        }
     };
     sources.add(path, status);
     aliases_in(&String::from_utf8_lossy(&bytes), full, short)
@@ -297,93 +330,205 @@ pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
     found
 }
 
+/// slurm.conf where nobody names one: that of the running slurmds, or what is in the usual places.
 #[inline(never)]
 fn find_conf(
-    options: &Options,
-    environment: &Environment,
+    slurmds: &[Told],
+    (host, node): (&str, Option<&str>),
     memo: &mut Memo,
     log: Log<'_>,
 ) -> Result<PathBuf, NodeError> {
-    if let Some(path) = &options.slurm_conf {
-        return Ok(PathBuf::from(path));
-    }
-    if let Some(path) = &environment.slurm_conf {
-        return Ok(path.clone());
-    }
     let run = Path::new(RUN_DIR).join("slurm.conf");
     let etc = || ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
-    let hint = running_slurmd(memo);
-    let mut exists = |path: &PathBuf| memo.knows(path) || path.try_exists().unwrap_or(false);
-    log.debug(|| match &hint {
+    let mut exists = |path: &PathBuf| memo.knows(path) || may_exist(path);
+    let hint = conf_of(slurmds);
+    log.debug(|| match hint {
         Some(ConfHint::File(path)) => format!("the running slurmd reads {}", path.display()),
         Some(_) => "a slurmd runs".to_owned(),
         None => "no running slurmd found".to_owned(),
     });
     let found = match hint {
-        Some(ConfHint::File(path)) if exists(&path) => Some(path),
+        Some(ConfHint::File(path)) if exists(path) => Some(path.clone()),
         // The slurmd is in a world of its own, or its file was moved: look where others do.
         Some(ConfHint::File(path)) => {
             log.error(|| format!("slurmd's slurm.conf {}: not there", path.display()));
             etc().chain([run]).find(exists)
         }
-        Some(ConfHint::Configless) | None => [run].into_iter().chain(etc()).find(exists),
+        Some(ConfHint::Configless) => [run].into_iter().chain(etc()).find(exists),
         // A slurmd without -f looks at its compiled-in place first, then at the cache.
-        Some(ConfHint::Default { prefix }) => prefix
-            .map(|prefix| prefix.join("etc/slurm.conf"))
+        Some(ConfHint::Default { prefix }) => in_prefix(prefix.as_deref())
             .into_iter()
             .chain(etc())
             .chain([run])
             .find(exists),
+        None => {
+            let found: Vec<_> = [run].into_iter().chain(etc()).filter(exists).collect();
+            with_stepds(&found, (host, node), log).or_else(|| found.into_iter().next())
+        }
     };
-    let scanned = || match Slurmd::scan()?.conf_hint() {
-        ConfHint::File(path) => Some(path),
-        _ => None,
-    };
-    found.or_else(scanned).ok_or(NodeError::NotFound)
+    found.ok_or(NodeError::NotFound)
 }
 
-/// Where the running slurmd takes its slurm.conf from.
+fn in_prefix(prefix: Option<&Path>) -> Option<PathBuf> {
+    Some(prefix?.join("etc/slurm.conf"))
+}
+
+/// Whether there is such a file, as far as can be known: one that can't be looked at is read, and that tells why
+/// it can't.
+fn may_exist(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(_) => true,
+        Err(error) => !access::is_absent(&error),
+    }
+}
+
+/// Of several slurm.confs, none of which a running slurmd vouches for, the first whose spool directory has a
+/// slurmstepd that listens: jobs run on without slurmd, and a cache may be an old one.
 #[inline(never)]
-fn running_slurmd(memo: &mut Memo) -> Option<ConfHint> {
+fn with_stepds(
+    paths: &[PathBuf],
+    (host, node): (&str, Option<&str>),
+    log: Log<'_>,
+) -> Option<PathBuf> {
+    let [_, _, ..] = paths else { return None };
+    let has_stepds = |path: &&PathBuf| {
+        let key = Key { path, host, node };
+        match Node::read(key, &mut Sources::new(), log) {
+            Ok(mut node) => {
+                node.trusted = trusted(&node.conf, log);
+                spool::has_stepds(&node)
+            }
+            Err(error) => {
+                log.debug(|| error.to_string());
+                false
+            }
+        }
+    };
+    let found = paths.iter().find(has_stepds)?;
+    log.debug(|| format!("{}: slurmstepds listen where it says", found.display()));
+    Some(found.clone())
+}
+
+/// What the running slurmds say, and what could not be looked at.
+#[inline(never)]
+fn running_slurmds(memo: &mut Memo, log: Log<'_>) -> (Vec<Told>, Option<String>) {
     let trace = Trace::find();
-    if let Some(hint) = trace.as_ref().and_then(|trace| memo.hint(trace)) {
-        return Some(hint.clone());
+    if let Some(told) = trace.as_ref().and_then(|trace| memo.hint(trace)) {
+        return (vec![told.clone()], None);
     }
-    let (slurmd, found_by) = Slurmd::running()?;
-    let hint = slurmd.conf_hint();
+    let (mut unseen, mut unseen_by_scan) = Default::default();
+    let running = Slurmd::running(&mut unseen);
+    let unseen = unseen.first();
+    if let Some(unseen) = &unseen {
+        log.error(|| format!("look for slurmd: {unseen}"));
+    }
+    let Some((slurmd, found_by)) = running else {
+        let found = Slurmd::scan(&mut unseen_by_scan);
+        return (found, unseen.or_else(|| unseen_by_scan.first()));
+    };
+    let told = slurmd.told();
+    let mut all = vec![told.clone()];
+    if told.node_name.is_some() {
+        // Another one may be another node.
+        let mut others = Slurmd::scan(&mut unseen_by_scan);
+        others.retain(|other| *other != told);
+        all.append(&mut others);
+    }
     // What another one has left says nothing of this slurmd.
-    if let Some(trace) = trace.filter(|trace| trace.first == found_by) {
-        memo.keep_hint(&trace, &hint);
+    if let (Some(trace), [told]) = (trace.filter(|trace| trace.first == found_by), &all[..]) {
+        memo.keep_hint(&trace, told);
     }
-    Some(hint)
+    (all, unseen)
+}
+
+/// Where the slurmds take their slurm.conf from. Of several that differ: the usual place, where SchedMD's module
+/// looks too.
+fn conf_of(slurmds: &[Told]) -> Option<&ConfHint> {
+    let is_usual = |told: &&Told| matches!(told.conf, ConfHint::Default { .. });
+    let (first, others) = slurmds.split_first()?;
+    match others.iter().all(|other| other.conf == first.conf) {
+        true => Some(&first.conf),
+        false => Some(&slurmds.iter().find(is_usual).unwrap_or(first).conf),
+    }
+}
+
+/// The node's name that slurmd was started with, `-N`; only where all slurmds of that slurm.conf say the same.
+/// With several nodes on one host no slurmd speaks for all. `given` is a slurm.conf that others than slurmd name.
+fn name_of<'a>(slurmds: &'a [Told], given: Option<&PathBuf>, log: Log<'_>) -> Option<&'a str> {
+    let chosen = conf_of(slurmds)?;
+    let is_about = |told: &&Told| match given {
+        Some(path) => reads(&told.conf, path),
+        None => told.conf == *chosen,
+    };
+    let mut names = slurmds.iter().filter(is_about).map(|told| &told.node_name);
+    let first = names.next()?;
+    if names.any(|name| name != first) {
+        log.debug(|| "several slurmds run here, as different nodes".to_owned());
+        return None;
+    }
+    first.as_deref()
+}
+
+/// Whether a slurmd reads that slurm.conf.
+fn reads(conf: &ConfHint, path: &Path) -> bool {
+    let run = || Path::new(RUN_DIR).join("slurm.conf");
+    let etc = ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
+    match conf {
+        ConfHint::File(file) => is_same(file, path),
+        ConfHint::Configless => is_same(&run(), path),
+        ConfHint::Default { prefix } => in_prefix(prefix.as_deref())
+            .into_iter()
+            .chain(etc)
+            .chain([run()])
+            .any(|file| is_same(&file, path)),
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| sys::identify(path).map(|it| (it.device, it.inode));
+    match (file(one), file(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        // By its name: an error is for who reads it.
+        _ => one == other,
+    }
 }
 
 fn read(path: &Path, query: Query<'_>, sources: &mut Sources) -> Result<Conf, NodeError> {
     let read = sys::read_identified(path, MAX_CONF);
     let (status, bytes) = read.map_err(|cause| NodeError::Unreadable {
         path: path.to_owned(),
-        cause,
+        cause: access::named(cause),
     })?;
     sources.add(path, status);
-    let main_dir = path.parent().unwrap_or(Path::new("/"));
-    let mut include = |name: &str, from: &str| {
-        // From 23.02 on beside the main file, before that beside the including one.
-        let beside_main = main_dir.join(name);
-        let beside_from = Path::new(from).parent().unwrap_or(main_dir).join(name);
-        match sys::read_identified(&beside_main, MAX_CONF) {
-            Ok((status, bytes)) => {
-                sources.add(&beside_main, status);
-                Ok(bytes)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && beside_from != beside_main => {
-                // That there is no file at the first place can't be told by a file.
-                sources.give_up();
-                sys::read_regular(&beside_from, MAX_CONF).map_err(said)
-            }
-            Err(error) => Err(said(error)),
-        }
-    };
+    let mut include = |name: &str, from: &str| included(path, name, Path::new(from), sources);
     conf::parse(&path.to_string_lossy(), &bytes, query, &mut include).map_err(NodeError::Broken)
+}
+
+/// An Include's file: from 23.02 on it is beside slurm.conf, up to 22.05 beside the including file. `from` is
+/// that, where it was found: a path that is not absolute never gets through [`sys::read_identified`].
+fn included(
+    main: &Path,
+    name: &str,
+    from: &Path,
+    sources: &mut Sources,
+) -> Result<Included, String> {
+    let beside = |file: &Path| file.parent().unwrap_or(Path::new("/")).join(name);
+    let (beside_main, beside_from) = (beside(main), beside(from));
+    let mut path = &beside_main;
+    let mut read = sys::read_identified(path, MAX_CONF);
+    if let Err(error) = &read {
+        if access::is_absent(error) && beside_from != beside_main {
+            // That there is no file at the first place can't be told by a file.
+            sources.give_up();
+            path = &beside_from;
+            read = sys::read_identified(path, MAX_CONF);
+        }
+    }
+    let failed = |error| said(format_args!("{}: {}", path.display(), access::named(error)));
+    let (status, bytes) = read.map_err(failed)?;
+    sources.add(path, status);
+    let file = path.to_string_lossy().into_owned();
+    Ok(Included { file, bytes })
 }
 
 /// `read_config.c:slurm_conf_expand_slurmd_path`: the first of each, `%h` before `%n`; a `%h`

@@ -251,10 +251,10 @@ pub const TABLE: &[OptionSpec] = &[
     OptionSpec {
         name: "nodename",
         values: &["NAME"],
-        default: "found in slurm.conf by the host's name",
+        default: "the running slurmd's -N, else found in slurm.conf by the host's name",
         since_us: false,
-        doc: "This node's NodeName, where it can't be found by the host's name, or several slurmds \
-              run on the host.",
+        doc: "This node's NodeName: needed where several slurmds run on the host, and with `slurmd -F`, \
+              whose name slurmctld chooses.",
         set: |options, value| text(value, |value| options.node_name = Some(value)),
     },
     OptionSpec {

@@ -11,6 +11,7 @@ use crate::decide::{self, Answer, Reason, Steps};
 use crate::login::Login;
 use crate::options::shown;
 use crate::place;
+use crate::spool::SpoolProblem;
 
 /// The code that the host gets.
 #[must_use]
@@ -63,12 +64,30 @@ fn no_job(trouble: Option<String>) -> String {
 
 /// What is wrong on the node, if that may be why no job was found.
 fn trouble(steps: &Steps) -> Option<String> {
-    if steps
-        .problem
-        .as_ref()
-        .is_some_and(|problem| !problem.means_no_slurm())
-    {
-        return Some("the spool directory can't be used; tell your administrator".to_owned());
+    const DENIED: &str =
+        "slurmstepds cannot be reached: permission denied; tell your administrator";
+    match &steps.problem {
+        Some(problem) if problem.means_denied() => return Some(DENIED.to_owned()),
+        Some(SpoolProblem::Untrusted {
+            path,
+            uid,
+            is_owner_trusted,
+            ..
+        }) => {
+            let path = shown(&path.to_string_lossy());
+            let fault = match is_owner_trusted {
+                true => "is writable by others".to_owned(),
+                false => format!("belongs to uid {uid}"),
+            };
+            return Some(format!("{path} {fault}; tell your administrator"));
+        }
+        Some(problem) if !problem.means_no_slurm() => {
+            return Some("the spool directory can't be used; tell your administrator".to_owned());
+        }
+        Some(_) | None => {}
+    }
+    if steps.is_denied {
+        return Some(DENIED.to_owned());
     }
     if !steps.silent.is_empty() {
         return Some(decide::silence(&steps.silent));
@@ -126,7 +145,6 @@ mod tests {
     use crate::decide::{Choice, Verdict};
     use crate::login::Account;
     use crate::node::NodeError;
-    use crate::spool::SpoolProblem;
 
     fn no_job(silent: &[u32]) -> Reason {
         Reason::NoJob(Steps {
@@ -141,6 +159,8 @@ mod tests {
             path: "/s".into(),
             uid: 2002,
             mode: 0o40755,
+            is_owner_trusted: false,
+            is_writable: false,
         }
     }
 
@@ -176,7 +196,16 @@ mod tests {
                     ..Steps::default()
                 }),
                 "you have no active jobs on this node \
-                 (the spool directory can't be used; tell your administrator)",
+                 (/s belongs to uid 2002; tell your administrator)",
+            ),
+            (
+                Reason::NoJob(Steps {
+                    is_denied: true,
+                    failed: vec![(5, "x".into())],
+                    ..Steps::default()
+                }),
+                "you have no active jobs on this node \
+                 (slurmstepds cannot be reached: permission denied; tell your administrator)",
             ),
             (
                 Reason::NoJob(Steps {

@@ -1,4 +1,4 @@
-//! The running slurmd, for one question: which slurm.conf does it read?
+//! The running slurmds, for two questions: which slurm.conf do they read, and which node are they told to be?
 //!
 //! A process counts as slurmd only if it is called so, its program too (Debian's file is slurmd-wlm),
 //! and all its uids are 0: what a user may name or start can't pass for it. (The owner of /proc/PID says less: a process that is
@@ -7,10 +7,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sys::{Directory, FileStatus, Listing};
+
+use crate::access::{self, Unseen};
 
 /// Where a slurmd of the usual builds leaves its pid, SlurmdPidFile of slurm.conf(5).
 const PID_FILES: [&str; 3] = [
@@ -58,7 +61,7 @@ impl Trace {
     /// How many places there are.
     pub const PLACES: usize = PID_FILES.len() + 1;
 
-    /// Looks at all of them; none if there is nothing in any.
+    /// Looks at all of them; none if there is nothing in any, or if one can't be looked at.
     #[must_use]
     #[inline(never)]
     pub fn find() -> Option<Self> {
@@ -70,9 +73,13 @@ impl Trace {
                 SERVICE_RUN => fs::symlink_metadata(path),
                 path => fs::metadata(path),
             };
-            if let Ok(status) = status {
-                *place = Some(FileStatus::from(&status));
-                first = first.or(Some(path));
+            match status {
+                Ok(status) => {
+                    *place = Some(FileStatus::from(&status));
+                    first = first.or(Some(path));
+                }
+                Err(error) if access::is_absent(&error) => {}
+                Err(_) => return None,
             }
         }
         first.map(|first| Self { first, found, when })
@@ -93,54 +100,97 @@ pub enum ConfHint {
     },
 }
 
+/// What a running slurmd says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Where its slurm.conf is.
+    pub conf: ConfHint,
+    /// The name that it was given, `-N`.
+    pub node_name: Option<String>,
+}
+
 impl Slurmd {
     /// The slurmd that a pid file or the service's cgroup names, and the path of the [`Trace`] that
     /// stays with it.
     #[must_use]
     #[inline(never)]
-    pub fn running() -> Option<(Self, &'static str)> {
-        let from_pid_file = |path: &&str| Self::of_pid(pid(&read(Path::new(path))?)?);
-        let from_cgroup = |path: &&str| {
-            let text = read(&Path::new(path).join("cgroup.procs"))?;
-            let pids = text.split(|byte| *byte == b'\n').filter_map(pid);
-            pids.take(MAX_SERVICE_PIDS).find_map(Self::of_pid)
-        };
-        let found = PID_FILES
-            .iter()
-            .find_map(|path| Some((from_pid_file(path)?, *path)));
-        found.or_else(|| {
-            SERVICE_CGROUPS
-                .iter()
-                .find_map(|path| Some((from_cgroup(path)?, SERVICE_RUN)))
-        })
-    }
-
-    /// Looks through all processes: only for where there is no other trace of a slurm.conf.
-    #[must_use]
-    #[inline(never)]
-    pub fn scan() -> Option<Self> {
-        let mut listing = Listing::open(Path::new("/proc")).ok()?;
-        loop {
-            let name = listing.next().ok()??;
-            if let Some(found) = pid(name.to_bytes()).and_then(Self::of_pid) {
-                return Some(found);
+    pub fn running(unseen: &mut Unseen) -> Option<(Self, &'static str)> {
+        for path in PID_FILES {
+            let text = read(Path::new(path), unseen);
+            let found = text.and_then(|text| Self::of_pid(pid(&text)?, unseen));
+            if let Some(found) = found {
+                return Some((found, path));
             }
         }
+        for path in SERVICE_CGROUPS {
+            let Some(text) = read(&Path::new(path).join("cgroup.procs"), unseen) else {
+                continue;
+            };
+            let pids = text.split(|byte| *byte == b'\n').filter_map(pid);
+            let mut pids = pids.take(MAX_SERVICE_PIDS);
+            if let Some(found) = pids.find_map(|pid| Self::of_pid(pid, unseen)) {
+                return Some((found, SERVICE_RUN));
+            }
+        }
+        None
     }
 
-    fn of_pid(pid: u32) -> Option<Self> {
+    /// Looks through all processes: all slurmds that have our root directory. One in a container, whose
+    /// files are others, is none of this host's.
+    #[must_use]
+    #[inline(never)]
+    pub fn scan(unseen: &mut Unseen) -> Vec<Told> {
+        let mut found: Vec<Told> = Vec::new();
+        let mut listing = match Listing::open(Path::new("/proc")) {
+            Ok(listing) => listing,
+            Err(error) => {
+                unseen.note("read", Path::new("/proc"), error);
+                return found;
+            }
+        };
+        // An error in the middle is not worth a word: processes come and go.
+        while let Ok(Some(name)) = listing.next() {
+            let Some(pid) = pid(name.to_bytes()).filter(|pid| may_be_slurmd(*pid, unseen)) else {
+                continue;
+            };
+            let slurmd = Self::of_pid(pid, unseen).filter(|_| has_our_root(pid, unseen));
+            if let Some(told) = slurmd.map(|it| it.told()) {
+                // One that forks is there twice for a moment.
+                if !found.contains(&told) {
+                    found.push(told);
+                }
+            }
+        }
+        found
+    }
+
+    fn of_pid(pid: u32, unseen: &mut Unseen) -> Option<Self> {
         // All through one descriptor: it stays with this process, whoever gets its pid later.
-        let process = Directory::open(Path::new(&format!("/proc/{pid}"))).ok()?;
-        let read = |name| process.read(name, MAX_FILE).ok();
-        let program = PathBuf::from(process.read_link(c"exe").ok()?);
-        if !is_slurmd(&program, &read(c"status")?) {
+        let path = PathBuf::from(format!("/proc/{pid}"));
+        let process = unseen.some("open", &path, Directory::open(&path))?;
+        let mut read = |name, file| {
+            let read = process.read(name, MAX_FILE);
+            unseen.some("read", &path.join(file), read)
+        };
+        let status = read(c"status", "status")?;
+        if !is_called_slurmd(&status) {
             return None;
         }
-        Some(Self::started(
-            program,
-            &read(c"cmdline")?,
-            &read(c"environ")?,
-        ))
+        let (cmdline, environ) = (read(c"cmdline", "cmdline")?, read(c"environ", "environ")?);
+        let program = process.read_link(c"exe");
+        let program = PathBuf::from(unseen.some("readlink", &path.join("exe"), program)?);
+        is_slurmd(&program, &status).then(|| Self::started(program, &cmdline, &environ))
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        let name = Arguments::of(&self.args).node_name;
+        let name = name.and_then(|name| name.into_string().ok());
+        Told {
+            conf: self.conf_hint(),
+            node_name: name.filter(|name| !name.is_empty()),
+        }
     }
 
     /// Of what it was started as and with, proc_pid_cmdline(5), proc_pid_environ(5).
@@ -185,6 +235,8 @@ struct Arguments {
     file: Option<PathBuf>,
     /// `--conf-server`
     conf_server: bool,
+    /// `-N`
+    node_name: Option<OsString>,
 }
 
 impl Arguments {
@@ -225,35 +277,73 @@ impl Arguments {
                 (_, []) => args.next().cloned(),
                 (_, joined) => Some(OsString::from_vec(joined.to_vec())),
             };
-            if letters[at] == b'f' {
-                found.file = value.map(PathBuf::from).or(found.file);
+            match letters[at] {
+                b'f' => found.file = value.map(PathBuf::from).or(found.file),
+                b'N' => found.node_name = value.or(found.node_name),
+                _ => {}
             }
         }
         found
     }
 }
 
+/// All slurmds that run now, and what could not be looked at.
+#[must_use]
+pub fn all() -> (Vec<Told>, Option<String>) {
+    let mut unseen = Unseen::default();
+    let found = match Slurmd::running(&mut unseen) {
+        Some((slurmd, _)) => vec![slurmd.told()],
+        None => Slurmd::scan(&mut unseen),
+    };
+    (found, unseen.first())
+}
+
+/// By its name in /proc/PID/comm, which takes the kernel less than the rest.
+fn may_be_slurmd(pid: u32, unseen: &mut Unseen) -> bool {
+    let path = PathBuf::from(format!("/proc/{pid}/comm"));
+    read(&path, unseen).is_some_and(|name| name.starts_with(b"slurmd"))
+}
+
+/// Whether what it calls `/` is what we call so.
+fn has_our_root(pid: u32, unseen: &mut Unseen) -> bool {
+    let path = PathBuf::from(format!("/proc/{pid}/root"));
+    let mut root = |path: &Path| {
+        let found = unseen.some("stat", path, fs::metadata(path))?;
+        Some((found.dev(), found.ino()))
+    };
+    let (theirs, ours) = (root(&path), root(Path::new("/")));
+    theirs.is_some() && theirs == ours
+}
+
+/// A line of /proc/PID/status, proc_pid_status(5).
+fn field<'a>(status: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    lines
+        .find_map(|line| line.strip_prefix(name))
+        .map(<[u8]>::trim_ascii)
+}
+
+/// What can be said before its program is known: whoever is root may look at that, if a policy lets them.
+fn is_called_slurmd(status: &[u8]) -> bool {
+    field(status, b"Name:").is_some_and(|name| name.starts_with(b"slurmd"))
+        // Real, effective, saved and of the file system.
+        && field(status, b"Uid:") == Some(b"0\t0\t0\t0")
+}
+
 /// `status` is what /proc/PID/status says, proc_pid_status(5).
 fn is_slurmd(program: &Path, status: &[u8]) -> bool {
-    let field = |name: &[u8]| {
-        let mut lines = status.split(|byte| *byte == b'\n');
-        lines
-            .find_map(|line| line.strip_prefix(name))
-            .map(<[u8]>::trim_ascii)
-    };
     let file = program.file_name().unwrap_or_default().as_bytes();
     // A program that was upgraded while it runs, proc_pid_exe(5).
     let file = file.strip_suffix(b" (deleted)").unwrap_or(file);
     // A slurmd that started itself anew, at a reconfiguration, is called by its file's name.
-    let name = field(b"Name:").unwrap_or_default();
-    file.starts_with(b"slurmd")
+    let name = field(status, b"Name:").unwrap_or_default();
+    is_called_slurmd(status)
+        && file.starts_with(b"slurmd")
         && (name == b"slurmd" || name == &file[..file.len().min(LONGEST_NAME)])
-        // Real, effective, saved and of the file system.
-        && field(b"Uid:") == Some(b"0\t0\t0\t0")
 }
 
-fn read(path: &Path) -> Option<Vec<u8>> {
-    sys::read_regular(path, MAX_FILE).ok()
+fn read(path: &Path, unseen: &mut Unseen) -> Option<Vec<u8>> {
+    unseen.some("read", path, sys::read_regular(path, MAX_FILE))
 }
 
 pub(crate) fn pid(text: &[u8]) -> Option<u32> {
@@ -344,6 +434,28 @@ mod tests {
                 expected,
                 "{program} {args}"
             );
+        }
+    }
+
+    #[test]
+    fn the_name_that_it_was_given() {
+        for (args, expected) in [
+            ("slurmd", None),
+            ("slurmd -N n1", Some("n1")),
+            ("slurmd -Nn1 -D", Some("n1")),
+            ("slurmd -DZN n1 --conf Feature=x", Some("n1")),
+            ("slurmd -N n1 -N n2", Some("n2")),
+            ("slurmd -f -N", None),
+            ("slurmd --extra -Nn1", None),
+            ("slurmd -FN n1", None),
+            ("slurmd -N", None),
+        ] {
+            let slurmd = Slurmd {
+                program: "/usr/sbin/slurmd".into(),
+                args: args.split(' ').map(OsString::from).collect(),
+                slurm_conf: None,
+            };
+            assert_eq!(slurmd.told().node_name.as_deref(), expected, "{args}");
         }
     }
 

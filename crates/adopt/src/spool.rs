@@ -5,6 +5,7 @@
 //! directory that exists to its owner, and packages make it SlurmUser's. SlurmUser, whom stepds obey
 //! anyway, can so rename or remove sockets but not make one that passes for root's.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -14,13 +15,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use proto::socket_name;
-use sys::Listing;
+use sys::{FileStatus, Listing};
 
+use crate::access;
 use crate::decide::OwnJob;
 use crate::known::Identity;
 use crate::log::Log;
 use crate::node::{self, Node};
 use crate::options::shown;
+use crate::slurmd;
 
 /// Who is trusted besides root.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,17 @@ impl Trusted {
     #[must_use]
     pub fn serves(&self, uid: u32) -> bool {
         uid == 0 || Some(uid) == self.slurmd_uid
+    }
+
+    /// Logs that SlurmUser could not be looked up, where that may be why a directory is not trusted.
+    fn warn_of(&self, problem: &SpoolProblem, log: Log<'_>) {
+        let SpoolProblem::Untrusted { .. } = problem else {
+            return;
+        };
+        if let Some((user, Err(error))) = self.slurm_user.as_ref().map(|it| (it, node::uid_of(it)))
+        {
+            log.error(|| format!("SlurmUser \"{}\": {error}; not trusted", shown(user)));
+        }
     }
 
     /// Whether that uid may own a directory that sockets are in.
@@ -70,6 +84,10 @@ pub enum SpoolProblem {
         uid: u32,
         /// Its permissions.
         mode: u32,
+        /// Whether it may be that owner's.
+        is_owner_trusted: bool,
+        /// Whether others than the owner may write to it.
+        is_writable: bool,
     },
 }
 
@@ -77,8 +95,13 @@ impl SpoolProblem {
     /// Whether there is no such directory at all, as before slurmd's first start.
     #[must_use]
     pub fn means_no_slurm(&self) -> bool {
-        use io::ErrorKind::{NotADirectory, NotFound};
-        matches!(self, Self::System { cause, .. } if matches!(cause.kind(), NotFound | NotADirectory))
+        matches!(self, Self::System { cause, .. } if access::is_absent(cause))
+    }
+
+    /// Whether the user and root's program lack a permission, of a file's mode or of a policy.
+    #[must_use]
+    pub fn means_denied(&self) -> bool {
+        matches!(self, Self::System { cause, .. } if access::is_denied(cause))
     }
 }
 
@@ -90,13 +113,37 @@ impl fmt::Display for SpoolProblem {
                 path,
                 cause,
             } => write!(f, "{operation} {}: {cause}", shown(&path.to_string_lossy())),
-            Self::Untrusted { path, uid, mode } => write!(
-                f,
-                "{} is not safe: owner uid {uid}, mode {:o}",
-                shown(&path.to_string_lossy()),
-                mode & 0o7777
-            ),
+            Self::Untrusted {
+                path,
+                uid,
+                mode,
+                is_owner_trusted,
+                is_writable,
+            } => {
+                let path = shown(&path.to_string_lossy());
+                let mode = mode & 0o7777;
+                write!(
+                    f,
+                    "{path} is not safe: owner uid {uid}, mode {mode:o}; run: "
+                )?;
+                let name = in_shell(&path);
+                match (is_owner_trusted, is_writable) {
+                    (true, _) => write!(f, "chmod go-w {name}"),
+                    (false, false) => write!(f, "chown root {name}"),
+                    (false, true) => write!(f, "chown root {name} && chmod go-w {name}"),
+                }
+            }
         }
+    }
+}
+
+/// A path as a shell takes it for one word.
+fn in_shell(path: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@%:,".contains(&byte);
+    match path.bytes().all(is_plain) {
+        true => Cow::Borrowed(path),
+        // What `shown` has escaped stays readable; an apostrophe is escaped there.
+        false => Cow::Owned(format!("'{path}'")),
     }
 }
 
@@ -111,20 +158,184 @@ pub struct Socket {
     pub identity: Identity,
 }
 
-/// The extern sockets of the first of the node's names that has any.
-///
-/// # Errors
-/// [`SpoolProblem`].
-pub fn find_sockets(node: &Node, log: Log<'_>) -> Result<Vec<Socket>, SpoolProblem> {
-    let mut first_problem = None;
-    for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
-        match sockets_in(dir, name, &node.trusted, log) {
-            Ok(sockets) if sockets.is_empty() => {}
-            Ok(sockets) => return Ok(sockets),
-            Err(problem) => first_problem = first_problem.or(Some(problem)),
+/// How many jobs or nodes a remark names.
+const TOLD: usize = 4;
+
+/// What is in the spool directories.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The extern steps' sockets, of the first of the node's names that has any.
+    pub sockets: Vec<Socket>,
+    /// Extern steps whose sockets can't be looked at, and why.
+    pub unreachable: Vec<(u32, SpoolProblem)>,
+    /// Why nothing was found.
+    pub problem: Option<SpoolProblem>,
+    /// A socket of each job of this node that has other steps here; the first ones.
+    other_steps: Vec<(u32, PathBuf)>,
+    /// A socket of each other node that has some here; the first ones.
+    other_nodes: Vec<(String, PathBuf)>,
+}
+
+/// What is seen where a user has no job: it may be why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// These jobs have steps here, but no extern step.
+    NoExternStep(Vec<u32>),
+    /// The sockets that are here are those of other nodes.
+    OtherNodes(Vec<String>),
+    /// No NodeName line has the node, or the host.
+    NotNamed {
+        /// Its name.
+        name: String,
+        /// Whether that is the host's name, not a node's that was given.
+        is_host: bool,
+    },
+    /// slurmd was started with `-N` and another name.
+    SlurmdIs(String),
+    /// No slurmd was found.
+    NoSlurmd,
+    /// Something could not be looked at.
+    Unseen(String),
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoExternStep(jobs) => {
+                let (jobs, have) = match &jobs[..] {
+                    [job] => (format!("job {job}"), "has"),
+                    _ => (format!("jobs {}", list(jobs)), "have"),
+                };
+                write!(
+                    f,
+                    "{jobs} {have} no extern step (started without PrologFlags=contain)"
+                )
+            }
+            Self::OtherNodes(names) => {
+                let nodes = if names.len() == 1 { "node" } else { "nodes" };
+                let names: Vec<_> = names.iter().map(|name| shown(name)).collect();
+                let names = names.join(", ");
+                write!(
+                    f,
+                    "the spool directory has sockets of {nodes} {names} alone; see nodename="
+                )
+            }
+            Self::NotNamed { name, is_host } => {
+                let kind = if *is_host { "host" } else { "node" };
+                write!(f, "{kind} {} is in no NodeName line", shown(name))
+            }
+            Self::SlurmdIs(name) => write!(f, "slurmd runs as node {}", shown(name)),
+            Self::NoSlurmd => f.write_str("no slurmd runs here"),
+            Self::Unseen(what) => f.write_str(what),
         }
     }
-    first_problem.map_or(Ok(Vec::new()), Err)
+}
+
+fn list(jobs: &[u32]) -> String {
+    let jobs: Vec<_> = jobs.iter().map(u32::to_string).collect();
+    jobs.join(", ")
+}
+
+/// The node's names and where its stepds listen, for the log.
+#[must_use]
+pub fn place(node: &Node) -> String {
+    let mut dirs: Vec<_> = node.spool_dirs.iter().collect();
+    dirs.dedup();
+    let dirs: Vec<_> = dirs
+        .iter()
+        .map(|dir| shown(&dir.to_string_lossy()))
+        .collect();
+    let names: Vec<_> = node.names.iter().map(|name| shown(name)).collect();
+    let (names, dirs) = (names.join(" or "), dirs.join(" or "));
+    format!("node {names}, spool directory {dirs}")
+}
+
+/// The extern sockets of the first of the node's names that has any.
+#[must_use]
+pub fn find_sockets(node: &Node, log: Log<'_>) -> Found {
+    let mut found = Found::default();
+    let mut first_problem = None;
+    for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
+        if let Err(problem) = sockets_in(dir, name, &node.trusted, &mut found, log) {
+            first_problem = first_problem.or(Some(problem));
+        }
+        if !found.sockets.is_empty() || !found.unreachable.is_empty() {
+            return found;
+        }
+    }
+    found.problem = first_problem;
+    found
+}
+
+/// Whether a slurmstepd of an extern step of the node's listens.
+#[must_use]
+pub fn has_stepds(node: &Node) -> bool {
+    let found = find_sockets(node, Log::silent());
+    found.sockets.iter().any(|socket| listens(&socket.path))
+}
+
+/// Whether somebody listens at a socket, as far as can be known.
+fn listens(path: &Path) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound};
+    match sys::connect_unix(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ConnectionRefused | NotFound),
+    }
+}
+
+/// What may be why a user has no job here.
+#[inline(never)]
+#[must_use]
+pub fn remarks(node: &Node, found: &Found) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let steps = found.other_steps.iter().filter(|(job, path)| {
+        let has_extern = found.sockets.iter().any(|it| it.job.job == *job)
+            || found.unreachable.iter().any(|(it, _)| it == job);
+        !has_extern && listens(path)
+    });
+    let jobs: Vec<_> = steps.map(|(job, _)| *job).take(TOLD).collect();
+    let has_steps = !jobs.is_empty();
+    if has_steps {
+        remarks.push(Remark::NoExternStep(jobs));
+    }
+    if has_steps || !found.sockets.is_empty() || !found.unreachable.is_empty() {
+        remarks.extend(node.unseen.clone().map(Remark::Unseen));
+        return remarks;
+    }
+    let others = found.other_nodes.iter();
+    let others = others.filter(|(name, path)| !node.names.contains(name) && listens(path));
+    let names: Vec<_> = others.map(|(name, _)| name.clone()).collect();
+    if !names.is_empty() {
+        remarks.push(Remark::OtherNodes(names));
+    }
+    let (slurmds, unseen) = slurmd::all();
+    let given: Vec<_> = slurmds
+        .iter()
+        .filter_map(|it| it.node_name.clone())
+        .collect();
+    let name = node.names.first();
+    // A dynamic node is in no line.
+    if let Some(name) = name.filter(|name| !node.is_named && !given.contains(name)) {
+        remarks.push(Remark::NotNamed {
+            name: name.clone(),
+            is_host: sys::hostname().is_ok_and(|host| host == *name),
+        });
+    }
+    let mut others = given.into_iter().filter(|it| !node.names.contains(it));
+    remarks.extend(others.next().map(Remark::SlurmdIs));
+    match unseen {
+        Some(unseen) => remarks.push(Remark::Unseen(unseen)),
+        None if slurmds.is_empty() => remarks.push(Remark::NoSlurmd),
+        None => {}
+    }
+    remarks
+}
+
+/// Files that are called like an extern step's socket and are none.
+#[derive(Default)]
+struct Junk {
+    count: usize,
+    first: Option<String>,
 }
 
 #[inline(never)]
@@ -132,35 +343,44 @@ fn sockets_in(
     dir: &Path,
     node: &str,
     trusted: &Trusted,
+    found: &mut Found,
     log: Log<'_>,
-) -> Result<Vec<Socket>, SpoolProblem> {
-    let dir = safe_directory(dir, &|uid| trusted.owns(uid))?;
-    let failed = |cause| SpoolProblem::System {
-        operation: "read",
-        path: dir.clone(),
-        cause,
-    };
+) -> Result<(), SpoolProblem> {
+    let safe = safe_directory(dir, &|uid| trusted.owns(uid));
+    let dir = safe.inspect_err(|problem| trusted.warn_of(problem, log))?;
+    let failed = |cause| system("read", &dir)(cause);
     let mut listing = Listing::open(&dir).map_err(failed)?;
-    let mut sockets = Vec::new();
+    let mut junk = Junk::default();
     while let Some(name) = listing.next().map_err(failed)? {
-        let Some(job) = socket_name::extern_step_job(name.to_bytes(), node) else {
+        let Some(step) = socket_name::step_socket(name.to_bytes()) else {
             continue;
         };
-        let name = name.to_owned();
-        let path = dir.join(OsStr::from_bytes(name.to_bytes()));
-        // Not following links: a link is no socket.
-        let Ok(file) = listing.status(&name) else {
-            continue;
-        };
-        if !file.is_socket || !trusted.serves(file.uid) {
-            log.error(|| {
-                let path = shown(&path.to_string_lossy());
-                let owner = file.uid;
-                format!("passed over {path}: not a socket of root (owner uid {owner})")
-            });
+        let path = || dir.join(OsStr::from_bytes(name.to_bytes()));
+        if step.node != node.as_bytes() {
+            found.add_other_node(step.node, path);
             continue;
         }
-        sockets.push(Socket {
+        if !step.is_extern {
+            found.add_other_step(step.job, path);
+            continue;
+        }
+        let (job, path, name) = (step.job, path(), name.to_owned());
+        // Not following links: a link is no socket.
+        let file = match listing.status(&name) {
+            Ok(file) => file,
+            // The step has just ended.
+            Err(error) if access::is_absent(&error) => continue,
+            Err(error) => {
+                let problem = system("stat", &path)(error);
+                found.unreachable.push((job, problem));
+                continue;
+            }
+        };
+        if !file.is_socket || !trusted.serves(file.uid) {
+            junk.add(&path, &file);
+            continue;
+        }
+        found.sockets.push(Socket {
             path,
             job: OwnJob {
                 job,
@@ -169,7 +389,52 @@ fn sockets_in(
             identity: Identity::new(name.to_bytes(), &file),
         });
     }
-    Ok(sockets)
+    junk.told(&dir, log);
+    if let Some((_, problem)) = found.unreachable.first() {
+        let count = found.unreachable.len();
+        log.error(|| format!("{count} slurmstepds can't be reached: {problem}"));
+    }
+    Ok(())
+}
+
+impl Junk {
+    fn add(&mut self, path: &Path, file: &FileStatus) {
+        self.count += 1;
+        if self.first.is_none() {
+            let path = shown(&path.to_string_lossy());
+            self.first = Some(match file.is_socket {
+                true => format!("{path}: not a socket of root (owner uid {})", file.uid),
+                false => format!("{path}: not a socket"),
+            });
+        }
+    }
+
+    fn told(&self, dir: &Path, log: Log<'_>) {
+        match (self.count, &self.first) {
+            (0, _) | (_, None) => {}
+            (1, Some(first)) => log.error(|| format!("ignoring {first}")),
+            (count, Some(first)) => log.error(|| {
+                let dir = shown(&dir.to_string_lossy());
+                format!("ignoring {count} files in {dir} named like extern steps, first {first}")
+            }),
+        }
+    }
+}
+
+impl Found {
+    fn add_other_step(&mut self, job: u32, path: impl FnOnce() -> PathBuf) {
+        let steps = &mut self.other_steps;
+        if steps.iter().all(|(it, _)| *it != job) {
+            steps.push((job, path()));
+        }
+    }
+
+    fn add_other_node(&mut self, node: &[u8], path: impl FnOnce() -> PathBuf) {
+        let nodes = &mut self.other_nodes;
+        if nodes.len() < TOLD && nodes.iter().all(|(it, _)| it.as_bytes() != node) {
+            nodes.push((String::from_utf8_lossy(node).into_owned(), path()));
+        }
+    }
 }
 
 /// The directory with its links resolved, if it and all above it are a trusted owner's and
@@ -179,6 +444,13 @@ fn sockets_in(
 /// # Errors
 /// [`SpoolProblem`].
 pub fn safe_directory(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<PathBuf, SpoolProblem> {
+    if !dir.is_absolute() {
+        // The host's current directory may be a user's.
+        return Err(system("find", dir)(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not an absolute path",
+        )));
+    }
     // As a rule it is without links: then there is nothing to resolve.
     if is_plain(dir) {
         if let Some(real) = all_safe(dir, trusted)? {
@@ -218,7 +490,7 @@ fn system<'a>(
     move |cause| SpoolProblem::System {
         operation,
         path: path.to_owned(),
-        cause,
+        cause: access::named(cause),
     }
 }
 
@@ -246,6 +518,8 @@ fn all_safe(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<Option<PathBuf>
                 path: path.to_owned(),
                 uid,
                 mode,
+                is_owner_trusted: trusted(uid),
+                is_writable: others_write && !sticky,
             });
         }
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use proto::stepd::{self, State};
 use sys::{Deadline, Interest};
 
+use crate::access;
 use crate::adoption::AdoptError;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange::{self, Broken};
@@ -19,6 +20,7 @@ use crate::known::{Known, Owner};
 use crate::log::{Log, said};
 use crate::namespaces;
 use crate::node::Node;
+use crate::options::shown;
 use crate::run_dir::RunDir;
 use crate::spool::{self, Socket, Trusted};
 
@@ -92,19 +94,32 @@ pub fn census(
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
-    let sockets = match spool::find_sockets(node, log) {
-        Ok(sockets) => sockets,
-        Err(problem) => {
-            let steps = Steps {
-                problem: Some(problem),
-                ..Steps::default()
-            };
-            return Census {
-                steps,
-                ..Census::default()
-            };
-        }
-    };
+    let mut found = spool::find_sockets(node, log);
+    let mut census = ask_stepds(&found.sockets, node, uid, run_dir, manner, deadline, log);
+    let steps = &mut census.steps;
+    for (job, problem) in &found.unreachable {
+        steps.is_denied |= problem.means_denied();
+        steps.failed.push((*job, said(problem)));
+    }
+    steps.problem = found.problem.take();
+    if steps.own.is_empty() {
+        steps.place = spool::place(node);
+        steps.remarks = spool::remarks(node, &found);
+    }
+    census
+}
+
+/// Asks those that listen.
+#[inline(never)]
+fn ask_stepds(
+    sockets: &[Socket],
+    node: &Node,
+    uid: u32,
+    run_dir: &RunDir,
+    manner: Manner<'_>,
+    deadline: &Deadline,
+    log: Log<'_>,
+) -> Census {
     // Where there is nobody to ask nothing need be known.
     let mut known = match sockets.is_empty() {
         true => Known::default(),
@@ -119,12 +134,12 @@ pub fn census(
     let others = |socket: &Socket| known.owner(&socket.identity).filter(|it| it.uid != uid);
     let mut to_ask = VecDeque::new();
     for socket in sockets {
-        match others(&socket) {
+        match others(socket) {
             Some(owner) => {
                 census.steps.others += 1;
                 census.version = census.version.max(Some(owner.version));
             }
-            None => to_ask.push_back(socket),
+            None => to_ask.push_back(socket.clone()),
         }
     }
     log.debug(|| {
@@ -277,6 +292,8 @@ enum Attempt {
     Gone,
     /// It can't be asked.
     Failed(u32, String),
+    /// It may not be asked.
+    Denied(u32, String),
 }
 
 struct Inquiry<'a, 'k> {
@@ -404,6 +421,10 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             }
             Attempt::Gone => {}
             Attempt::Failed(job, cause) => self.failed(job, cause),
+            Attempt::Denied(job, cause) => {
+                self.census.steps.is_denied = true;
+                self.failed(job, cause);
+            }
         }
         true
     }
@@ -423,6 +444,14 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                     self.log
                         .debug(|| format!("slurmstepd of job {job}: {error}: gone"));
                     return Attempt::Gone;
+                }
+                (io::ErrorKind::PermissionDenied, _) => {
+                    let path = shown(&socket.path.to_string_lossy());
+                    let error = access::named(error);
+                    let cause = format!("connect to {path}: {error}");
+                    self.log
+                        .error(|| format!("slurmstepd of job {job}: {cause}"));
+                    return Attempt::Denied(job, cause);
                 }
                 _ => return failed(error),
             },

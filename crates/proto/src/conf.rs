@@ -110,9 +110,18 @@ impl fmt::Display for ConfError {
     }
 }
 
-/// Gives the bytes of an included file: its name as written (after `%c`), and the file that
-/// includes it; the error is what the system said.
-pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Vec<u8>, String> + 'a;
+/// Gives an included file, from its name as written (after `%c`) and the name that the including file was
+/// given with; the error is what the system said.
+pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Included, String> + 'a;
+
+/// A file that another one includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Included {
+    /// Its name for messages and for its own Includes: where it was found, not how it was written.
+    pub file: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
 
 /// What is before and behind the first `%` with that letter: slurm.conf's `%c`, `%h` and `%n`.
 ///
@@ -229,13 +238,13 @@ impl Parser<'_, '_> {
             }
             (Some(_), None) => return Err(at(Problem::ClusterNameNotYetKnown)),
         };
-        let bytes = (self.include)(&name, file).map_err(|cause| {
+        let found = (self.include)(&name, file).map_err(|cause| {
             at(Problem::Include {
                 name: name.clone(),
                 cause,
             })
         })?;
-        self.file(&name, &bytes, depth + 1)
+        self.file(&found.file, &found.bytes, depth + 1)
     }
 
     fn line(&mut self, line: &Line<'_>) -> Result<(), Problem> {

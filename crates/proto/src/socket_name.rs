@@ -9,24 +9,42 @@ const EXTERN: u32 = 0xFFFF_FFFC;
 /// Step number of the extern step, 19.05 and 20.02; never another kind of step in any release.
 const EXTERN_BEFORE_20_11: u32 = 0xFFFF_FFFF;
 
+/// What the name of a stepd's socket says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepSocket<'a> {
+    /// The node, as slurmd was told its name.
+    pub node: &'a [u8],
+    /// The job.
+    pub job: u32,
+    /// Whether it is the job's extern step.
+    pub is_extern: bool,
+}
+
+/// Takes the name of any step's socket apart; of any node, whose name may have dots and underscores.
+#[must_use]
+pub fn step_socket(file_name: &[u8]) -> Option<StepSocket<'_>> {
+    let end = file_name.iter().rposition(|byte| *byte == b'_')?;
+    let (node, numbers) = (&file_name[..end], &file_name[end + 1..]);
+    let (job, rest) = number(numbers)?;
+    let (step, mut rest) = number(rest.strip_prefix(b".")?)?;
+    if let Some(het_component) = rest.strip_prefix(b".") {
+        (_, rest) = number(het_component)?;
+    }
+    (rest.is_empty() && !node.is_empty()).then_some(StepSocket {
+        node,
+        job,
+        is_extern: matches!(step, EXTERN | EXTERN_BEFORE_20_11),
+    })
+}
+
 /// The job whose extern step listens behind the file name, if it is one of `node`'s.
 ///
 /// The node's name is compared byte by byte (SchedMD's module puts it into a regular expression),
 /// numbers are plain decimals of 32 bits.
 #[must_use]
 pub fn extern_step_job(file_name: &[u8], node: &str) -> Option<u32> {
-    let numbers = file_name
-        .strip_prefix(node.as_bytes())?
-        .strip_prefix(b"_")?;
-    let (job, rest) = number(numbers)?;
-    let (step, mut rest) = number(rest.strip_prefix(b".")?)?;
-    if !matches!(step, EXTERN | EXTERN_BEFORE_20_11) {
-        return None;
-    }
-    if let Some(het_component) = rest.strip_prefix(b".") {
-        (_, rest) = number(het_component)?;
-    }
-    rest.is_empty().then_some(job)
+    let found = step_socket(file_name)?;
+    (found.is_extern && found.node == node.as_bytes()).then_some(found.job)
 }
 
 /// The number that the text begins with, and what follows its last digit.
@@ -45,6 +63,23 @@ fn number(text: &[u8]) -> Option<(u32, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_step_of_any_node() {
+        for (file, expected) in [
+            ("my_node.1_5.0", Some(("my_node.1", 5, false))),
+            ("n_5.4294967291", Some(("n", 5, false))),
+            ("n_5.4294967292.0", Some(("n", 5, true))),
+            ("_5.4294967292", None),
+            ("job00005_x", None),
+            ("cred_state.old", None),
+        ] {
+            let found = step_socket(file.as_bytes());
+            let found = found.map(|it| (it.node, it.job, it.is_extern));
+            let expected = expected.map(|(node, job, is)| (node.as_bytes(), job, is));
+            assert_eq!(found, expected, "{file}");
+        }
+    }
 
     #[test]
     fn names() {

@@ -117,7 +117,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "owner",
             Says(&[-1]),
             NoJob,
-            "0 of others; slurmstepd of job 7: «uid» can't be -1",
+            "; slurmstepd of job 7: «uid» can't be -1",
         ),
         (
             "owner",

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod changes;
+mod denied;
+mod evidence;
 mod names;
 mod places;
 mod slurmds;
@@ -35,7 +37,8 @@ impl Stage {
 }
 
 fn start(suite: Suite) -> Result<(Cluster, u32)> {
-    let cluster = tests::cluster(suite)?.start()?;
+    // slurmd is not told its name: it is found by the host's.
+    let cluster = tests::cluster(suite)?.slurmd(&[]).start()?;
     let job = cluster.submit("alice", &[])?;
     cluster.node(1).sh(
         "cd /etc/slurm; cp slurm.conf generated; grep ^NodeName= slurm.conf >nodes.conf; \
@@ -184,6 +187,23 @@ fn unsafe_spool(stage: &mut Stage) -> Result<()> {
 
 type Test = fn(Suite) -> Result<()>;
 
+type StageTest = fn(&mut Stage) -> Result<()>;
+
+/// Tests on the one cluster; each writes its slurm.conf.
+const SHARED: &[(&str, StageTest)] = &[
+    ("a nested Include", evidence::nested_includes),
+    (
+        "the command for an unsafe directory",
+        denied::unsafe_directories,
+    ),
+    ("a permission that is missing", denied::permissions),
+    (
+        "a slurm.conf that may not be read",
+        denied::other_permissions,
+    ),
+    ("junk in the spool directory", denied::junk),
+];
+
 /// Tests with clusters of their own.
 const ALONE: &[(&str, Test)] = &[
     ("slurmd -f", places::slurmd_with_f),
@@ -203,6 +223,10 @@ const ALONE: &[(&str, Test)] = &[
     ("a slurmd that changes", changes::of_slurmd),
     ("a service that changes", changes::of_the_service),
     ("a pid file that changes", changes::of_the_pid_file),
+    ("the name that slurmd was given", evidence::name_of_slurmd),
+    ("a stale cache", evidence::stale_cache),
+    ("what is seen without a job", denied::reasons),
+    ("a job without an extern step", denied::without_contain),
     ("several slurmds", slurmds::own_directories),
     ("several slurmds, one directory", slurmds::one_directory),
 ];
@@ -215,6 +239,9 @@ fn main() {
     matrix.add("the environment", |_, stage| environment(stage));
     matrix.add("a set-user-ID program", |_, stage| set_uid_program(stage));
     matrix.add("an unsafe spool directory", |_, stage| unsafe_spool(stage));
+    for (name, test) in SHARED {
+        matrix.add(name, |_, stage| test(stage));
+    }
     for (name, test) in ALONE {
         matrix.add(name, |suite, _| test(suite));
     }

@@ -134,9 +134,9 @@ pub fn dynamic_with_name(suite: Suite) -> Result<()> {
     }
     let cluster = dynamic_node(suite, "dyn7", "hosta", &["-Z", "-N", "dyn7"])?;
     let job = cluster.submit("alice", &["--nodelist=dyn7"])?;
-    // Nothing but slurmd's arguments says so: there it takes nodename=.
+    // Nothing but slurmd's arguments says so.
     both_look(cluster.node(1), job, "nodename=dyn7", Job, Job)?;
-    both_look(cluster.node(1), job, "", NoJob, NoJob)
+    both_look(cluster.node(1), job, "", Job, NoJob)
 }
 
 fn dynamic_node(suite: Suite, name: &str, host: &str, slurmd: &[&str]) -> Result<Cluster> {

@@ -10,6 +10,7 @@
 
 mod fake;
 mod forging;
+mod includes;
 mod kept;
 mod planted;
 mod uids;
@@ -129,6 +130,7 @@ const TESTS: &[(&str, Test)] = &[
     ("planted sockets let nobody in", planted::let_nobody_in),
     ("a planted socket that is silent", planted::silent),
     ("a slurm.conf of the user's", planted::own_slurm_conf),
+    ("an Include of the user's", includes::of_the_user),
     ("uids that are none", uids::none),
     ("a name for another's uid", uids::names),
     ("names that are to forge the log", forging::users),

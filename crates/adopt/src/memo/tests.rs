@@ -214,12 +214,16 @@ fn full(conf: ConfHint) -> (Memo, Vec<u8>) {
         },
         names: vec!["n1".into(), "n1.example.org".into()],
         spool_dirs: vec!["/s/1".into(), "/s/2".into()],
+        is_named: true,
         ..Node::default()
     };
     let mut memo = Memo {
         hint: Some(Hint {
             trace: [[1; 40], [0; 40], [0; 40], [3; 40]],
-            conf,
+            told: Told {
+                node_name: matches!(conf, ConfHint::Configless).then(|| "n1".to_owned()),
+                conf,
+            },
         }),
         ..Memo::default()
     };
@@ -270,8 +274,12 @@ fn what_another_slurmd_told_is_no_hint() {
     };
     let mut memo = Memo::default();
     assert_eq!(memo.hint(&trace), None);
-    memo.keep_hint(&trace, &ConfHint::Configless);
-    assert_eq!(memo.hint(&trace), Some(&ConfHint::Configless));
+    let told = Told {
+        conf: ConfHint::Configless,
+        node_name: Some("n1".into()),
+    };
+    memo.keep_hint(&trace, &told);
+    assert_eq!(memo.hint(&trace), Some(&told));
     let mut others = [(); 5].map(|()| status);
     others[0].device += 1;
     others[1].inode += 1;
@@ -295,7 +303,7 @@ fn what_another_slurmd_told_is_no_hint() {
     let changed = Duration::new(seconds.unsigned_abs(), u32::try_from(nanos).expect("nanos"));
     let mut early = trace;
     early.when = UNIX_EPOCH + changed;
-    memo.keep_hint(&early, &ConfHint::Configless);
+    memo.keep_hint(&early, &told);
     assert_eq!(memo.hint(&early), None);
 }
 

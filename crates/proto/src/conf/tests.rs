@@ -3,14 +3,24 @@
 use super::*;
 
 fn read(text: &str, query: Query<'_>) -> Result<Conf, Problem> {
-    let mut files = |name: &str, _: &str| match name {
-        "nodes.conf" => Ok(b"NodeName=inc1\n".to_vec()),
-        "my.conf" => Ok(b"SlurmdSpoolDir=/by/cluster\n".to_vec()),
-        "loop.conf" => Ok(b"Include loop.conf\n".to_vec()),
-        "bad.conf" => Ok(b"\n\nNonsense\n".to_vec()),
-        _ => Err("No such file or directory".to_owned()),
+    let mut files = |name: &str, _: &str| {
+        let bytes: &[u8] = match name {
+            "nodes.conf" => b"NodeName=inc1\n",
+            "my.conf" => b"SlurmdSpoolDir=/by/cluster\n",
+            "loop.conf" => b"Include loop.conf\n",
+            "bad.conf" => b"\n\nNonsense\n",
+            _ => return Err("No such file or directory".to_owned()),
+        };
+        Ok(included(name, bytes))
     };
     parse("slurm.conf", text.as_bytes(), query, &mut files).map_err(|error| error.problem)
+}
+
+fn included(file: &str, bytes: &[u8]) -> Included {
+    Included {
+        file: file.to_owned(),
+        bytes: bytes.to_vec(),
+    }
 }
 
 fn spool(text: &str) -> Result<Option<String>, Problem> {
@@ -122,11 +132,30 @@ fn names_the_included_file_and_line() {
         Query::default(),
         &mut |_, from| {
             assert_eq!(from, "slurm.conf");
-            Ok(b"\n\nNonsense\n".to_vec())
+            Ok(included("/etc/x", b"\n\nNonsense\n"))
         },
     )
     .expect_err("nonsense");
-    assert_eq!(error.to_string(), "x line 3: not a key=value line");
+    assert_eq!(error.to_string(), "/etc/x line 3: not a key=value line");
+}
+
+#[test]
+fn an_include_is_told_where_the_including_file_was_found() {
+    let mut asked = Vec::new();
+    let parsed = parse(
+        "/etc/slurm.conf",
+        b"ClusterName=c\nInclude d/a\n",
+        Query::default(),
+        &mut |name, from| {
+            asked.push((name.to_owned(), from.to_owned()));
+            let text: &[u8] = if name == "d/a" { b"Include b\n" } else { b"" };
+            Ok(included(&format!("/etc/{name}"), text))
+        },
+    );
+    assert!(parsed.is_ok());
+    let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+    let expected = [pair("d/a", "/etc/slurm.conf"), pair("b", "/etc/d/a")];
+    assert_eq!(asked, expected);
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Errors that are no answer: only what is absent is not there; a permission that is missing is told, with
+//! path and errno, and SELinux by name where it enforces.
+
+use std::io;
+use std::path::Path;
+
+use crate::options::shown;
+
+/// SELinux's mode, selinuxfs.
+const ENFORCE: &str = "/sys/fs/selinux/enforce";
+
+/// Whether the error says that there is no such file, and nothing else.
+#[must_use]
+pub fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+/// Whether a permission is missing.
+#[must_use]
+pub fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// The error with SELinux's name, where that may be what denies a permission.
+#[must_use]
+pub fn named(error: io::Error) -> io::Error {
+    match is_denied(&error) && selinux_enforces() {
+        true => io::Error::new(error.kind(), format!("{error}; SELinux is enforcing")),
+        false => error,
+    }
+}
+
+fn selinux_enforces() -> bool {
+    // Absent without SELinux; where even that may not be read, SELinux is what denies it.
+    match sys::read_regular(Path::new(ENFORCE), 16) {
+        Ok(text) => text.starts_with(b"1"),
+        Err(error) => is_denied(&error),
+    }
+}
+
+/// The first thing that could not be looked at.
+#[derive(Debug, Default)]
+pub struct Unseen(Option<String>);
+
+impl Unseen {
+    /// Keeps an error, unless it says that there is nothing.
+    pub fn note(&mut self, operation: &str, path: &Path, error: io::Error) {
+        /// A process that has ended, proc(5).
+        const ESRCH: i32 = 3;
+        if self.0.is_some() || is_absent(&error) || error.raw_os_error() == Some(ESRCH) {
+            return;
+        }
+        let path = shown(&path.to_string_lossy());
+        self.0 = Some(format!("{operation} {path}: {}", named(error)));
+    }
+
+    /// What was found; an error is noted.
+    pub fn some<T>(&mut self, operation: &str, path: &Path, result: io::Result<T>) -> Option<T> {
+        result
+            .map_err(|error| self.note(operation, path, error))
+            .ok()
+    }
+
+    /// What could not be looked at, and why.
+    #[must_use]
+    pub fn first(self) -> Option<String> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_absent_is_no_news() {
+        let mut unseen = Unseen::default();
+        let path = Path::new("/a");
+        for errno in [2, 20, 3] {
+            unseen.note("read", path, io::Error::from_raw_os_error(errno));
+        }
+        assert!(unseen.0.is_none());
+        unseen.note("read", path, io::Error::from_raw_os_error(5));
+        unseen.note("read", path, io::Error::from_raw_os_error(13));
+        let text = unseen.first().expect("something is noted");
+        assert_eq!(text, "read /a: Input/output error (os error 5)");
+        let denied = named(io::Error::from_raw_os_error(13));
+        assert!(is_denied(&denied) && !is_absent(&denied));
+        assert!(
+            denied
+                .to_string()
+                .starts_with("Permission denied (os error 13)"),
+            "{denied}"
+        );
+    }
+}
