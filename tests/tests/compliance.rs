@@ -384,8 +384,24 @@ fn without_slurm_conf() -> Vec<Case> {
             .env("SLURM_CONF", "/run/file-spool.conf"),
         );
         cases.push(
+            case(
+                "a host of another name than slurmd's",
+                world,
+                "bob",
+                options,
+                adopted(Inside::Newest),
+            )
+            .within(STRANGER)
+            .differs("the-running-slurmds-name", |suite, case| match suite {
+                Suite::Bullseye | Suite::Bookworm => stranger(suite, case),
+                Suite::Trixie | Suite::Forky => denied(NO_JOBS),
+            }),
+        );
+        cases.push(
             case("unknown host name", world, "bob", options, denied(NO_JOBS))
                 .within(STRANGER)
+                // Else the running slurmd's name counts.
+                .env("SLURMD_NODENAME", "stranger")
                 .differs("an-unknown-host-name-is-a-node-name", stranger),
         );
     }

@@ -93,7 +93,6 @@ fn login(args: &Args) -> Result<Value> {
     let manner = Manner {
         may_stop: true,
         ahead: false,
-        meanwhile: &|| (),
     };
     let census = meter.stage("list the steps, ask stepds", || {
         stepd::census(&node, uid, &run_dir, manner, &deadline, log)

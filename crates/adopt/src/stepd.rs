@@ -116,7 +116,7 @@ fn ask_stepds(
     node: &Node,
     uid: u32,
     run_dir: &RunDir,
-    manner: Manner<'_>,
+    manner: Manner,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
