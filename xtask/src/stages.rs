@@ -241,7 +241,12 @@ impl Runner {
                 if self.has_dist("return codes") {
                     self.tests(
                         "return codes",
-                        &["--package=tests", "--test=retval", "--test=so"],
+                        &[
+                            "--package=tests",
+                            "--test=retval",
+                            "--test=so",
+                            "--test=stacks",
+                        ],
                     );
                 }
             }

@@ -188,5 +188,6 @@ pub(crate) fn count(text: &str) -> usize {
     // Whatever they are, the answers are had.
     let stack = Stack::of(&account, &session);
     assert!(stack.count(Kind::Session) <= session.len());
-    account.len() + session.len()
+    let lines = account.iter().chain(&session);
+    lines.filter(|it| it.module != Module::Substack).count()
 }

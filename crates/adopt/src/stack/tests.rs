@@ -136,8 +136,7 @@ fn a_phase_without_lines_is_that_of_other() {
         ("account required pam_a.so\n", Reach::Absent, Reach::Always),
         ("session required pam_a.so\n", Reach::Always, Reach::Absent),
     ] {
-        let ours = ours.replace("service=", "");
-        let stack = Dir::new(&[("sshd", sshd), ("other", &ours)]).stack();
+        let stack = Dir::new(&[("sshd", sshd), ("other", ours)]).stack();
         assert_eq!(*stack.reach(Kind::Account), account, "{sshd}");
         assert_eq!(*stack.reach(Kind::Session), session, "{sshd}");
     }
@@ -292,6 +291,25 @@ fn a_substack_keeps_its_ends_and_jumps() {
         let reach = stack.reach(Kind::Session);
         let found = matches!(reach, Reach::MayBePassed(_));
         assert_eq!(found, is_passed, "{sshd}{fragment}{reach:?}");
+    }
+    // What counted before a substack is what `reset` within it goes back to.
+    let sshd =
+        "session required pam_x.so\nsession substack fragment\nsession [default=1] pam_c.so\n";
+    let reset = "session required pam_a.so\nsession [default=reset] pam_b.so\n";
+    for (first, is_passed) in [("", true), ("session [default=reset] pam_a.so\n", false)] {
+        let sshd = format!("{first}{sshd}{first}{OURS}");
+        let sshd = if is_passed {
+            sshd
+        } else {
+            sshd.replace("session required pam_x.so\n", "")
+        };
+        let stack = Dir::new(&[("sshd", &sshd), ("fragment", reset)]).stack();
+        let reach = stack.reach(Kind::Session);
+        assert_eq!(
+            matches!(reach, Reach::MayBePassed(_)),
+            is_passed,
+            "{sshd}{reach:?}"
+        );
     }
     // Ours in a substack that ends before it.
     let fragment = format!("{past}{OURS}");
