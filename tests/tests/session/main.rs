@@ -7,6 +7,7 @@ mod between;
 mod expired;
 mod handover;
 mod programs;
+mod reach;
 mod rows;
 mod site;
 mod suspended;
@@ -21,6 +22,7 @@ type Test = fn(&Site) -> Result<()>;
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
     let tests = [
+    for (name, test) in [
         rows::TESTS,
         ways::TESTS,
         handover::TESTS,
@@ -30,6 +32,10 @@ fn main() {
         suspended::TESTS,
     ];
     for (name, test) in tests.concat() {
+        reach::TESTS,
+    ]
+    .concat()
+    {
         matrix.add(name, move |_, stage| {
             stage.run(|site| test(site), |site| site.finish())
         });
