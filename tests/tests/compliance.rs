@@ -281,6 +281,21 @@ fn without_jobs() -> Vec<Case> {
             ends(IGNORE),
         ),
         case(
+            "an empty service",
+            Empty,
+            "alice",
+            "service=",
+            denied(NO_JOBS),
+        )
+        .differs("an-empty-service-is-sshds", |_, _| ends(IGNORE)),
+        case(
+            "options separated by a comma",
+            Empty,
+            "alice",
+            "action_no_jobs=ignore,action_no_jobs=deny",
+            ends(IGNORE),
+        ),
+        case(
             "another node's name",
             BobsJob,
             "bob",

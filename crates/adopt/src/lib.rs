@@ -80,6 +80,9 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     for bad in bad_arguments {
         call.log.error(|| bad.to_string());
     }
+    if let Some(text) = call.options.missed_service(call.service()) {
+        call.log.error(|| text.clone());
+    }
     let uid = match decide::before(&call.options, &call.login) {
         ControlFlow::Break(verdict) => return call.answer(&verdict.into()),
         ControlFlow::Continue(uid) => uid,

@@ -5,6 +5,8 @@
 //! Names and values match as SchedMD's module matches them: whatever the case, and a value by its
 //! beginning (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
 
+mod hints;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -422,12 +424,12 @@ static ROWS: [Row; TABLE.len()] = {
     rows
 };
 
-/// An argument that was not taken; the option keeps the value that it had.
+/// An argument that was not taken, or not as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadArgument {
     /// No option has this name.
     UnknownOption(String),
-    /// The option does not take this value.
+    /// The option does not take this value, and keeps the one that it had.
     BadValue {
         /// The option's name.
         name: &'static str,
@@ -435,6 +437,35 @@ pub enum BadArgument {
         value: String,
         /// What it takes, for people.
         takes: String,
+    },
+    /// Another option stands in the value, behind a comma or the like. It does not count.
+    Glued {
+        /// The option's name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// The word that was taken, if the option takes words.
+        taken: Option<&'static str>,
+        /// The options as they should be written.
+        line: String,
+    },
+    /// The value goes on after the word that was taken.
+    Rest {
+        /// The option's name.
+        name: &'static str,
+        /// The word.
+        taken: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// The name was taken, and is none that there can be.
+    OddName {
+        /// The option's name.
+        option: &'static str,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
 }
 
@@ -451,13 +482,32 @@ impl fmt::Display for BadArgument {
                     shown(value)
                 )
             }
+            Self::Glued {
+                name,
+                value,
+                taken,
+                line,
+            } => {
+                let (value, line) = (shown(value), shown(line));
+                match taken {
+                    Some(taken) => write!(f, "{name}: taking only \"{taken}\" of \"{value}\"")?,
+                    None => write!(f, "{name}: another option in the value \"{value}\"")?,
+                }
+                write!(f, "; put a blank between options: {line}")
+            }
+            Self::Rest { name, taken, value } => {
+                write!(f, "{name}: taking \"{taken}\" of \"{}\"", shown(value))
+            }
+            Self::OddName { option, name, why } => {
+                write!(f, "{option}: \"{}\" {why}", shown(name))
+            }
         }
     }
 }
 
 impl Options {
     /// Parses the arguments of a PAM line; the last setting of an option wins. What can't be
-    /// taken comes back to be logged, and changes nothing.
+    /// taken, and changes nothing, comes back to be logged; so does what is taken otherwise than it looks.
     #[must_use]
     pub fn parse(args: impl IntoIterator<Item: AsRef<[u8]>>) -> (Self, Vec<BadArgument>) {
         let mut options = Self::default();
@@ -477,7 +527,15 @@ impl Options {
             .find(|row| row.name.eq_ignore_ascii_case(name))
             .ok_or_else(unknown)?;
         if (row.set)(self, value) {
-            return Ok(());
+            return hints::of_taken(row, value).map_or(Ok(()), Err);
+        }
+        if let Some(line) = hints::separated(row.name, value) {
+            return Err(BadArgument::Glued {
+                name: row.name,
+                value: value.to_owned(),
+                taken: None,
+                line,
+            });
         }
         let takes = row.values.join(", ");
         Err(BadArgument::BadValue {

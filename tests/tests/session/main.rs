@@ -6,6 +6,7 @@
 mod between;
 mod expired;
 mod handover;
+mod options;
 mod programs;
 mod reach;
 mod rows;
@@ -22,20 +23,17 @@ type Test = fn(&Site) -> Result<()>;
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
     let tests = [
-    for (name, test) in [
         rows::TESTS,
         ways::TESTS,
         handover::TESTS,
         expired::TESTS,
+        reach::TESTS,
         between::TESTS,
         programs::TESTS,
         suspended::TESTS,
+        options::TESTS,
     ];
     for (name, test) in tests.concat() {
-        reach::TESTS,
-    ]
-    .concat()
-    {
         matrix.add(name, move |_, stage| {
             stage.run(|site| test(site), |site| site.finish())
         });

@@ -69,13 +69,6 @@ fn matches_as_the_original_does() {
             },
         ),
         (
-            "action_no_jobs=ignored_for_now",
-            Options {
-                no_jobs: NoJobs::Ignore,
-                ..ours.clone()
-            },
-        ),
-        (
             "action_unknown=Allow",
             Options {
                 unknown: Unknown::Allow,
@@ -84,30 +77,9 @@ fn matches_as_the_original_does() {
         ),
         ("action_unknown=deny action_unknown=newest", ours.clone()),
         (
-            "action_generic_failure=DENYxyz",
-            Options {
-                generic_failure: GenericFailure::Deny,
-                ..ours.clone()
-            },
-        ),
-        (
             "action_adopt_failure=deny",
             Options {
                 adopt_failure: AdoptFailure::Deny,
-                ..ours.clone()
-            },
-        ),
-        (
-            "disable_x11=1x",
-            Options {
-                disable_x11: true,
-                ..ours.clone()
-            },
-        ),
-        (
-            "join_container=falsehood",
-            Options {
-                join_container: false,
                 ..ours.clone()
             },
         ),
@@ -129,13 +101,6 @@ fn matches_as_the_original_does() {
             "Service=*",
             Options {
                 service: "*".into(),
-                ..ours.clone()
-            },
-        ),
-        (
-            "service=SSHD",
-            Options {
-                service: "SSHD".into(),
                 ..ours.clone()
             },
         ),
@@ -232,4 +197,140 @@ fn what_is_not_taken_changes_nothing_and_is_named() {
     let long = format!("x{}", "y".repeat(70_000));
     assert!(parse(&long).1[0].to_string().len() < 300);
     assert_eq!(Options::parse(&[b"\xff\xfe"]).1.len(), 1);
+}
+
+#[test]
+fn a_value_that_is_taken_in_part_is_named() {
+    for (line, told) in [
+        (
+            "action_no_jobs=ignored",
+            "action_no_jobs: taking \"ignore\" of \"ignored\"",
+        ),
+        (
+            "action_generic_failure=DENYxyz",
+            "taking \"deny\" of \"DENYxyz\"",
+        ),
+        ("disable_x11=10", "disable_x11: taking \"1\" of \"10\""),
+        (
+            "join_container=falsehood",
+            "taking \"false\" of \"falsehood\"",
+        ),
+        ("action_unknown=deny,", "taking \"deny\" of \"deny,\""),
+        ("log_level=debug9", "taking \"debug\" of \"debug9\""),
+        ("log_level=info.", "taking \"info\" of \"info.\""),
+        (
+            "action_adopt_failure=deny,action_generic_failure=deny",
+            "action_adopt_failure: taking only \"deny\" of \"deny,action_generic_failure=deny\"; put a \
+             blank between options: action_adopt_failure=deny action_generic_failure=deny",
+        ),
+        (
+            "Action_No_Jobs=deny;TIMEOUT=3,limits=job",
+            "put a blank between options: action_no_jobs=deny TIMEOUT=3 limits=job",
+        ),
+        (
+            "service=sshd,login,timeout=3",
+            "service: another option in the value \"sshd,login,timeout=3\"; put a blank between options: \
+             service=sshd,login timeout=3",
+        ),
+        ("nodename=n1,service=sshd", ": nodename=n1 service=sshd"),
+        (
+            "slurm_conf=/etc/slurm.conf,timeout=3",
+            ": slurm_conf=/etc/slurm.conf timeout=3",
+        ),
+    ] {
+        let (options, bad) = parse(line);
+        let value = line.split_once('=').expect("a value").1;
+        let word: String = value.chars().take_while(|it| !",;".contains(*it)).collect();
+        let is_word = !["service", "nodename", "slurm_conf"]
+            .iter()
+            .any(|it| line.starts_with(it));
+        if is_word {
+            let name = line.split('=').next().expect("a name");
+            assert_eq!(options, parse(&format!("{name}={word}")).0, "{line}");
+        }
+        let [bad] = &bad[..] else {
+            panic!("{line}: {bad:?}")
+        };
+        assert!(bad.to_string().contains(told), "{line}: {bad}");
+    }
+    // It counts for nothing at all.
+    for (line, told) in [
+        ("timeout=3,log_level=debug", ": timeout=3 log_level=debug"),
+        ("log_level=5,timeout=1", ": log_level=5 timeout=1"),
+        (
+            "callerid_skip=10.0.0.0/8,timeout=3",
+            ": callerid_skip=10.0.0.0/8 timeout=3",
+        ),
+    ] {
+        let (options, bad) = parse(line);
+        assert_eq!(options, Options::default(), "{line}");
+        assert!(bad[0].to_string().contains(told), "{line}: {}", bad[0]);
+    }
+}
+
+#[test]
+fn a_name_that_can_be_none_is_taken_and_named() {
+    for (value, told) in [
+        (
+            "service=SSHD",
+            "\"SSHD\" matches no service: names are in small letters",
+        ),
+        (
+            "service=login,\"sshd\"",
+            "\"\\\"sshd\\\"\" matches no service",
+        ),
+        ("service=/usr/sbin/sshd", "matches no service"),
+        ("service=sshd login", "put a comma between names"),
+        ("service=sshd,", "\"\" is empty: put no blank after a comma"),
+        ("nodename=n1 n2", "is no NodeName"),
+        ("nodename=n1,n2", "is no NodeName"),
+        ("nodename='n1'", "is no NodeName"),
+        ("nodename=n[1-2]", "is no NodeName"),
+    ] {
+        let (options, bad) = Options::parse(&[value]);
+        assert_ne!(options, Options::default(), "{value}");
+        let [bad] = &bad[..] else {
+            panic!("{value}: {bad:?}")
+        };
+        assert!(bad.to_string().contains(told), "{value}: {bad}");
+    }
+    for line in [
+        "service=sshd,login,cockpit",
+        "service=*",
+        "nodename=n-1_a.b",
+    ] {
+        assert_eq!(parse(line).1, [], "{line}");
+    }
+}
+
+#[test]
+fn a_service_that_is_nearly_named_is_told() {
+    for (value, service, told) in [
+        (
+            "ssh",
+            "sshd",
+            Some("\"ssh\" is not this service, so the line does nothing here"),
+        ),
+        ("login,openssh-server", "sshd", Some("\"openssh-server\"")),
+        ("SSHD", "sshd", Some("write service=sshd")),
+        ("\"sshd\"", "sshd", Some("write service=sshd")),
+        ("sshd login", "sshd", Some("write service=sshd")),
+        ("su, su-l", "su-l", Some("\" su-l\"")),
+        ("sshd", "sshd", None),
+        ("sshd,", "sshd", None),
+        ("*", "sshd", None),
+        ("ssh,*", "sshd", None),
+        // In a file that several services include.
+        ("su,su-l", "sshd", None),
+        ("sshd", "login", None),
+    ] {
+        let (options, _) = Options::parse(&[format!("service={value}")]);
+        let found = options.missed_service(service);
+        let is_so = match (told, &found) {
+            (None, None) => true,
+            (Some(told), Some(found)) => found.contains(told),
+            _ => false,
+        };
+        assert!(is_so, "{value} for {service}: {found:?}");
+    }
 }

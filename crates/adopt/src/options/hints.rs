@@ -1,0 +1,116 @@
+//! What a value says that its option does not do: separators, quotes and names that match nothing.
+
+use crate::options::{BadArgument, Options, ROWS, Row, shown, starts_with};
+
+/// What is wrong with a value that the option has taken, for the log.
+pub(super) fn of_taken(row: &Row, value: &str) -> Option<BadArgument> {
+    if let Some(line) = separated(row.name, value) {
+        return Some(BadArgument::Glued {
+            value: value.to_owned(),
+            taken: word(row, value).map(|(word, _)| word),
+            name: row.name,
+            line,
+        });
+    }
+    let (taken, rest) = match (row.name, word(row, value)) {
+        ("service", _) => return odd_service(value),
+        ("nodename", _) => return odd_node(value),
+        ("log_level", Some(("debug", "2" | "3" | "4" | "5"))) => return None,
+        (_, found) => found?,
+    };
+    (!rest.is_empty()).then(|| BadArgument::Rest {
+        name: row.name,
+        taken,
+        value: value.to_owned(),
+    })
+}
+
+/// The line with a blank before each further option, if the value has some.
+pub(super) fn separated(name: &str, value: &str) -> Option<String> {
+    let is_separator =
+        |it: char| !it.is_ascii_alphanumeric() && !['_', '.', '-', '/'].contains(&it);
+    let is_option = |text: &str| {
+        let named = text.split_once('=').map(|(name, _)| name);
+        named.is_some_and(|it| ROWS.iter().any(|row| row.name.eq_ignore_ascii_case(it)))
+    };
+    let mut line = format!("{name}=");
+    let mut is_glued = false;
+    let mut rest = value;
+    while let Some(sign) = rest.chars().next() {
+        let (first, after) = rest.split_at(sign.len_utf8());
+        let is_end = is_separator(sign) && is_option(after);
+        line.push_str(if is_end { " " } else { first });
+        is_glued |= is_end;
+        rest = after;
+    }
+    is_glued.then_some(line)
+}
+
+/// The word that the value begins with, of those that the option takes, and what follows it.
+fn word<'a>(row: &Row, value: &'a str) -> Option<(&'static str, &'a str)> {
+    let is_word = |it: &str| {
+        it.bytes()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
+    };
+    let mut words = row.values.iter().filter(|it| is_word(it));
+    let word = words.find(|it| starts_with(value, it))?;
+    Some((word, value.get(word.len()..)?))
+}
+
+/// pam_start(3) makes the name of a service small and takes its path away.
+fn odd_service(value: &str) -> Option<BadArgument> {
+    let odd = |name: &str| {
+        let is_odd = |it: char| it.is_ascii_uppercase() || ['/', '"', '\''].contains(&it);
+        match name {
+            "" => Some("is empty: put no blank after a comma"),
+            "*" => None,
+            name if name.contains(is_odd) => {
+                Some("matches no service: names are in small letters, without quotes and path")
+            }
+            name if name.contains(char::is_whitespace) => {
+                Some("matches no service: put a comma between names")
+            }
+            _ => None,
+        }
+    };
+    let (name, why) = value.split(',').find_map(|it| Some((it, odd(it)?)))?;
+    Some(BadArgument::OddName {
+        option: "service",
+        name: name.to_owned(),
+        why,
+    })
+}
+
+fn odd_node(value: &str) -> Option<BadArgument> {
+    let is_odd =
+        |it: char| it.is_whitespace() || [',', ';', '"', '\'', '[', ']', '='].contains(&it);
+    value.contains(is_odd).then(|| BadArgument::OddName {
+        option: "nodename",
+        name: value.to_owned(),
+        why: "is no NodeName: it takes one name, without quotes and brackets",
+    })
+}
+
+impl Options {
+    /// Says that the module does not act for this service, and that a name in `service=` looks meant for it.
+    #[must_use]
+    pub fn missed_service(&self, service: &str) -> Option<String> {
+        let names = || self.service.split(',');
+        if names().any(|it| it == "*" || it == service) {
+            return None;
+        }
+        let is_meant = |name: &&str| {
+            let sign = |it: char| it.is_whitespace() || ['"', '\''].contains(&it);
+            let name = name.trim_matches(sign).to_ascii_lowercase();
+            let name = name.rsplit('/').next().unwrap_or_default();
+            let is_ssh = ["ssh", "openssh"].iter().any(|it| name.starts_with(it));
+            name == service || is_ssh && service == "sshd"
+        };
+        let name = shown(names().find(is_meant)?);
+        let service = shown(service);
+        Some(format!(
+            "service: \"{name}\" is not this service, so the line does nothing here and keeps nobody out: \
+             write service={service}"
+        ))
+    }
+}
