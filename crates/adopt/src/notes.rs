@@ -1,7 +1,9 @@
 //! What sessions leave for others than themselves: files of root's alone in [`run_dir::DIR`]`/sessions`.
 //!
-//! `UID.PID.START` is a session that uses a runtime directory, `UID` one that we made, `login.PID.START` the
-//! word of sshd's helper process to its monitor (session.rs).
+//! `UID.PROCESS` is a session that uses a runtime directory, `UID` a directory that we made (its text is the
+//! pid namespace of who made it), `login.PROCESS` the word of sshd's helper process to its monitor
+//! (session.rs). PROCESS is `PID.START.NAMESPACE`: only a process in that pid namespace can tell whether
+//! another one there still lives; all others leave the note alone.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sys::{Deadline, Listing};
+use sys::{Deadline, Listing, Proc};
 
 use crate::run_dir;
 
@@ -23,13 +25,22 @@ pub struct Notes {
     _lock: File,
 }
 
-/// A process: its number, and when it started in clock ticks after the boot (0: not known).
+/// A process: its number, when it started, and where that number is its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
-    /// Its start.
+    /// Its start in clock ticks after the boot; 0: not known.
     pub start: u64,
+    /// The inode of the pid namespace in which it has that number; 0: not known.
+    pub namespace: u64,
+}
+
+/// Tells whether processes of this pid namespace have ended.
+#[derive(Debug)]
+pub struct Judge {
+    proc: Option<Proc>,
+    namespace: u64,
 }
 
 impl Notes {
@@ -38,6 +49,7 @@ impl Notes {
     /// # Errors
     /// The system's; `TimedOut` at the deadline.
     pub fn open(deadline: &Deadline) -> io::Result<Self> {
+        refuse_users()?;
         Self::open_at(Path::new(run_dir::DIR), deadline)
     }
 
@@ -46,6 +58,7 @@ impl Notes {
     /// # Errors
     /// The system's.
     pub fn try_open() -> io::Result<Option<Self>> {
+        refuse_users()?;
         Self::try_open_at(Path::new(run_dir::DIR))
     }
 
@@ -62,11 +75,7 @@ impl Notes {
         }
     }
 
-    /// Not for a program that has more rights than its user: the user could stop it, with the lock.
     fn try_open_at(run_dir: &Path) -> io::Result<Option<Self>> {
-        if sys::is_secure_execution() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
         let dir = dir_in(run_dir)?;
         let lock = File::open(&dir)?;
         match sys::try_lock(&lock) {
@@ -82,6 +91,15 @@ impl Notes {
     /// The system's.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
         write_at(&self.dir.join(name), text)
+    }
+
+    /// The text of a note.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read(&self, name: &str) -> io::Result<String> {
+        let text = sys::read_regular(&self.dir.join(name), 64)?;
+        String::from_utf8(text).map_err(io::Error::other)
     }
 
     /// Takes a note away.
@@ -107,6 +125,14 @@ impl Notes {
     }
 }
 
+/// A user could stop a set-user-ID program while it has the lock.
+fn refuse_users() -> io::Result<()> {
+    match sys::is_set_user_id() {
+        true => Err(io::Error::other("this process is not root's alone")),
+        false => Ok(()),
+    }
+}
+
 fn dir_in(run_dir: &Path) -> io::Result<PathBuf> {
     run_dir::make(run_dir)?;
     let dir = run_dir.join(NAME);
@@ -129,12 +155,32 @@ pub fn write(name: &str, text: &str) -> io::Result<()> {
     write_at(&dir_in(Path::new(run_dir::DIR))?.join(name), text)
 }
 
-/// Reads a note without the lock: one that only this process and its own helper know of.
+/// Reads a note without the lock: one that only this process and its own helper know of. None: there is no
+/// such note.
+///
+/// # Errors
+/// The system's: there may be one.
+pub fn find(name: &str) -> io::Result<Option<String>> {
+    let path = Path::new(run_dir::DIR).join(NAME).join(name);
+    match sys::read_regular(&path, 64) {
+        Ok(text) => String::from_utf8(text).map(Some).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, where it makes no difference why there is none.
 #[must_use]
 pub fn read(name: &str) -> Option<String> {
-    let path = Path::new(run_dir::DIR).join(NAME).join(name);
-    let text = sys::read_regular(&path, 64).ok()?;
-    String::from_utf8(text).ok()
+    find(name).ok().flatten()
+}
+
+/// Takes a note away without the lock: one that only this process and its own helper know of.
+///
+/// # Errors
+/// The system's.
+pub fn remove(name: &str) -> io::Result<()> {
+    fs::remove_file(Path::new(run_dir::DIR).join(NAME).join(name))
 }
 
 /// Takes a note away without the lock: one that only this process and its own helper know of.
@@ -149,57 +195,117 @@ impl Process {
     /// This one.
     #[must_use]
     pub fn this() -> Self {
-        Self::of(std::process::id())
+        Judge::here().process(std::process::id())
     }
 
     /// The one that started this one.
     #[must_use]
     pub fn parent() -> Self {
-        Self::of(std::os::unix::process::parent_id())
+        Judge::here().process(std::os::unix::process::parent_id())
     }
 
-    fn of(pid: u32) -> Self {
-        let start = start_of(pid).unwrap_or(0);
-        Self { pid, start }
-    }
-
-    /// From the two numbers at the end of a note's name.
+    /// From the three numbers at the end of a note's name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let (pid, start) = name.split_once('.')?;
-        Some(Self {
-            pid: pid.parse().ok()?,
-            start: start.parse().ok()?,
+        let mut parts = name.split('.');
+        let mut next = || parts.next()?.parse::<u64>().ok();
+        let (pid, start, namespace) = (next()?, next()?, next()?);
+        let pid = u32::try_from(pid).ok()?;
+        parts.next().is_none().then_some(Self {
+            pid,
+            start,
+            namespace,
         })
     }
 
     /// For a note's name.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}.{}", self.pid, self.start)
+        format!("{}.{}.{}", self.pid, self.start, self.namespace)
     }
 
-    /// Whether it is still there, and not another one with its number.
+    /// Whether both can be one process, as far as is known.
     #[must_use]
-    pub fn lives(&self) -> bool {
-        let is_another =
-            || self.start != 0 && start_of(self.pid).is_some_and(|now| now != self.start);
-        sys::is_there(self.pid) && !is_another()
+    pub fn may_be(&self, other: &Self) -> bool {
+        let agree = |one, other| one == other || one == 0 || other == 0;
+        self.pid == other.pid
+            && agree(self.start, other.start)
+            && agree(self.namespace, other.namespace)
     }
 }
 
-/// When a process started, proc(5); nothing where /proc is that of another pid namespace, as in some
-/// jobs.
-fn start_of(pid: u32) -> Option<u64> {
-    let this = fs::read_link("/proc/self").ok()?;
-    if this.to_str()?.parse() != Ok(std::process::id()) {
-        return None;
+impl Judge {
+    /// One in the pid namespace of this process.
+    #[must_use]
+    pub fn here() -> Self {
+        let proc = Proc::own().ok();
+        let namespace = proc.as_ref().and_then(|it| it.pid_namespace().ok());
+        let namespace = namespace.or_else(|| sys::pid_namespace().ok());
+        Self {
+            namespace: namespace.unwrap_or(0),
+            proc,
+        }
     }
-    let stat = sys::read_regular(Path::new(&format!("/proc/{pid}/stat")), 4096).ok()?;
-    // The name, in brackets, is the second field and may hold anything; the start is the 22nd.
-    let end = stat.iter().rposition(|sign| *sign == b')')?;
-    let rest = std::str::from_utf8(&stat[end + 1..]).ok()?;
-    rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+
+    /// The pid namespace; 0: not known.
+    #[must_use]
+    pub fn namespace(&self) -> u64 {
+        self.namespace
+    }
+
+    fn process(&self, pid: u32) -> Process {
+        let stat = self.stat(pid).ok().flatten();
+        Process {
+            pid,
+            start: stat.map_or(0, |it| it.start),
+            namespace: self.namespace,
+        }
+    }
+
+    fn stat(&self, pid: u32) -> io::Result<Option<sys::ProcessStat>> {
+        let proc = self.proc.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        match proc.process(pid)? {
+            Some(process) => process.stat(),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a process has certainly ended: nobody has its number, or another one. Never of a process of
+    /// another pid namespace.
+    #[must_use]
+    pub fn is_gone(&self, process: &Process) -> bool {
+        if process.namespace == 0 || process.namespace != self.namespace {
+            return false;
+        }
+        let is_another = |now: sys::ProcessStat| {
+            now.is_zombie || process.start != 0 && now.start != process.start
+        };
+        let stat = || self.stat(process.pid).ok().flatten();
+        !sys::is_there(process.pid) || stat().is_some_and(is_another)
+    }
+
+    /// Those of the uids that a process here has that has not ended.
+    ///
+    /// # Errors
+    /// The system's; also where only processes of another pid namespace can be seen.
+    pub fn in_use(&self, uids: &[u32]) -> io::Result<Vec<u32>> {
+        let proc = self.proc.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let mut found = Vec::new();
+        for pid in proc.pids()? {
+            let owner = proc.owner(pid).map_err(|error| {
+                // It may be one of theirs.
+                io::Error::new(error.kind(), format!("whose process {pid} is: {error}"))
+            });
+            let Some(uid) = owner? else { continue };
+            if !uids.contains(&uid) || found.contains(&uid) {
+                continue;
+            }
+            if self.stat(pid)?.is_some_and(|it| !it.is_zombie) {
+                found.push(uid);
+            }
+        }
+        Ok(found)
+    }
 }
 
 #[cfg(test)]
@@ -208,19 +314,83 @@ mod tests {
 
     #[test]
     fn processes_by_their_names() {
-        let this = Process::this();
-        assert!(this.lives() && this.start > 0);
-        assert!(Process::parent().lives());
+        let (here, this) = (Judge::here(), Process::this());
+        assert!(this.start > 0 && this.namespace > 0 && !here.is_gone(&this));
+        assert!(!here.is_gone(&Process::parent()));
         assert_eq!(Process::named(&this.name()), Some(this));
         let earlier = Process { start: 1, ..this };
-        assert!(!earlier.lives(), "another process had that number");
+        assert!(here.is_gone(&earlier), "another process had that number");
         let unknown = Process { start: 0, ..this };
-        assert!(unknown.lives());
+        assert!(!here.is_gone(&unknown));
         let pid = i32::MAX as u32;
-        assert!(!Process { pid, ..unknown }.lives());
-        for name in ["", "1", "1.2.3", "a.2", "1.-2", "1.", ".1"] {
+        assert!(here.is_gone(&Process { pid, ..unknown }));
+        for name in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "a.2.3",
+            "1.-2.3",
+            "1..3",
+            ".1.2",
+            "4294967296.1.2",
+        ] {
             assert_eq!(Process::named(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_number_of_another_namespace_says_nothing() {
+        let here = Judge::here();
+        let gone = Process {
+            pid: i32::MAX as u32,
+            ..Process::this()
+        };
+        for namespace in [0, gone.namespace + 1] {
+            assert!(!here.is_gone(&Process { namespace, ..gone }), "{namespace}");
+        }
+        let nowhere = Judge {
+            namespace: 0,
+            proc: None,
+        };
+        assert!(!nowhere.is_gone(&gone));
+        assert!(!nowhere.is_gone(&Process {
+            namespace: 0,
+            ..gone
+        }));
+        assert!(nowhere.in_use(&[0]).is_err(), "nobody can tell");
+    }
+
+    #[test]
+    fn one_process_as_far_as_is_known() {
+        let this = Process {
+            pid: 7,
+            start: 8,
+            namespace: 9,
+        };
+        for (pid, start, namespace, may_be) in [
+            (7, 8, 9, true),
+            (7, 0, 9, true),
+            (7, 8, 0, true),
+            (6, 8, 9, false),
+            (7, 6, 9, false),
+            (7, 8, 6, false),
+        ] {
+            let other = Process {
+                pid,
+                start,
+                namespace,
+            };
+            assert_eq!(this.may_be(&other), may_be, "{other:?}");
+            assert_eq!(other.may_be(&this), may_be, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn users_with_processes_here() {
+        let uid = sys::effective_uid();
+        let found = Judge::here().in_use(&[uid, u32::MAX - 7]);
+        assert_eq!(found.expect("/proc"), [uid]);
     }
 
     #[test]

@@ -372,8 +372,9 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "Session phase: `job` gives the login the limits memlock, nofile, stack, nproc and core of the \
               job's own processes on this node (of its batch script, or of its first step; if it has none \
-              here, of its slurmstepd). The line must come after pam_limits, whose hard limits it \
-              overrides. `sshd`: as sshd and pam_limits leave them.",
+              here, of its slurmstepd). A login keeps 256 open files, 1 MiB of stack and 64 processes, or \
+              what sshd has if that is less: root's sshd runs with these limits too. The line must come \
+              after pam_limits, whose hard limits it overrides. `sshd`: as sshd and pam_limits leave them.",
         set: |options, value| {
             let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
             choose(&mut options.limits, value, &words)
@@ -385,9 +386,10 @@ pub const TABLE: &[OptionSpec] = &[
         default: "leave",
         since_us: true,
         doc: "Session phase: `create` makes /run/user/UID (a tmpfs of a tenth of the memory, the user's \
-              alone) for an adopted login that has no XDG_RUNTIME_DIR yet, and sets that. It goes with the \
-              last adopted session of the user here, or with the next one of anybody's, or `slurm-adopt \
-              tidy`, where a job's end has ended that. `leave`: pam_systemd makes it, or nobody.",
+              alone) for an adopted login that has no XDG_RUNTIME_DIR yet, and sets that; also where another \
+              module names that directory and it is not there. It stays as long as the user has an adopted \
+              session or any process here, and goes with the next login of anybody's or `slurm-adopt tidy` \
+              after that. `leave`: pam_systemd makes it, or nobody.",
         set: |options, value| {
             let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
             choose(&mut options.runtime_dir, value, &words)

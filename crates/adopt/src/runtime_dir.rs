@@ -1,16 +1,18 @@
 //! `runtime_dir=create`: /run/user/UID for a login, where no systemd makes it.
 //!
 //! As logind's user-runtime-dir does it: a tmpfs of a tenth of the memory, the user's alone. Each session
-//! leaves a note; the directory goes when the last session of its user that still runs ends. A job that
-//! ends kills its sessions without a word, so that whoever comes next, and `slurm-adopt tidy` in
-//! slurmd's Epilog, takes down what nobody uses any more.
+//! leaves a note. The directory goes when its user has neither a session nor a process here: a server that
+//! a session has left in the job (tmux, VS Code's, a container) keeps its sockets. Any process counts, not
+//! only one in a job's cgroup: what is missing then is noticed, and one too many costs some memory until
+//! the job ends. A job that ends kills its sessions without a word, so that the next login, and
+//! `slurm-adopt tidy` in slurmd's Epilog, takes down what nobody uses any more.
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::notes::{Notes, Process};
+use crate::notes::{Judge, Notes, Process};
 
 /// Where users' directories are.
 const USERS: &str = "/run/user";
@@ -62,40 +64,57 @@ impl Users {
     /// # Errors
     /// The system's.
     pub fn end(&self, uid: u32) -> io::Result<()> {
-        let this = format!("{uid}.{}.", Process::this().pid);
+        let this = Process::this();
+        let is_own = |name: &str| {
+            let process = name.strip_prefix(&format!("{uid}."))?;
+            Some(Process::named(process)?.may_be(&this))
+        };
         let mut names = self.notes.names()?;
-        names.retain(|name| name.starts_with(&this));
+        names.retain(|name| is_own(name) == Some(true));
         for name in &names {
             self.notes.remove(name)?;
         }
-        // Who has left none may be in another pid namespace, where nobody seems to live.
         match names.is_empty() {
             true => Ok(()),
             false => self.tidy(),
         }
     }
 
-    /// Takes down what no session uses any more, and notes of processes that are gone.
+    /// The user's directory if the name is that, though nobody may have made it.
+    #[must_use]
+    pub fn is_named(name: &str, uid: u32) -> bool {
+        Path::new(name) == Path::new(USERS).join(uid.to_string())
+    }
+
+    /// Takes down the directories of users with neither a session nor a process, and removes the notes of
+    /// sessions that have ended. What is another pid namespace's stays.
     ///
     /// # Errors
     /// The system's, after all have been tried.
     pub fn tidy(&self) -> io::Result<()> {
         let names = self.notes.names()?;
-        let mut living = Vec::new();
+        let here = Judge::here();
+        let mut with_session = Vec::new();
         for (name, whose, process) in names.iter().filter_map(|name| {
             let (whose, process) = name.split_once('.')?;
-            Some((name, whose, Process::named(process)?))
+            Some((name, whose, Process::named(process)))
         }) {
-            match process.lives() {
-                true => living.push(whose),
-                false => self.notes.remove(name)?,
+            match process {
+                Some(process) if here.is_gone(&process) => self.notes.remove(name)?,
+                // Also one that another release has written.
+                _ => with_session.push(whose),
             }
         }
+        let mut unused: Vec<u32> = names.iter().filter_map(|it| it.parse().ok()).collect();
+        unused.retain(|uid| !with_session.contains(&&*uid.to_string()));
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let in_use = here.in_use(&unused)?;
+        unused.retain(|uid| !in_use.contains(uid));
         let mut result = Ok(());
-        for name in &names {
-            if name.parse::<u32>().is_ok() && !living.contains(&name.as_str()) {
-                result = self.take_down(name).and(result);
-            }
+        for uid in unused {
+            result = self.take_down(uid, &here).and(result);
         }
         result
     }
@@ -111,7 +130,8 @@ impl Users {
             let users = self.path.display();
             return Err(io::Error::other(format!("{users} is not root's alone")));
         }
-        self.notes.write(&uid.to_string(), "")?;
+        let namespace = Judge::here().namespace().to_string();
+        self.notes.write(&uid.to_string(), &namespace)?;
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -119,9 +139,15 @@ impl Users {
         sys::mount_tmpfs(path, &format!("mode=0700,uid={uid},gid={gid},{SIZE}"))
     }
 
-    fn take_down(&self, name: &str) -> io::Result<()> {
+    fn take_down(&self, uid: u32, here: &Judge) -> io::Result<()> {
+        let name = &uid.to_string();
+        // From another pid namespace than that of who made it its users can't be seen.
+        let namespace = self.notes.read(name)?.parse();
+        if here.namespace() == 0 || namespace != Ok(here.namespace()) {
+            return Ok(());
+        }
         // A session of logind's, on the console for example, has come to use it: logind takes it down.
-        if self.loginds.join(name).exists() {
+        if self.loginds.join(name).try_exists()? {
             return self.notes.remove(name);
         }
         let path = self.path.join(name);
@@ -186,6 +212,14 @@ mod tests {
         }
     }
 
+    /// Of no process.
+    const NOBODYS: &str = "4294960007";
+    const OTHERS: &str = "4294960008";
+
+    fn here() -> String {
+        Judge::here().namespace().to_string()
+    }
+
     fn names(users: &Users) -> Vec<String> {
         let mut names = users.notes.names().expect("list");
         names.retain(|name| !name.starts_with('.'));
@@ -219,13 +253,13 @@ mod tests {
     fn what_logind_has_come_to_use_stays() {
         let scratch = Scratch::new("logind");
         let notes = scratch.users();
-        let dirs = ["7", "8"].map(|it| scratch.0.join("user").join(it));
-        for (dir, name) in dirs.iter().zip(["7", "8"]) {
+        let dirs = [NOBODYS, OTHERS].map(|it| scratch.0.join("user").join(it));
+        for (dir, name) in dirs.iter().zip([NOBODYS, OTHERS]) {
             fs::create_dir_all(dir).expect("make it");
-            notes.notes.write(name, "").expect("note");
+            notes.notes.write(name, &here()).expect("note");
         }
         fs::create_dir(&notes.loginds).expect("make it");
-        fs::write(notes.loginds.join("7"), "").expect("write");
+        fs::write(notes.loginds.join(NOBODYS), "").expect("write");
         notes.tidy().expect("tidy");
         assert_eq!(dirs.map(|it| it.exists()), [true, false]);
         assert!(names(&notes).is_empty(), "{:?}", names(&notes));
@@ -261,23 +295,79 @@ mod tests {
     fn what_nobody_uses_is_taken_down() {
         let scratch = Scratch::new("tidy");
         let notes = scratch.users();
-        let dir = scratch.0.join("user/7");
+        let dir = scratch.0.join("user").join(NOBODYS);
         fs::create_dir_all(&dir).expect("make it");
-        let dead = ["7", "login"].map(|it| format!("{it}.{}.5", i32::MAX));
-        for name in ["7", &dead[0], &dead[1], "no note"] {
-            notes.notes.write(name, "").expect("note");
+        let gone = Process {
+            pid: i32::MAX as u32,
+            ..Process::this()
+        };
+        let dead = [NOBODYS, "login"].map(|it| format!("{it}.{}", gone.name()));
+        for name in [NOBODYS, &dead[0], &dead[1], "no note"] {
+            notes.notes.write(name, &here()).expect("note");
         }
         notes.tidy().expect("tidy");
         assert!(!dir.exists());
         assert_eq!(names(&notes), ["no note"]);
         // As long as somebody does it stays.
         fs::create_dir_all(&dir).expect("make it");
-        for name in ["7", &format!("7.{}", Process::this().name())] {
-            notes.notes.write(name, "").expect("note");
+        let this = format!("{NOBODYS}.{}", Process::this().name());
+        for name in [NOBODYS, &this] {
+            notes.notes.write(name, &here()).expect("note");
         }
         notes.tidy().expect("tidy");
         assert!(dir.exists());
-        notes.end(7).expect("end");
+        notes.end(NOBODYS.parse().expect("a uid")).expect("end");
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn what_can_be_in_use_stays() {
+        let scratch = Scratch::new("use");
+        let notes = scratch.users();
+        let uid = sys::effective_uid().to_string();
+        let dirs = [&uid, NOBODYS].map(|it| scratch.0.join("user").join(it));
+        for dir in &dirs {
+            fs::create_dir_all(dir).expect("make it");
+        }
+        let elsewhere = (Judge::here().namespace() + 1).to_string();
+        // This process is one of that user's.
+        notes.notes.write(&uid, &here()).expect("note");
+        for namespace in ["", "0", &elsewhere] {
+            notes.notes.write(NOBODYS, namespace).expect("note");
+            notes.tidy().expect("tidy");
+            assert!(dirs.iter().all(|it| it.is_dir()), "made in {namespace:?}");
+        }
+        // Sessions of another namespace, and of another release.
+        notes.notes.write(NOBODYS, &here()).expect("note");
+        let pid = i32::MAX;
+        for process in [
+            format!("{pid}.5.{elsewhere}"),
+            format!("{pid}.5"),
+            "x".into(),
+        ] {
+            let name = format!("{NOBODYS}.{process}");
+            notes.notes.write(&name, "").expect("note");
+            notes.tidy().expect("tidy");
+            assert!(dirs[1].is_dir() && names(&notes).contains(&name), "{name}");
+            notes.notes.remove(&name).expect("it is there");
+        }
+        notes.tidy().expect("tidy");
+        assert_eq!(dirs.map(|it| it.is_dir()), [true, false]);
+    }
+
+    #[test]
+    fn a_name_of_the_users_directory() {
+        for (name, is) in [
+            ("/run/user/7", true),
+            ("/run/user/7/", true),
+            ("/run//user/./7", true),
+            ("/run/user/70", false),
+            ("/run/user/7/x", false),
+            ("/run/user/../user/7", false),
+            ("run/user/7", false),
+            ("", false),
+        ] {
+            assert_eq!(Users::is_named(name, 7), is, "{name}");
+        }
     }
 }

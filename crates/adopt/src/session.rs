@@ -172,7 +172,9 @@ pub fn make_runtime_dir(
     let Some(uid) = login.uid().filter(|_| is_wanted) else {
         return;
     };
-    if handle.env(c"XDG_RUNTIME_DIR").is_some() {
+    // Another module may have named the directory without making it.
+    let named = handle.env(c"XDG_RUNTIME_DIR");
+    if named.is_some_and(|name| !Users::is_named(&name, uid)) {
         return;
     }
     let gid = sys::gid_of_user(login.user.as_bytes()).map_err(said);

@@ -20,14 +20,11 @@ pub const STATE_ANSWER: usize = 4;
 /// Length of the answer to [`adopt`].
 pub const ADOPT_ANSWER: usize = 8;
 
-/// Length of the answer to [`ask_processes`], before the processes.
-pub const PROCESSES_ANSWER: usize = 12;
 /// Length of the answer to [`ask_x11`], before the path.
 pub const X11_ANSWER: usize = 8;
 
 const REQUEST_STATE: i32 = 5;
 const REQUEST_PID_IN_CONTAINER: i32 = 8;
-const REQUEST_LIST_PIDS: i32 = 15;
 const REQUEST_UID: i32 = 20;
 const REQUEST_ADD_EXTERN_PID: i32 = 22;
 const REQUEST_X11_DISPLAY: i32 = 23;
@@ -39,13 +36,6 @@ const REQUEST_GET_NS_FDS: i32 = 28;
 #[must_use]
 pub fn ask_owner() -> [u8; 12] {
     join([CLAIMED_VERSION, REQUEST_UID, REQUEST_STATE])
-}
-
-/// Opens a conversation: the handshake, and the questions whose job this is and which processes are
-/// in the step, in one write.
-#[must_use]
-pub fn ask_processes() -> [u8; 12] {
-    join([CLAIMED_VERSION, REQUEST_UID, REQUEST_LIST_PIDS])
 }
 
 /// Asks what state the step is in.
@@ -213,29 +203,6 @@ pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
     })
 }
 
-/// Reads the answer to [`ask_processes`] up to the processes: how many numbers of four bytes follow.
-///
-/// # Errors
-/// Names the field that is missing or can't be, also where the job is not that user's.
-pub fn read_owned_processes(
-    answer: &[u8; PROCESSES_ANSWER],
-    owner: u32,
-) -> Result<u32, DecodeError> {
-    let mut reader = Reader::new(answer);
-    let value = |field, value: i64| DecodeError::Value { field, value };
-    match reader.i32("protocol version")? {
-        1.. => {}
-        version => return Err(value("protocol version", version.into())),
-    }
-    match reader.u32("uid")? {
-        uid if uid == owner => {}
-        uid => return Err(value("uid", uid.into())),
-    }
-    let count = reader.u32("number of processes")?;
-    reader.end()?;
-    Ok(count)
-}
-
 /// Why an answer to [`adopt`] does not mean that the process is in the step for as long as the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAdopted {
@@ -290,24 +257,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steps_processes_are_its_owners() {
-        assert_eq!(ask_processes()[8..], 15i32.to_ne_bytes());
+    fn whether_a_process_is_in_a_step() {
         assert_eq!(ask_has_process(77)[..], ints(&[8, 77])[..]);
-        let read = |values: [i32; 3]| {
-            let bytes = ints(&values).try_into().expect("twelve bytes");
-            read_owned_processes(&bytes, 2001).map_err(|error| error.to_string())
-        };
-        assert_eq!(read([0x2D00, 2001, 3]), Ok(3));
-        assert_eq!(read([0x2D00, 2001, 0]), Ok(0));
-        for (answer, field) in [
-            ([0x2D00, 2002, 3], "uid"),
-            ([0x2D00, -1, 3], "uid"),
-            ([-1, 2001, 3], "protocol version"),
-            ([0, 2001, 3], "protocol version"),
-        ] {
-            let error = read(answer).expect_err("no such answer");
-            assert!(error.contains(field), "{error}");
-        }
     }
 
     fn ints(values: &[i32]) -> Vec<u8> {

@@ -11,6 +11,8 @@ use std::path::Path;
 
 /// For opening a file by its name: not where that is a link, open(2).
 pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+/// The error of one that may not be a link, and is.
+pub const IS_LINK: i32 = libc::ELOOP;
 /// Bytes that are asked for at once of a file that does not know its size, as those of /proc.
 const PIECE: usize = 4096;
 

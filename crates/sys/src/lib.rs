@@ -9,6 +9,7 @@ mod limits;
 mod listing;
 mod mount;
 mod namespace;
+mod proc;
 mod process;
 mod proxy;
 mod socket;
@@ -17,13 +18,14 @@ mod users;
 
 pub use deadline::Deadline;
 pub use files::{
-    Directory, FileStatus, NO_FOLLOW, identify, is_same_file, read_identified, read_open,
+    Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, read_identified, read_open,
     read_regular,
 };
-pub use limits::{Limit, Resource, limit_of, set_limit};
+pub use limits::{Limit, Resource, limit, limit_in, set_limit};
 pub use listing::Listing;
 pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, receive_descriptor};
+pub use proc::{Proc, ProcessDir, ProcessStat, pid_namespace};
 pub use process::{
     effective_uid, hostname, is_file_size_limited, is_secure_execution, is_set_user_id, is_there,
     try_lock,

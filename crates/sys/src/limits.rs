@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::path::Path;
 use std::ptr;
 
 /// A resource that a process may use up to a limit, getrlimit(2).
@@ -64,26 +63,10 @@ pub struct Limit {
     pub hard: u64,
 }
 
-/// The limit of another process.
-///
-/// By prlimit(2), which for another user's process needs CAP_SYS_RESOURCE: not all containers leave it to
-/// root. Else as proc(5) has it, which must show that process.
-///
-/// # Errors
-/// The system's.
-pub fn limit_of(pid: i32, resource: Resource) -> io::Result<Limit> {
-    match ask_limit(pid, resource) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let path = format!("/proc/{pid}/limits");
-            let limits = crate::read_regular(Path::new(&path), 1 << 16)?;
-            read_limit(&String::from_utf8_lossy(&limits), resource).ok_or(error)
-        }
-        result => result,
-    }
-}
-
-/// From the text of /proc/PID/limits.
-fn read_limit(limits: &str, resource: Resource) -> Option<Limit> {
+/// The limit of a process in the text of its /proc/PID/limits, proc(5). prlimit(2) would take the process's
+/// number, which may be another's by then.
+#[must_use]
+pub fn limit_in(limits: &str, resource: Resource) -> Option<Limit> {
     let start = match resource {
         Resource::LockedMemory => "Max locked memory ",
         Resource::OpenFiles => "Max open files ",
@@ -100,12 +83,15 @@ fn read_limit(limits: &str, resource: Resource) -> Option<Limit> {
     Some(Limit { soft, hard })
 }
 
-fn ask_limit(pid: i32, resource: Resource) -> io::Result<Limit> {
+/// A limit of this process, getrlimit(2).
+///
+/// # Errors
+/// The system's.
+pub fn limit(resource: Resource) -> io::Result<Limit> {
     // SAFETY: rlimit64 is plain data for which all-zero is a valid value.
     let mut found: libc::rlimit64 = unsafe { mem::zeroed() };
-    // SAFETY: no new limit is given, and the pointer for the old one is valid for the call.
-    let code = unsafe { libc::prlimit64(pid, resource.number(), ptr::null(), &raw mut found) };
-    match code {
+    // SAFETY: the pointer is valid for the call.
+    match unsafe { libc::getrlimit64(resource.number(), &raw mut found) } {
         0 => Ok(Limit {
             soft: found.rlim_cur,
             hard: found.rlim_max,
@@ -137,21 +123,18 @@ mod tests {
     #[test]
     fn limits_as_proc_has_them() {
         let text = std::fs::read_to_string("/proc/self/limits").expect("/proc");
-        let pid = i32::try_from(std::process::id()).expect("a pid");
         for resource in Resource::ALL {
-            let asked = ask_limit(pid, resource).expect("ask");
-            assert_eq!(read_limit(&text, resource), Some(asked), "{resource}");
-            assert_eq!(limit_of(pid, resource).expect("ask"), asked, "{resource}");
-            assert_eq!(read_limit("", resource), None);
-            assert_eq!(read_limit("Max open files x", resource), None);
+            let asked = limit(resource).expect("ask");
+            assert_eq!(limit_in(&text, resource), Some(asked), "{resource}");
+            assert_eq!(limit_in("", resource), None);
+            assert_eq!(limit_in("Max open files x", resource), None);
         }
         // Threads of this process share the limit: one that nothing here depends on.
-        let old = limit_of(pid, Resource::Core).expect("ask");
+        let old = limit(Resource::Core).expect("ask");
         set_limit(Resource::Core, Limit { soft: 0, ..old }).expect("lower it");
-        let new = limit_of(pid, Resource::Core).expect("ask");
+        let new = limit(Resource::Core).expect("ask");
         assert_eq!(new, Limit { soft: 0, ..old });
         set_limit(Resource::Core, old).expect("put it back");
-        assert!(limit_of(i32::MAX, Resource::Core).is_err());
         let wrong = Limit { soft: 2, hard: 1 };
         assert!(set_limit(Resource::Core, wrong).is_err());
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -31,6 +32,19 @@ impl Listing {
                 None => return Err(error),
             }
         }
+    }
+
+    /// Lists a directory that is open for reading.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn of(dir: OwnedFd) -> io::Result<Self> {
+        // SAFETY: the descriptor is open; fdopendir(3) takes it over unless it fails.
+        let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
+        let stream = NonNull::new(stream).ok_or_else(io::Error::last_os_error)?;
+        // closedir(3) closes it.
+        let _ = dir.into_raw_fd();
+        Ok(Self(stream))
     }
 
     /// The next name, `.` and `..` among them; none at the end.

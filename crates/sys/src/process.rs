@@ -10,13 +10,17 @@ pub fn is_secure_execution() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Whether a user may control this process: it was started by one, or it acts as another than its own.
+/// Whether a user other than root may signal or control this process: its real, effective and saved uid,
+/// getresuid(2), are not all root's. Who may signal it is said in kill(2): a sender whose real or
+/// effective uid is the real or saved one of this process. `AT_SECURE` ([`is_secure_execution`]) is no
+/// answer to that: the kernel sets it at a transition between SELinux domains too, getauxval(3), as from
+/// sshd to sshd-session, where all three stay root's.
 #[must_use]
 pub fn is_set_user_id() -> bool {
-    let (mut real, mut effective, mut saved) = (0, 0, 0);
-    // SAFETY: three valid pointers, getresuid(2).
+    let [mut real, mut effective, mut saved] = [u32::MAX; 3];
+    // SAFETY: the three pointers are valid for the call.
     let code = unsafe { libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved) };
-    code != 0 || real != effective || saved != effective
+    code != 0 || [real, effective, saved] != [0; 3]
 }
 
 /// The uid that this process acts as, geteuid(2).
@@ -26,7 +30,8 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Whether there is a process with this number, as far as this process's pid namespace goes, kill(2).
+/// Whether there is a process with this number in this process's pid namespace, kill(2). Only ESRCH says
+/// no: EPERM, and EACCES of SELinux, are about one that is there.
 #[must_use]
 pub fn is_there(pid: u32) -> bool {
     let Ok(pid @ 1..) = i32::try_from(pid) else {
@@ -34,7 +39,7 @@ pub fn is_there(pid: u32) -> bool {
     };
     // SAFETY: kill(2) has no pointer arguments; signal 0 is none.
     let code = unsafe { libc::kill(pid, 0) };
-    code == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+    code == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
 
 /// Tries to be the only one with a lock on an open file, until that is closed; flock(2).
@@ -86,6 +91,15 @@ mod tests {
         for nobody in [0, u32::MAX, i32::MAX as u32] {
             assert!(!is_there(nobody), "{nobody}");
         }
+    }
+
+    /// Tests run as root or as a user, never as both.
+    #[test]
+    fn uids_of_this_process() {
+        let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+        let uids = status.lines().find_map(|it| it.strip_prefix("Uid:"));
+        let uids: Vec<_> = uids.expect("uids").split_whitespace().take(3).collect();
+        assert_eq!(is_set_user_id(), uids != ["0"; 3], "{uids:?}");
     }
 
     #[test]
