@@ -7,7 +7,9 @@ use std::ffi::{CStr, OsStr};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use sys::Directory;
@@ -53,9 +55,18 @@ impl RunDir {
     #[must_use]
     #[inline(never)]
     pub fn open(path: &Path, is_to_write: bool, log: Log<'_>) -> Self {
-        let opened = Directory::open(path).and_then(|dir| {
-            own(&dir.metadata()?, true)?;
+        let open = || {
+            let dir = Directory::open(path)?;
+            own(path, &dir.metadata()?, true)?;
             Ok(dir)
+        };
+        let opened = open().or_else(|error: io::Error| match is_to_write {
+            true if is_fault(&error) => {
+                let fault = replace(path)?;
+                log.error(|| format!("{fault}; it is replaced"));
+                open()
+            }
+            _ => Err(error),
         });
         let found = match opened {
             Ok(dir) => Found::Good(dir),
@@ -99,7 +110,7 @@ impl RunDir {
         };
         let file = dir.file(name).and_then(|file| {
             let found = file.metadata()?;
-            own(&found, false)?;
+            own(&self.path_of(name), &found, false)?;
             Ok((file, found))
         });
         // It may have grown since it was asked.
@@ -168,25 +179,101 @@ fn told(written: io::Result<()>, path: &Path, log: Log<'_>) {
     }
 }
 
-fn own(found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
-    let is_kind = found.is_dir() == is_dir && (found.is_dir() || found.is_file());
-    let is_ours = found.uid() == sys::effective_uid() && found.mode() & 0o077 == 0;
-    match is_kind && is_ours {
-        true => Ok(()),
-        false => Err(io::Error::other("not root's alone")),
-    }
+/// What root can put right: the file is there, but not root's alone.
+fn is_fault(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::Other, io::ErrorKind::NotADirectory];
+    // ELOOP: a link.
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(sys::IS_LINK)
 }
 
-/// Makes the directory if it isn't there. Not for a process whose files may not grow (RLIMIT_FSIZE):
-/// the kernel would end it by a signal.
+fn own(path: &Path, found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
+    let is_kind = found.is_dir() == is_dir && (found.is_dir() || found.is_file());
+    let is_ours = found.uid() == sys::effective_uid() && found.mode() & 0o077 == 0;
+    if is_kind && is_ours {
+        return Ok(());
+    }
+    let (path, uid, mode) = (path.display(), found.uid(), found.mode() & 0o7777);
+    let (kind, wanted) = match is_dir {
+        true => ("a directory", "0700"),
+        false => ("a file", "0600"),
+    };
+    Err(io::Error::other(format!(
+        "{path} must be {kind} of root with mode {wanted}, but has owner uid {uid}, mode {mode:04o}"
+    )))
+}
+
+/// Makes the directory if it isn't there, also in the place of what is not root's alone. Not for a
+/// process whose files may not grow (RLIMIT_FSIZE): the kernel would end it by a signal.
 pub(crate) fn make(dir: &Path) -> io::Result<()> {
     if sys::is_file_size_limited() {
         return Err(io::Error::other("RLIMIT_FSIZE is set"));
     }
+    create(dir)?;
+    match own(dir, &fs::symlink_metadata(dir)?, true) {
+        Err(error) if is_fault(&error) => replace(dir).map(drop),
+        result => result,
+    }
+}
+
+fn create(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => own(&fs::symlink_metadata(dir)?, true),
+        _ => Ok(()),
     }
+}
+
+/// Makes a directory that is root's alone in the place of something else, which it moves aside and leaves
+/// there: to remove what a user may be writing to could take for ever. Only below a directory in which
+/// root alone can rename, and only one process at a time, so that none moves away what another has made. Returns
+/// what was wrong with the old one.
+#[inline(never)]
+fn replace(dir: &Path) -> io::Result<String> {
+    let found = fs::symlink_metadata(dir)?;
+    let fault = match own(dir, &found, true) {
+        Ok(()) => return Ok("another login was at it".to_owned()),
+        Err(fault) => fault.to_string(),
+    };
+    let above = dir.parent().unwrap_or(Path::new("/"));
+    let failed = |cause: io::Error| {
+        let path = dir.display();
+        io::Error::other(format!("{fault}: mv {path} {path}.old ({cause})"))
+    };
+    let lock = File::open(above).map_err(failed)?;
+    let around = lock.metadata()?;
+    if around.uid() != sys::effective_uid() || around.mode() & 0o022 != 0 {
+        let cause = format!("others than root may rename in {}", above.display());
+        return Err(failed(io::Error::other(cause)));
+    }
+    sys::try_lock(&lock).map_err(failed)?;
+    // It may have been replaced before this process got the lock.
+    let found = fs::symlink_metadata(dir)?;
+    if own(dir, &found, true).is_ok() {
+        return Ok(fault);
+    }
+    let is_unchanged = found.is_dir() && found.uid() == sys::effective_uid();
+    if is_unchanged && found.mode() & 0o022 == 0 {
+        // Others could look into it, and change nothing.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        return Ok(fault);
+    }
+    let aside = unused_name(dir).map_err(failed)?;
+    fs::rename(dir, aside).map_err(failed)?;
+    create(dir).map_err(failed)?;
+    Ok(fault)
+}
+
+/// A name that nothing has: nobody else makes one there, under the lock.
+fn unused_name(dir: &Path) -> io::Result<PathBuf> {
+    for number in 1..1000 {
+        let mut name = dir.as_os_str().to_owned();
+        name.push(format!(".old.{number}"));
+        match fs::symlink_metadata(&name) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(name.into()),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many old ones are beside it"))
 }
 
 /// Of FNV's kind, a word at a time: against accidents, not against root.
@@ -212,6 +299,45 @@ pub(crate) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_roots_alone_is_replaced() {
+        let scratch = std::env::temp_dir().join(format!("run-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&scratch);
+        fs::create_dir(&scratch).expect("make it");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+        };
+        mode(&scratch, 0o755);
+        let dir = scratch.join("dir");
+        let is_good = || own(&dir, &fs::symlink_metadata(&dir).expect("look"), true).is_ok();
+        make(&dir).expect("make");
+        fs::write(dir.join("note"), "").expect("write");
+        mode(&dir, 0o755);
+        make(&dir).expect("tighten");
+        assert!(is_good() && dir.join("note").exists());
+        mode(&dir, 0o770);
+        make(&dir).expect("replace");
+        assert!(is_good() && !dir.join("note").exists());
+        fs::remove_dir(&dir).expect("remove");
+        fs::write(&dir, "").expect("write");
+        make(&dir).expect("replace");
+        assert!(is_good());
+        fs::remove_dir(&dir).expect("remove");
+        std::os::unix::fs::symlink(&scratch, &dir).expect("link");
+        make(&dir).expect("replace");
+        assert!(is_good());
+        // Where others can rename nothing is safe.
+        mode(&scratch, 0o777);
+        mode(&dir, 0o777);
+        let error = make(&dir)
+            .expect_err("anybody can rename there")
+            .to_string();
+        for word in ["/dir must be", "mode 0777", "owner uid", "mv "] {
+            assert!(error.contains(word), "{error}");
+        }
+        fs::remove_dir_all(&scratch).expect("clean up");
+    }
 
     /// An update must not forget whose the stepds are.
     #[test]

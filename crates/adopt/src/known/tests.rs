@@ -171,25 +171,28 @@ fn only_roots_own_file_counts() {
     scratch.keep(std::slice::from_ref(&socket), 2001);
     let known = || scratch.load().owner(&socket).is_some();
     assert!(known());
-    for (path, modes) in [
-        (scratch.file(), [0o606, 0o660, 0o604, 0o666]),
-        (scratch.dir(), [0o707, 0o770, 0o755, 0o777]),
-    ] {
-        let right = fs::metadata(&path).expect("there").mode();
-        for mode in modes {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
-            assert!(!known(), "{} {mode:o}", path.display());
-            let before = fs::read(scratch.file()).expect("read");
-            scratch.keep(&[scratch.socket(2)], 2002);
-            assert_eq!(
-                fs::read(scratch.file()).expect("read"),
-                before,
-                "nor added to"
-            );
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(right)).expect("mode");
+    let right = fs::metadata(scratch.file()).expect("there").mode();
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+    };
+    for mode in [0o606, 0o660, 0o604, 0o666] {
+        set_mode(&scratch.file(), mode);
+        assert!(!known(), "{mode:o}");
+        let before = fs::read(scratch.file()).expect("read");
+        scratch.keep(&[scratch.socket(2)], 2002);
+        let after = fs::read(scratch.file()).expect("read");
+        assert_eq!(after, before, "nor added to");
     }
+    set_mode(&scratch.file(), right);
+    // A directory that others could look into counts; one that they could write to is replaced.
+    set_mode(&scratch.dir(), 0o755);
     assert!(known());
+    for mode in [0o707, 0o770, 0o777] {
+        set_mode(&scratch.dir(), mode);
+        assert!(!known(), "{mode:o}");
+        scratch.keep(std::slice::from_ref(&socket), 2001);
+        assert!(known(), "{mode:o}");
+    }
     // Links and what is no file.
     let aside = scratch.0.join("aside");
     fs::rename(scratch.file(), &aside).expect("rename");

@@ -191,7 +191,7 @@ fn a_file_of_others_is_not_believed_nor_replaced() {
     scratch.find(N2, false);
     let (file, dir) = scratch.place();
     let before = fs::read(&file).expect("read");
-    for (path, mode) in [(&file, 0o644), (&dir, 0o755), (&dir, 0o777)] {
+    for (path, mode) in [(&file, 0o644), (&file, 0o660)] {
         let right = fs::metadata(path).expect("there").permissions();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
         assert!(!scratch.find(N2, false).1, "{} {mode:o}", path.display());
@@ -200,6 +200,10 @@ fn a_file_of_others_is_not_believed_nor_replaced() {
         fs::set_permissions(path, right).expect("mode");
     }
     assert!(scratch.find(N2, false).1);
+    // In a directory that others could write to it is as if it were not there.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("mode");
+    assert!(!scratch.find(N2, false).1);
+    assert!(scratch.find(N2, false).1, "it has been made again");
 }
 
 /// A memo with all that it can have, and the file of it.
