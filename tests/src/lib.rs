@@ -8,6 +8,7 @@ pub mod rpc;
 pub mod session;
 mod shared;
 pub mod suspended;
+mod strace;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use serde_json::Value;
 pub use long::{is_long, record};
 pub use matrix::Matrix;
 pub use shared::Shared;
+pub use strace::{STRACE, bring_strace};
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";

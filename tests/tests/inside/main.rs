@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod failed_join;
+mod in_use;
+mod job_limits;
 mod limits;
 mod memcheck;
 mod namespaces;
@@ -35,7 +37,14 @@ fn main() {
 fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
     if place.joins.is_empty() {
         let only_here = [x11::MORE_TESTS, limits::TESTS, namespaces::TESTS_WITHOUT];
-        [x11::TESTS, &only_here.concat(), session::TESTS_WITHOUT].concat()
+        let kept = [job_limits::TESTS_WITHOUT, in_use::TESTS].concat();
+        [
+            x11::TESTS,
+            &only_here.concat(),
+            session::TESTS_WITHOUT,
+            &kept,
+        ]
+        .concat()
     } else {
         let of_one = match place.joins {
             ["mnt"] => failed_join::TESTS_OF_ONE,
@@ -47,6 +56,7 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
             _ => &[],
         };
         let all = [namespaces::TESTS, x11::TESTS, failed_join::TESTS];
-        [&all.concat(), of_one, watched, session::TESTS].concat()
+        let kept = [job_limits::TESTS, in_use::TESTS_INSIDE].concat();
+        [&all.concat(), of_one, watched, session::TESTS, &kept].concat()
     }
 }

@@ -174,18 +174,20 @@ fn stay(cluster: &Cluster, script: &str) -> Result<lab::Background> {
 }
 
 fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
-    submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "sleep 100000")?;
     use_runtime_dir(cluster)?;
     let first = stay(cluster, "echo kept > $XDG_RUNTIME_DIR/file")?;
     let second = ssh(cluster, &format!("{SHOW_DIR}; cat $XDG_RUNTIME_DIR/file")).output()?;
     ensure!(second.stdout == format!("{GOOD_DIR}kept\n"), "{second}");
     ensure!(is_there(cluster)?, "the first session still uses it");
     drop(first);
+    cluster.cancel(job)?;
     wait_for("the end of the directory", || Ok(!is_there(cluster)?))?;
     let left =
         inside(cluster).sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
     ensure!(left.is_empty(), "left: {left}");
     // Somebody else has set it, as pam_systemd does.
+    submit(cluster, "sleep 100000")?;
     let stack = inside(cluster).read_text("/etc/pam.d/sshd")?;
     let other = "session required pam_env.so readenv=0 conffile=/etc/other-env";
     inside(cluster).write("/etc/other-env", "XDG_RUNTIME_DIR DEFAULT=/other\n", 0o644)?;
@@ -256,8 +258,12 @@ fn runtime_dir_inside(_: &Place, cluster: &Cluster) -> Result<()> {
     let second = ssh(cluster, "cat $XDG_RUNTIME_DIR/file").output()?;
     ensure!(second.stdout == "kept\n", "after one has ended: {second}");
     drop(first);
-    wait_for("the end of the directory", || Ok(!is_there(cluster)?))?;
     cluster.cancel(job)?;
+    // There is no Epilog here.
+    wait_for("the end of the directory", || {
+        node.sh("/usr/local/bin/slurm-adopt tidy")?;
+        Ok(!is_there(cluster)?)
+    })?;
     let left = node.sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
     ensure!(left.is_empty(), "left: {left}");
     Ok(())

@@ -1,20 +1,17 @@
 //! A job that is cancelled at each point of a login: the login is kept out, or ends with its job.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::{Node, Status};
+use lab::Status;
 use serde_json::Value;
-use tests::{Call, Module, is_long, job_of_cgroup, record};
+use tests::{Call, Module, STRACE, bring_strace, is_long, job_of_cgroup, record};
 
 use crate::crowd::{Crowd, each_in_a_thread, name};
 
-/// The host's strace with its libraries, on the node.
-const STRACE: &str = "/opt/strace";
 /// Seconds that an adopted process stays to be ended with its job.
 const STAY: &str = "15";
 /// Who logs in: those who have no other job.
@@ -73,39 +70,13 @@ pub fn at_each_call(crowd: &mut Crowd) -> Result<()> {
     )
 }
 
-/// Not a package of the nodes' roots: with its own loader it runs in any of them.
-fn bring_strace(node: &Node) -> Result<()> {
-    let run = |program: &str, argument: &str| -> Result<String> {
-        let output = Command::new(program).arg(argument).output();
-        let output = output.with_context(|| format!("start {program}"))?;
-        ensure!(output.status.success(), "{program}: {}", output.status);
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let program = "/usr/bin/strace";
-    let list = run("ldd", program).context("strace is needed: apt-get install strace")?;
-    let paths = list.split_whitespace().filter(|it| it.starts_with('/'));
-    for path in paths.chain([program]) {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        // The loader is known by the same name on all.
-        let name = if name.starts_with("ld-linux") {
-            "loader"
-        } else {
-            name
-        };
-        node.copy(path.as_ref(), &format!("{STRACE}/{name}"))?;
-    }
-    Ok(())
-}
-
 fn login(crowd: &Crowd, user: usize, strace: &[&str]) -> Result<lab::Command> {
     let mut call = Call::new(
         &name(user),
         "action_adopt_failure=deny action_generic_failure=deny timeout=60",
     );
     let words = strace.join(" ");
-    call.wrapper = Some(format!(
-        "exec {STRACE}/loader --library-path {STRACE} {STRACE}/strace {words} \"$@\" --stay {STAY}"
-    ));
+    call.wrapper = Some(format!("exec {STRACE} {words} \"$@\" --stay {STAY}"));
     // The stack's file is put in place in one step, but only by one at a time.
     static STACK: Mutex<()> = Mutex::new(());
     let _one = STACK.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@
 
 mod escapes;
 mod inside;
+mod limits;
 mod rows;
 mod site;
 mod suspended;
@@ -18,7 +19,14 @@ type Test = fn(&mut Site) -> Result<()>;
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
-    let tests = [rows::TESTS, escapes::TESTS, inside::TESTS, suspended::TESTS].concat();
+    let tests = [
+        rows::TESTS,
+        escapes::TESTS,
+        inside::TESTS,
+        limits::TESTS,
+        suspended::TESTS,
+    ]
+    .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
     // What others show too, or takes long, is for long runs.
     let always = [
@@ -26,6 +34,7 @@ fn main() {
         "ways out",
         "the job's memory, cores and devices",
         "suspended jobs",
+        "limits=job gives the job's limits",
     ];
     for name in always {
         assert!(tests.iter().any(|(it, _)| *it == name), "no test «{name}»");
