@@ -7,6 +7,8 @@ use tests::{Call, Module};
 use crate::{Got, STRICT, got, only_ours, set_uid};
 
 const DIR: &str = "/run/slurm-adopt";
+/// Where one that is not root's alone is moved.
+const ASIDE: &str = "/run/slurm-adopt.old.1";
 
 /// Alice and bob get into their jobs, carol into none.
 fn all_as_it_should(node: &Node, what: &str, alices: u32, bobs: u32) -> Result<()> {
@@ -82,7 +84,7 @@ pub fn planted(cluster: &Cluster) -> Result<()> {
         ("a pipe in root's", "rm owners; mkfifo -m 600 owners"),
     ] {
         node.sh(&format!(
-            "rm -rf {DIR} /run/hers; echo precious >/etc/precious"
+            "rm -rf {DIR} {ASIDE} /run/hers; echo precious >/etc/precious"
         ))?;
         all_as_it_should(node, what, alices, bobs)?;
         node.write(&owners, all_carols(node)?, 0o600)?;
@@ -92,21 +94,32 @@ pub fn planted(cluster: &Cluster) -> Result<()> {
             only_ours(node, what, &Call::new("alice", STRICT), Got::Out)?;
             continue;
         }
-        let look = || {
+        let look = |dir: &str| {
             node.sh(&format!(
-                "cd {DIR}/; ls -ln . /run; md5sum /run/hers || true"
+                "cd {dir}/; ls -ln . /run/hers || true; md5sum /run/hers/* || true"
             ))
         };
-        let before = look()?;
+        let before = look(DIR)?;
         all_as_it_should(node, what, alices, bobs)?;
-        let after = look()?;
+        // A directory that is not root's alone is moved aside as it is; files in root's are left alone.
+        let found = node.sh(&format!("stat -c '%F %a %u' {DIR}"))?;
+        ensure!(found == "directory 700 0\n", "{what}: {found}");
+        let is_roots = !node.list("/run")?.contains(&"slurm-adopt.old.1".to_owned());
+        ensure!(
+            is_roots == what.contains("in root's"),
+            "{what}: moved aside"
+        );
+        let after = match is_roots {
+            true => look(DIR)?,
+            false => look(ASIDE)?,
+        };
         ensure!(before == after, "{what}: changed:\n{before}{after}");
         ensure!(
             node.read_text("/etc/precious")? == "precious\n",
             "{what}: written through a link"
         );
     }
-    node.sh(&format!("rm -rf {DIR} /run/hers /etc/precious"))?;
+    node.sh(&format!("rm -rf {DIR} {ASIDE} /run/hers /etc/precious"))?;
     Ok(())
 }
 
