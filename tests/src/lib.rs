@@ -7,8 +7,8 @@ mod matrix;
 pub mod rpc;
 pub mod session;
 mod shared;
-pub mod suspended;
 mod strace;
+pub mod suspended;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -88,7 +88,7 @@ impl Environment {
     /// Reads them if `service` is sshd and the process is not privileged by its file.
     #[must_use]
     pub fn of_service(service: &str) -> Self {
-        if service != "sshd" || sys::is_secure_execution() {
+        if service != "sshd" || sys::is_set_user_id() {
             return Self::default();
         }
         let text = |name| std::env::var_os(name).filter(|value| !value.is_empty());

@@ -183,14 +183,6 @@ pub fn remove(name: &str) -> io::Result<()> {
     fs::remove_file(Path::new(run_dir::DIR).join(NAME).join(name))
 }
 
-/// Takes a note away without the lock: one that only this process and its own helper know of.
-///
-/// # Errors
-/// The system's.
-pub fn remove(name: &str) -> io::Result<()> {
-    fs::remove_file(Path::new(run_dir::DIR).join(NAME).join(name))
-}
-
 impl Process {
     /// This one.
     #[must_use]

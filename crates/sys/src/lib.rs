@@ -27,8 +27,7 @@ pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, receive_descriptor};
 pub use proc::{Proc, ProcessDir, ProcessStat, pid_namespace};
 pub use process::{
-    effective_uid, hostname, is_file_size_limited, is_secure_execution, is_set_user_id, is_there,
-    try_lock,
+    effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, try_lock,
 };
 pub use proxy::by_proxy;
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};

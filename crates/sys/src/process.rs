@@ -2,17 +2,9 @@
 
 use std::io;
 
-/// Whether the process got privileges from its file (set-user-ID, capabilities), so that its
-/// environment may be an attacker's: `AT_SECURE` of getauxval(3), which secure_getenv(3) asks too.
-#[must_use]
-pub fn is_secure_execution() -> bool {
-    // SAFETY: getauxval(3) takes any number and only reads the auxiliary vector.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
 /// Whether a user other than root may signal or control this process: its real, effective and saved uid,
 /// getresuid(2), are not all root's. Who may signal it is said in kill(2): a sender whose real or
-/// effective uid is the real or saved one of this process. `AT_SECURE` ([`is_secure_execution`]) is no
+/// effective uid is the real or saved one of this process. `AT_SECURE` is no
 /// answer to that: the kernel sets it at a transition between SELinux domains too, getauxval(3), as from
 /// sshd to sshd-session, where all three stay root's.
 #[must_use]
