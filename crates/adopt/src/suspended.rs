@@ -39,9 +39,10 @@ impl Freezer {
             let state = read(&file)?;
             Some((file, state))
         });
-        let is_frozen = found.as_ref().is_some_and(|(_, state)| is_frozen(state));
+        // What is in no step's cgroup holds no step: its children may be stopped for reasons of their own.
+        let is_suspended = |state: &str| is_frozen(state) || is_sleeper_stopped(stepd);
         Self {
-            is_suspended: is_frozen || is_sleeper_stopped(stepd),
+            is_suspended: found.as_ref().is_some_and(|(_, state)| is_suspended(state)),
             state: found.map(|(file, _)| file),
         }
     }
