@@ -110,7 +110,7 @@ pub fn adopt(
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Adopted, AdoptError> {
-    let conversation = census.converse(job, deadline, log)?;
+    let mut conversation = census.converse(job, deadline, log)?;
     if conversation.owner.state == State::Ending {
         return Err(AdoptError::Refused(ENDING.into()));
     }
@@ -122,7 +122,7 @@ pub fn adopt(
     let ahead = match conversation.is_asked_ahead {
         true => Some(namespaces::namespaces(
             census,
-            &conversation,
+            &mut conversation,
             deadline,
             log,
         )?),
@@ -132,7 +132,7 @@ pub fn adopt(
     let found = match (request.join, ahead) {
         (Join::Nobody, _) => Vec::new(),
         (_, Some(found)) => found,
-        (_, None) => namespaces::namespaces(census, &conversation, deadline, log)?,
+        (_, None) => namespaces::namespaces(census, &mut conversation, deadline, log)?,
     };
     let leaves_namespaces = match request.join {
         Join::UnlessSessionFollows(follows) => !found.is_empty() && follows(),
@@ -140,7 +140,7 @@ pub fn adopt(
     };
     let entrance = match whereabouts.is_joined || leaves_namespaces {
         true => Entrance::default(),
-        false => Entrance::prepare(found, true).map_err(AdoptError::Refused)?,
+        false => Entrance::prepare(found).map_err(AdoptError::Refused)?,
     };
     let adopted = whereabouts.put_inside(&conversation, request, deadline, log)?;
     // In the job's mount namespace /proc may not show this process.

@@ -73,6 +73,6 @@ pub fn namespaces(
     match kind.ask() {
         None => Ok(0),
         question => namespaces::receive_namespaces(socket, kind, question, deadline)
-            .map(|found| found.len()),
+            .map(|it| it.found.len()),
     }
 }

@@ -1,6 +1,10 @@
 //! The namespaces of the job that a login is to be in: the stepd hands them over, the process enters them.
 
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use proto::stepd::{self, Namespaces, State};
@@ -66,9 +70,12 @@ pub fn question_ahead(version: i32) -> Option<[u8; 4]> {
 }
 
 /// The namespaces of the job, each checked to be what it is said to be.
+///
+/// Where the stepd announces one and does not hand it over, it is taken from where Slurm keeps it; the conversation
+/// is a new one then, in which nothing late can pass for another answer.
 pub fn namespaces(
     census: &mut Census,
-    conversation: &Conversation,
+    conversation: &mut Conversation,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Result<Vec<(Namespace, OwnedFd)>, AdoptError> {
@@ -90,15 +97,52 @@ pub fn namespaces(
             socket = &own.socket;
         }
     }
-    let found = receive_namespaces(socket, kind, question, deadline);
-    found.or_else(|broken| match broken {
-        Broken::Ended if may_close => Ok(Vec::new()),
+    let failed = |broken| match broken {
         // As with adoption itself: who makes the own stepd hang is not let in for that.
-        Broken::Silent => Err(AdoptError::Silent),
-        broken => Err(AdoptError::Refused(format!(
-            "the job's namespaces: {broken}"
-        ))),
-    })
+        Broken::Silent => AdoptError::Silent,
+        broken => AdoptError::Refused(format!("the job's namespaces: {broken}")),
+    };
+    let mut handed = match receive_namespaces(socket, kind, question, deadline) {
+        Ok(handed) => handed,
+        Err(Broken::Ended) if may_close => return Ok(Vec::new()),
+        Err(broken) => return Err(failed(broken)),
+    };
+    let Some((kind, broken)) = handed.missing.take() else {
+        return Ok(handed.found);
+    };
+    let job = conversation.job.job;
+    match of_mounts(job, conversation.owner.uid, conversation.pid) {
+        Ok(fd) => {
+            log.debug(|| {
+                format!("the {kind} namespace of job {job} is the one that is mounted: {broken}")
+            });
+            let again = census.converse(job, deadline, log)?;
+            // Else the mounts may have been those of another process.
+            if again.pid != conversation.pid {
+                return Err(AdoptError::Refused("its slurmstepd is gone".into()));
+            }
+            *conversation = again;
+            Ok(vec![(kind, fd)])
+        }
+        Err(cause) => {
+            log.error(|| format!("the {kind} namespace of job {job}: {broken}; {cause}"));
+            let late = match broken {
+                Broken::Silent => receive_one(socket, kind, deadline),
+                broken => Err(broken),
+            };
+            late.map(|fd| vec![(kind, fd)]).map_err(failed)
+        }
+    }
+}
+
+/// What a stepd hands over.
+#[derive(Debug, Default)]
+pub(crate) struct Handed {
+    pub found: Vec<(Namespace, OwnedFd)>,
+    /// The only one that it announces, and what came instead of it. A slurmstepd of 26.11 with namespace/tmpfs
+    /// hands its namespace over once: from the second login on its descriptor is closed or another file's.
+    /// One of 20.11 to 25.05 that was asked too early has an empty file there.
+    missing: Option<(Namespace, Broken)>,
 }
 
 /// Reads the answer to a question that is asked first, if it has not been asked yet.
@@ -107,7 +151,7 @@ pub(crate) fn receive_namespaces(
     kind: Namespaces,
     question: Option<[u8; 4]>,
     deadline: &Deadline,
-) -> Result<Vec<(Namespace, OwnedFd)>, Broken> {
+) -> Result<Handed, Broken> {
     if let Some(question) = question {
         sys::send(socket, &question)?;
     }
@@ -119,28 +163,40 @@ pub(crate) fn receive_namespaces(
             number => Err(Broken::Nonsense(format!("{what} is {number}"))),
         }
     };
-    let mut found = Vec::new();
-    if kind == Namespaces::One {
-        if number("the descriptor")? != 0 {
-            found.push((
-                Namespace::Mount,
-                receive_one(socket, Namespace::Mount, deadline)?,
-            ));
-        }
-        return Ok(found);
-    }
-    let count = number("their number")?;
+    let mut handed = Handed::default();
+    let count = match kind {
+        Namespaces::One => i32::from(number("the descriptor")? != 0),
+        _ => number("their number")?,
+    };
     if count > Namespaces::MOST {
         return Err(Broken::Nonsense(format!("their number is {count}")));
     }
     for _ in 0..count {
-        let flag = number("a kind")?;
-        let kind = Namespace::from_flag(flag)
-            .ok_or_else(|| Broken::Nonsense(format!("a kind is {flag:#x}")))?;
-        found.push((kind, receive_one(socket, kind, deadline)?));
+        let announced = match kind {
+            Namespaces::One => Namespace::Mount,
+            _ => {
+                let flag = number("a kind")?;
+                let known = Namespace::from_flag(flag);
+                known.ok_or_else(|| Broken::Nonsense(format!("a kind is {flag:#x}")))?
+            }
+        };
+        if count > 1 || announced != Namespace::Mount {
+            let fd = receive_one(socket, announced, deadline)?;
+            handed.found.push((announced, fd));
+            continue;
+        }
+        // Sent in one go with its announcement.
+        let soon = deadline.within((deadline.remaining() / 4).min(PATIENCE));
+        match receive_one(socket, announced, &soon) {
+            Ok(fd) => handed.found.push((announced, fd)),
+            Err(broken) => handed.missing = Some((announced, broken)),
+        }
     }
-    Ok(found)
+    Ok(handed)
 }
+
+/// How long an announced namespace is waited for before it is looked for elsewhere.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result<OwnedFd, Broken> {
     let received = exchange::until_there(socket, deadline, || sys::receive_descriptor(socket))?;
@@ -148,6 +204,74 @@ fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result
     let checked = kind.check(&fd);
     checked.map_err(|error| Broken::Nonsense(said(error)))?;
     Ok(fd)
+}
+
+/// The mount namespace that Slurm keeps for a job: on a file BASE/JOB/.ns, beside the directory .JOB of the job's
+/// user (job_container/tmpfs, namespace/tmpfs of 21.08 to 26.05). Only root can mount it where slurmstepd sees it.
+/// What the job's processes are in may be of their own making (a container of theirs), and the extern step has
+/// no process in it.
+#[inline(never)]
+fn of_mounts(job: u32, uid: u32, stepd: i32) -> Result<OwnedFd, String> {
+    let proc = format!("/proc/{stepd}");
+    let read = |path: String| {
+        let text = sys::read_regular(Path::new(&path), 1 << 24);
+        text.map_err(|error| format!("read {path}: {error}"))
+    };
+    let mounts = read(format!("{proc}/mountinfo"))?;
+    let mounts = String::from_utf8_lossy(&mounts);
+    // Of several on one file the last is seen.
+    let kept = mounts.lines().rev().filter_map(|it| Kept::parse(it, job));
+    let mut others = String::new();
+    for Kept { number, path } in kept {
+        let path = format!("{proc}/root{path}");
+        let found = fs::symlink_metadata(format!("{path}/.{job}"));
+        match found {
+            Ok(found) if found.is_dir() && found.uid() == uid => {}
+            _ => {
+                others += &format!("; {path}/.{job} is no directory of uid {uid}");
+                continue;
+            }
+        }
+        let path = format!("{path}/.ns");
+        let failed = |error: io::Error| format!("open {path}: {error}");
+        let file = File::open(&path).map_err(failed)?;
+        let is_it = file.metadata().map_err(failed)?.ino() == number;
+        let fd = OwnedFd::from(file);
+        Namespace::Mount.check(&fd).map_err(failed)?;
+        return match is_it {
+            true => Ok(fd),
+            false => Err(format!("{path} is another one by now")),
+        };
+    }
+    Err(format!("{proc}/mountinfo has none of job {job}{others}"))
+}
+
+/// A mount of a namespace in proc_pid_mountinfo(5).
+struct Kept<'a> {
+    /// The namespace's inode.
+    number: u64,
+    /// The directory of the job.
+    path: &'a str,
+}
+
+impl<'a> Kept<'a> {
+    /// The one of a job, if the line is of that.
+    fn parse(line: &'a str, job: u32) -> Option<Self> {
+        let (mount, source) = line.split_once(" - ")?;
+        if source.split(' ').next() != Some("nsfs") {
+            return None;
+        }
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let number = root.strip_prefix("mnt:[")?.strip_suffix(']')?;
+        let path = point.strip_suffix("/.ns")?;
+        let of_job = path.rsplit('/').next()? == job.to_string();
+        // Signs that are escaped there are in no path of Slurm's.
+        (of_job && !path.contains('\\')).then_some(Self {
+            number: number.parse().ok()?,
+            path,
+        })
+    }
 }
 
 /// The namespaces to enter, with the way back out of them.
@@ -162,23 +286,14 @@ pub struct Entrance {
 impl Entrance {
     /// The way back is looked up before anything is done: in the job's mount namespace /proc may not
     /// show this process.
-    /// With `may_be_there` those that the process is in are left out: a user namespace can't be
-    /// entered again, setns(2).
-    pub fn prepare(
-        namespaces: Vec<(Namespace, OwnedFd)>,
-        may_be_there: bool,
-    ) -> Result<Self, String> {
+    /// Those that the process is in are left out: a user namespace can't be entered again, setns(2).
+    pub fn prepare(namespaces: Vec<(Namespace, OwnedFd)>) -> Result<Self, String> {
         let mut entrance = Self::default();
         for (kind, fd) in namespaces {
-            if kind == Namespace::User && !may_be_there {
-                entrance.last = Some(fd);
-                continue;
-            }
-            let here = kind.current();
-            let here = here.map_err(|error| format!("find the own {kind} namespace: {error}"))?;
-            let is_there = may_be_there && sys::is_same_file(&fd, &here).unwrap_or(false);
+            let failed = |error| format!("find the own {kind} namespace: {error}");
+            let here = kind.current().map_err(failed)?;
             match kind {
-                _ if is_there => {}
+                _ if sys::is_same_file(&fd, &here).map_err(failed)? => {}
                 Namespace::User => entrance.last = Some(fd),
                 _ => entrance.first.push((kind, fd, here)),
             }
@@ -201,5 +316,40 @@ impl Entrance {
             return Err(format!("enter the job's {kind} namespace: {error}"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_of_a_jobs_namespace() {
+        let line = "715 487 0:4 mnt:[4026533889] /var/spool/c/node2/7/.ns rw - nsfs nsfs rw";
+        let kept = Kept::parse(line, 7).expect("it is");
+        assert_eq!(
+            (kept.number, kept.path),
+            (4_026_533_889, "/var/spool/c/node2/7")
+        );
+        let shared = line.replace(" rw -", " rw shared:3 master:1 -");
+        assert!(Kept::parse(&shared, 7).is_some());
+        assert!(Kept::parse(line, 77).is_none());
+        for (from, to) in [
+            ("nsfs nsfs", "tmpfs nsfs"),
+            ("mnt:[", "net:["),
+            ("mnt:[", "/["),
+            ("/.ns", "/ns"),
+            ("/.ns", "/x/.ns"),
+            ("/7/", "/17/"),
+            ("/7/", "/7\\040/"),
+            (" - ", " "),
+            ("4026533889", "x"),
+        ] {
+            let other = line.replace(from, to);
+            assert!(Kept::parse(&other, 7).is_none(), "{other}");
+        }
+        for line in ["", " - ", " - nsfs", "a b c mnt:[1] - nsfs"] {
+            assert!(Kept::parse(line, 7).is_none(), "{line}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod failed_join;
+mod handed;
 mod in_use;
 mod job_limits;
 mod limits;
@@ -47,8 +48,8 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
         .concat()
     } else {
         let of_one = match place.joins {
-            ["mnt"] => failed_join::TESTS_OF_ONE,
-            _ => &[],
+            ["mnt"] => [failed_join::TESTS_OF_ONE, handed::TESTS_OF_ONE].concat(),
+            _ => Vec::new(),
         };
         let watched = match (place.suites, place.joins) {
             ([Suite::Forky], ["mnt"]) => memcheck::TESTS_OF_ONE,
@@ -57,6 +58,6 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
         };
         let all = [namespaces::TESTS, x11::TESTS, failed_join::TESTS];
         let kept = [job_limits::TESTS, in_use::TESTS_INSIDE].concat();
-        [&all.concat(), of_one, watched, session::TESTS, &kept].concat()
+        [&all.concat(), &of_one[..], watched, session::TESTS, &kept].concat()
     }
 }

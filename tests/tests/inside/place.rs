@@ -42,9 +42,11 @@ const SCRIPTS: &[(&str, &str)] = &[
     (FAKE_DISPLAY, include_str!("fake-display.pl")),
     (X_CLIENT, include_str!("x-client.pl")),
     (REFUSE_SETNS, include_str!("refuse-setns.pl")),
+    (HAND_OVER, include_str!("hand-over.pl")),
 ];
 pub const FAKE_DISPLAY: &str = "/usr/local/bin/fake-display";
 pub const X_CLIENT: &str = "/usr/local/bin/x-client";
+pub const HAND_OVER: &str = "/usr/local/bin/hand-over";
 pub const REFUSE_SETNS: &str = "/usr/local/bin/refuse-setns";
 
 macro_rules! namespace_yaml {
