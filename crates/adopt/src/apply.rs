@@ -231,7 +231,7 @@ impl<'a> Live<'a> {
                 (true, _) => Join::Now,
             },
             x11: !self.options.disable_x11,
-            may_be_inside: self.phase != Phase::Account,
+            may_be_inside: self.phase != Phase::Account || self.service != session::SSHD,
             was_held,
         };
         let adopted = adoption::adopt(&mut census, job, request, &self.inquiry.deadline, self.log);

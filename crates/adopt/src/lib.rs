@@ -87,6 +87,11 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Break(verdict) => return call.answer(&verdict.into()),
         ControlFlow::Continue(uid) => uid,
     };
+    if session::is_slurmds_su(call.service()) {
+        let line = || "left alone: slurmd itself asks for the job's environment".to_owned();
+        call.log.debug(line);
+        return report::code(phase, Answer::Ignore);
+    }
     let outcome = match phase {
         Phase::Account => call.account(uid),
         Phase::OpenSession => call.open_session(uid),
@@ -95,10 +100,7 @@ pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
             return ReturnCode::Success;
         }
     };
-    match outcome {
-        Some(outcome) => call.answer(&outcome),
-        None => ReturnCode::Success,
-    }
+    call.answer(&outcome)
 }
 
 /// What a panic anywhere in [`run`] comes to: root passes, for the rest it is a generic failure.
@@ -155,29 +157,23 @@ impl<'a> Call<'a> {
     }
 
     /// May the user in, and into which job.
-    fn account(&mut self, uid: u32) -> Option<Outcome> {
+    fn account(&mut self, uid: u32) -> Outcome {
         let key = Key::of(&self.options);
         if Record::is_kept(&key, self.handle) {
             session::warn_if_listed_twice(&Stack::read(self.service()), self.log);
             Record::forget(&key, self.handle);
         }
-        let gathered = self.gather(Stage::Account, uid, self.options.timeout);
-        let (plan, inquiry) = gathered;
+        let (plan, inquiry) = self.gather(Stage::Account, uid, self.options.timeout);
         let deadline = inquiry.deadline;
         let mut effects = Live::new(self, inquiry, None);
         let outcome = apply::apply(plan, &mut effects, self.log);
         let used = self.options.timeout.saturating_sub(deadline.remaining());
         self.leave_undecided(uid, &outcome, used);
-        Some(outcome)
+        outcome
     }
 
-    /// Where the session runs; nothing where that is no matter of ours.
-    fn open_session(&mut self, uid: u32) -> Option<Outcome> {
-        if session::is_slurmds_su(self.service()) {
-            let line = || "left alone: slurmd itself asks for the job's environment".to_owned();
-            self.log.debug(line);
-            return None;
-        }
+    /// Where the session runs.
+    fn open_session(&mut self, uid: u32) -> Outcome {
         let (stage, record) = self.session_stage(uid);
         let left = record.as_ref().map_or(Duration::ZERO, |it| it.used);
         let left = self.options.timeout.saturating_sub(left);
@@ -188,7 +184,7 @@ impl<'a> Call<'a> {
         let (outcome, deadline) = match stays {
             Some(job) => {
                 let deadline = Deadline::after(left);
-                self.stay(job, uid, left);
+                self.stay(job, uid, stage, left);
                 (Outcome::stays(job), deadline)
             }
             None => {
@@ -204,7 +200,7 @@ impl<'a> Call<'a> {
             } = &*self;
             session::make_runtime_dir(options, handle, &self.login, &deadline, self.log);
         }
-        Some(outcome)
+        outcome
     }
 
     /// Who admitted the user, and what the account phase left for this user; its stricter options count.
@@ -221,10 +217,10 @@ impl<'a> Call<'a> {
     }
 
     /// The process is in the job already. The rest of what the line asks for keeps nobody out.
-    fn stay(&self, job: u32, uid: u32, left: Duration) {
+    fn stay(&self, job: u32, uid: u32, stage: Stage, left: Duration) {
         apply::put_job(job, self.handle, self.log);
         if self.options.limits == Limits::Job {
-            let (_, inquiry) = self.gather(Stage::Account, uid, left);
+            let (_, inquiry) = self.gather(stage, uid, left);
             JobLimits::ask(&inquiry.census, job, &inquiry.deadline, self.log).set(self.log);
         }
     }
