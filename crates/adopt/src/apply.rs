@@ -193,7 +193,9 @@ impl<'a> Live<'a> {
                 ..Adopted::default()
             });
         }
-        let adopted = self.adopt_now(job)?;
+        let mut adopted = self.adopt_now(job)?;
+        // Where a login comes from is no news.
+        adopted.was = None;
         let mut record = self.new_record(job);
         record.held.clone_from(&adopted.held);
         record.leaves_namespaces = adopted.leaves_namespaces;
@@ -231,7 +233,7 @@ impl<'a> Live<'a> {
                 (true, _) => Join::Now,
             },
             x11: !self.options.disable_x11,
-            may_be_inside: self.phase != Phase::Account || self.service != session::SSHD,
+            may_be_inside: self.phase != Phase::Account,
             was_held,
         };
         let adopted = adoption::adopt(&mut census, job, request, &self.inquiry.deadline, self.log);

@@ -207,7 +207,7 @@ impl<'a> Call<'a> {
     fn session_stage(&mut self, uid: u32) -> (Stage, Option<Record>) {
         let stack = Stack::read(self.service());
         session::warn_of_pam_systemd(&stack, self.log);
-        let found = Record::find(&Key::of(&self.options), self.handle);
+        let found = Record::find(&Key::of(&self.options), self.handle, self.log);
         let admission = session::admission(found.as_ref(), uid, &stack, self.service());
         let record = found.filter(|it| it.uid == uid);
         if let Some(record) = &record {

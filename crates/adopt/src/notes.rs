@@ -169,12 +169,6 @@ pub fn find(name: &str) -> io::Result<Option<String>> {
     }
 }
 
-/// The same, where it makes no difference why there is none.
-#[must_use]
-pub fn read(name: &str) -> Option<String> {
-    find(name).ok().flatten()
-}
-
 /// Takes a note away without the lock: one that only this process and its own helper know of.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use pam::Handle;
 
+use crate::log::Log;
 use crate::notes::{self, Notes, Process};
 use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options};
 use crate::place::Held;
@@ -151,12 +152,16 @@ impl Record {
 
     /// What the account phase of this login has left. A note is taken away: this process keeps it.
     #[must_use]
-    pub fn find(key: &Key, handle: &Handle) -> Option<Self> {
+    pub fn find(key: &Key, handle: &Handle, log: Log<'_>) -> Option<Self> {
         if let Some(kept) = handle.kept(key.data()).filter(|text| !text.is_empty()) {
             return Self::parse(&kept);
         }
         let name = key.note(Process::this()).ok()?;
-        let record = Self::parse(&notes::read(&name)?)?;
+        let text = notes::find(&name).unwrap_or_else(|error| {
+            log.error(|| format!("read the record of the account phase, {name}: {error}"));
+            None
+        });
+        let record = Self::parse(&text?)?;
         // What can't be kept stays where it is.
         if record.keep(key, handle).is_ok() {
             let _ = notes::remove(&name);

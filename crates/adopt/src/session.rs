@@ -202,7 +202,7 @@ pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
             log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));
         }
     }
-    let job = Record::find(&Key::of(options), handle).and_then(|it| it.job);
+    let job = Record::find(&Key::of(options), handle, log).and_then(|it| it.job);
     let Some(job) = job else { return };
     if let Some(scope) = place::session_scope() {
         log.error(|| format!("the session was not in job {job} but in {scope}"));
