@@ -223,7 +223,8 @@ impl<'a> Live<'a> {
 
     fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
         let mut census = std::mem::take(&mut self.inquiry.census);
-        let follows = || self.session_follows().is_ok();
+        // Other hosts need not open a session for whom they let in.
+        let follows = || self.service == session::SSHD && self.session_follows().is_ok();
         let was_held = self.record.and_then(|it| Some((it.job?, &it.held)));
         let request = adoption::Request {
             pid: self.pid,

@@ -133,6 +133,19 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// What each silence comes to.
+    fn if_silent(&mut self, answer: Answer) {
+        if let Self::Adopt {
+            if_silent, instead, ..
+        } = self
+        {
+            *if_silent = answer;
+            if let Some(next) = instead {
+                next.if_silent(answer);
+            }
+        }
+    }
+
     fn keep_nobody_out(&mut self) {
         let let_in = |answer: &mut Answer| {
             if *answer == Answer::Deny {
@@ -313,6 +326,7 @@ pub fn plan(
     caller: Caller,
 ) -> Plan {
     let mut plan = strict_plan(options, stage, steps, caller);
+    plan.if_silent(silent(options, stage));
     if !stage.may_deny() {
         plan.keep_nobody_out();
     }
@@ -379,10 +393,10 @@ fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
         Stage::Session(admission) => admission,
     };
     match admission {
-        Admission::Ours { job: Some(job) } if steps.silent.contains(&job) => {
-            let (answer, reason) = (no_jobs(options), Reason::StepdSilent { job });
-            Verdict { answer, reason }
-        }
+        Admission::Ours { job: Some(job) } if steps.silent.contains(&job) => Verdict {
+            answer: silent(options, stage),
+            reason: Reason::StepdSilent { job },
+        },
         Admission::Ours { job } => failed_after_account(options, job, Reason::NoJob(steps)),
         Admission::Others | Admission::NoAccountLine => Verdict {
             answer: Answer::Ignore,
@@ -395,7 +409,7 @@ fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
 fn failed_after_account(options: &Options, job: Option<u32>, reason: Reason) -> Verdict {
     let cause = match job {
         Some(job) => format!("job {job}, which the account phase chose: {reason}"),
-        None => format!("the record of the account phase is missing: {reason}"),
+        None => format!("the record of the account phase is missing or another user's: {reason}"),
     };
     Verdict {
         answer: adopt_failure(options),
@@ -445,8 +459,6 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
         choice,
         instead: instead.map(Box::new),
         if_refused: adopt_failure(options),
-        // SchedMD's module waits for ever here. To let a user in who can make the own stepd hang
-        // (the job's memory is the user's) would be a way around adoption.
         if_silent: no_jobs(options),
     }
 }
@@ -483,6 +495,16 @@ fn no_jobs(options: &Options) -> Answer {
     match options.no_jobs {
         NoJobs::Deny => Answer::Deny,
         NoJobs::Ignore => Answer::Ignore,
+    }
+}
+
+/// The answer where the stepd that is to adopt is silent. SchedMD's module waits for ever there. To let a user
+/// in who can make the own stepd hang (the job's memory is the user's) would be a way around adoption.
+fn silent(options: &Options, stage: Stage) -> Answer {
+    match (stage, no_jobs(options)) {
+        // The user is in by our word alone: nobody else's may count.
+        (Stage::Session(Admission::Ours { .. }), Answer::Ignore) => adopt_failure(options),
+        (_, answer) => answer,
     }
 }
 

@@ -49,7 +49,7 @@ use pam::{Handle, MessageStyle, ReturnCode};
 use sys::Deadline;
 
 use crate::apply::{Live, Outcome};
-use crate::decide::{Answer, Caller, Plan, Reason, Stage};
+use crate::decide::{Admission, Answer, Caller, Plan, Reason, Stage};
 use crate::limits::JobLimits;
 use crate::log::{Log, said};
 use crate::login::Login;
@@ -77,11 +77,13 @@ pub enum Phase {
 #[must_use]
 pub fn run(phase: Phase, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     let (mut call, bad_arguments) = Call::new(phase, handle, args);
-    for bad in bad_arguments {
-        call.log.error(|| bad.to_string());
-    }
-    if let Some(text) = call.options.missed_service(call.service()) {
-        call.log.error(|| text.clone());
+    if phase != Phase::CloseSession {
+        for bad in bad_arguments {
+            call.log.error(|| bad.to_string());
+        }
+        if let Some(text) = call.options.missed_service(call.service()) {
+            call.log.error(|| text.clone());
+        }
     }
     let uid = match decide::before(&call.options, &call.login) {
         ControlFlow::Break(verdict) => return call.answer(&verdict.into()),
@@ -208,7 +210,12 @@ impl<'a> Call<'a> {
         let stack = Stack::read(self.service());
         session::warn_of_pam_systemd(&stack, self.log);
         let found = Record::find(&Key::of(&self.options), self.handle, self.log);
-        let admission = session::admission(found.as_ref(), uid, &stack, self.service());
+        let mut admission = session::admission(found.as_ref(), uid, &stack, self.service());
+        // Users can write there: it counts against the user alone.
+        let is_told = self.handle.env(c"SLURM_JOB_ID").is_some();
+        if admission == Admission::Others && found.is_none() && is_told {
+            admission = session::without_record(self.service());
+        }
         let record = found.filter(|it| it.uid == uid);
         if let Some(record) = &record {
             record.tighten(&mut self.options);
@@ -246,14 +253,15 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Leaves word of a user who may come in, but was not given a job: a session phase that finds no word
-    /// takes that for a failure.
+    /// Leaves word of a user who may come in, but is in no job: a session phase that finds no word takes that for
+    /// a failure. A job that did not take the login is named: there the session line's options count too.
     fn leave_undecided(&self, uid: u32, outcome: &Outcome, used: Duration) {
         if !matches!(outcome.verdict.answer, Answer::Allow | Answer::Ignore) {
             return;
         }
         let key = Key::of(&self.options);
-        let record = Record::new(&self.options, uid, used);
+        let mut record = Record::new(&self.options, uid, used);
+        record.job = outcome.job;
         let left = match Host::find() {
             Ok(Host::Helper) => match Stack::read(self.service()).reach(Kind::Session) {
                 Reach::Absent => Ok(()),
@@ -276,11 +284,13 @@ impl<'a> Call<'a> {
             self.log.debug(line);
         }
         let line = || report::admin_line(&self.login, outcome, self.started.elapsed());
-        match (self.phase, &verdict.answer) {
-            (Phase::Account, _) | (_, Answer::Adopted) => self.log.info(line),
-            // The account phase has said so.
-            (_, Answer::Ignore) => self.log.debug(line),
-            // Whom the account phase admitted is not in a job, or not in.
+        match (self.phase, &verdict.answer, &verdict.reason) {
+            (Phase::Account, ..) | (_, Answer::Adopted, _) => self.log.info(line),
+            // Whoever admitted the user has said so, or it is no matter of ours.
+            (_, Answer::Ignore, Reason::NoJob(_) | Reason::Root | Reason::OtherService(_)) => {
+                self.log.debug(line)
+            }
+            // Who was admitted has a job and is not in it, or is kept out.
             _ => self.log.error(line),
         }
         report::code(self.phase, verdict.answer)

@@ -91,8 +91,14 @@ impl Step {
         if let Some(line) = taken_over(cgroups).filter(|_| wholly) {
             return Look::Outside(line.path.to_owned());
         }
+        // proctrack/cgroup holds processes by the freezer (`proctrack_cgroup.c`): by task/cgroup alone a login
+        // is in other hierarchies, and not ended with the job.
         let mut controllers = lines(cgroups).filter(Line::is_slurms);
-        match controllers.any(|line| self.is_v1_place(line.path)) {
+        let is_in_step = match lines(cgroups).find(Line::is_freezers) {
+            Some(line) => self.is_v1_place(line.path),
+            None => controllers.any(|line| self.is_v1_place(line.path)),
+        };
+        match is_in_step {
             true => Look::Inside,
             false => Look::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
         }
@@ -161,7 +167,7 @@ impl Held {
     /// Whether this process is still there.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        let cgroups = cgroups_of("/proc/self/cgroup");
+        let cgroups = own_cgroups();
         cgroups.is_some_and(|cgroups| self.moved_from(&cgroups).is_some_and(|it| it.is_empty()))
     }
 
@@ -229,6 +235,15 @@ pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
     }
 }
 
+/// Those of this process, also where /proc is missing or another pid namespace's, as in a jail.
+fn own_cgroups() -> Option<String> {
+    let own = || {
+        let process = sys::Proc::own().ok()?.process(std::process::id()).ok()??;
+        process.read(c"cgroup").ok()?
+    };
+    cgroups_of("/proc/self/cgroup").or_else(own)
+}
+
 pub(crate) fn cgroups_of(path: &str) -> Option<String> {
     let text = sys::read_regular(Path::new(path), 1 << 20).ok()?;
     String::from_utf8(text).ok()
@@ -250,6 +265,10 @@ impl<'a> Line<'a> {
 
     fn is_v2(&self) -> bool {
         self.controllers.is_empty()
+    }
+
+    fn is_freezers(&self) -> bool {
+        self.controllers.split(',').any(|it| it == "freezer")
     }
 
     /// Of a controller of cgroup v1 that Slurm puts processes into (`cgroup_v1.c`).

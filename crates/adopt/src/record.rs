@@ -156,7 +156,11 @@ impl Record {
         if let Some(kept) = handle.kept(key.data()).filter(|text| !text.is_empty()) {
             return Self::parse(&kept);
         }
-        let name = key.note(Process::this()).ok()?;
+        let name = key.note(Process::this());
+        let name = name.inspect_err(|error| {
+            log.error(|| format!("look for the record of the account phase: {error}"));
+        });
+        let name = name.ok()?;
         let text = notes::find(&name).unwrap_or_else(|error| {
             log.error(|| format!("read the record of the account phase, {name}: {error}"));
             None

@@ -11,6 +11,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sys::Directory;
 
@@ -71,6 +72,10 @@ impl RunDir {
         let found = match opened {
             Ok(dir) => Found::Good(dir),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Missing,
+            Err(error) if is_fault(&error) => {
+                log.error(|| format!("{error}; not used"));
+                Found::Bad
+            }
             Err(error) => {
                 log.debug(|| format!("{}: {error}; not used", path.display()));
                 Found::Bad
@@ -236,15 +241,18 @@ fn replace(dir: &Path) -> io::Result<String> {
     let above = dir.parent().unwrap_or(Path::new("/"));
     let failed = |cause: io::Error| {
         let path = dir.display();
-        io::Error::other(format!("{fault}: mv {path} {path}.old ({cause})"))
+        let command = match cause.kind() {
+            io::ErrorKind::ResourceBusy => format!("umount {path}"),
+            _ => format!("mv {path} {path}.old"),
+        };
+        io::Error::other(format!("{fault}: run {command} ({cause})"))
     };
-    let lock = File::open(above).map_err(failed)?;
-    let around = lock.metadata()?;
+    let around = fs::symlink_metadata(above)?;
     if around.uid() != sys::effective_uid() || around.mode() & 0o022 != 0 {
         let cause = format!("others than root may rename in {}", above.display());
         return Err(failed(io::Error::other(cause)));
     }
-    sys::try_lock(&lock).map_err(failed)?;
+    let _lock = lock_beside(dir).map_err(failed)?;
     // It may have been replaced before this process got the lock.
     let found = fs::symlink_metadata(dir)?;
     if own(dir, &found, true).is_ok() {
@@ -260,6 +268,29 @@ fn replace(dir: &Path) -> io::Result<String> {
     fs::rename(dir, aside).map_err(failed)?;
     create(dir).map_err(failed)?;
     Ok(fault)
+}
+
+/// Waits a moment for the lock on a file that only root can open: any user could lock the directory itself.
+fn lock_beside(dir: &Path) -> io::Result<File> {
+    const TRIES: usize = 20;
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(sys::NO_FOLLOW)
+        .open(PathBuf::from(name))?;
+    for _ in 1..TRIES {
+        match sys::try_lock(&lock) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sys::poll(&mut [], Duration::from_millis(5))?;
+            }
+            result => return result.map(|()| lock),
+        }
+    }
+    sys::try_lock(&lock).map(|()| lock)
 }
 
 /// A name that nothing has: nobody else makes one there, under the lock.

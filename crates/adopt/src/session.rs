@@ -13,6 +13,7 @@
 use std::io;
 use std::os::unix::process::parent_id;
 use std::path::Path;
+use std::time::Duration;
 
 use pam::Handle;
 use sys::Deadline;
@@ -29,6 +30,9 @@ use crate::stack::{Kind, Reach, Stack};
 
 /// The service whose host always calls the account phase before the session phase, and for one user.
 pub const SSHD: &str = "sshd";
+
+/// For the lock on the notes of sessions: another login has it, and its job may be stopped.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The process that the account phase runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +68,8 @@ pub fn adopts_later(stack: &Stack) -> Result<(), String> {
     const WHY: &str = "with keyboard-interactive authentication sshd asks in a helper process, and adoption \
                        of that does not hold";
     match (stack.reach(Kind::Session), stack.unread()) {
-        (Reach::Always, _) => Ok(()),
-        (Reach::Absent, Some(cause)) => Err(format!(
+        (Reach::Always, None) => Ok(()),
+        (Reach::Always | Reach::Absent, Some(cause)) => Err(format!(
             "{WHY}; cannot see whether a session line will adopt: {cause}"
         )),
         (Reach::Absent, None) => Err(format!(
@@ -86,17 +90,30 @@ pub fn adopts_later(stack: &Stack) -> Result<(), String> {
 /// Who admitted the user of this session: `found` is what the account phase left, for whomever.
 pub fn admission(found: Option<&Record>, uid: u32, stack: &Stack, service: &str) -> Admission {
     match (found, stack.reach(Kind::Account)) {
-        (Some(Record { uid: other, .. }), _) if *other != uid => match service {
-            SSHD => Admission::Ours { job: None },
-            // sudo, for example: it asks for the one and opens a session for the other.
-            _ => Admission::Others,
-        },
+        // sudo, for example, asks for the one and opens a session for the other.
+        (Some(Record { uid: other, .. }), _) if *other != uid => without_record(service),
         (Some(Record { job: None, .. }), _) => Admission::Others,
         (Some(Record { job, .. }), _) => Admission::Ours { job: *job },
+        // This is not the stack that libpam follows, as after a module that changed the root.
+        (None, Reach::Absent) if stack.is_empty() || stack.unread().is_some() => {
+            match without_record(service) {
+                Admission::Others => Admission::NoAccountLine,
+                ours => ours,
+            }
+        }
         (None, Reach::Absent) => Admission::NoAccountLine,
         // It was called, and what it left is gone.
-        (None, Reach::Always) if service == SSHD => Admission::Ours { job: None },
+        (None, Reach::Always) => without_record(service),
         (None, _) => Admission::Others,
+    }
+}
+
+/// Who admitted a user for whom the account phase was called and has left nothing: sshd calls it always, and
+/// for one user; with other hosts that is not known.
+pub fn without_record(service: &str) -> Admission {
+    match service {
+        SSHD => Admission::Ours { job: None },
+        _ => Admission::Others,
     }
 }
 
@@ -179,7 +196,8 @@ pub fn make_runtime_dir(
     }
     let gid = sys::gid_of_user(login.user.as_bytes()).map_err(said);
     let made = gid.and_then(|gid| {
-        let dir = Notes::open(deadline).and_then(|notes| Users::new(notes).begin(uid, gid));
+        let notes = Notes::open(&deadline.within(LONGEST_WAIT));
+        let dir = notes.and_then(|notes| Users::new(notes).begin(uid, gid));
         dir.map_err(said)
     });
     match made {
@@ -196,7 +214,7 @@ pub fn make_runtime_dir(
 #[inline(never)]
 pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
-        let deadline = Deadline::after(options.timeout);
+        let deadline = Deadline::after(options.timeout.min(LONGEST_WAIT));
         let ended = Notes::open(&deadline).and_then(|notes| Users::new(notes).end(uid));
         if let Err(error) = ended {
             log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));

@@ -148,8 +148,10 @@ impl Slurmd {
                 return found;
             }
         };
-        // An error in the middle is not worth a word: processes come and go.
-        while let Ok(Some(name)) = listing.next() {
+        while let Some(name) = unseen
+            .some("read", Path::new("/proc"), listing.next())
+            .flatten()
+        {
             let Some(pid) = pid(name.to_bytes()).filter(|pid| may_be_slurmd(*pid, unseen)) else {
                 continue;
             };
@@ -179,7 +181,9 @@ impl Slurmd {
         let (cmdline, environ) = (read(c"cmdline", "cmdline")?, read(c"environ", "environ")?);
         let program = process.read_link(c"exe");
         let program = PathBuf::from(unseen.some("readlink", &path.join("exe"), program)?);
-        is_slurmd(&program, &status).then(|| Self::started(program, &cmdline, &environ))
+        let slurmd =
+            is_slurmd(&program, &status).then(|| Self::started(program, &cmdline, &environ));
+        slurmd.filter(|it| !Arguments::of(&it.args).only_tells)
     }
 
     /// What it says of itself.
@@ -237,6 +241,8 @@ struct Arguments {
     conf_server: bool,
     /// `-N`
     node_name: Option<OsString>,
+    /// `-C`, `-G`, `-h` or `-V`: it tells something and ends.
+    only_tells: bool,
 }
 
 impl Arguments {
@@ -266,12 +272,12 @@ impl Arguments {
                 continue;
             }
             let letters = arg.strip_prefix(b"-").unwrap_or_default();
-            let Some(at) = letters
+            let at = letters
                 .iter()
-                .position(|letter| WITH_VALUE.contains(letter))
-            else {
-                continue;
-            };
+                .position(|letter| WITH_VALUE.contains(letter));
+            let flags = &letters[..at.unwrap_or(letters.len())];
+            found.only_tells |= flags.iter().any(|letter| b"CGhV".contains(letter));
+            let Some(at) = at else { continue };
             let value = match (letters[at], &letters[at + 1..]) {
                 (b'F', _) => None,
                 (_, []) => args.next().cloned(),
@@ -337,8 +343,10 @@ fn is_slurmd(program: &Path, status: &[u8]) -> bool {
     let file = file.strip_suffix(b" (deleted)").unwrap_or(file);
     // A slurmd that started itself anew, at a reconfiguration, is called by its file's name.
     let name = field(status, b"Name:").unwrap_or_default();
+    // Not slurmdbd.
+    let is_slurmds = file == b"slurmd" || file.starts_with(b"slurmd-");
     is_called_slurmd(status)
-        && file.starts_with(b"slurmd")
+        && is_slurmds
         && (name == b"slurmd" || name == &file[..file.len().min(LONGEST_NAME)])
 }
 
@@ -477,6 +485,12 @@ mod tests {
                 false,
             ),
             ("/usr/sbin/slurmstepd", root, false),
+            ("/usr/sbin/slurmdbd", root, false),
+            (
+                "/usr/sbin/slurmdbd",
+                "Name:\tslurmdbd\nUid:\t0\t0\t0\t0\n",
+                false,
+            ),
             ("/tmp/slurmd/evil", root, false),
             (
                 "/usr/sbin/slurmd",

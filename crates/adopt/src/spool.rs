@@ -5,7 +5,6 @@
 //! directory that exists to its owner, and packages make it SlurmUser's. SlurmUser, whom stepds obey
 //! anyway, can so rename or remove sockets but not make one that passes for root's.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -120,13 +119,13 @@ impl fmt::Display for SpoolProblem {
                 is_owner_trusted,
                 is_writable,
             } => {
-                let path = shown(&path.to_string_lossy());
+                let name = shown(&path.to_string_lossy());
                 let mode = mode & 0o7777;
-                write!(
-                    f,
-                    "{path} is not safe: owner uid {uid}, mode {mode:o}; run: "
-                )?;
-                let name = in_shell(&path);
+                write!(f, "{name} is not safe: owner uid {uid}, mode {mode:o}")?;
+                if !is_plain_word(&name) {
+                    return Ok(());
+                }
+                f.write_str("; run: ")?;
                 match (is_owner_trusted, is_writable) {
                     (true, _) => write!(f, "chmod go-w {name}"),
                     (false, false) => write!(f, "chown root {name}"),
@@ -137,14 +136,10 @@ impl fmt::Display for SpoolProblem {
     }
 }
 
-/// A path as a shell takes it for one word.
-fn in_shell(path: &str) -> Cow<'_, str> {
+/// Whether a path can be pasted into a shell as it is.
+fn is_plain_word(path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@%:,".contains(&byte);
-    match path.bytes().all(is_plain) {
-        true => Cow::Borrowed(path),
-        // What `shown` has escaped stays readable; an apostrophe is escaped there.
-        false => Cow::Owned(format!("'{path}'")),
-    }
+    path.bytes().all(is_plain)
 }
 
 /// An extern step's socket file that may be asked.
@@ -260,7 +255,7 @@ pub fn find_sockets(node: &Node, log: Log<'_>) -> Found {
             first_problem = first_problem.or(Some(problem));
         }
         if !found.sockets.is_empty() || !found.unreachable.is_empty() {
-            return found;
+            break;
         }
     }
     found.problem = first_problem;

@@ -58,6 +58,8 @@ pub struct Line {
 pub struct Stack {
     account: Phase,
     session: Phase,
+    /// Whether no line was found for either phase.
+    is_empty: bool,
     /// Whether one of pam_systemd comes after the last line of ours.
     pam_systemd_later: bool,
     /// The first file that is there and could not be read, and why.
@@ -98,6 +100,7 @@ impl Stack {
             pam_systemd_later: after.iter().any(|it| it.module == Module::PamSystemd),
             account: Phase::of(account, Kind::Account),
             session: Phase::of(session, Kind::Session),
+            is_empty: account.is_empty() && session.is_empty(),
             unread: None,
         }
     }
@@ -125,6 +128,12 @@ impl Stack {
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         self.binding(kind).len()
+    }
+
+    /// Whether no line was found for either phase.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
     /// The first file that is there and could not be read, and why: lines may be missing.

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use sys::{Deadline, Interest};
+use sys::{Deadline, Interest, ProxyError};
 
 use crate::adoption::AdoptError;
 use crate::exchange::{self, Broken};
@@ -185,10 +185,12 @@ pub fn guarded(
             log.error(|| "the job was suspended, and the login could not leave it".to_owned());
             Ok(Ok(()))
         }
-        Err(error) => {
+        Err(ProxyError::NotStarted(error)) => {
             log.error(|| format!("start a process that asks: {error}"));
             Ok(work())
         }
+        // It may have asked, so that nobody may ask again.
+        Err(error) => Err(AdoptError::NotHeld(error.to_string())),
     }
 }
 
@@ -198,14 +200,16 @@ fn put_back(pid: u32) -> io::Result<()> {
     let here = read("/proc/self/cgroup").ok_or_else(|| unseen("the own cgroup"))?;
     let there = format!("/proc/{pid}/cgroup");
     let there = read(&there).ok_or_else(|| unseen("the login's cgroup"))?;
+    let mut result = Ok(());
     for line in place::lines(&here) {
         let same = |it: &place::Line<'_>| it.controllers == line.controllers;
         let is_there = place::lines(&there).find(same);
         if is_there.is_some_and(|it| it.path != line.path) {
-            hierarchy::put(pid, line.controllers, line.path)?;
+            // Whatever fails elsewhere, out of the freezer.
+            result = result.and(hierarchy::put(pid, line.controllers, line.path));
         }
     }
-    Ok(())
+    result
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ fn main() -> ExitCode {
             let deadline = Deadline::after(Duration::from_secs(5));
             match Notes::open(&deadline).and_then(|notes| Users::new(notes).tidy()) {
                 Ok(()) => ExitCode::SUCCESS,
+                // An Epilog that fails takes the node out of service; the next login tidies up.
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                    eprintln!("slurm-adopt tidy: another process has the lock; nothing is removed");
+                    ExitCode::SUCCESS
+                }
                 Err(error) => {
                     eprintln!("slurm-adopt tidy: {error}");
                     ExitCode::FAILURE

@@ -29,7 +29,7 @@ pub use proc::{Proc, ProcessDir, ProcessStat, pid_namespace};
 pub use process::{
     effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, try_lock,
 };
-pub use proxy::by_proxy;
+pub use proxy::{ProxyError, by_proxy};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, gid_of_user, uid_of_user};

@@ -1,6 +1,7 @@
 //! Work in a process of its own that shares this one's memory.
 
 use std::ffi::{c_int, c_long, c_void};
+use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
@@ -24,14 +25,31 @@ type Work<'a> = &'a dyn Fn() -> u8;
 /// done; the caller limits how long that takes.
 ///
 /// # Errors
-/// The system's, where there can be no such process: then nothing was done. One that says how it ended
-/// otherwise.
-pub fn by_proxy(work: Work<'_>) -> io::Result<u8> {
-    let stack = Stack::new()?;
-    let blocked = Blocked::all()?;
-    let done = start(&stack, &work).and_then(wait);
+/// [`ProxyError`].
+pub fn by_proxy(work: Work<'_>) -> Result<u8, ProxyError> {
+    let stack = Stack::new().map_err(ProxyError::NotStarted)?;
+    let blocked = Blocked::all().map_err(ProxyError::NotStarted)?;
+    let started = start(&stack, &work).map_err(ProxyError::NotStarted);
+    let done = started.and_then(|pid| wait(pid).map_err(ProxyError::Ended));
     drop(blocked);
     done
+}
+
+/// Why the work was not done by another process.
+#[derive(Debug)]
+pub enum ProxyError {
+    /// There is no such process: nothing was done.
+    NotStarted(io::Error),
+    /// How far it came is not known.
+    Ended(io::Error),
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(error) | Self::Ended(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 fn start(stack: &Stack, work: &Work<'_>) -> io::Result<libc::pid_t> {

@@ -244,7 +244,7 @@ fn fixed_run_dir(_: &Place, cluster: &Cluster) -> Result<()> {
         "/run/slurm-adopt",
         "owner uid 2001",
         "mode 0750",
-        "mv /run/slurm-adopt ",
+        "run umount /run/slurm-adopt ",
     ] {
         ensure!(log.contains(word), "no {word:?} in {log}{login}");
     }

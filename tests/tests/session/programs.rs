@@ -270,10 +270,15 @@ fn slurmstepds_session(suite: Suite) -> Result<()> {
 
 /// Nothing holds such a login in its job: that is an adoption failure, and its text says where to look.
 fn other_tracking(suite: Suite) -> Result<()> {
-    for tracking in ["linuxproc", "pgid"] {
+    // With cgroup v2 task/cgroup alone can't be told from proctrack/cgroup (docs/threat-model.md).
+    let task = match std::path::Path::new("/sys/fs/cgroup/freezer").exists() {
+        true => "task/cgroup",
+        false => "task/none",
+    };
+    for (tracking, task) in [("linuxproc", task), ("pgid", "task/none")] {
         let cluster = tests::cluster(suite)?
             .slurm_conf(&format!("ProctrackType=proctrack/{tracking}"))
-            .slurm_conf("TaskPlugin=task/none")
+            .slurm_conf(&format!("TaskPlugin={task}"))
             .start()?;
         let node = cluster.node(1);
         let job = cluster.submit("alice", &[])?;

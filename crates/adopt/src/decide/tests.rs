@@ -459,7 +459,7 @@ fn a_session_without_a_job() {
             LOST,
             Steps::default(),
             Answer::Allow,
-            "adoption failed: the record of the account phase is missing: no job of this user here",
+            "adoption failed: the record of the account phase is missing or another user's: no job of",
         ),
         (
             "action_adopt_failure=deny",
@@ -479,7 +479,14 @@ fn a_session_without_a_job() {
             "action_no_jobs=ignore",
             session(7),
             silent(7),
-            Answer::Ignore,
+            Answer::Allow,
+            "slurmstepd of job 7",
+        ),
+        (
+            "action_no_jobs=ignore action_adopt_failure=deny",
+            session(7),
+            silent(7),
+            Answer::Deny,
             "slurmstepd of job 7",
         ),
     ] {

@@ -103,7 +103,9 @@ impl Options {
             let sign = |it: char| it.is_whitespace() || ['"', '\''].contains(&it);
             let name = name.trim_matches(sign).to_ascii_lowercase();
             let name = name.rsplit('/').next().unwrap_or_default();
-            let is_ssh = ["ssh", "openssh"].iter().any(|it| name.starts_with(it));
+            // sshd-compute may be another sshd's, sshd_config(5), PAMServiceName.
+            let is_ssh = ["ssh", "openssh"].iter().any(|it| name.starts_with(it))
+                && !name.starts_with("sshd-");
             name == service || is_ssh && service == "sshd"
         };
         let name = shown(names().find(is_meant)?);
