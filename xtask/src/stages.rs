@@ -87,7 +87,7 @@ pub enum Stage {
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 10;
 /// Unit tests that qemu cannot run, and why. They run on the host as all others do.
-const NOT_EMULATED: [(&str, &str); 2] = [
+const NOT_EMULATED: [(&str, &str); 5] = [
     (
         "namespace::tests::knows_namespaces_from_other_files",
         "qemu-user has no ioctl NS_GET_NSTYPE",
@@ -95,6 +95,18 @@ const NOT_EMULATED: [(&str, &str); 2] = [
     (
         "namespace::tests::takes_one_descriptor_and_loses_none",
         "qemu-user has no ioctl NS_GET_NSTYPE",
+    ),
+    (
+        "proxy::tests::another_process_does_it_in_the_same_memory",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "proxy::tests::it_leaves_nothing_behind",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "proxy::tests::a_panic_is_an_error",
+        "qemu-user has no clone(2) with CLONE_VM alone",
     ),
 ];
 /// Return-code tests that run under valgrind too, where a call takes a second: to the end, to the

@@ -72,7 +72,12 @@ pub fn namespaces(
 ) -> Result<usize, Broken> {
     match kind.ask() {
         None => Ok(0),
-        question => namespaces::receive_namespaces(socket, kind, question, deadline)
-            .map(|it| it.found.len()),
+        question => {
+            let handed = namespaces::receive_namespaces(socket, kind, question, deadline)?;
+            match handed.missing {
+                Some((_, broken)) => Err(broken),
+                None => Ok(handed.found.len()),
+            }
+        }
     }
 }

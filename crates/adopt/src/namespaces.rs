@@ -142,7 +142,7 @@ pub(crate) struct Handed {
     /// The only one that it announces, and what came instead of it. A slurmstepd of 26.11 with namespace/tmpfs
     /// hands its namespace over once: from the second login on its descriptor is closed or another file's.
     /// One of 20.11 to 25.05 that was asked too early has an empty file there.
-    missing: Option<(Namespace, Broken)>,
+    pub missing: Option<(Namespace, Broken)>,
 }
 
 /// Reads the answer to a question that is asked first, if it has not been asked yet.
