@@ -333,6 +333,8 @@ fn script(at: &str, fault: Option<Fault>) -> String {
             _ => moves.push(answer),
         }
     }
+    // Whether it has the process: asked where no cgroup can be seen.
+    moves.push("r8 w01".to_owned());
     moves.join(" ")
 }
 

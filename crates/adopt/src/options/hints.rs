@@ -33,17 +33,16 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
         let named = text.split_once('=').map(|(name, _)| name);
         named.is_some_and(|it| ROWS.iter().any(|row| row.name.eq_ignore_ascii_case(it)))
     };
-    let mut line = format!("{name}=");
-    let mut is_glued = false;
-    let mut rest = value;
-    while let Some(sign) = rest.chars().next() {
-        let (first, after) = rest.split_at(sign.len_utf8());
-        let is_end = is_separator(sign) && is_option(after);
-        line.push_str(if is_end { " " } else { first });
-        is_glued |= is_end;
-        rest = after;
-    }
-    is_glued.then_some(line)
+    let is_end = |(index, sign): (usize, char)| {
+        is_separator(sign) && value.get(index + sign.len_utf8()..).is_some_and(is_option)
+    };
+    // Mostly there is none: nothing is allocated, as root must pass where memory is short.
+    value.char_indices().find(|it| is_end(*it))?;
+    let line = value.char_indices().map(|it| match is_end(it) {
+        true => ' ',
+        false => it.1,
+    });
+    Some(format!("{name}={}", line.collect::<String>()))
 }
 
 /// The word that the value begins with, of those that the option takes, and what follows it.
