@@ -280,7 +280,7 @@ impl Logins<'_> {
                 thread::sleep(PAUSE);
                 Ok(())
             }
-            Before::Forget => self.node.remove(adopt::run_dir::DIR),
+            Before::Forget => self.node.remove(adopt::state_dir::DIR),
             Before::DropCaches => {
                 const FILE: &str = "/proc/sys/vm/drop_caches";
                 fs::write(FILE, "1").with_context(|| format!("write {FILE}"))

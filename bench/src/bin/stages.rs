@@ -19,7 +19,7 @@ use std::time::Instant;
 use adopt::log::{Log, Sink};
 use adopt::node::{Environment, Node};
 use adopt::options::Options;
-use adopt::run_dir::{self, RunDir};
+use adopt::state_dir::{self, StateDir};
 use adopt::stepd::{self, Manner};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
@@ -80,10 +80,10 @@ fn login(args: &Args) -> Result<Value> {
         sys::uid_of_user(user)
     })?;
     let uid = uid.map_err(|error| anyhow!("{}: {error}", args.user))?;
-    let run_dir = RunDir::open(Path::new(run_dir::DIR), true, log);
+    let state_dir = StateDir::open(Path::new(state_dir::DIR), true, log);
     let environment = Environment::of_service("sshd");
     let node = meter.stage("read slurm.conf, name the node", || {
-        Node::find(&options, &environment, &run_dir, log)
+        Node::find(&options, &environment, &state_dir, log)
     })?;
     let node = match node {
         Ok(node) => node,
@@ -95,7 +95,7 @@ fn login(args: &Args) -> Result<Value> {
         ahead: false,
     };
     let census = meter.stage("list the steps, ask stepds", || {
-        stepd::census(&node, uid, &run_dir, manner, &deadline, log)
+        stepd::census(&node, uid, &state_dir, manner, &deadline, log)
     })?;
     meter.stage("write the log line (syslog)", || {
         app::log_line(

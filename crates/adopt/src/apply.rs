@@ -4,15 +4,15 @@ use std::cell::OnceCell;
 
 use pam::Handle;
 
+use crate::adoption::limits::JobLimits;
+use crate::adoption::suspended;
 use crate::adoption::{self, AdoptError, Adopted, Join, Was};
 use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
-use crate::limits::JobLimits;
 use crate::log::{Log, said};
 use crate::options::{Limits, Options};
-use crate::record::{Key, Record};
+use crate::session::record::{Key, Record};
 use crate::session::{self, Host};
 use crate::stack::Stack;
-use crate::suspended;
 use crate::{Call, Inquiry, Phase};
 
 /// What became of a login.

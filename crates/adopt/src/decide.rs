@@ -13,7 +13,7 @@ use sys::UserLookupError;
 use crate::login::{Account, Login};
 use crate::node::NodeError;
 use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown, shown};
-use crate::spool::{Remark, SpoolProblem};
+use crate::stepd::spool::{Remark, SpoolProblem};
 
 /// One of the user's own jobs on this node: its stepd said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

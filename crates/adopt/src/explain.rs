@@ -8,15 +8,15 @@ use std::path::Path;
 use pam::ReturnCode;
 
 use crate::adoption::AdoptError;
+use crate::adoption::cgroup::Origin;
+use crate::adoption::suspended;
 use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Stage, Verdict};
 use crate::log::{Log, Sink};
 use crate::login::Login;
 use crate::node::Environment;
 use crate::options::{LogLevel, Options};
-use crate::place::Origin;
 use crate::report;
-use crate::run_dir::{self, RunDir};
-use crate::suspended;
+use crate::state_dir::{self, StateDir};
 use crate::{Asking, Inquiry, Phase, gather_and_decide, options::shown};
 
 /// What a login by sshd would meet.
@@ -68,12 +68,12 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
             let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
-            let run_dir = RunDir::open(Path::new(run_dir::DIR), false, log);
+            let state_dir = StateDir::open(Path::new(state_dir::DIR), false, log);
             let environment = Environment::default();
             let asking = Asking {
                 environment: &environment,
                 uid,
-                run_dir: &run_dir,
+                state_dir: &state_dir,
                 limit: options.timeout,
                 ahead: false,
                 origin: Origin::Nowhere,

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use proto::stepd::Namespaces;
 use sys::Deadline;
 
+use crate::adoption::cgroup::{Look, Step};
+use crate::adoption::namespaces;
 use crate::adoption::{self, Adopted};
-use crate::place::{Look, Step};
-use crate::{namespaces, node, session, slurmd, stack};
+use crate::node::{self, slurmd};
+use crate::{session, stack};
 
-pub use crate::credential::auth_info;
+pub use crate::callerid::credential::auth_info;
 pub use crate::exchange::{Broken, ask};
-pub use crate::known::{read_and_write as owners, sealed as sealed_owner};
-pub use crate::memo::{read_and_write as memo, sealed as sealed_memo};
-pub use crate::slurmd::{ConfHint, of_files};
+pub use crate::node::cache::{read_and_write as memo, sealed as sealed_memo};
+pub use crate::node::slurmd::{ConfHint, of_files};
+pub use crate::stepd::owners::{read_and_write as owners, sealed as sealed_owner};
 
 /// The other names that /etc/hosts gives the host.
 #[must_use]

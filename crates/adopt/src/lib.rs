@@ -12,34 +12,20 @@ mod access;
 pub mod adoption;
 pub mod apply;
 pub mod callerid;
-mod credential;
 pub mod decide;
 mod exchange;
 pub mod explain;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod hierarchy;
-pub mod known;
-mod limits;
 pub mod log;
 pub mod login;
-mod memo;
-mod namespaces;
-mod network;
 pub mod node;
-pub mod notes;
 pub mod options;
-mod place;
-mod record;
 pub mod report;
-pub mod run_dir;
-pub mod runtime_dir;
-mod session;
-mod slurmd;
-pub mod spool;
+pub mod session;
 pub mod stack;
+pub mod state_dir;
 pub mod stepd;
-pub mod suspended;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -48,18 +34,18 @@ use std::time::{Duration, Instant};
 use pam::{Handle, MessageStyle, ReturnCode};
 use sys::Deadline;
 
+use crate::adoption::cgroup::{self, Origin};
+use crate::adoption::limits::JobLimits;
 use crate::apply::{Live, Outcome};
 use crate::decide::{Admission, Answer, Caller, Plan, Reason, Stage};
-use crate::limits::JobLimits;
 use crate::log::{Log, said};
 use crate::login::Login;
 use crate::node::{Environment, Node};
 use crate::options::{BadArgument, Limits, Options};
-use crate::place::Origin;
-use crate::record::{Key, Record};
-use crate::run_dir::RunDir;
 use crate::session::Host;
+use crate::session::record::{Key, Record};
 use crate::stack::{Kind, Reach, Stack};
+use crate::state_dir::StateDir;
 use crate::stepd::{Census, Manner};
 
 /// What libpam asks for.
@@ -234,11 +220,11 @@ impl<'a> Call<'a> {
 
     fn gather(&self, stage: Stage, uid: u32, limit: Duration) -> (Plan, Inquiry) {
         let environment = Environment::of_service(self.service());
-        let run_dir = RunDir::open(Path::new(run_dir::DIR), true, self.log);
+        let state_dir = StateDir::open(Path::new(state_dir::DIR), true, self.log);
         let asking = Asking {
             environment: &environment,
             uid,
-            run_dir: &run_dir,
+            state_dir: &state_dir,
             limit,
             ahead: stage == Stage::Account && self.options.join_container,
             // su and its like are started from within a job; sshd is not.
@@ -311,7 +297,7 @@ pub(crate) struct Inquiry {
 struct Asking<'a> {
     environment: &'a Environment,
     uid: u32,
-    run_dir: &'a RunDir,
+    state_dir: &'a StateDir,
     /// What is left of the login's deadline.
     limit: Duration,
     /// As in [`Manner`].
@@ -330,8 +316,8 @@ fn gather_and_decide(
     log: Log<'_>,
     ask_caller: impl FnOnce(&Inquiry) -> Caller,
 ) -> (Plan, Inquiry) {
-    let &Asking { uid, run_dir, .. } = asking;
-    let node = Node::find(options, asking.environment, run_dir, log);
+    let &Asking { uid, state_dir, .. } = asking;
+    let node = Node::find(options, asking.environment, state_dir, log);
     // Nobody can bound the user database and the disk; what they took is not the stepds' fault.
     let deadline = Deadline::after(asking.limit);
     let mut inquiry = Inquiry {
@@ -356,13 +342,13 @@ fn gather_and_decide(
         for_questions,
         ..
     } = &inquiry;
-    inquiry.census = stepd::census(node, uid, run_dir, manner, for_questions, log);
+    inquiry.census = stepd::census(node, uid, state_dir, manner, for_questions, log);
     let mut steps = std::mem::take(&mut inquiry.census.steps);
     if !steps.silent.is_empty() {
         log.error(|| decide::silence(&steps.silent));
     }
     if steps.own.len() > 1 {
-        steps.holder = place::holder(&inquiry.census.own(), asking.origin);
+        steps.holder = cgroup::holder(&inquiry.census.own(), asking.origin);
     }
     let caller = match decide::wants_caller(options, stage, &steps) {
         true => ask_caller(&inquiry),

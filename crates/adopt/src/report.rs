@@ -6,12 +6,12 @@ use pam::ReturnCode;
 
 use crate::Phase;
 use crate::adoption::Was;
+use crate::adoption::cgroup;
 use crate::apply::Outcome;
 use crate::decide::{self, Answer, Reason, Steps};
 use crate::login::Login;
 use crate::options::shown;
-use crate::place;
-use crate::spool::SpoolProblem;
+use crate::stepd::spool::SpoolProblem;
 
 /// The code that the host gets.
 #[must_use]
@@ -114,7 +114,7 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
         None => {}
         Some(Was::Inside) => reason += "; it is there already",
         Some(Was::Elsewhere(place)) => {
-            reason += &format!("; taken there from {}", place::described(place))
+            reason += &format!("; taken there from {}", cgroup::described(place))
         }
     }
     format!(

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use adopt::log::Sink;
-use adopt::notes::Notes;
-use adopt::runtime_dir::Users;
+use adopt::session::notes::Notes;
+use adopt::session::runtime_dir::Users;
 use clap::{Parser, Subcommand};
 use sys::Deadline;
 

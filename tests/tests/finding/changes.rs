@@ -11,7 +11,7 @@ use crate::Found::{self, Job, NoJob};
 use crate::places::wait_for_slurmd;
 use crate::{found, start};
 
-/// A file that was changed so recently is not remembered (adopt::memo).
+/// A file that was changed so recently is not remembered (adopt::node::cache).
 const SETTLED: Duration = Duration::from_millis(2500);
 
 /// What becomes of alice's login, and whether the node was found as at an earlier login.

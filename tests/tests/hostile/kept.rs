@@ -22,7 +22,7 @@ fn all_as_it_should(node: &Node, what: &str, alices: u32, bobs: u32) -> Result<(
     Ok(())
 }
 
-/// The format of the file `owners` (crates/adopt/src/known.rs), what its checksums begin with where only
+/// The format of the file `owners` (crates/adopt/src/stepd/owners.rs), what its checksums begin with where only
 /// memory holds it.
 const FORMAT: u64 = 2;
 

@@ -16,7 +16,7 @@ use proto::conf::Conf;
 use super::*;
 use crate::log::Sink;
 use crate::options::LogLevel;
-use crate::spool::Trusted;
+use crate::stepd::spool::Trusted;
 
 struct Silent;
 

@@ -16,7 +16,7 @@ use super::*;
 use crate::adoption::{self, Adopted, Join, Request};
 use crate::log::Sink;
 use crate::options::LogLevel;
-use crate::spool::SpoolProblem;
+use crate::stepd::spool::SpoolProblem;
 
 mod ahead;
 
@@ -99,8 +99,15 @@ impl Spool {
     fn census(&self, may_stop: bool, millis: u64) -> Census {
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
-        let run_dir = RunDir::open(&self.dir.join("no memory"), false, log);
-        census(&self.node, 2001, &run_dir, plain(may_stop), &deadline, log)
+        let state_dir = StateDir::open(&self.dir.join("no memory"), false, log);
+        census(
+            &self.node,
+            2001,
+            &state_dir,
+            plain(may_stop),
+            &deadline,
+            log,
+        )
     }
 }
 
@@ -726,7 +733,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     let spool = Spool::new("known");
     let memory = spool.dir.join("memory");
     let log = || Log::new(&Silent, LogLevel::Debug);
-    let run_dir = || RunDir::open(&memory, true, log());
+    let state_dir = || StateDir::open(&memory, true, log());
     let asked = |job: u32, uid: i32| {
         let path = spool.dir.join(format!("n1_{job}.4294967292"));
         let listener = UnixListener::bind(path).expect("bind");
@@ -744,8 +751,15 @@ fn only_new_stepds_and_the_own_are_asked() {
     };
     let census_of = |uid| {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps =
-            super::census(&spool.node, uid, &run_dir(), plain(true), &deadline, log()).steps;
+        let steps = super::census(
+            &spool.node,
+            uid,
+            &state_dir(),
+            plain(true),
+            &deadline,
+            log(),
+        )
+        .steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -772,8 +786,8 @@ fn only_new_stepds_and_the_own_are_asked() {
     assert_eq!(third.load(Ordering::SeqCst), 1, "new");
     // What is kept can't admit: jobs said to be 2003's are asked, and are not.
     fs::remove_dir_all(&memory).expect("remove");
-    let run_dir_now = run_dir();
-    let mut known = Known::load(&run_dir_now, log());
+    let state_dir_now = state_dir();
+    let mut known = Known::load(&state_dir_now, log());
     let sockets = spool::find_sockets(&spool.node, log()).sockets;
     let lie = Owner {
         uid: 2003,
@@ -794,7 +808,7 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     let spool = Spool::new("met");
     let memory = spool.dir.join("memory");
     let log = || Log::new(&Silent, LogLevel::Debug);
-    let run_dir = || RunDir::open(&memory, true, log());
+    let state_dir = || StateDir::open(&memory, true, log());
     // Answers the first login, and never again.
     let listener = UnixListener::bind(spool.dir.join("n1_1.4294967292")).expect("bind");
     thread::spawn(move || {
@@ -805,8 +819,15 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps =
-            super::census(&spool.node, uid, &run_dir(), plain(false), &deadline, log()).steps;
+        let steps = super::census(
+            &spool.node,
+            uid,
+            &state_dir(),
+            plain(false),
+            &deadline,
+            log(),
+        )
+        .steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }

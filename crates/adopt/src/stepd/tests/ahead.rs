@@ -83,13 +83,13 @@ impl Stepd {
 /// A login into `job` of the user's, that means to ask ahead.
 fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, AdoptError> {
     let log = Log::new(&Silent, LogLevel::Debug);
-    let run_dir = RunDir::open(&spool.dir.join("memory"), true, log);
+    let state_dir = StateDir::open(&spool.dir.join("memory"), true, log);
     let deadline = Deadline::after(Duration::from_secs(5));
     let manner = Manner {
         may_stop: true,
         ahead: true,
     };
-    let mut census = census(&spool.node, 2001, &run_dir, manner, &deadline, log);
+    let mut census = census(&spool.node, 2001, &state_dir, manner, &deadline, log);
     let join = match join_container {
         true => Join::Now,
         false => Join::Nobody,

@@ -17,7 +17,7 @@ use crate::exchange::{self, Broken};
 use crate::log::said;
 use crate::node::Node;
 use crate::options::shown;
-use crate::spool;
+use crate::stepd::spool;
 
 /// Where munged listens, unless AuthInfo says otherwise: what it is compiled for.
 const MUNGED: &str = "/run/munge/munge.socket.2";

@@ -1,7 +1,7 @@
 //! What the account phase of a login has decided, for its session phase.
 //!
 //! Within one process the record goes by libpam's data. sshd's helper for keyboard-interactive leaves it in
-//! a note of root's alone that is named after sshd's monitor ([`crate::notes`]). A user can write neither,
+//! a note of root's alone that is named after sshd's monitor ([`crate::session::notes`]). A user can write neither,
 //! as they can the PAM environment (pam_env, ~/.pam_environment). The account phase leaves a record
 //! whatever it decides, unless it keeps the user out: a record that is missing lets nobody in.
 
@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use pam::Handle;
 
+use crate::adoption::cgroup::Held;
 use crate::log::Log;
-use crate::notes::{self, Notes, Process};
 use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options};
-use crate::place::Held;
-use crate::run_dir;
-use crate::runtime_dir::Users;
+use crate::session::notes::{self, Notes, Process};
+use crate::session::runtime_dir::Users;
+use crate::state_dir;
 
 /// What the account phase has decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Key {
         let text = parts.join("\n");
         let note = match text.len() {
             1 => "login".to_owned(),
-            _ => format!("login-{:016x}", run_dir::checksum(0, text.as_bytes())),
+            _ => format!("login-{:016x}", state_dir::checksum(0, text.as_bytes())),
         };
         // An argument of a PAM line has no NUL.
         let data = CString::new(format!("slurm_adopt {text}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What sessions leave for others than themselves: files of root's alone in [`run_dir::DIR`]`/sessions`.
+//! What sessions leave for others than themselves: files of root's alone in [`state_dir::DIR`]`/sessions`.
 //!
 //! `UID.PROCESS` is a session that uses a runtime directory, `UID` a directory that we made (its text is the
 //! pid namespace of who made it), `login.PROCESS` the word of sshd's helper process to its monitor
@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use sys::{Deadline, Listing, Proc};
 
-use crate::run_dir;
+use crate::state_dir;
 
-/// Below [`run_dir::DIR`].
+/// Below [`state_dir::DIR`].
 const NAME: &str = "sessions";
 
 /// The notes, locked: nobody else who has opened them is at work.
@@ -50,7 +50,7 @@ impl Notes {
     /// The system's; `TimedOut` at the deadline.
     pub fn open(deadline: &Deadline) -> io::Result<Self> {
         refuse_users()?;
-        Self::open_at(Path::new(run_dir::DIR), deadline)
+        Self::open_at(Path::new(state_dir::DIR), deadline)
     }
 
     /// The same, if nobody has the lock.
@@ -59,13 +59,13 @@ impl Notes {
     /// The system's.
     pub fn try_open() -> io::Result<Option<Self>> {
         refuse_users()?;
-        Self::try_open_at(Path::new(run_dir::DIR))
+        Self::try_open_at(Path::new(state_dir::DIR))
     }
 
-    pub(crate) fn open_at(run_dir: &Path, deadline: &Deadline) -> io::Result<Self> {
+    pub(crate) fn open_at(state_dir: &Path, deadline: &Deadline) -> io::Result<Self> {
         const AGAIN: Duration = Duration::from_millis(5);
         loop {
-            if let Some(notes) = Self::try_open_at(run_dir)? {
+            if let Some(notes) = Self::try_open_at(state_dir)? {
                 return Ok(notes);
             }
             if deadline.has_passed() {
@@ -75,8 +75,8 @@ impl Notes {
         }
     }
 
-    fn try_open_at(run_dir: &Path) -> io::Result<Option<Self>> {
-        let dir = dir_in(run_dir)?;
+    fn try_open_at(state_dir: &Path) -> io::Result<Option<Self>> {
+        let dir = dir_in(state_dir)?;
         let lock = File::open(&dir)?;
         match sys::try_lock(&lock) {
             Ok(()) => Ok(Some(Self { dir, _lock: lock })),
@@ -133,10 +133,10 @@ fn refuse_users() -> io::Result<()> {
     }
 }
 
-fn dir_in(run_dir: &Path) -> io::Result<PathBuf> {
-    run_dir::make(run_dir)?;
-    let dir = run_dir.join(NAME);
-    run_dir::make(&dir)?;
+fn dir_in(state_dir: &Path) -> io::Result<PathBuf> {
+    state_dir::make(state_dir)?;
+    let dir = state_dir.join(NAME);
+    state_dir::make(&dir)?;
     Ok(dir)
 }
 
@@ -152,7 +152,7 @@ fn write_at(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn write(name: &str, text: &str) -> io::Result<()> {
-    write_at(&dir_in(Path::new(run_dir::DIR))?.join(name), text)
+    write_at(&dir_in(Path::new(state_dir::DIR))?.join(name), text)
 }
 
 /// Reads a note without the lock: one that only this process and its own helper know of. None: there is no
@@ -161,7 +161,7 @@ pub fn write(name: &str, text: &str) -> io::Result<()> {
 /// # Errors
 /// The system's: there may be one.
 pub fn find(name: &str) -> io::Result<Option<String>> {
-    let path = Path::new(run_dir::DIR).join(NAME).join(name);
+    let path = Path::new(state_dir::DIR).join(NAME).join(name);
     match sys::read_regular(&path, 64) {
         Ok(text) => String::from_utf8(text).map(Some).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -174,7 +174,7 @@ pub fn find(name: &str) -> io::Result<Option<String>> {
 /// # Errors
 /// The system's.
 pub fn remove(name: &str) -> io::Result<()> {
-    fs::remove_file(Path::new(run_dir::DIR).join(NAME).join(name))
+    fs::remove_file(Path::new(state_dir::DIR).join(NAME).join(name))
 }
 
 impl Process {

@@ -3,6 +3,9 @@
 //! A job counts only when its stepd says that it is this user's; the stepd is asked to adopt over
 //! the same connection ([`crate::adoption`]), so that nobody can slip in between.
 
+pub mod owners;
+pub mod spool;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,15 +17,15 @@ use sys::{Deadline, Interest};
 
 use crate::access;
 use crate::adoption::AdoptError;
+use crate::adoption::namespaces;
 use crate::decide::{OwnJob, Steps};
 use crate::exchange::{self, Broken};
-use crate::known::{Known, Owner};
 use crate::log::{Log, said};
-use crate::namespaces;
 use crate::node::Node;
 use crate::options::shown;
-use crate::run_dir::RunDir;
-use crate::spool::{self, Socket, Trusted};
+use crate::state_dir::StateDir;
+use crate::stepd::owners::{Known, Owner};
+use crate::stepd::spool::{Socket, Trusted};
 
 /// How long silent stepds are waited for after the last answer, once a job of the user's is known
 /// and nothing they say could keep the user out. A stepd in health answers within a millisecond.
@@ -84,18 +87,18 @@ pub struct Manner {
 
 /// Asks every extern step of the node whose it is.
 ///
-/// Another user's stepd that has been met before, as `run_dir` tells, is not asked again.
+/// Another user's stepd that has been met before, as `state_dir` tells, is not asked again.
 #[inline(never)]
 pub fn census(
     node: &Node,
     uid: u32,
-    run_dir: &RunDir,
+    state_dir: &StateDir,
     manner: Manner,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
     let mut found = spool::find_sockets(node, log);
-    let mut census = ask_stepds(&found.sockets, node, uid, run_dir, manner, deadline, log);
+    let mut census = ask_stepds(&found.sockets, node, uid, state_dir, manner, deadline, log);
     let steps = &mut census.steps;
     for (job, problem) in &found.unreachable {
         steps.is_denied |= problem.means_denied();
@@ -115,7 +118,7 @@ fn ask_stepds(
     sockets: &[Socket],
     node: &Node,
     uid: u32,
-    run_dir: &RunDir,
+    state_dir: &StateDir,
     manner: Manner,
     deadline: &Deadline,
     log: Log<'_>,
@@ -123,7 +126,7 @@ fn ask_stepds(
     // Where there is nobody to ask nothing need be known.
     let mut known = match sockets.is_empty() {
         true => Known::default(),
-        false => Known::load(run_dir, log),
+        false => Known::load(state_dir, log),
     };
     let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
     let mut census = Census {

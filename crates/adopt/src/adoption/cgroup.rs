@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::process::parent_id;
 use std::path::Path;
 
-use crate::hierarchy;
+use crate::adoption::hierarchy;
 use crate::options::shown;
 use crate::stepd::OwnStepd;
 

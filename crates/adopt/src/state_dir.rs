@@ -22,7 +22,7 @@ pub const DIR: &str = "/run/slurm-adopt";
 
 /// The directory, as one login finds it.
 #[derive(Debug)]
-pub struct RunDir {
+pub struct StateDir {
     path: PathBuf,
     is_to_write: bool,
     found: Found,
@@ -51,7 +51,7 @@ pub(crate) enum Content {
     Bad,
 }
 
-impl RunDir {
+impl StateDir {
     /// Opens it, to change something in it or only to read.
     #[must_use]
     #[inline(never)]

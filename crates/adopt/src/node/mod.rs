@@ -3,6 +3,9 @@
 //! Order of places and of names: docs/protocol.md. The environment counts for sshd alone, and not
 //! where the process got privileges from its file: with any other service it is the user's.
 
+pub(crate) mod cache;
+pub(crate) mod slurmd;
+
 use std::fmt;
 use std::fs;
 use std::io;
@@ -13,11 +16,11 @@ use sys::UserLookupError;
 
 use crate::access;
 use crate::log::{Log, said};
-use crate::memo::{Key, Memo, Sources};
+use crate::node::cache::{Key, Memo, Sources};
+use crate::node::slurmd::{ConfHint, Slurmd, Told, Trace};
 use crate::options::{Options, shown};
-use crate::run_dir::RunDir;
-use crate::slurmd::{ConfHint, Slurmd, Told, Trace};
-use crate::spool::{self, Trusted};
+use crate::state_dir::StateDir;
+use crate::stepd::spool::{self, Trusted};
 
 /// This node, as its slurm.conf describes it.
 #[derive(Debug, Default)]
@@ -123,10 +126,10 @@ impl Node {
     pub fn find(
         options: &Options,
         environment: &Environment,
-        run_dir: &RunDir,
+        state_dir: &StateDir,
         log: Log<'_>,
     ) -> Result<Self, NodeError> {
-        let mut memo = Memo::load(run_dir, log);
+        let mut memo = Memo::load(state_dir, log);
         let full = sys::hostname().map_err(NodeError::HostName)?;
         let given = options.node_name.as_deref();
         let given = given.or(environment.node_name.as_deref());
@@ -147,7 +150,7 @@ impl Node {
             host: &full,
             node,
         };
-        let mut node = match memo.take_node(key, run_dir, log) {
+        let mut node = match memo.take_node(key, state_dir, log) {
             Some(node) => {
                 log.debug(|| format!("{}: as it was at an earlier login", path.display()));
                 node
@@ -155,7 +158,7 @@ impl Node {
             None => {
                 let mut sources = Sources::new();
                 let mut node = Self::read(key, &mut sources, log)?;
-                memo.keep_node(key, sources, &mut node, run_dir, log);
+                memo.keep_node(key, sources, &mut node, state_dir, log);
                 node
             }
         };

@@ -4,6 +4,8 @@
 //! SlurmdUser, for us alone and for this answer. What it says counts only if the job's stepd on this
 //! node says that the job is this user's ([`crate::decide`]).
 
+pub(crate) mod credential;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -13,7 +15,7 @@ use proto::rpc::{self, Message};
 use sys::{Connection, Deadline, Interest};
 
 use crate::Inquiry;
-use crate::credential::Authority;
+use crate::callerid::credential::Authority;
 use crate::decide::Caller;
 use crate::exchange::{self, Broken};
 use crate::log::{Log, said};

@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::notes::{Judge, Notes, Process};
+use crate::session::notes::{Judge, Notes, Process};
 
 /// Where users' directories are.
 const USERS: &str = "/run/user";

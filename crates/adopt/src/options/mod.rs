@@ -6,11 +6,12 @@
 //! beginning (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
 
 mod hints;
+pub(crate) mod network;
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::network::Network;
+use crate::options::network::Network;
 
 /// What to answer when a user without a job here logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,10 @@
 //! looks whether the process is still there and puts it back. From a helper process the account phase
 //! leaves the adoption to the session phase, if that is sure to come.
 
+pub mod notes;
+pub(crate) mod record;
+pub mod runtime_dir;
+
 use std::io;
 use std::os::unix::process::parent_id;
 use std::path::Path;
@@ -18,14 +22,14 @@ use std::time::Duration;
 use pam::Handle;
 use sys::Deadline;
 
+use crate::adoption::cgroup;
 use crate::decide::Admission;
 use crate::log::{Log, said};
 use crate::login::Login;
-use crate::notes::Notes;
 use crate::options::{Options, RuntimeDir};
-use crate::place;
-use crate::record::{Key, Record};
-use crate::runtime_dir::Users;
+use crate::session::notes::Notes;
+use crate::session::record::{Key, Record};
+use crate::session::runtime_dir::Users;
 use crate::stack::{Kind, Reach, Stack};
 
 /// The service whose host always calls the account phase before the session phase, and for one user.
@@ -222,7 +226,7 @@ pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     }
     let job = Record::find(&Key::of(options), handle, log).and_then(|it| it.job);
     let Some(job) = job else { return };
-    if let Some(scope) = place::session_scope() {
+    if let Some(scope) = cgroup::session_scope() {
         log.error(|| format!("the session was not in job {job} but in {scope}"));
     }
 }

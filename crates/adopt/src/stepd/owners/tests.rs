@@ -61,9 +61,10 @@ impl Scratch {
     }
 
     /// For as long as the tests run, and no leak: it can still be reached.
-    fn open(&self, is_to_write: bool) -> &'static RunDir {
-        static OPENED: Mutex<Vec<&RunDir>> = Mutex::new(Vec::new());
-        let opened: &RunDir = Box::leak(Box::new(RunDir::open(&self.dir(), is_to_write, log())));
+    fn open(&self, is_to_write: bool) -> &'static StateDir {
+        static OPENED: Mutex<Vec<&StateDir>> = Mutex::new(Vec::new());
+        let opened: &StateDir =
+            Box::leak(Box::new(StateDir::open(&self.dir(), is_to_write, log())));
         OPENED.lock().expect("nobody panics there").push(opened);
         opened
     }
@@ -290,8 +291,8 @@ fn a_storm_of_logins_makes_no_wrong_record() {
                         return;
                     }
                     // One in forty has met nobody: as if its records had been lost.
-                    let run_dir = RunDir::open(&scratch.dir(), true, log());
-                    let mut known = Known::load(&run_dir, log());
+                    let state_dir = StateDir::open(&scratch.dir(), true, log());
+                    let mut known = Known::load(&state_dir, log());
                     let forgetful = login % 40 == 0;
                     for (at, socket) in sockets.iter().enumerate() {
                         let told = known.owner(socket).map(|it| it.uid);

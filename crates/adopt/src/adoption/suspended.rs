@@ -14,10 +14,10 @@ use std::path::Path;
 use sys::{Deadline, Interest, ProxyError};
 
 use crate::adoption::AdoptError;
+use crate::adoption::cgroup::{self, Step};
+use crate::adoption::hierarchy::{self, UNIFIED};
 use crate::exchange::{self, Broken};
-use crate::hierarchy::{self, UNIFIED};
 use crate::log::Log;
-use crate::place::{self, Step};
 use crate::stepd::Census;
 
 /// The freezer of an extern step.
@@ -75,8 +75,8 @@ fn state_file(job: u32, stepd: &str) -> Option<(&'static str, String)> {
     if let Some(step) = Step::beside(job, stepd).v2 {
         return Some((UNIFIED, format!("{step}/user/cgroup.freeze")));
     }
-    let has = |it: &place::Line<'_>| it.controllers.split(',').any(|it| it == "freezer");
-    let path = place::lines(stepd).find(has)?.path;
+    let has = |it: &cgroup::Line<'_>| it.controllers.split(',').any(|it| it == "freezer");
+    let path = cgroup::lines(stepd).find(has)?.path;
     // The slurmstepd is in the job's directory, job_N.
     let end = format!("/job_{job}");
     path.ends_with(&end)
@@ -201,9 +201,9 @@ fn put_back(pid: u32) -> io::Result<()> {
     let there = format!("/proc/{pid}/cgroup");
     let there = read(&there).ok_or_else(|| unseen("the login's cgroup"))?;
     let mut result = Ok(());
-    for line in place::lines(&here) {
-        let same = |it: &place::Line<'_>| it.controllers == line.controllers;
-        let is_there = place::lines(&there).find(same);
+    for line in cgroup::lines(&here) {
+        let same = |it: &cgroup::Line<'_>| it.controllers == line.controllers;
+        let is_there = cgroup::lines(&there).find(same);
         if is_there.is_some_and(|it| it.path != line.path) {
             // Whatever fails elsewhere, out of the freezer.
             result = result.and(hierarchy::put(pid, line.controllers, line.path));

@@ -5,7 +5,7 @@
 //! file says never admits anyone.
 //!
 //! The file is only ever appended to, by one write a login; who finds it too long puts a short one in
-//! its place ([`crate::run_dir`]). Each record carries a checksum over itself and the kernel's boot id: one that is
+//! its place ([`crate::state_dir`]). Each record carries a checksum over itself and the kernel's boot id: one that is
 //! torn, damaged, foreign or of an older boot is as if it were not there, and its stepd is asked.
 
 use std::ffi::CStr;
@@ -14,7 +14,7 @@ use std::path::Path;
 use sys::FileStatus;
 
 use crate::log::Log;
-use crate::run_dir::{Content, RunDir, checksum};
+use crate::state_dir::{Content, StateDir, checksum};
 
 /// The file's name.
 const FILE: &CStr = c"owners";
@@ -56,7 +56,7 @@ impl Identity {
 #[derive(Debug, Default)]
 pub struct Known<'a> {
     /// The file's directory; none: nothing is kept.
-    dir: Option<&'a RunDir>,
+    dir: Option<&'a StateDir>,
     /// What checksums begin with.
     boot: u64,
     /// The records that are good.
@@ -75,21 +75,21 @@ impl<'a> Known<'a> {
     /// Reads the file there. Where it can't be used nothing is known.
     #[must_use]
     #[inline(never)]
-    pub fn load(run_dir: &'a RunDir, log: Log<'_>) -> Self {
-        let Some(boot) = boot(run_dir) else {
+    pub fn load(state_dir: &'a StateDir, log: Log<'_>) -> Self {
+        let Some(boot) = boot(state_dir) else {
             return Self::default();
         };
         let mut known = Self {
             boot,
             ..Self::default()
         };
-        match run_dir.read(FILE, MOST_READ, log) {
+        match state_dir.read(FILE, MOST_READ, log) {
             Content::Bytes(bytes) => known.parse(&bytes),
             Content::TooLong => known.broken = true,
             Content::Missing => {}
             Content::Bad => return Self::default(),
         }
-        known.dir = run_dir.is_to_write().then_some(run_dir);
+        known.dir = state_dir.is_to_write().then_some(state_dir);
         known
     }
 
@@ -170,8 +170,8 @@ impl<'a> Known<'a> {
 }
 
 /// What checksums begin with: another number after each boot, unless nothing survives one there.
-fn boot(run_dir: &RunDir) -> Option<u64> {
-    if run_dir.is_in_memory() {
+fn boot(state_dir: &StateDir) -> Option<u64> {
+    if state_dir.is_in_memory() {
         return Some(FORMAT);
     }
     let id = sys::read_regular(Path::new("/proc/sys/kernel/random/boot_id"), 64).ok()?;

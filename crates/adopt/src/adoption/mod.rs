@@ -1,6 +1,12 @@
 //! One stepd's part of a login: it hands over the job's namespaces, takes the process into the
 //! extern step and names the job's X11 display.
 
+pub(crate) mod cgroup;
+pub(crate) mod hierarchy;
+pub(crate) mod limits;
+pub(crate) mod namespaces;
+pub mod suspended;
+
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,12 +14,12 @@ use std::os::fd::OwnedFd;
 use proto::stepd::{self, NotAdopted, State};
 use sys::Deadline;
 
+use crate::adoption::cgroup::{Held, Look, Step};
+use crate::adoption::namespaces::Entrance;
+use crate::adoption::suspended::Freezer;
 use crate::exchange::{self, Broken};
 use crate::log::{Log, said};
-use crate::namespaces::{self, Entrance};
-use crate::place::{self, Held, Look, Step};
 use crate::stepd::{Census, Conversation};
-use crate::suspended::{self, Freezer};
 
 /// What is to be done.
 #[derive(Clone, Copy)]
@@ -115,7 +121,7 @@ pub fn adopt(
         return Err(AdoptError::Refused(ENDING.into()));
     }
     let stepd = conversation.pid;
-    if stepd == 0 || place::is_elsewhere(stepd) {
+    if stepd == 0 || cgroup::is_elsewhere(stepd) {
         return Err(AdoptError::Refused(FOREIGN.into()));
     }
     // What was asked first is answered first.
@@ -176,7 +182,7 @@ impl Whereabouts {
             _ if request.may_be_inside && step.is_in_job() => Was::Inside,
             Look::Outside(place) => Was::Elsewhere(place),
             Look::Unclear(place) => {
-                is_joined = place::is_proc_foreign();
+                is_joined = cgroup::is_proc_foreign();
                 let is_inside = request.may_be_inside
                     && has_process(&conversation.socket, request.pid, deadline)?;
                 match is_inside {
@@ -249,7 +255,7 @@ impl Whereabouts {
         };
         Err(not_held(&format!(
             "it is in {}, not in the job (is ProctrackType=proctrack/cgroup set in slurm.conf?)",
-            place::described(&place)
+            cgroup::described(&place)
         )))
     }
 }

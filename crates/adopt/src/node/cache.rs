@@ -15,8 +15,8 @@ use sys::FileStatus;
 
 use crate::log::Log;
 use crate::node::Node;
-use crate::run_dir::{Content, RunDir, checksum};
-use crate::slurmd::{ConfHint, Told, Trace};
+use crate::node::slurmd::{ConfHint, Told, Trace};
+use crate::state_dir::{Content, StateDir, checksum};
 
 /// The file's name.
 const FILE: &CStr = c"node";
@@ -124,11 +124,11 @@ fn marks(trace: &Trace) -> [Mark; Trace::PLACES] {
 impl Memo {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
     #[inline(never)]
-    pub(crate) fn load(run_dir: &RunDir, log: Log<'_>) -> Self {
-        if !run_dir.is_to_write() {
+    pub(crate) fn load(state_dir: &StateDir, log: Log<'_>) -> Self {
+        if !state_dir.is_to_write() {
             return Self::default();
         }
-        match run_dir.read(FILE, MOST_READ, log) {
+        match state_dir.read(FILE, MOST_READ, log) {
             Content::Bytes(bytes) => parse(&bytes).unwrap_or_default(),
             Content::TooLong | Content::Missing => Self::default(),
             Content::Bad => Self {
@@ -175,7 +175,7 @@ impl Memo {
     pub(crate) fn take_node(
         &mut self,
         key: Key<'_>,
-        run_dir: &RunDir,
+        state_dir: &StateDir,
         log: Log<'_>,
     ) -> Option<Node> {
         let is_known = self.knows(key.path);
@@ -185,7 +185,7 @@ impl Memo {
         }
         self.save(
             Some((key, &reading.files, &mut reading.found)),
-            run_dir,
+            state_dir,
             log,
         );
         Some(reading.found)
@@ -198,7 +198,7 @@ impl Memo {
         key: Key<'_>,
         sources: Sources,
         node: &mut Node,
-        run_dir: &RunDir,
+        state_dir: &StateDir,
         log: Log<'_>,
     ) {
         let files = sources.files.unwrap_or_default();
@@ -209,17 +209,17 @@ impl Memo {
         let marked = files.into_iter().map(|(path, it)| (path, mark(&it)));
         let files: Vec<_> = marked.collect();
         self.is_new |= is_to_keep;
-        self.save(is_to_keep.then_some((key, &files, node)), run_dir, log);
+        self.save(is_to_keep.then_some((key, &files, node)), state_dir, log);
     }
 
-    fn save(&self, reading: Option<ToWrite<'_>>, run_dir: &RunDir, log: Log<'_>) {
-        if !self.is_new || self.is_not_ours || !run_dir.is_to_write() {
+    fn save(&self, reading: Option<ToWrite<'_>>, state_dir: &StateDir, log: Log<'_>) {
+        if !self.is_new || self.is_not_ours || !state_dir.is_to_write() {
             return;
         }
         let bytes = self.written(reading);
         // Nobody would read more.
         if bytes.len() as u64 <= MOST_READ {
-            run_dir.replace(FILE, &bytes, log);
+            state_dir.replace(FILE, &bytes, log);
         }
     }
 

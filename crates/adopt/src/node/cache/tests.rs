@@ -64,9 +64,9 @@ impl Scratch {
         let lines = Lines::default();
         let log = Log::new(&lines, LogLevel::Debug);
         let (_, dir) = self.place();
-        let run_dir = RunDir::open(&dir, !read_only, log);
+        let state_dir = StateDir::open(&dir, !read_only, log);
         let environment = Environment::default();
-        let node = Node::find(&options, &environment, &run_dir, log).expect("found");
+        let node = Node::find(&options, &environment, &state_dir, log).expect("found");
         let lines = lines.0.take();
         (node, lines.iter().any(|line| line.contains(REMEMBERED)))
     }
@@ -128,7 +128,7 @@ fn what_was_found_is_remembered_until_a_file_changes() {
     let (_, dir) = scratch.place();
     let lines = Lines::default();
     let log = Log::new(&lines, LogLevel::Debug);
-    let mut memo = Memo::load(&RunDir::open(&dir, true, log), log);
+    let mut memo = Memo::load(&StateDir::open(&dir, true, log), log);
     assert!(!memo.knows(&path));
 }
 

@@ -18,11 +18,11 @@ use sys::{FileStatus, Listing};
 
 use crate::access;
 use crate::decide::OwnJob;
-use crate::known::Identity;
 use crate::log::Log;
+use crate::node::slurmd;
 use crate::node::{self, Node};
 use crate::options::shown;
-use crate::slurmd;
+use crate::stepd::owners::Identity;
 
 /// Who is trusted besides root.
 #[derive(Debug, Clone, Default)]
