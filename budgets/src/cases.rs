@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use adopt::decide::{self, Caller, OwnJob, Stage, Steps};
+use adopt::decide::{self, Phase};
+use adopt::facts::{Caller, Facts, OwnJob, Steps};
 use adopt::options::Options;
 use proto::conf::{self, Query};
 use proto::rpc::{self, Auth};
@@ -188,15 +189,11 @@ fn plan(jobs: u32) -> Work {
         },
     };
     let options = Options::default();
-    let mut input = Some((steps, caller));
+    let steps = Ok(steps);
+    let mut input = Some(Facts { steps, caller });
     Box::new(move || {
-        if let Some((steps, caller)) = black_box(input.take()) {
-            let _ = black_box(decide::plan(
-                black_box(&options),
-                Stage::Account,
-                Ok(steps),
-                caller,
-            ));
+        if let Some(facts) = black_box(input.take()) {
+            let _ = black_box(decide::plan(black_box(&options), Phase::Account, facts));
         }
     })
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use adopt::apply::Outcome;
+use adopt::report::Outcome;
 use adopt::decide::{Answer, Reason, Verdict};
 use adopt::login::{Account, Login};
 use adopt::options::Options;

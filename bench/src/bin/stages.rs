@@ -20,7 +20,7 @@ use adopt::log::{Log, Sink};
 use adopt::node::{Environment, Node};
 use adopt::options::Options;
 use adopt::state_dir::{self, StateDir};
-use adopt::stepd::{self, Manner};
+use adopt::stepd::{self, spool};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use pam::{Severity, app};
@@ -83,19 +83,15 @@ fn login(args: &Args) -> Result<Value> {
     let state_dir = StateDir::open(Path::new(state_dir::DIR), true, log);
     let environment = Environment::of_service("sshd");
     let node = meter.stage("read slurm.conf, name the node", || {
-        Node::find(&options, &environment, &state_dir, log)
+        Node::find(&options, &environment, &state_dir, &spool::has_stepds, log)
     })?;
     let node = match node {
         Ok(node) => node,
         Err(error) => bail!("find the node: {error}"),
     };
     let deadline = Deadline::after(options.timeout);
-    let manner = Manner {
-        may_stop: true,
-        ahead: false,
-    };
     let census = meter.stage("list the steps, ask stepds", || {
-        stepd::census(&node, uid, &state_dir, manner, &deadline, log)
+        stepd::census(&node, uid, &state_dir, true, &deadline, log)
     })?;
     meter.stage("write the log line (syslog)", || {
         app::log_line(

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::options::shown;
+use crate::text::shown;
 
 /// SELinux's mode, selinuxfs.
 const ENFORCE: &str = "/sys/fs/selinux/enforce";

@@ -1,56 +1,20 @@
 //! Carries a plan out: the only effects that a login has on the process.
 
-use std::cell::OnceCell;
-
 use pam::Handle;
 
 use crate::adoption::limits::JobLimits;
 use crate::adoption::suspended;
-use crate::adoption::{self, AdoptError, Adopted, Join, Was};
+use crate::adoption::{self, AdoptError, Adopted, Join};
 use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
-use crate::log::{Log, said};
+use crate::gather::Stepds;
+use crate::log::Log;
+use crate::login::Entry;
 use crate::options::{Limits, Options};
+use crate::report::{self, Outcome};
 use crate::session::record::{Key, Record};
 use crate::session::{self, Host};
 use crate::stack::Stack;
-use crate::{Call, Inquiry, Phase};
-
-/// What became of a login.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The answer and its reason.
-    pub verdict: Verdict,
-    /// The job that the plan was about.
-    pub job: Option<u32>,
-    /// How the process came to be in it, in the session phase.
-    pub place: Option<Was>,
-}
-
-impl From<Verdict> for Outcome {
-    /// Nothing was done.
-    fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            job: None,
-            place: None,
-        }
-    }
-}
-
-impl Outcome {
-    /// The process is in that job already, where the account phase put it.
-    #[must_use]
-    pub fn stays(job: u32) -> Self {
-        Self {
-            verdict: Verdict {
-                answer: Answer::Adopted,
-                reason: Reason::Job(Choice::Chosen),
-            },
-            job: Some(job),
-            place: Some(Was::Inside),
-        }
-    }
-}
+use crate::text::said;
 
 /// The effects, so that the tests below can see what is done without a stepd and a libpam.
 pub trait Effects {
@@ -81,96 +45,79 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
             } => (job, choice, instead, even_if_failed, if_refused, if_silent),
             Plan::Settle(verdict) => return verdict.into(),
         };
-        let mut place = None;
-        let done = match effects.adopt(job) {
-            Err(AdoptError::Suspended) if instead.is_some() => {
-                Err(AdoptError::Refused("it is suspended".to_owned()))
-            }
-            done => done,
+        let error = match effects.adopt(job) {
+            Ok(adopted) => return in_job(job, adopted, choice, effects, log),
+            Err(error) => error,
         };
-        let (answer, reason) = match done {
-            Ok(mut adopted) => {
-                set_environment(job, &adopted, effects, log);
-                place = adopted.was.take();
-                let answer = match adopted.later {
-                    true => Answer::Chosen,
-                    false => Answer::Adopted,
-                };
-                (answer, Reason::Job(choice))
-            }
-            Err(AdoptError::NotJoined(cause)) => {
+        let tries_next = match &error {
+            AdoptError::Refused(_) | AdoptError::Suspended => true,
+            AdoptError::Failed(_) => even_if_failed,
+            AdoptError::Silent | AdoptError::NotJoined(_) | AdoptError::NotHeld(_) => false,
+        };
+        if let Some(next) = instead.filter(|_| tries_next) {
+            log.error(|| report::next_job_line(job, &choice, &error));
+            plan = *next;
+            continue;
+        }
+        let (answer, reason) = match error {
+            AdoptError::Silent => (if_silent, Reason::StepdSilent { job }),
+            AdoptError::Suspended => (if_refused, Reason::Suspended { job }),
+            AdoptError::NotJoined(cause) => {
                 // As far as it goes: the process is in the job's cgroup.
                 set_environment(job, &Adopted::default(), effects, log);
                 (if_refused, Reason::Refused(cause))
             }
-            Err(AdoptError::Suspended) => (if_refused, Reason::Suspended { job }),
-            Err(AdoptError::NotHeld(cause)) => (if_refused, Reason::Refused(cause)),
-            Err(AdoptError::Silent) => (if_silent, Reason::StepdSilent { job }),
-            Err(AdoptError::Failed(cause)) if !even_if_failed => {
+            AdoptError::Refused(cause) | AdoptError::Failed(cause) | AdoptError::NotHeld(cause) => {
                 (if_refused, Reason::Refused(cause))
             }
-            Err(AdoptError::Refused(cause) | AdoptError::Failed(cause)) => match instead {
-                Some(next) => {
-                    let which = match choice {
-                        Choice::Caller { .. } => "where the connection comes from",
-                        Choice::Newest { .. } => "the newest here",
-                        Choice::NextNewest { .. } => "the next newest here",
-                        Choice::Chosen => "which the account phase chose",
-                        Choice::Holder => "which the process comes from",
-                        Choice::OnlyJob => "the only one here",
-                    };
-                    log.error(|| format!("job {job}, {which}: {cause}"));
-                    plan = *next;
-                    continue;
-                }
-                None => (if_refused, Reason::Refused(cause)),
-            },
         };
-        let verdict = Verdict { answer, reason };
         return Outcome {
-            verdict,
+            verdict: Verdict { answer, reason },
             job: Some(job),
-            place,
+            place: None,
         };
+    }
+}
+
+/// Completes the login of a process that the job has taken, or that the session phase will put there.
+fn in_job(
+    job: u32,
+    mut adopted: Adopted,
+    choice: Choice,
+    effects: &mut dyn Effects,
+    log: Log<'_>,
+) -> Outcome {
+    set_environment(job, &adopted, effects, log);
+    let answer = match adopted.later {
+        true => Answer::Chosen,
+        false => Answer::Adopted,
+    };
+    let reason = Reason::Job(choice);
+    Outcome {
+        verdict: Verdict { answer, reason },
+        job: Some(job),
+        place: adopted.was.take(),
     }
 }
 
 /// The effects of a real login.
 pub(crate) struct Live<'a> {
-    handle: &'a Handle,
-    phase: Phase,
-    service: &'a str,
-    pid: u32,
-    uid: u32,
-    options: &'a Options,
-    inquiry: Inquiry,
-    /// What the account phase left.
-    record: Option<&'a Record>,
-    stack: OnceCell<Stack>,
-    log: Log<'a>,
+    pub handle: &'a Handle,
+    pub entry: Entry,
+    pub service: &'a str,
+    pub pid: u32,
+    pub uid: u32,
+    pub options: &'a Options,
+    pub stepds: Stepds,
+    /// What the account phase recorded.
+    pub record: Option<&'a Record>,
+    pub log: Log<'a>,
 }
 
-impl<'a> Live<'a> {
-    /// Those of a call that has been decided.
-    pub(crate) fn new(call: &'a Call<'_>, inquiry: Inquiry, record: Option<&'a Record>) -> Self {
-        Self {
-            handle: call.handle,
-            phase: call.phase,
-            service: call.service(),
-            pid: call.login.pid,
-            uid: call.login.uid().unwrap_or(u32::MAX),
-            options: &call.options,
-            inquiry,
-            record,
-            stack: OnceCell::new(),
-            log: call.log,
-        }
-    }
-
+impl Live<'_> {
     /// Whether a session line of ours is sure to follow.
     fn session_follows(&self) -> Result<(), String> {
-        let stack = self.stack.get_or_init(|| Stack::read(self.service));
-        session::adopts_later(stack)
+        session::adopts_later(&Stack::read(self.service))
     }
 
     /// Puts the process into the job, or leaves that to the session phase where this process is none that
@@ -179,9 +126,9 @@ impl<'a> Live<'a> {
         let host = Host::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
         if host == Host::Helper {
             self.session_follows().map_err(AdoptError::NotHeld)?;
-            let Inquiry {
+            let Stepds {
                 census, deadline, ..
-            } = &mut self.inquiry;
+            } = &mut self.stepds;
             suspended::look(census, job, deadline, self.log)?;
             let record = self.new_record(job);
             let left = record.leave(&Key::of(self.options));
@@ -209,9 +156,9 @@ impl<'a> Live<'a> {
 
     fn adopt_in_session(&mut self, job: u32) -> Result<Adopted, AdoptError> {
         let is_wanted = self.options.limits == Limits::Job;
-        let Inquiry {
+        let Stepds {
             census, deadline, ..
-        } = &self.inquiry;
+        } = &self.stepds;
         // Before the namespaces are entered: from within the processes may not be seen.
         let limits = is_wanted.then(|| JobLimits::ask(census, job, deadline, self.log));
         let adopted = self.adopt_now(job)?;
@@ -222,28 +169,28 @@ impl<'a> Live<'a> {
     }
 
     fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        let mut census = std::mem::take(&mut self.inquiry.census);
+        let mut census = std::mem::take(&mut self.stepds.census);
         // Other hosts need not open a session for whom they let in.
         let follows = || self.service == session::SSHD && self.session_follows().is_ok();
         let was_held = self.record.and_then(|it| Some((it.job?, &it.held)));
         let request = adoption::Request {
             pid: self.pid,
-            join: match (self.options.join_container, self.phase) {
+            join: match (self.options.join_container, self.entry) {
                 (false, _) => Join::Nobody,
-                (true, Phase::Account) => Join::UnlessSessionFollows(&follows),
+                (true, Entry::Account) => Join::UnlessSessionFollows(&follows),
                 (true, _) => Join::Now,
             },
             x11: !self.options.disable_x11,
-            may_be_inside: self.phase != Phase::Account,
+            may_be_inside: self.entry != Entry::Account,
             was_held,
         };
-        let adopted = adoption::adopt(&mut census, job, request, &self.inquiry.deadline, self.log);
-        self.inquiry.census = census;
+        let adopted = adoption::adopt(&mut census, job, request, &self.stepds.deadline, self.log);
+        self.stepds.census = census;
         adopted
     }
 
     fn new_record(&self, job: u32) -> Record {
-        let left = self.inquiry.deadline.remaining();
+        let left = self.stepds.deadline.remaining();
         let used = self.options.timeout.saturating_sub(left);
         let mut record = Record::new(self.options, self.uid, used);
         record.job = Some(job);
@@ -253,9 +200,9 @@ impl<'a> Live<'a> {
 
 impl Effects for Live<'_> {
     fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        match self.phase {
-            Phase::Account => self.adopt_in_account(job),
-            Phase::OpenSession | Phase::CloseSession => self.adopt_in_session(job),
+        match self.entry {
+            Entry::Account => self.adopt_in_account(job),
+            Entry::OpenSession | Entry::CloseSession => self.adopt_in_session(job),
         }
     }
 

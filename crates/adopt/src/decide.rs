@@ -3,78 +3,19 @@
 //! Order and outcomes are those of SchedMD's module in 26.05 (docs/differences.md has what
 //! differs and why); every branch of the man page is a row of the table below.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use pam::ItemError;
-use sys::UserLookupError;
 
+use crate::facts::{Caller, Facts, OwnJob, Steps};
 use crate::login::{Account, Login};
 use crate::node::NodeError;
-use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown, shown};
-use crate::stepd::spool::{Remark, SpoolProblem};
-
-/// One of the user's own jobs on this node: its stepd said so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OwnJob {
-    /// The job's number (an array task's own).
-    pub job: u32,
-    /// When its extern step's socket was made: ctime in whole seconds since 1970, as 26.05 compares it.
-    pub started: i64,
-}
-
-impl OwnJob {
-    /// Larger is newer: the socket's second, then the job's number.
-    #[must_use]
-    pub fn age_key(&self) -> (i64, u32) {
-        (self.started, self.job)
-    }
-}
-
-/// What the extern steps on this node are.
-#[derive(Debug, Default)]
-pub struct Steps {
-    /// The user's own.
-    pub own: Vec<OwnJob>,
-    /// How many belong to other users.
-    pub others: usize,
-    /// The one of the user's own that this process comes from, if that was looked at.
-    pub holder: Option<u32>,
-    /// Jobs whose stepd did not answer in time: counted as nobody's.
-    pub silent: Vec<u32>,
-    /// Jobs whose stepd gave no usable answer, and what it did instead: not counted.
-    pub failed: Vec<(u32, String)>,
-    /// Why the spool directory could not be looked at: counted as no steps at all.
-    pub problem: Option<SpoolProblem>,
-    /// Whether a permission to reach one of the failed was missing.
-    pub is_denied: bool,
-    /// The node's name and spool directory, where none are the user's.
-    pub place: String,
-    /// What is seen there and may be why.
-    pub remarks: Vec<Remark>,
-}
-
-/// What is known of the job that the connection comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
-    /// It does not matter.
-    NotAsked,
-    /// The slurmd at the source says which. No more than a hint: the job counts only if a stepd
-    /// here says that it is the user's.
-    Job {
-        /// The job's number.
-        job: u32,
-        /// Where the slurmd is.
-        source: IpAddr,
-    },
-    /// It can't be found out, and why.
-    Unknown(String),
-}
+use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown};
 
 /// The phase that a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum Phase {
     /// Account: who has no job is kept out.
     Account,
     /// Session: the user is already admitted; decide only where the session runs.
@@ -95,7 +36,7 @@ pub enum Admission {
     NoAccountLine,
 }
 
-impl Stage {
+impl Phase {
     fn chosen(self) -> Option<u32> {
         match self {
             Self::Session(Admission::Ours { job }) => job,
@@ -189,7 +130,7 @@ pub enum Choice {
         /// Of how many.
         of: usize,
         /// Why it is not known from which one the connection comes.
-        why: String,
+        why: SourceUnknown,
     },
     /// It started last but for those that did not take the login.
     NextNewest {
@@ -197,6 +138,37 @@ pub enum Choice {
         of: usize,
         /// The last of those.
         refused: u32,
+    },
+}
+
+/// Why the job that the connection comes from is not known, or not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceUnknown {
+    /// The options do not ask for it.
+    NotAsked,
+    /// It cannot be found out.
+    Failed(String),
+    /// The slurmd at the source names a job that is none of this user's here.
+    NotOwn {
+        /// The job.
+        job: u32,
+        /// Where the slurmd is.
+        source: IpAddr,
+    },
+    /// The slurmd at the source names a job whose stepd does not answer.
+    Silent {
+        /// The job.
+        job: u32,
+    },
+    /// The job that the connection comes from refused the login.
+    SourceRefused {
+        /// The job.
+        job: u32,
+    },
+    /// The job that the account phase chose refused the login.
+    ChosenRefused {
+        /// The job.
+        job: u32,
     },
 }
 
@@ -252,12 +224,19 @@ pub enum Reason {
         /// How many.
         count: usize,
         /// Why.
-        why: String,
+        why: SourceUnknown,
     },
     /// Adopted, or will be by the session phase.
     Job(Choice),
     /// The stepd would not have the process; its words.
     Refused(String),
+    /// Our account phase admitted the user, and the session phase finds no job for the session.
+    AfterAccount {
+        /// The job that the account phase chose, if its record is there.
+        job: Option<u32>,
+        /// What went wrong since.
+        reason: Box<Reason>,
+    },
     /// The job is suspended: who is put into it stops until it is resumed.
     Suspended {
         /// Which.
@@ -276,7 +255,7 @@ pub fn before(options: &Options, login: &Login) -> ControlFlow<Verdict, u32> {
     let verdict = |answer, reason| ControlFlow::Break(Verdict { answer, reason });
     match &login.service {
         Err(error) => return verdict(Answer::BadItem, Reason::NoService(*error)),
-        Ok(service) if !acts_for(options, service) => {
+        Ok(service) if !options.acts_for(service) => {
             return verdict(Answer::Ignore, Reason::OtherService(service.clone()));
         }
         Ok(_) => {}
@@ -284,30 +263,18 @@ pub fn before(options: &Options, login: &Login) -> ControlFlow<Verdict, u32> {
     match &login.account {
         Account::Missing(error) => verdict(Answer::SessionError, Reason::NoUser(*error)),
         Account::Unknown(error) => {
-            let cause = match error {
-                UserLookupError::Unknown => "no such user".to_owned(),
-                UserLookupError::Failed(_) => error.to_string(),
-            };
-            verdict(Answer::SessionError, Reason::UnknownUser(cause))
+            let reason = Reason::UnknownUser(error.to_string());
+            verdict(Answer::SessionError, reason)
         }
         Account::Known { uid: 0 } => verdict(Answer::Ignore, Reason::Root),
         Account::Known { uid } => ControlFlow::Continue(*uid),
     }
 }
 
-/// Whether the module acts for this PAM service.
-#[must_use]
-pub fn acts_for(options: &Options, service: &str) -> bool {
-    // slurmstepd's own: it would be moved itself (UsePAM=1 in slurm.conf; `pam_ses.c`).
-    const SLURMS: &str = "slurm";
-    let mut services = options.service.split(',');
-    services.any(|it| it == service || it == "*" && service != SLURMS)
-}
-
 /// Whether the answer depends on which job the connection comes from.
 #[must_use]
-pub fn wants_caller(options: &Options, stage: Stage, steps: &Steps) -> bool {
-    let settled = [stage.chosen(), steps.holder];
+pub fn wants_caller(options: &Options, phase: Phase, steps: &Steps) -> bool {
+    let settled = [phase.chosen(), steps.holder];
     if steps.own.iter().any(|it| settled.contains(&Some(it.job))) {
         return false;
     }
@@ -318,63 +285,52 @@ pub fn wants_caller(options: &Options, stage: Stage, steps: &Steps) -> bool {
     }
 }
 
-/// The plan for a user who is neither root nor unknown, on a node whose extern steps are `steps`.
-pub fn plan(
-    options: &Options,
-    stage: Stage,
-    steps: Result<Steps, NodeError>,
-    caller: Caller,
-) -> Plan {
-    let mut plan = strict_plan(options, stage, steps, caller);
-    plan.if_silent(silent(options, stage));
-    if !stage.may_deny() {
+/// The plan for a user who is neither root nor unknown.
+pub fn plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
+    let mut plan = strict_plan(options, phase, facts);
+    plan.if_silent(silent(options, phase));
+    if !phase.may_deny() {
         plan.keep_nobody_out();
     }
     plan
 }
 
-fn strict_plan(
-    options: &Options,
-    stage: Stage,
-    steps: Result<Steps, NodeError>,
-    caller: Caller,
-) -> Plan {
-    let steps = match steps {
+/// The plan of a phase that may deny.
+fn strict_plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
+    let steps = match facts.steps {
         Ok(steps) => steps,
         Err(error) => {
             let reason = Reason::Node(error);
-            return Plan::Settle(generic_failure(options, stage, reason));
+            return Plan::Settle(generic_failure(options, phase, reason));
         }
     };
     if steps.own.is_empty() {
-        return Plan::Settle(without_job(options, stage, steps));
+        return Plan::Settle(without_job(options, phase, steps));
     }
     let count = steps.own.len();
     let is_own = |job: u32| steps.own.iter().any(|it| it.job == job);
-    if let Some(job) = stage.chosen().filter(|job| is_own(*job)) {
-        let why = format!("job {job}, which the account phase chose, did not take it");
+    if let Some(job) = phase.chosen().filter(|job| is_own(*job)) {
+        let why = SourceUnknown::ChosenRefused { job };
         let instead = without_caller(options, &but(steps.own, job), count, why);
         return adopt(options, job, Choice::Chosen, instead);
     }
     if let Some(job) = steps.holder.filter(|job| is_own(*job)) {
         return adopt(options, job, Choice::Holder, None);
     }
-    let why = match caller {
+    let why = match facts.caller {
         Caller::Job { job, source } if is_own(job) => {
-            let why = format!("job {job}, which the connection comes from, did not take it");
+            let why = SourceUnknown::SourceRefused { job };
             let instead = without_caller(options, &but(steps.own, job), count, why);
             return adopt(options, job, Choice::Caller { source }, instead);
         }
-        Caller::Job { job, .. } if steps.silent.contains(&job) => silence(&[job]),
-        Caller::Job { job, source } => {
-            format!("slurmd at {source} says job {job}, which is none of this user's here")
-        }
-        Caller::Unknown(why) => why,
-        Caller::NotAsked => "not asked".to_owned(),
+        Caller::Job { job, .. } if steps.silent.contains(&job) => SourceUnknown::Silent { job },
+        Caller::Job { job, source } => SourceUnknown::NotOwn { job, source },
+        Caller::Unknown(cause) => SourceUnknown::Failed(cause),
+        Caller::NotAsked => SourceUnknown::NotAsked,
     };
     match without_caller(options, &steps.own, count, why) {
         Some(plan) => plan,
-        None => Plan::Settle(without_job(options, stage, steps)),
+        None => Plan::Settle(without_job(options, phase, steps)),
     }
 }
 
@@ -384,17 +340,17 @@ fn but(mut own: Vec<OwnJob>, job: u32) -> Vec<OwnJob> {
 }
 
 /// The verdict on a user without a job here.
-fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
-    let admission = match stage {
-        Stage::Account => {
+fn without_job(options: &Options, phase: Phase, steps: Steps) -> Verdict {
+    let admission = match phase {
+        Phase::Account => {
             let (answer, reason) = (no_jobs(options), Reason::NoJob(steps));
             return Verdict { answer, reason };
         }
-        Stage::Session(admission) => admission,
+        Phase::Session(admission) => admission,
     };
     match admission {
         Admission::Ours { job: Some(job) } if steps.silent.contains(&job) => Verdict {
-            answer: silent(options, stage),
+            answer: silent(options, phase),
             reason: Reason::StepdSilent { job },
         },
         Admission::Ours { job } => failed_after_account(options, job, Reason::NoJob(steps)),
@@ -407,18 +363,22 @@ fn without_job(options: &Options, stage: Stage, steps: Steps) -> Verdict {
 
 /// The verdict on a session that our account phase admitted and that finds no job to be in.
 fn failed_after_account(options: &Options, job: Option<u32>, reason: Reason) -> Verdict {
-    let cause = match job {
-        Some(job) => format!("job {job}, which the account phase chose: {reason}"),
-        None => format!("the record of the account phase is missing or another user's: {reason}"),
-    };
     Verdict {
         answer: adopt_failure(options),
-        reason: Reason::Refused(cause),
+        reason: Reason::AfterAccount {
+            job,
+            reason: Box::new(reason),
+        },
     }
 }
 
 /// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
-fn without_caller(options: &Options, own: &[OwnJob], count: usize, why: String) -> Option<Plan> {
+fn without_caller(
+    options: &Options,
+    own: &[OwnJob],
+    count: usize,
+    why: SourceUnknown,
+) -> Option<Plan> {
     if own.is_empty() {
         return None;
     }
@@ -428,27 +388,21 @@ fn without_caller(options: &Options, own: &[OwnJob], count: usize, why: String) 
         (_, Unknown::Allow) => return Some(several(Answer::Allow, count, why)),
         (_, Unknown::Deny) => return Some(several(Answer::Deny, count, why)),
     };
-    // The newest may be on its way out while another runs. The chain is made from its end, the oldest.
-    // (Without a sort: that would be 5 KB of code, for jobs that are few.)
-    let mut left = own.to_vec();
+    // The newest may be ending while another runs: the chain goes on to the next newest.
+    let mut oldest_first = own.to_vec();
+    oldest_first.sort_by_key(OwnJob::age_key);
     let mut plan = None;
-    while let Some(oldest) = take_oldest(&mut left) {
-        let next = left.iter().min_by_key(|it| it.age_key());
-        let choice = match next {
-            Some(next) => Choice::NextNewest {
+    for (index, own) in oldest_first.iter().enumerate() {
+        let choice = match oldest_first.get(index + 1) {
+            Some(newer) => Choice::NextNewest {
                 of: count,
-                refused: next.job,
+                refused: newer.job,
             },
             None => choice.clone(),
         };
-        plan = Some(adopt(options, oldest.job, choice, plan));
+        plan = Some(adopt(options, own.job, choice, plan));
     }
     plan
-}
-
-fn take_oldest(jobs: &mut Vec<OwnJob>) -> Option<OwnJob> {
-    let (index, _) = jobs.iter().enumerate().min_by_key(|(_, it)| it.age_key())?;
-    Some(jobs.swap_remove(index))
 }
 
 fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> Plan {
@@ -464,12 +418,12 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
 }
 
 /// The verdict where it can't be known what runs here.
-pub fn generic_failure(options: &Options, stage: Stage, reason: Reason) -> Verdict {
-    let answer = match (stage, options.generic_failure) {
-        (Stage::Session(Admission::Ours { job }), _) => {
+pub fn generic_failure(options: &Options, phase: Phase, reason: Reason) -> Verdict {
+    let answer = match (phase, options.generic_failure) {
+        (Phase::Session(Admission::Ours { job }), _) => {
             return failed_after_account(options, job, reason);
         }
-        (Stage::Session(Admission::Others), GenericFailure::Deny) => Answer::Ignore,
+        (Phase::Session(Admission::Others), GenericFailure::Deny) => Answer::Ignore,
         (_, GenericFailure::Ignore) => Answer::Ignore,
         (_, GenericFailure::Allow) => Answer::Allow,
         (_, GenericFailure::Deny) => Answer::Deny,
@@ -500,104 +454,19 @@ fn no_jobs(options: &Options) -> Answer {
 
 /// The answer where the stepd that is to adopt is silent. SchedMD's module waits for ever there. To let a user
 /// in who can make the own stepd hang (the job's memory is the user's) would be a way around adoption.
-fn silent(options: &Options, stage: Stage) -> Answer {
-    match (stage, no_jobs(options)) {
+fn silent(options: &Options, phase: Phase) -> Answer {
+    match (phase, no_jobs(options)) {
         // The user is in by our word alone: nobody else's may count.
-        (Stage::Session(Admission::Ours { .. }), Answer::Ignore) => adopt_failure(options),
+        (Phase::Session(Admission::Ours { .. }), Answer::Ignore) => adopt_failure(options),
         (_, answer) => answer,
     }
 }
 
-fn several(answer: Answer, count: usize, why: String) -> Plan {
+fn several(answer: Answer, count: usize, why: SourceUnknown) -> Plan {
     Plan::Settle(Verdict {
         answer,
         reason: Reason::Several { count, why },
     })
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OtherService(name) => {
-                write!(f, "service is «{}», not the one of service=", shown(name))
-            }
-            Self::NoService(error) => write!(f, "no PAM_SERVICE: {error}"),
-            Self::NoUser(error) => write!(f, "no PAM_USER: {error}"),
-            Self::UnknownUser(cause) => f.write_str(cause),
-            Self::Root => f.write_str("root always passes"),
-            Self::Node(error) => write!(f, "{error}"),
-            Self::Panicked(cause) => write!(f, "internal error: {}", shown(cause)),
-            Self::NoJob(Steps {
-                others,
-                silent,
-                failed,
-                problem,
-                place,
-                remarks,
-                ..
-            }) => {
-                match problem {
-                    Some(problem) => write!(f, "spool directory: {problem}")?,
-                    None => write!(f, "no job of this user here, {others} of others")?,
-                }
-                if !place.is_empty() {
-                    write!(f, " ({place})")?;
-                }
-                if !silent.is_empty() {
-                    write!(f, "; {}", silence(silent))?;
-                }
-                if let [(job, cause), rest @ ..] = &failed[..] {
-                    write!(f, "; slurmstepd of job {job}: {cause}")?;
-                    if !rest.is_empty() {
-                        write!(f, " (and {} more)", rest.len())?;
-                    }
-                }
-                for remark in remarks {
-                    write!(f, "; {remark}")?;
-                }
-                Ok(())
-            }
-            Self::Several { count, why } => write!(
-                f,
-                "{count} jobs here and no telling which the connection comes from: {why}"
-            ),
-            Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
-            Self::Job(Choice::Chosen) => f.write_str("the account phase chose it"),
-            Self::Job(Choice::Holder) => f.write_str("the process comes from it"),
-            Self::Job(Choice::Caller { source }) => {
-                write!(f, "the connection comes from it, says slurmd at {source}")
-            }
-            Self::Job(Choice::Newest { of, why }) => write!(
-                f,
-                "the newest of {of} jobs here; where the connection comes from is not known: {why}"
-            ),
-            Self::Job(Choice::NextNewest { of, refused }) => write!(
-                f,
-                "the newest of {of} jobs here that took the login: job {refused} did not"
-            ),
-            Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
-            Self::Suspended { job } => write!(f, "adoption failed: job {job} is suspended"),
-            Self::StepdSilent { job } => f.write_str(&silence(&[*job])),
-        }
-    }
-}
-
-/// «slurmstepd of job 103 does not answer»; of many the first few.
-#[must_use]
-pub fn silence(jobs: &[u32]) -> String {
-    const NAMED: usize = 3;
-    let named: Vec<_> = jobs.iter().take(NAMED).map(u32::to_string).collect();
-    match jobs {
-        [job] => format!("slurmstepd of job {job} does not answer"),
-        _ if jobs.len() <= NAMED => {
-            format!("slurmstepds of jobs {} do not answer", named.join(", "))
-        }
-        _ => format!(
-            "slurmstepds of jobs {} and {} more do not answer",
-            named.join(", "),
-            jobs.len() - NAMED
-        ),
-    }
 }
 
 #[cfg(test)]

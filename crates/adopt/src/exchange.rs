@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sys::{Deadline, Interest};
 
-use crate::log::said;
+use crate::text::said;
 
 /// How soon a daemon whose backlog is full is tried again.
 pub const RETRY: Duration = Duration::from_millis(2);
@@ -77,6 +77,19 @@ pub fn until_there<T>(
             result => return Ok(result?),
         }
         wait(Interest::readable(socket), deadline)?;
+    }
+}
+
+/// Fails if bytes are there before a question is asked: they are no answer to it.
+///
+/// # Errors
+/// [`Broken`].
+pub fn nothing_unread(socket: &OwnedFd) -> Result<(), Broken> {
+    match sys::receive(socket, &mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(0) => Err(Broken::Ended),
+        Ok(_) => Err(Broken::Nonsense("it said more than it was asked".into())),
     }
 }
 

@@ -7,17 +7,19 @@ use std::path::Path;
 
 use pam::ReturnCode;
 
-use crate::adoption::AdoptError;
 use crate::adoption::cgroup::Origin;
-use crate::adoption::suspended;
-use crate::decide::{self, Answer, Caller, Choice, Plan, Reason, Stage, Verdict};
+use crate::adoption::{AdoptError, suspended};
+use crate::callerid;
+use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
+use crate::facts::Caller;
+use crate::gather::{self, Stepds};
 use crate::log::{Log, Sink};
-use crate::login::Login;
+use crate::login::Entry;
 use crate::node::Environment;
-use crate::options::{LogLevel, Options};
+use crate::prepare::Prepared;
 use crate::report;
 use crate::state_dir::{self, StateDir};
-use crate::{Asking, Inquiry, Phase, gather_and_decide, options::shown};
+use crate::text::shown;
 
 /// What a login by sshd would meet.
 #[derive(Debug)]
@@ -48,39 +50,26 @@ const NO_CONNECTION: &str = "only a login has a connection to ask about";
 /// The environment of the calling shell does not count; sshd's own is not known here.
 #[must_use]
 pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
-    let (options, bad_arguments) = Options::parse(args);
-    let log = Log::new(sink, LogLevel::Debug);
-    for bad in bad_arguments {
-        log.error(|| bad.to_string());
-    }
-    let login = Login::of_user(user.as_bytes());
-    // The service is the one that the line is for, so that service= never answers here.
-    let login = Login {
-        service: Ok(options
-            .service
-            .split(',')
-            .next()
-            .unwrap_or_default()
-            .to_owned()),
-        ..login
-    };
-    let end = match decide::before(&options, &login) {
+    let prepared = Prepared::for_user(user, args, sink);
+    prepared.warn_of_options();
+    let Prepared { options, log, .. } = &prepared;
+    let end = match prepared.before_slurm() {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
-            let no_connection = |_: &_| Caller::Unknown(NO_CONNECTION.to_owned());
-            let state_dir = StateDir::open(Path::new(state_dir::DIR), false, log);
-            let environment = Environment::default();
-            let asking = Asking {
-                environment: &environment,
+            let request = gather::Request {
+                options,
+                phase: Phase::Account,
                 uid,
-                state_dir: &state_dir,
+                environment: Environment::default(),
+                state_dir: StateDir::open(Path::new(state_dir::DIR), false, *log),
                 limit: options.timeout,
-                ahead: false,
                 origin: Origin::Nowhere,
+                log: *log,
             };
-            let (plan, mut inquiry) =
-                gather_and_decide(&options, Stage::Account, &asking, log, no_connection);
-            match without_suspended(plan, &mut inquiry, log) {
+            let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
+            let (facts, mut stepds) = gather::gather(&request, no_connection);
+            let plan = decide::plan(options, Phase::Account, facts);
+            match without_suspended(plan, &mut stepds, *log) {
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,
@@ -103,21 +92,21 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
         }
     };
     Explanation {
-        uid: login.uid(),
-        user: login.user,
+        uid: prepared.login.uid(),
+        user: prepared.login.user,
         end,
     }
 }
 
 /// The plan as it is for a login that finds its jobs suspended.
-fn without_suspended(mut plan: Plan, inquiry: &mut Inquiry, log: Log<'_>) -> Plan {
+fn without_suspended(mut plan: Plan, stepds: &mut Stepds, log: Log<'_>) -> Plan {
     loop {
         let Plan::Adopt { job, .. } = plan else {
             return plan;
         };
-        let Inquiry {
+        let Stepds {
             census, deadline, ..
-        } = inquiry;
+        } = stepds;
         let looked = suspended::look(census, job, deadline, log);
         if !matches!(looked, Err(AdoptError::Suspended)) {
             return plan;
@@ -141,8 +130,8 @@ impl Explanation {
     #[must_use]
     pub fn code(&self) -> ReturnCode {
         match &self.end {
-            End::Settled(verdict) => report::code(Phase::Account, verdict.answer),
-            End::Adopted { .. } => report::code(Phase::Account, Answer::Adopted),
+            End::Settled(verdict) => report::code(Entry::Account, verdict.answer),
+            End::Adopted { .. } => report::code(Entry::Account, Answer::Adopted),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Where lines for the admin go, and which of them.
 
-use std::fmt::Display;
-
 use pam::{Handle, Severity};
 
 use crate::options::LogLevel;
@@ -66,13 +64,4 @@ impl<'a> Log<'a> {
             self.sink.line(severity, &text());
         }
     }
-}
-
-/// A cause as text. One function for all of them, not one for each type and place.
-pub(crate) fn said(cause: impl Display) -> String {
-    #[inline(never)]
-    fn text(cause: &dyn Display) -> String {
-        cause.to_string()
-    }
-    text(&cause)
 }

@@ -6,6 +6,17 @@ use std::net::IpAddr;
 use pam::{Handle, Item, ItemError};
 use sys::{Connection, UserLookupError};
 
+/// The entry point that libpam called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// pam_sm_acct_mgmt(3): may the user in, and into which job.
+    Account,
+    /// pam_sm_open_session(3): the session is to run in that job.
+    OpenSession,
+    /// pam_sm_close_session(3).
+    CloseSession,
+}
+
 /// The account behind PAM_USER.
 #[derive(Debug)]
 pub enum Account {

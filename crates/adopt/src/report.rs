@@ -1,27 +1,110 @@
 //! The only mapping to PAM's codes, the only text for users, the one line for the admin.
 
+use std::fmt;
 use std::time::Duration;
 
-use pam::ReturnCode;
+use pam::{Handle, MessageStyle, ReturnCode};
 
-use crate::Phase;
-use crate::adoption::Was;
 use crate::adoption::cgroup;
-use crate::apply::Outcome;
-use crate::decide::{self, Answer, Reason, Steps};
-use crate::login::Login;
-use crate::options::shown;
-use crate::stepd::spool::SpoolProblem;
+use crate::adoption::{AdoptError, Was};
+use crate::decide::{Answer, Choice, Reason, SourceUnknown, Verdict};
+use crate::facts::Steps;
+use crate::login::{Entry, Login};
+use crate::prepare::Prepared;
+use crate::text::shown;
+use crate::trust::DirectoryError;
+
+/// What became of a login.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer and its reason.
+    pub verdict: Verdict,
+    /// The job that the plan was about.
+    pub job: Option<u32>,
+    /// How the process came to be in it, in the session phase.
+    pub place: Option<Was>,
+}
+
+impl From<Verdict> for Outcome {
+    /// Nothing was done.
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            job: None,
+            place: None,
+        }
+    }
+}
+
+impl Outcome {
+    /// The process is in that job already, where the account phase put it.
+    #[must_use]
+    pub fn stays(job: u32) -> Self {
+        Self {
+            verdict: Verdict {
+                answer: Answer::Adopted,
+                reason: Reason::Job(Choice::Chosen),
+            },
+            job: Some(job),
+            place: Some(Was::Inside),
+        }
+    }
+}
+
+/// Tells the user and the log how a call ended, and returns libpam's code.
+pub(crate) fn report(
+    entry: Entry,
+    handle: &Handle,
+    prepared: &Prepared<'_>,
+    outcome: &Outcome,
+) -> ReturnCode {
+    let Prepared {
+        login,
+        log,
+        started,
+        ..
+    } = prepared;
+    let verdict = &outcome.verdict;
+    let told = user_text(verdict.answer, &verdict.reason)
+        .map(|text| handle.tell(MessageStyle::Error, &text));
+    if let Some(Err(code)) = told {
+        log.debug(|| format!("tell the user: libpam's code {code}"));
+    }
+    let line = || admin_line(login, outcome, started.elapsed());
+    match (entry, &verdict.answer, &verdict.reason) {
+        (Entry::Account, ..) | (_, Answer::Adopted, _) => log.info(line),
+        // Another module admitted the user and has said so, or it does not concern us.
+        (_, Answer::Ignore, Reason::NoJob(_) | Reason::Root | Reason::OtherService(_)) => {
+            log.debug(line);
+        }
+        // The user was admitted and has a job, but is not in it, or is denied.
+        _ => log.error(line),
+    }
+    code(entry, verdict.answer)
+}
+
+/// The line about a job that did not take the login, where another is tried instead.
+pub(crate) fn next_job_line(job: u32, choice: &Choice, cause: &AdoptError) -> String {
+    let which = match choice {
+        Choice::Caller { .. } => "where the connection comes from",
+        Choice::Newest { .. } => "the newest here",
+        Choice::NextNewest { .. } => "the next newest here",
+        Choice::Chosen => "which the account phase chose",
+        Choice::Holder => "which the process comes from",
+        Choice::OnlyJob => "the only one here",
+    };
+    format!("job {job}, {which}: {cause}")
+}
 
 /// The code that the host gets.
 #[must_use]
-pub fn code(phase: Phase, answer: Answer) -> ReturnCode {
+pub fn code(entry: Entry, answer: Answer) -> ReturnCode {
     match answer {
         Answer::Adopted | Answer::Chosen | Answer::Allow => ReturnCode::Success,
-        Answer::Deny if phase == Phase::Account => ReturnCode::PermissionDenied,
+        Answer::Deny if entry == Entry::Account => ReturnCode::PermissionDenied,
         // pam_sm_open_session(3) knows no other.
         Answer::Deny => ReturnCode::SessionError,
-        Answer::Ignore if phase == Phase::Account => ReturnCode::Ignore,
+        Answer::Ignore if entry == Entry::Account => ReturnCode::Ignore,
         // An only session line that answers PAM_IGNORE refuses everyone, root too (pam_dispatch.c).
         Answer::Ignore => ReturnCode::Success,
         Answer::SessionError => ReturnCode::SessionError,
@@ -38,9 +121,9 @@ pub fn user_text(answer: Answer, reason: &Reason) -> Option<String> {
     }
     let text = match reason {
         Reason::NoJob(steps) => no_job(trouble(steps)),
-        Reason::StepdSilent { job } => no_job(Some(decide::silence(&[*job]))),
+        Reason::StepdSilent { job } => no_job(Some(silence(&[*job]))),
         Reason::Several { .. } => "unable to determine source job".to_owned(),
-        Reason::Refused(_) => "adoption failure".to_owned(),
+        Reason::Refused(_) | Reason::AfterAccount { .. } => "adoption failure".to_owned(),
         Reason::Suspended { job } => format!("adoption failure (job {job} is suspended)"),
         Reason::Node(_) => {
             "this node's Slurm configuration can't be read; tell your administrator".to_owned()
@@ -68,7 +151,7 @@ fn trouble(steps: &Steps) -> Option<String> {
         "slurmstepds cannot be reached: permission denied; tell your administrator";
     match &steps.problem {
         Some(problem) if problem.means_denied() => return Some(DENIED.to_owned()),
-        Some(SpoolProblem::Untrusted {
+        Some(DirectoryError::Untrusted {
             path,
             uid,
             is_owner_trusted,
@@ -90,7 +173,7 @@ fn trouble(steps: &Steps) -> Option<String> {
         return Some(DENIED.to_owned());
     }
     if !steps.silent.is_empty() {
-        return Some(decide::silence(&steps.silent));
+        return Some(silence(&steps.silent));
     }
     let (job, _) = steps.failed.first()?;
     Some(format!("slurmstepd of job {job} gives no proper answer"))
@@ -137,12 +220,128 @@ fn quoted(name: &str) -> String {
     }
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherService(name) => {
+                write!(f, "service is \"{}\", not the one of service=", shown(name))
+            }
+            Self::NoService(error) => write!(f, "no PAM_SERVICE: {error}"),
+            Self::NoUser(error) => write!(f, "no PAM_USER: {error}"),
+            Self::UnknownUser(cause) => f.write_str(cause),
+            Self::Root => f.write_str("root always passes"),
+            Self::Node(error) => write!(f, "{error}"),
+            Self::Panicked(cause) => write!(f, "internal error: {}", shown(cause)),
+            Self::NoJob(Steps {
+                others,
+                silent,
+                failed,
+                problem,
+                place,
+                remarks,
+                ..
+            }) => {
+                match problem {
+                    Some(problem) => write!(f, "spool directory: {problem}")?,
+                    None => write!(f, "no job of this user here, {others} of others")?,
+                }
+                if !place.is_empty() {
+                    write!(f, " ({place})")?;
+                }
+                if !silent.is_empty() {
+                    write!(f, "; {}", silence(silent))?;
+                }
+                if let [(job, cause), rest @ ..] = &failed[..] {
+                    write!(f, "; slurmstepd of job {job}: {cause}")?;
+                    if !rest.is_empty() {
+                        write!(f, " (and {} more)", rest.len())?;
+                    }
+                }
+                for remark in remarks {
+                    write!(f, "; {remark}")?;
+                }
+                Ok(())
+            }
+            Self::Several { count, why } => write!(
+                f,
+                "{count} jobs here and no telling which the connection comes from: {why}"
+            ),
+            Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
+            Self::Job(Choice::Chosen) => f.write_str("the account phase chose it"),
+            Self::Job(Choice::Holder) => f.write_str("the process comes from it"),
+            Self::Job(Choice::Caller { source }) => {
+                write!(f, "the connection comes from it, says slurmd at {source}")
+            }
+            Self::Job(Choice::Newest { of, why }) => write!(
+                f,
+                "the newest of {of} jobs here; where the connection comes from is not known: {why}"
+            ),
+            Self::Job(Choice::NextNewest { of, refused }) => write!(
+                f,
+                "the newest of {of} jobs here that took the login: job {refused} did not"
+            ),
+            Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
+            Self::Suspended { job } => write!(f, "adoption failed: job {job} is suspended"),
+            Self::AfterAccount {
+                job: Some(job),
+                reason,
+            } => write!(
+                f,
+                "adoption failed: job {job}, which the account phase chose: {reason}"
+            ),
+            Self::AfterAccount { job: None, reason } => write!(
+                f,
+                "adoption failed: the record of the account phase is missing or another user's: {reason}"
+            ),
+            Self::StepdSilent { job } => f.write_str(&silence(&[*job])),
+        }
+    }
+}
+
+impl fmt::Display for SourceUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("not asked"),
+            Self::Failed(cause) => f.write_str(cause),
+            Self::NotOwn { job, source } => write!(
+                f,
+                "slurmd at {source} says job {job}, which is none of this user's here"
+            ),
+            Self::Silent { job } => f.write_str(&silence(&[*job])),
+            Self::SourceRefused { job } => write!(
+                f,
+                "job {job}, which the connection comes from, did not take it"
+            ),
+            Self::ChosenRefused { job } => write!(
+                f,
+                "job {job}, which the account phase chose, did not take it"
+            ),
+        }
+    }
+}
+
+/// Names the jobs whose stepd is silent; of many the first three.
+pub(crate) fn silence(jobs: &[u32]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<_> = jobs.iter().take(NAMED).map(u32::to_string).collect();
+    match jobs {
+        [job] => format!("slurmstepd of job {job} does not answer"),
+        _ if jobs.len() <= NAMED => {
+            format!("slurmstepds of jobs {} do not answer", named.join(", "))
+        }
+        _ => format!(
+            "slurmstepds of jobs {} and {} more do not answer",
+            named.join(", "),
+            jobs.len() - NAMED
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use pam::ItemError;
 
     use super::*;
-    use crate::decide::{Choice, Verdict};
     use crate::login::Account;
     use crate::node::NodeError;
 
@@ -154,8 +353,8 @@ mod tests {
         })
     }
 
-    fn untrusted() -> SpoolProblem {
-        SpoolProblem::Untrusted {
+    fn untrusted() -> DirectoryError {
+        DirectoryError::Untrusted {
             path: "/s".into(),
             uid: 2002,
             mode: 0o40755,
@@ -164,9 +363,9 @@ mod tests {
         }
     }
 
-    fn missing() -> SpoolProblem {
+    fn missing() -> DirectoryError {
         let cause = std::io::ErrorKind::NotFound.into();
-        SpoolProblem::System {
+        DirectoryError::System {
             operation: "find",
             path: "/s".into(),
             cause,
@@ -221,7 +420,7 @@ mod tests {
             (
                 Reason::Several {
                     count: 2,
-                    why: "x".into(),
+                    why: SourceUnknown::NotAsked,
                 },
                 "unable to determine source job",
             ),
@@ -259,6 +458,16 @@ mod tests {
     }
 
     #[test]
+    fn silent_stepds_are_named_by_their_jobs() {
+        assert_eq!(silence(&[1]), "slurmstepd of job 1 does not answer");
+        assert_eq!(silence(&[1, 2]), "slurmstepds of jobs 1, 2 do not answer");
+        assert_eq!(
+            silence(&[1, 2, 3, 4, 5]),
+            "slurmstepds of jobs 1, 2, 3 and 2 more do not answer"
+        );
+    }
+
+    #[test]
     fn codes() {
         for (answer, expected) in [
             (Answer::Adopted, 0),
@@ -269,7 +478,7 @@ mod tests {
             (Answer::Ignore, 25),
             (Answer::BadItem, 29),
         ] {
-            let account = code(Phase::Account, answer).as_raw();
+            let account = code(Entry::Account, answer).as_raw();
             assert_eq!(account, expected, "{answer:?}");
             let session = match answer {
                 Answer::Deny => 14,
@@ -277,7 +486,7 @@ mod tests {
                 _ => expected,
             };
             assert_eq!(
-                code(Phase::OpenSession, answer).as_raw(),
+                code(Entry::OpenSession, answer).as_raw(),
                 session,
                 "{answer:?}"
             );

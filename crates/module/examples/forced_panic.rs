@@ -4,7 +4,7 @@
 
 use std::ffi::c_int;
 
-use adopt::Phase;
+use adopt::Entry;
 use pam::{RawArgs, RawHandle};
 
 /// The account phase, of which nothing comes.
@@ -24,6 +24,6 @@ pub extern "C" fn pam_sm_acct_mgmt(
         argc,
         argv,
         |_, _| panic!("forced by the build, to show that the host survives it"),
-        |handle, args, cause| adopt::after_panic(Phase::Account, handle, args, cause),
+        |handle, args, cause| adopt::after_panic(Entry::Account, handle, args, cause),
     )
 }

@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 
-use adopt::Phase;
+use adopt::Entry;
 use pam::{RawArgs, RawHandle};
 
 /// The account phase: may this user in, and into which job.
@@ -20,7 +20,7 @@ pub extern "C" fn pam_sm_acct_mgmt(
     argc: c_int,
     argv: RawArgs,
 ) -> c_int {
-    run(handle, argc, argv, Phase::Account)
+    run(handle, argc, argv, Entry::Account)
 }
 
 /// The session phase: into the job for good, whatever came between.
@@ -35,7 +35,7 @@ pub extern "C" fn pam_sm_open_session(
     argc: c_int,
     argv: RawArgs,
 ) -> c_int {
-    run(handle, argc, argv, Phase::OpenSession)
+    run(handle, argc, argv, Entry::OpenSession)
 }
 
 /// The session's end.
@@ -50,15 +50,15 @@ pub extern "C" fn pam_sm_close_session(
     argc: c_int,
     argv: RawArgs,
 ) -> c_int {
-    run(handle, argc, argv, Phase::CloseSession)
+    run(handle, argc, argv, Entry::CloseSession)
 }
 
-fn run(handle: RawHandle, argc: c_int, argv: RawArgs, phase: Phase) -> c_int {
+fn run(handle: RawHandle, argc: c_int, argv: RawArgs, entry: Entry) -> c_int {
     pam::enter(
         handle,
         argc,
         argv,
-        |handle, args| adopt::run(phase, handle, args),
-        |handle, args, cause| adopt::after_panic(phase, handle, args, cause),
+        |handle, args| adopt::run(entry, handle, args),
+        |handle, args, cause| adopt::after_panic(entry, handle, args, cause),
     )
 }

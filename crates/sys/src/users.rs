@@ -20,7 +20,7 @@ pub enum UserLookupError {
 impl fmt::Display for UserLookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("getpwnam: no such user"),
+            Self::Unknown => f.write_str("no such user"),
             Self::Failed(cause) => write!(f, "getpwnam: {cause}"),
         }
     }

@@ -12,8 +12,8 @@ use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use crate::adoption::hierarchy;
-use crate::options::shown;
 use crate::stepd::OwnStepd;
+use crate::text::shown;
 
 /// Where processes of one job's extern step are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use std::path::Path;
 
 use sys::{Deadline, Limit, Proc, ProcessDir, Resource};
 
-use crate::log::{Log, said};
+use crate::log::Log;
 use crate::stepd::Census;
+use crate::text::said;
 
 /// Less than that, and a login would not come about: sshd's monitor, which is root's, has these limits
 /// too, and the user's sshd has to start a shell.

@@ -2,24 +2,27 @@
 //! extern step and names the job's X11 display.
 
 pub(crate) mod cgroup;
+mod error;
 pub(crate) mod hierarchy;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
 pub mod suspended;
 
 use std::fmt;
-use std::io;
 use std::os::fd::OwnedFd;
 
 use proto::stepd::{self, NotAdopted, State};
 use sys::Deadline;
 
 use crate::adoption::cgroup::{Held, Look, Step};
+pub use crate::adoption::error::AdoptError;
+use crate::adoption::error::ENDING;
 use crate::adoption::namespaces::Entrance;
 use crate::adoption::suspended::Freezer;
 use crate::exchange::{self, Broken};
-use crate::log::{Log, said};
+use crate::log::Log;
 use crate::stepd::{Census, Conversation};
+use crate::text::said;
 
 /// What is to be done.
 #[derive(Clone, Copy)]
@@ -73,36 +76,6 @@ pub enum Was {
     Elsewhere(String),
 }
 
-/// Why a login is not wholly in its job.
-#[derive(Debug)]
-pub enum AdoptError {
-    /// The stepd refused, closed the connection or answered nonsense. What it did to the process
-    /// before that it may have left so (`req.c:_handle_add_extern_pid` undoes nothing).
-    Refused(String),
-    /// The job is suspended: who is in it stops. Nothing was changed, or what was is undone.
-    Suspended,
-    /// It tried to take the process and failed, which takes slurmstepd up to four seconds and mostly is the
-    /// process's fault (`proctrack_g_add`; measured with a number that no process has).
-    Failed(String),
-    /// It did not answer before the deadline.
-    Silent,
-    /// The process is in the extern step, but not in the job's namespaces.
-    NotJoined(String),
-    /// The stepd took it, and yet it is elsewhere; or it is not the process to be adopted, or that could not
-    /// be seen.
-    NotHeld(String),
-}
-
-impl From<Broken> for AdoptError {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Silent => Self::Silent,
-            Broken::Ended => Self::Refused("the slurmstepd closed the connection".into()),
-            other => Self::Refused(said(other)),
-        }
-    }
-}
-
 /// Puts the process into one of the user's jobs, unless it is there, and looks whether it is there then.
 ///
 /// The namespaces are asked for before anything is changed, and entered last.
@@ -118,27 +91,18 @@ pub fn adopt(
 ) -> Result<Adopted, AdoptError> {
     let mut conversation = census.converse(job, deadline, log)?;
     if conversation.owner.state == State::Ending {
-        return Err(AdoptError::Refused(ENDING.into()));
+        return Err(AdoptError::ending());
     }
     let stepd = conversation.pid;
     if stepd == 0 || cgroup::is_elsewhere(stepd) {
         return Err(AdoptError::Refused(FOREIGN.into()));
     }
-    // What was asked first is answered first.
-    let ahead = match conversation.is_asked_ahead {
-        true => Some(namespaces::namespaces(
-            census,
-            &mut conversation,
-            deadline,
-            log,
-        )?),
-        false => None,
-    };
     let whereabouts = Whereabouts::find(&conversation, stepd, request, deadline)?;
-    let found = match (request.join, ahead) {
-        (Join::Nobody, _) => Vec::new(),
-        (_, Some(found)) => found,
-        (_, None) => namespaces::namespaces(census, &mut conversation, deadline, log)?,
+    let found = match request.join {
+        Join::Nobody => Vec::new(),
+        Join::Now | Join::UnlessSessionFollows(_) => {
+            namespaces::namespaces(census, &mut conversation, deadline, log)?
+        }
     };
     let leaves_namespaces = match request.join {
         Join::UnlessSessionFollows(follows) => !found.is_empty() && follows(),
@@ -267,28 +231,15 @@ fn unseen() -> String {
 /// Asks the stepd whether the process is in its extern step.
 fn has_process(socket: &OwnedFd, pid: u32, deadline: &Deadline) -> Result<bool, AdoptError> {
     let pid = i32::try_from(pid).map_err(|error| AdoptError::Refused(said(error)))?;
-    nothing_unread(socket)?;
+    exchange::nothing_unread(socket)?;
     sys::send(socket, &stepd::ask_has_process(pid)).map_err(Broken::from)?;
     let mut answer = [0];
     exchange::read_exactly(socket, &mut answer, deadline)?;
     Ok(answer != [0])
 }
 
-pub(crate) const ENDING: &str = "the step is ending";
 const FOREIGN: &str = "its slurmstepd is in another pid namespace, and would take another process for \
                        this one";
-
-/// What is there before the question is no answer to it.
-pub(crate) fn nothing_unread(socket: &OwnedFd) -> Result<(), AdoptError> {
-    match sys::receive(socket, &mut [0]) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(Broken::from(error).into()),
-        Ok(0) => Err(Broken::Ended.into()),
-        Ok(_) => Err(AdoptError::Refused(
-            "the slurmstepd said more than it was asked".into(),
-        )),
-    }
-}
 
 /// Asks the stepd to take the process into its extern step, and for its display.
 fn add_process(
@@ -300,7 +251,7 @@ fn add_process(
     let socket = &conversation.socket;
     let refused = |cause: &dyn fmt::Display| AdoptError::Refused(said(cause));
     let pid = i32::try_from(request.pid).map_err(|error| refused(&error))?;
-    nothing_unread(socket)?;
+    exchange::nothing_unread(socket)?;
     let mut question = stepd::adopt(pid).to_vec();
     if request.x11 {
         question.extend(stepd::ask_x11());

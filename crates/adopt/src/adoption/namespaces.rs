@@ -10,10 +10,11 @@ use std::time::Duration;
 use proto::stepd::{self, Namespaces, State};
 use sys::{Deadline, Namespace};
 
-use crate::adoption::{AdoptError, ENDING, nothing_unread};
+use crate::adoption::error::AdoptError;
 use crate::exchange::{self, Broken};
-use crate::log::{Log, said};
+use crate::log::Log;
 use crate::stepd::{Census, Conversation};
+use crate::text::said;
 
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
 #[inline(never)]
@@ -27,7 +28,7 @@ fn wait_until_set_up(
     loop {
         match state {
             State::Running => return Ok(()),
-            State::Ending => return Err(AdoptError::Refused(ENDING.into())),
+            State::Ending => return Err(AdoptError::ending()),
             State::Starting => {}
         }
         sys::poll(&mut [], AGAIN.min(deadline.remaining())).map_err(Broken::from)?;
@@ -61,14 +62,6 @@ pub(crate) fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, 
 /// is to adopt.
 const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
 
-/// The question for namespaces that a stepd of that protocol version can be asked before it has
-/// answered anything.
-#[must_use]
-pub fn question_ahead(version: i32) -> Option<[u8; 4]> {
-    let question = Namespaces::of(version).ask();
-    question.filter(|_| !MAY_CLOSE.contains(&version))
-}
-
 /// The namespaces of the job, each checked to be what it is said to be.
 ///
 /// Where the stepd announces one and does not hand it over, it is taken from where Slurm keeps it; the conversation
@@ -87,22 +80,18 @@ pub fn namespaces(
     let may_close = MAY_CLOSE.contains(&version);
     let own;
     let mut socket = &conversation.socket;
-    let mut question = None;
-    if !conversation.is_asked_ahead {
-        question = kind.ask();
-        nothing_unread(socket)?;
-        wait_until_set_up(conversation, deadline, log)?;
-        if may_close {
-            own = census.converse(conversation.job.job, deadline, log)?;
-            socket = &own.socket;
-        }
+    exchange::nothing_unread(socket)?;
+    wait_until_set_up(conversation, deadline, log)?;
+    if may_close {
+        own = census.converse(conversation.job.job, deadline, log)?;
+        socket = &own.socket;
     }
     let failed = |broken| match broken {
         // As with adoption itself: who makes the own stepd hang is not let in for that.
         Broken::Silent => AdoptError::Silent,
         broken => AdoptError::Refused(format!("the job's namespaces: {broken}")),
     };
-    let mut handed = match receive_namespaces(socket, kind, question, deadline) {
+    let mut handed = match receive_namespaces(socket, kind, kind.ask(), deadline) {
         Ok(handed) => handed,
         Err(Broken::Ended) if may_close => return Ok(Vec::new()),
         Err(broken) => return Err(failed(broken)),

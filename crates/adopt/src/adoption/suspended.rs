@@ -13,8 +13,8 @@ use std::path::Path;
 
 use sys::{Deadline, Interest, ProxyError};
 
-use crate::adoption::AdoptError;
 use crate::adoption::cgroup::{self, Step};
+use crate::adoption::error::AdoptError;
 use crate::adoption::hierarchy::{self, UNIFIED};
 use crate::exchange::{self, Broken};
 use crate::log::Log;

@@ -14,10 +14,10 @@ use proto::{munge, sack};
 use sys::Deadline;
 
 use crate::exchange::{self, Broken};
-use crate::log::said;
 use crate::node::Node;
-use crate::options::shown;
-use crate::stepd::spool;
+use crate::text::said;
+use crate::text::shown;
+use crate::trust;
 
 /// Where munged listens, unless AuthInfo says otherwise: what it is compiled for.
 const MUNGED: &str = "/run/munge/munge.socket.2";
@@ -236,7 +236,7 @@ fn ask_munged(path: &Path, request: &[u8], deadline: &Deadline) -> Result<Vec<u8
     let connected = connect_when_free(path, deadline).map_err(|broken| failed(&broken))?;
     let peer = sys::peer_credentials(&connected).map_err(|error| failed(&error))?;
     let dir = path.parent().unwrap_or(Path::new("/"));
-    spool::safe_directory(dir, &|uid| uid == 0 || uid == peer.uid)
+    trust::safe_directory(dir, &|uid| uid == 0 || uid == peer.uid)
         .map_err(|error| failed(&error))?;
     exchange::ask(&connected, request, munge::message_length, deadline)
         .map_err(|broken| failed(&broken))

@@ -2,7 +2,7 @@
 //!
 //! The answer is a hint, and one that needs a credential of Slurm's own: made by root, SlurmUser or
 //! SlurmdUser, for us alone and for this answer. What it says counts only if the job's stepd on this
-//! node says that the job is this user's ([`crate::decide`]).
+//! node says that the job is this user's (`decide`).
 
 pub(crate) mod credential;
 
@@ -14,41 +14,48 @@ use proto::hash;
 use proto::rpc::{self, Message};
 use sys::{Connection, Deadline, Interest};
 
-use crate::Inquiry;
 use crate::callerid::credential::Authority;
-use crate::decide::Caller;
 use crate::exchange::{self, Broken};
-use crate::log::{Log, said};
+use crate::facts::Caller;
+use crate::log::Log;
 use crate::node::Node;
-use crate::options::{Options, shown};
+use crate::options::Options;
+use crate::text::said;
+use crate::text::shown;
 
 /// A slurmd accepts its own release's version and the three before it, up to 24.05 the two before:
 /// so far apart may peers of one cluster be.
 const NEIGHBOURS: u16 = 3;
 const ONE_RELEASE: u16 = 0x100;
 
+/// What an answer depends on besides the connection.
+pub struct Scope<'a> {
+    /// The PAM line's options.
+    pub options: &'a Options,
+    /// This node.
+    pub node: &'a Node,
+    /// The newest protocol version that a stepd of this node speaks.
+    pub version: Option<i32>,
+    /// Of all questions to slurmds.
+    pub deadline: &'a Deadline,
+    /// Where each step is logged.
+    pub log: Log<'a>,
+}
+
 /// Asks where the connection comes from, as far as there is anybody to ask.
-pub(crate) fn ask(
-    connection: io::Result<Option<Connection>>,
-    options: &Options,
-    inquiry: &Inquiry,
-    log: Log<'_>,
-) -> Caller {
+pub(crate) fn ask(connection: io::Result<Option<Connection>>, scope: &Scope<'_>) -> Caller {
     let found = match connection {
-        Ok(Some(connection)) => source_job(connection, options, inquiry, log),
+        Ok(Some(connection)) => source_job(connection, scope),
         Ok(None) => Err("no TCP connection among the descriptors".to_owned()),
         Err(error) => Err(format!("look through the descriptors: {error}")),
     };
     found.unwrap_or_else(Caller::Unknown)
 }
 
-fn source_job(
-    connection: Connection,
-    options: &Options,
-    inquiry: &Inquiry,
-    log: Log<'_>,
-) -> Result<Caller, String> {
-    let Inquiry { node, census, .. } = inquiry;
+fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, String> {
+    let &Scope {
+        options, node, log, ..
+    } = scope;
     let source = connection.peer.ip();
     log.debug(|| {
         format!(
@@ -59,11 +66,11 @@ fn source_job(
     if options.callerid_skip.iter().any(|it| it.contains(source)) {
         return Err(format!("callerid_skip= has {source}"));
     }
-    let version = census.version.and_then(|it| u16::try_from(it).ok());
+    let version = scope.version.and_then(|it| u16::try_from(it).ok());
     let version = version.ok_or("no protocol version is known")? & !(ONE_RELEASE - 1);
     without_tls(node, version)?;
     let ports = node.slurmd_ports().map_err(said)?;
-    let deadline = inquiry.for_questions.within(options.callerid_timeout);
+    let deadline = scope.deadline.within(options.callerid_timeout);
     let authority = Authority::of(node)?;
     let mut unknown = None;
     for port in ports {

@@ -16,7 +16,7 @@ use proto::conf::Conf;
 use super::*;
 use crate::log::Sink;
 use crate::options::LogLevel;
-use crate::stepd::spool::Trusted;
+use crate::trust::Trusted;
 
 struct Silent;
 

@@ -1,5 +1,10 @@
 //! Every branch of the man page is a row here.
 
+use std::net::IpAddr;
+
+use pam::ItemError;
+use sys::UserLookupError;
+
 use super::*;
 
 fn options(line: &str) -> Options {
@@ -30,6 +35,10 @@ fn steps(own: &[(u32, i64)]) -> Steps {
         others: 3,
         ..Steps::default()
     }
+}
+
+fn plan(options: &Options, phase: Phase, steps: Result<Steps, NodeError>, caller: Caller) -> Plan {
+    super::plan(options, phase, Facts { steps, caller })
 }
 
 fn lost() -> Caller {
@@ -135,7 +144,7 @@ fn settled_without_adoption() {
             "2 jobs here and no telling which the connection comes from: slurmd is lost",
         ),
     ] {
-        let Plan::Settle(verdict) = plan(&options(line), Stage::Account, Ok(steps(own)), lost())
+        let Plan::Settle(verdict) = plan(&options(line), Phase::Account, Ok(steps(own)), lost())
         else {
             panic!("{line}: nothing to adopt here")
         };
@@ -154,7 +163,7 @@ fn adopted_into() {
     let only = || Choice::OnlyJob;
     let newest = |of| Choice::Newest {
         of,
-        why: "slurmd is lost".into(),
+        why: SourceUnknown::Failed("slurmd is lost".into()),
     };
     for (line, own, expected) in [
         ("", &[(7, 100)][..], (7, only(), Allow, Deny)),
@@ -185,7 +194,7 @@ fn adopted_into() {
         ("", &[(1, 5), (9, 5), (3, 5)], (9, newest(3), Allow, Deny)),
         ("", &[(1, -5), (9, -7)], (1, newest(2), Allow, Deny)),
     ] {
-        match plan(&options(line), Stage::Account, Ok(steps(own)), lost()) {
+        match plan(&options(line), Phase::Account, Ok(steps(own)), lost()) {
             Plan::Adopt {
                 job,
                 choice,
@@ -272,7 +281,7 @@ fn where_the_connection_comes_from() {
         };
         let plan = plan(
             &options(line),
-            Stage::Account,
+            Phase::Account,
             Ok(steps(own)),
             caller.clone(),
         );
@@ -280,7 +289,7 @@ fn where_the_connection_comes_from() {
     }
     let why = |caller| match plan(
         &options("action_unknown=deny"),
-        Stage::Account,
+        Phase::Account,
         Ok(steps(&two)),
         caller,
     ) {
@@ -296,7 +305,7 @@ fn where_the_connection_comes_from() {
 #[test]
 fn the_next_newest_says_whose_place_it_takes() {
     let own = [(8, 90), (7, 100), (9, 95)];
-    let mut plan = plan(&Options::default(), Stage::Account, Ok(steps(&own)), lost());
+    let mut plan = plan(&Options::default(), Phase::Account, Ok(steps(&own)), lost());
     let mut said = Vec::new();
     while let Plan::Adopt {
         choice, instead, ..
@@ -332,7 +341,7 @@ fn nothing_known_of_the_node() {
     ] {
         let Plan::Settle(verdict) = plan(
             &options(line),
-            Stage::Account,
+            Phase::Account,
             Err(NodeError::NotFound),
             Caller::NotAsked,
         ) else {
@@ -340,7 +349,7 @@ fn nothing_known_of_the_node() {
         };
         assert_eq!(verdict.answer, answer, "{line}");
         let panicked =
-            generic_failure(&options(line), Stage::Account, Reason::Panicked("x".into()));
+            generic_failure(&options(line), Phase::Account, Reason::Panicked("x".into()));
         assert_eq!(panicked.answer, answer, "{line}");
     }
 }
@@ -356,7 +365,7 @@ fn when_the_caller_is_asked() {
         ("action_unknown=allow", &[(1, 1), (2, 2)], true),
     ] {
         assert_eq!(
-            wants_caller(&options(line), Stage::Account, &steps(own)),
+            wants_caller(&options(line), Phase::Account, &steps(own)),
             asked,
             "{line} {own:?}"
         );
@@ -371,7 +380,7 @@ fn silence_is_nobodys_job_and_is_named() {
     };
     let Plan::Settle(verdict) = plan(
         &Options::default(),
-        Stage::Account,
+        Phase::Account,
         Ok(silent),
         Caller::NotAsked,
     ) else {
@@ -392,35 +401,30 @@ fn silence_is_nobodys_job_and_is_named() {
     assert!(matches!(
         plan(
             &Options::default(),
-            Stage::Account,
+            Phase::Account,
             Ok(silent),
             Caller::NotAsked
         ),
         Plan::Adopt { job: 7, .. }
     ));
 
-    assert_eq!(silence(&[1, 2]), "slurmstepds of jobs 1, 2 do not answer");
-    assert_eq!(
-        silence(&[1, 2, 3, 4, 5]),
-        "slurmstepds of jobs 1, 2, 3 and 2 more do not answer"
-    );
     assert!(may_stop_at_first_job(&options("action_unknown=allow")));
     assert!(!may_stop_at_first_job(&options("action_unknown=deny")));
 }
 
 /// The session phase of a login for which our account phase chose that job.
-fn session(job: u32) -> Stage {
-    Stage::Session(Admission::Ours { job: Some(job) })
+fn session(job: u32) -> Phase {
+    Phase::Session(Admission::Ours { job: Some(job) })
 }
 
 /// The same, where what it left is gone.
-const LOST: Stage = Stage::Session(Admission::Ours { job: None });
+const LOST: Phase = Phase::Session(Admission::Ours { job: None });
 
 /// No account line is ours.
-const ALONE: Stage = Stage::Session(Admission::NoAccountLine);
+const ALONE: Phase = Phase::Session(Admission::NoAccountLine);
 
 /// Others let the user in.
-const AFTER_OTHERS: Stage = Stage::Session(Admission::Others);
+const AFTER_OTHERS: Phase = Phase::Session(Admission::Others);
 
 /// The session phase keeps nobody out for want of a job, but the job that was chosen must be there.
 #[test]
@@ -429,7 +433,7 @@ fn a_session_without_a_job() {
         silent: vec![job],
         ..Steps::default()
     };
-    for (line, stage, steps, answer, reason) in [
+    for (line, phase, steps, answer, reason) in [
         ("", ALONE, Steps::default(), Answer::Ignore, "no job of"),
         ("", ALONE, silent(7), Answer::Ignore, "no job of"),
         ("", AFTER_OTHERS, silent(7), Answer::Ignore, "no job of"),
@@ -491,12 +495,12 @@ fn a_session_without_a_job() {
         ),
     ] {
         let caller = Caller::NotAsked;
-        let Plan::Settle(verdict) = plan(&options(line), stage, Ok(steps), caller) else {
-            panic!("{line} {stage:?}: nothing to adopt here")
+        let Plan::Settle(verdict) = plan(&options(line), phase, Ok(steps), caller) else {
+            panic!("{line} {phase:?}: nothing to adopt here")
         };
         let text = verdict.reason.to_string();
-        assert_eq!(verdict.answer, answer, "{line} {stage:?} {text}");
-        assert!(text.contains(reason), "{line} {stage:?}: {text}");
+        assert_eq!(verdict.answer, answer, "{line} {phase:?} {text}");
+        assert!(text.contains(reason), "{line} {phase:?}: {text}");
     }
 }
 
@@ -504,7 +508,7 @@ fn a_session_without_a_job() {
 #[test]
 fn a_session_goes_where_the_login_was_sent() {
     let three = [(7, 100), (8, 90), (9, 80)];
-    for (line, stage, expected) in [
+    for (line, phase, expected) in [
         ("", session(9), Some((9, Choice::Chosen, Some(7)))),
         ("", session(7), Some((7, Choice::Chosen, Some(8)))),
         (
@@ -515,9 +519,9 @@ fn a_session_goes_where_the_login_was_sent() {
         ("action_unknown=deny", session(10), None),
         ("action_unknown=allow", session(10), None),
     ] {
-        let text = format!("{line} {stage:?}");
+        let text = format!("{line} {phase:?}");
         match (
-            plan(&options(line), stage, Ok(steps(&three)), lost()),
+            plan(&options(line), phase, Ok(steps(&three)), lost()),
             expected,
         ) {
             (
@@ -550,7 +554,7 @@ fn a_session_goes_where_the_login_was_sent() {
 fn a_session_keeps_nobody_out_whom_others_let_in() {
     let strict =
         options("action_adopt_failure=deny action_unknown=deny action_generic_failure=deny");
-    let answers = |stage, steps: Result<Steps, NodeError>| match plan(&strict, stage, steps, lost())
+    let answers = |phase, steps: Result<Steps, NodeError>| match plan(&strict, phase, steps, lost())
     {
         Plan::Settle(verdict) => vec![verdict.answer],
         Plan::Adopt {
@@ -563,11 +567,11 @@ fn a_session_keeps_nobody_out_whom_others_let_in() {
     let one = || Ok(steps(&[(7, 100)]));
     let two = || Ok(steps(&[(7, 100), (8, 90)]));
     for steps in [lost_conf, one, two] {
-        for stage in [Stage::Account, ALONE, LOST, session(7)] {
-            let denied = answers(stage, steps());
+        for phase in [Phase::Account, ALONE, LOST, session(7)] {
+            let denied = answers(phase, steps());
             assert!(
                 denied.iter().all(|it| *it == Answer::Deny),
-                "{stage:?}: {denied:?}"
+                "{phase:?}: {denied:?}"
             );
         }
         let let_in = answers(AFTER_OTHERS, steps());
@@ -589,15 +593,15 @@ fn a_session_keeps_nobody_out_whom_others_let_in() {
         panic!("action_unknown=deny")
     };
     assert_eq!(verdict.answer, Answer::Ignore);
-    for (stage, answer) in [
+    for (phase, answer) in [
         (AFTER_OTHERS, Answer::Ignore),
         (ALONE, Answer::Deny),
         (LOST, Answer::Deny),
         (session(7), Answer::Deny),
-        (Stage::Account, Answer::Deny),
+        (Phase::Account, Answer::Deny),
     ] {
         let reason = Reason::Panicked("x".into());
-        assert_eq!(generic_failure(&strict, stage, reason).answer, answer);
+        assert_eq!(generic_failure(&strict, phase, reason).answer, answer);
     }
 }
 
@@ -613,12 +617,12 @@ fn a_failure_after_the_account_phase_is_a_failed_adoption() {
             Answer::Deny,
         ),
     ] {
-        for (stage, text) in [
+        for (phase, text) in [
             (session(7), "adoption failed: job 7, which the account"),
             (LOST, "adoption failed: the record of the account phase"),
         ] {
             let error = Err(NodeError::NotFound);
-            let Plan::Settle(verdict) = plan(&options(line), stage, error, Caller::NotAsked) else {
+            let Plan::Settle(verdict) = plan(&options(line), phase, error, Caller::NotAsked) else {
                 panic!("{line}: nothing is known")
             };
             let reason = verdict.reason.to_string();
@@ -636,21 +640,21 @@ fn the_job_that_holds_the_process_is_preferred() {
         holder: Some(holder),
         ..steps(&[(7, 100), (8, 90)])
     };
-    for (line, stage, holder, expected) in [
+    for (line, phase, holder, expected) in [
         ("", ALONE, 8, "holder 8, Allow"),
         ("action_unknown=deny", ALONE, 8, "holder 8, Allow"),
-        ("action_unknown=allow", Stage::Account, 8, "holder 8, Allow"),
+        ("action_unknown=allow", Phase::Account, 8, "holder 8, Allow"),
         ("action_adopt_failure=deny", ALONE, 8, "holder 8, Deny"),
         ("", session(7), 8, "chosen 7, newest 8, Allow"),
         // None of the user's.
         ("", ALONE, 5, "newest 7, next 8, Allow"),
     ] {
         assert_eq!(
-            wants_caller(&options(line), stage, &from(holder)),
+            wants_caller(&options(line), phase, &from(holder)),
             holder == 5,
             "{line}"
         );
-        let plan = plan(&options(line), stage, Ok(from(holder)), lost());
+        let plan = plan(&options(line), phase, Ok(from(holder)), lost());
         assert_eq!(chain(plan), expected, "{line} {holder}");
     }
 }
@@ -658,16 +662,16 @@ fn the_job_that_holds_the_process_is_preferred() {
 #[test]
 fn whose_word_it_is_need_not_be_asked_again() {
     let two = [(7, 100), (8, 90)];
-    for (stage, wants) in [
-        (Stage::Account, true),
+    for (phase, wants) in [
+        (Phase::Account, true),
         (session(8), false),
         (session(9), true),
         (ALONE, true),
     ] {
         assert_eq!(
-            wants_caller(&options(""), stage, &steps(&two)),
+            wants_caller(&options(""), phase, &steps(&two)),
             wants,
-            "{stage:?}"
+            "{phase:?}"
         );
     }
 }

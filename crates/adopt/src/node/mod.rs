@@ -12,15 +12,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proto::conf::{self, Conf, ConfError, Included, Query};
-use sys::UserLookupError;
 
 use crate::access;
-use crate::log::{Log, said};
+use crate::log::Log;
 use crate::node::cache::{Key, Memo, Sources};
 use crate::node::slurmd::{ConfHint, Slurmd, Told, Trace};
-use crate::options::{Options, shown};
+use crate::options::Options;
 use crate::state_dir::StateDir;
-use crate::stepd::spool::{self, Trusted};
+use crate::text::said;
+use crate::text::shown;
+use crate::trust::{Trusted, uid_of};
 
 /// This node, as its slurm.conf describes it.
 #[derive(Debug, Default)]
@@ -117,8 +118,8 @@ const DEFAULT_SPOOL_DIR: &str = "/var/spool/slurmd";
 const MAX_CONF: u64 = 256 << 20;
 
 impl Node {
-    /// Finds and reads slurm.conf, names the node; or remembers what the login before found, as
-    /// long as that rests on the same files.
+    /// Finds and reads slurm.conf and names the node, or takes both from the cache while the files are the
+    /// same. `has_stepds` says whether a node that a slurm.conf describes has running steps.
     ///
     /// # Errors
     /// [`NodeError`]: action_generic_failure applies.
@@ -127,6 +128,7 @@ impl Node {
         options: &Options,
         environment: &Environment,
         state_dir: &StateDir,
+        has_stepds: &dyn Fn(&Self) -> bool,
         log: Log<'_>,
     ) -> Result<Self, NodeError> {
         let mut memo = Memo::load(state_dir, log);
@@ -141,7 +143,7 @@ impl Node {
         };
         let path = match &conf {
             Some(path) => path.clone(),
-            None => find_conf(&slurmds, (&full, given), &mut memo, log)?,
+            None => find_conf(&slurmds, (&full, given), &mut memo, has_stepds, log)?,
         };
         let told = || name_of(&slurmds, conf.is_some().then_some(&path), log);
         let node = given.or_else(told);
@@ -339,6 +341,7 @@ fn find_conf(
     slurmds: &[Told],
     (host, node): (&str, Option<&str>),
     memo: &mut Memo,
+    has_stepds: &dyn Fn(&Node) -> bool,
     log: Log<'_>,
 ) -> Result<PathBuf, NodeError> {
     let run = Path::new(RUN_DIR).join("slurm.conf");
@@ -366,7 +369,7 @@ fn find_conf(
             .find(exists),
         None => {
             let found: Vec<_> = [run].into_iter().chain(etc()).filter(exists).collect();
-            with_stepds(&found, (host, node), log).or_else(|| found.into_iter().next())
+            with_stepds(&found, (host, node), has_stepds, log).or_else(|| found.into_iter().next())
         }
     };
     found.ok_or(NodeError::NotFound)
@@ -391,15 +394,16 @@ fn may_exist(path: &Path) -> bool {
 fn with_stepds(
     paths: &[PathBuf],
     (host, node): (&str, Option<&str>),
+    has_stepds: &dyn Fn(&Node) -> bool,
     log: Log<'_>,
 ) -> Option<PathBuf> {
     let [_, _, ..] = paths else { return None };
-    let has_stepds = |path: &&PathBuf| {
+    let is_used = |path: &&PathBuf| {
         let key = Key { path, host, node };
         match Node::read(key, &mut Sources::new(), log) {
             Ok(mut node) => {
                 node.trusted = trusted(&node.conf, log);
-                spool::has_stepds(&node)
+                has_stepds(&node)
             }
             Err(error) => {
                 log.debug(|| error.to_string());
@@ -407,7 +411,7 @@ fn with_stepds(
             }
         }
     };
-    let found = paths.iter().find(has_stepds)?;
+    let found = paths.iter().find(is_used)?;
     log.debug(|| format!("{}: slurmstepds listen where it says", found.display()));
     Some(found.clone())
 }
@@ -542,15 +546,6 @@ pub(crate) fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf 
         None => text.to_owned(),
     };
     fill(&fill(template, b'h', host.unwrap_or_default()), b'n', node).into()
-}
-
-/// The uid of a user as slurm.conf names one: by name or number.
-pub(crate) fn uid_of(user: &str) -> Result<u32, UserLookupError> {
-    match (user, user.parse()) {
-        ("root", _) => Ok(0),
-        (_, Ok(uid)) => Ok(uid),
-        (name, Err(_)) => sys::uid_of_user(name.as_bytes()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a value says that its option does not do: separators, quotes and names that match nothing.
 
-use crate::options::{BadArgument, Options, ROWS, Row, shown, starts_with};
+use crate::options::{BadArgument, Options, ROWS, Row, starts_with};
+use crate::text::shown;
 
 /// What is wrong with a value that the option has taken, for the log.
 pub(super) fn of_taken(row: &Row, value: &str) -> Option<BadArgument> {

@@ -12,6 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::options::network::Network;
+use crate::text::shown;
 
 /// What to answer when a user without a job here logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -509,6 +510,15 @@ impl fmt::Display for BadArgument {
 }
 
 impl Options {
+    /// Whether the module acts for this PAM service.
+    #[must_use]
+    pub fn acts_for(&self, service: &str) -> bool {
+        // slurmstepd's own service, with which it would move itself (UsePAM=1 in slurm.conf; `pam_ses.c`).
+        const SLURMSTEPD: &str = "slurm";
+        let mut services = self.service.split(',');
+        services.any(|it| it == service || it == "*" && service != SLURMSTEPD)
+    }
+
     /// Parses the arguments of a PAM line; the last setting of an option wins. What can't be
     /// taken, and changes nothing, comes back to be logged; so does what is taken otherwise than it looks.
     #[must_use]
@@ -547,20 +557,6 @@ impl Options {
             takes,
         })
     }
-}
-
-/// A piece of foreign text for a log line: control characters escaped, of bearable length.
-pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .flat_map(char::escape_default)
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 fn choose<T: Copy>(place: &mut T, value: &str, words: &[(&str, T)]) -> bool {

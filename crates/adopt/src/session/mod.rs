@@ -24,13 +24,14 @@ use sys::Deadline;
 
 use crate::adoption::cgroup;
 use crate::decide::Admission;
-use crate::log::{Log, said};
+use crate::log::Log;
 use crate::login::Login;
 use crate::options::{Options, RuntimeDir};
 use crate::session::notes::Notes;
 use crate::session::record::{Key, Record};
 use crate::session::runtime_dir::Users;
 use crate::stack::{Kind, Reach, Stack};
+use crate::text::said;
 
 /// The service whose host always calls the account phase before the session phase, and for one user.
 pub const SSHD: &str = "sshd";
@@ -109,6 +110,57 @@ pub fn admission(found: Option<&Record>, uid: u32, stack: &Stack, service: &str)
         // It was called, and what it left is gone.
         (None, Reach::Always) => without_record(service),
         (None, _) => Admission::Others,
+    }
+}
+
+/// Who admitted the user of this session, and what the account phase recorded for this user.
+pub fn admitted(
+    options: &Options,
+    handle: &Handle,
+    service: &str,
+    uid: u32,
+    log: Log<'_>,
+) -> (Admission, Option<Record>) {
+    let stack = Stack::read(service);
+    warn_of_pam_systemd(&stack, log);
+    let found = Record::find(&Key::of(options), handle, log);
+    let mut admission = admission(found.as_ref(), uid, &stack, service);
+    // Users can write to the PAM environment: it counts against the user alone.
+    let is_told = handle.env(c"SLURM_JOB_ID").is_some();
+    if admission == Admission::Others && found.is_none() && is_told {
+        admission = without_record(service);
+    }
+    (admission, found.filter(|it| it.uid == uid))
+}
+
+/// Forgets what an earlier call in this PAM transaction decided, and tells the admin of a second line.
+pub fn forget_earlier_call(options: &Options, handle: &Handle, service: &str, log: Log<'_>) {
+    let key = Key::of(options);
+    if Record::is_kept(&key, handle) {
+        warn_if_listed_twice(&Stack::read(service), log);
+        Record::forget(&key, handle);
+    }
+}
+
+/// Records a user who may come in, but is in no job: the session phase takes a missing record for
+/// a failure. A job that did not take the login is named: there the session line's options count too.
+pub fn leave_undecided(
+    record: &Record,
+    options: &Options,
+    handle: &Handle,
+    service: &str,
+    log: Log<'_>,
+) {
+    let key = Key::of(options);
+    let left = match Host::find() {
+        Ok(Host::Helper) => match Stack::read(service).reach(Kind::Session) {
+            Reach::Absent => Ok(()),
+            _ => record.leave(&key).map_err(said),
+        },
+        Ok(Host::Own) | Err(_) => record.keep(&key, handle),
+    };
+    if let Err(cause) = left {
+        log.error(|| format!("leave word for the session phase: {cause}"));
     }
 }
 

@@ -112,6 +112,13 @@ impl Record {
         }
     }
 
+    /// The job that holds the process still, if that is all that the session phase needs.
+    #[must_use]
+    pub fn job_that_holds(&self) -> Option<u32> {
+        self.job
+            .filter(|_| !self.leaves_namespaces && self.held.is_unchanged())
+    }
+
     /// Leaves it to a later call in this process.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::decide;
 use crate::options::Options;
 use crate::stack::control::{Action, Code, Control};
 use crate::stack::{Handler, Kind, Line, Module};
@@ -270,10 +269,9 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn acts(arguments: Words<'_>, service: &str) -> bool {
-    decide::acts_for(
-        &Options::parse(arguments.map(String::into_bytes)).0,
-        service,
-    )
+    Options::parse(arguments.map(String::into_bytes))
+        .0
+        .acts_for(service)
 }
 
 /// One blank between the words, and not too long for the log.

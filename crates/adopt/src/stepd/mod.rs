@@ -4,28 +4,29 @@
 //! the same connection ([`crate::adoption`]), so that nobody can slip in between.
 
 pub mod owners;
+mod remarks;
 pub mod spool;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use proto::stepd::{self, State};
+use proto::stepd;
 use sys::{Deadline, Interest};
 
 use crate::access;
-use crate::adoption::AdoptError;
-use crate::adoption::namespaces;
-use crate::decide::{OwnJob, Steps};
 use crate::exchange::{self, Broken};
-use crate::log::{Log, said};
+use crate::facts::{OwnJob, Steps};
+use crate::log::Log;
 use crate::node::Node;
-use crate::options::shown;
 use crate::state_dir::StateDir;
 use crate::stepd::owners::{Known, Owner};
-use crate::stepd::spool::{Socket, Trusted};
+use crate::stepd::spool::Socket;
+use crate::text::{said, shown};
+use crate::trust::Trusted;
 
 /// How long silent stepds are waited for after the last answer, once a job of the user's is known
 /// and nothing they say could keep the user out. A stepd in health answers within a millisecond.
@@ -65,40 +66,55 @@ pub struct Conversation {
     pub job: OwnJob,
     /// What the stepd said of itself.
     pub owner: stepd::OwnerAnswer,
-    /// Whether it has been asked for the job's namespaces too, and that answer is the next to be read; else
-    /// nothing is left unread.
-    pub is_asked_ahead: bool,
     /// The process that listens there, as it is seen from here; 0: it is not to be seen.
     pub pid: i32,
     /// This end of the connection.
     pub socket: OwnedFd,
 }
 
-/// How stepds are asked whose they are.
-#[derive(Debug, Clone, Copy)]
-pub struct Manner {
-    /// One own job is enough not to wait for the silent ones until the deadline.
-    pub may_stop: bool,
-    /// The namespaces of the job will be wanted: where one stepd alone is asked, and an earlier login has
-    /// met it as the user's and started, it is asked for them at once. What is known only spares the wait:
-    /// a job counts by what its stepd says now.
-    pub ahead: bool,
+/// Why there is no conversation with the stepd of a job.
+#[derive(Debug)]
+pub enum ConverseError {
+    /// It does not answer before the deadline.
+    Silent,
+    /// There is no such stepd any more.
+    Gone,
+    /// It gives no usable answer, or cannot be asked.
+    Failed(String),
+}
+
+impl fmt::Display for ConverseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("its slurmstepd does not answer"),
+            Self::Gone => f.write_str("its slurmstepd is gone"),
+            Self::Failed(cause) => f.write_str(cause),
+        }
+    }
 }
 
 /// Asks every extern step of the node whose it is.
 ///
-/// Another user's stepd that has been met before, as `state_dir` tells, is not asked again.
-#[inline(never)]
+/// Another user's stepd that an earlier login has asked, as `state_dir` tells, is not asked again. With
+/// `may_stop` one own job is enough not to wait for silent stepds until the deadline.
 pub fn census(
     node: &Node,
     uid: u32,
     state_dir: &StateDir,
-    manner: Manner,
+    may_stop: bool,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
     let mut found = spool::find_sockets(node, log);
-    let mut census = ask_stepds(&found.sockets, node, uid, state_dir, manner, deadline, log);
+    let mut census = ask_stepds(
+        &found.sockets,
+        node,
+        uid,
+        state_dir,
+        may_stop,
+        deadline,
+        log,
+    );
     let steps = &mut census.steps;
     for (job, problem) in &found.unreachable {
         steps.is_denied |= problem.means_denied();
@@ -106,20 +122,19 @@ pub fn census(
     }
     steps.problem = found.problem.take();
     if steps.own.is_empty() {
-        steps.place = spool::place(node);
-        steps.remarks = spool::remarks(node, &found);
+        steps.place = remarks::place(node);
+        steps.remarks = remarks::remarks(node, &found);
     }
     census
 }
 
 /// Asks those that listen.
-#[inline(never)]
 fn ask_stepds(
     sockets: &[Socket],
     node: &Node,
     uid: u32,
     state_dir: &StateDir,
-    manner: Manner,
+    may_stop: bool,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Census {
@@ -149,10 +164,7 @@ fn ask_stepds(
         let (met, new) = (census.steps.others, to_ask.len());
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
-    let own = to_ask.front().filter(|_| manner.ahead && to_ask.len() == 1);
-    let own = own.and_then(|it| known.owner(&it.identity));
-    let mut inquiry = Inquiry::new(to_ask, census, &mut known, manner.may_stop, log);
-    inquiry.ahead = own.and_then(|it| Some((it.version, namespaces::question_ahead(it.version)?)));
+    let inquiry = Inquiry::new(to_ask, census, &mut known, may_stop, log);
     let census = inquiry.run(deadline);
     known.save(&identities, log);
     census
@@ -200,22 +212,20 @@ impl Census {
     /// a new one, in which the stepd has said again whose job it is.
     ///
     /// # Errors
-    /// [`AdoptError`].
+    /// [`ConverseError`].
     pub fn converse(
         &mut self,
         job: u32,
         deadline: &Deadline,
         log: Log<'_>,
-    ) -> Result<Conversation, AdoptError> {
+    ) -> Result<Conversation, ConverseError> {
         if let Some(conversation) = self.newest.take_if(|it| it.job.job == job) {
             return Ok(conversation);
         }
-        let gone = || AdoptError::Refused("its slurmstepd is gone".into());
-        let (socket, _) = self
-            .own
-            .iter()
+        let mut own = self.own.iter();
+        let (socket, _) = own
             .find(|(it, _)| it.job.job == job)
-            .ok_or_else(gone)?;
+            .ok_or(ConverseError::Gone)?;
         let again = VecDeque::from([socket.clone()]);
         let census = Self {
             uid: self.uid,
@@ -226,12 +236,12 @@ impl Census {
         let mut census = Inquiry::new(again, census, &mut known, true, log).run(deadline);
         let Steps { silent, failed, .. } = &mut census.steps;
         if !silent.is_empty() {
-            return Err(AdoptError::Silent);
+            return Err(ConverseError::Silent);
         }
         if let Some((_, cause)) = failed.pop() {
-            return Err(AdoptError::Refused(cause));
+            return Err(ConverseError::Failed(cause));
         }
-        census.newest.ok_or_else(gone)
+        census.newest.ok_or(ConverseError::Gone)
     }
 }
 
@@ -302,8 +312,6 @@ enum Attempt {
 struct Inquiry<'a, 'k> {
     known: &'a mut Known<'k>,
     may_stop: bool,
-    /// The question for namespaces that is asked at once, and the protocol version that it is for.
-    ahead: Option<(i32, [u8; 4])>,
     log: Log<'a>,
     untried: VecDeque<Socket>,
     busy: Vec<Socket>,
@@ -324,7 +332,6 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         Self {
             known,
             may_stop,
-            ahead: None,
             log,
             untried,
             busy: Vec::new(),
@@ -464,11 +471,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             Ok(peer) => return Attempt::Failed(job, format!("uid {} listens there", peer.uid)),
             Err(error) => return failed(error),
         };
-        let mut question = stepd::ask_owner().to_vec();
-        if let Some((_, ahead)) = self.ahead {
-            question.extend(ahead);
-        }
-        match sys::send(&connected, &question) {
+        match sys::send(&connected, &stepd::ask_owner()) {
             Ok(()) => Attempt::Asked(Asked {
                 origin: socket,
                 pid,
@@ -522,11 +525,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             uid: owner.uid,
             version: owner.version,
         };
-        // Who is in the file may be asked for namespaces at once, and one such question too soon spoils
-        // them for all logins to the job (docs/protocol.md).
-        if owner.state != State::Starting {
-            self.known.note(&origin.identity, said);
-        }
+        self.known.note(&origin.identity, said);
         let census = &mut self.census;
         census.version = census.version.max(Some(owner.version));
         if owner.uid != census.uid {
@@ -537,14 +536,10 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         census.steps.own.push(job);
         census.own.push((origin, pid));
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
-        // Of another version the question was wrong. Such a one, or one that runs no more, is asked anew
-        // where it matters.
-        let is_good = |(version, _)| version == owner.version && owner.state == State::Running;
-        if census.newest.as_ref().is_none_or(is_newer) && self.ahead.is_none_or(is_good) {
+        if census.newest.as_ref().is_none_or(is_newer) {
             census.newest = Some(Conversation {
                 job,
                 owner,
-                is_asked_ahead: self.ahead.is_some(),
                 pid,
                 socket,
             });

@@ -13,12 +13,12 @@ use std::thread;
 use pam::Severity;
 
 use super::*;
-use crate::adoption::{self, Adopted, Join, Request};
+use crate::adoption::{self, AdoptError, Adopted, Join, Request};
 use crate::log::Sink;
 use crate::options::LogLevel;
-use crate::stepd::spool::SpoolProblem;
+use crate::trust::DirectoryError;
 
-mod ahead;
+mod requests;
 
 struct Silent;
 
@@ -100,28 +100,13 @@ impl Spool {
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
         let state_dir = StateDir::open(&self.dir.join("no memory"), false, log);
-        census(
-            &self.node,
-            2001,
-            &state_dir,
-            plain(may_stop),
-            &deadline,
-            log,
-        )
+        census(&self.node, 2001, &state_dir, may_stop, &deadline, log)
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Nothing is asked ahead.
-fn plain(may_stop: bool) -> Manner {
-    Manner {
-        may_stop,
-        ahead: false,
     }
 }
 
@@ -605,7 +590,7 @@ fn trusts_sockets_of_root_and_slurmd_only() {
         Some(0) => assert_eq!(steps.own.len(), 1),
         _ => assert!(matches!(
             steps.problem,
-            Some(SpoolProblem::Untrusted { .. })
+            Some(DirectoryError::Untrusted { .. })
         )),
     }
 }
@@ -751,15 +736,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     };
     let census_of = |uid| {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(
-            &spool.node,
-            uid,
-            &state_dir(),
-            plain(true),
-            &deadline,
-            log(),
-        )
-        .steps;
+        let steps = super::census(&spool.node, uid, &state_dir(), true, &deadline, log()).steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -819,15 +796,7 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(
-            &spool.node,
-            uid,
-            &state_dir(),
-            plain(false),
-            &deadline,
-            log(),
-        )
-        .steps;
+        let steps = super::census(&spool.node, uid, &state_dir(), false, &deadline, log()).steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }

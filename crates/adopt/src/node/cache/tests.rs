@@ -66,7 +66,7 @@ impl Scratch {
         let (_, dir) = self.place();
         let state_dir = StateDir::open(&dir, !read_only, log);
         let environment = Environment::default();
-        let node = Node::find(&options, &environment, &state_dir, log).expect("found");
+        let node = Node::find(&options, &environment, &state_dir, &|_| false, log).expect("found");
         let lines = lines.0.take();
         (node, lines.iter().any(|line| line.contains(REMEMBERED)))
     }

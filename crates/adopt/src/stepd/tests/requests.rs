@@ -1,4 +1,4 @@
-//! What a login asks stepds ahead of time.
+//! The requests that a login sends to the stepd of its job.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicI32;
@@ -80,16 +80,12 @@ impl Stepd {
     }
 }
 
-/// A login into `job` of the user's, that means to ask ahead.
+/// Adopts into `job` of the user's.
 fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, AdoptError> {
     let log = Log::new(&Silent, LogLevel::Debug);
     let state_dir = StateDir::open(&spool.dir.join("memory"), true, log);
     let deadline = Deadline::after(Duration::from_secs(5));
-    let manner = Manner {
-        may_stop: true,
-        ahead: true,
-    };
-    let mut census = census(&spool.node, 2001, &state_dir, manner, &deadline, log);
+    let mut census = census(&spool.node, 2001, &state_dir, true, &deadline, log);
     let join = match join_container {
         true => Join::Now,
         false => Join::Nobody,
@@ -99,69 +95,37 @@ fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, Adop
 }
 
 #[test]
-fn a_stepd_that_was_met_is_asked_for_namespaces_at_once() {
-    let spool = Spool::new("ahead");
+fn requests_depend_on_the_version_and_on_the_container_option() {
+    let spool = Spool::new("requests");
     let three = Stepd::fake(&spool, 3);
-    let log_in = |job, join_container| {
-        let result = log_in(&spool, job, join_container);
-        assert!(result.is_ok(), "{result:?}");
-    };
-    log_in(3, true);
-    assert_eq!(three.asked(), [12, 4, 12, 8], "never met");
-    log_in(3, true);
-    assert_eq!(three.asked(), [16, 12, 8], "met");
-    log_in(3, false);
-    assert_eq!(three.asked(), [16, 12, 8], "the answer is not wanted");
-    // It was asked as one that knows another request.
-    three.version.store(0x2A00, Ordering::SeqCst);
-    log_in(3, true);
-    assert_eq!(three.asked(), [16, 12, 4, 12, 8], "of another version");
-    log_in(3, true);
-    assert_eq!(three.asked(), [16, 12, 8], "its version is known by now");
-    // 20.11 might close the connection.
-    for (version, asked) in [(0x2400, &[12, 12, 4, 12, 8][..]), (0x2300, &[12, 12, 8])] {
+    for (version, join_container, asked) in [
+        (0x2D00, true, &[12, 4, 12, 8][..]),
+        (0x2D00, false, &[12, 12, 8]),
+        (0x2A00, true, &[12, 4, 12, 8]),
+        // 20.11 may close the connection that is asked for namespaces: that one is another.
+        (0x2400, true, &[12, 12, 4, 12, 8]),
+        (0x2300, true, &[12, 12, 8]),
+    ] {
         three.version.store(version, Ordering::SeqCst);
-        log_in(3, true);
-        three.asked();
-        log_in(3, true);
-        assert_eq!(three.asked(), asked, "{version:#x}");
+        log_in(&spool, 3, join_container).expect("adopted");
+        assert_eq!(three.asked(), asked, "{version:#x} {join_container}");
     }
-    three.version.store(0x2D00, Ordering::SeqCst);
-    log_in(3, true);
-    // One of several may not be the one that is chosen.
-    let four = Stepd::fake(&spool, 4);
-    log_in(4, true);
-    three.asked();
-    four.asked();
-    log_in(4, true);
-    assert_eq!(
-        (three.asked()[0], four.asked()[0]),
-        (12, 12),
-        "two of the user's"
-    );
 }
 
 /// One question for namespaces while it starts would spoil them.
 #[test]
-fn a_stepd_that_was_starting_is_not_asked_for_namespaces_at_once() {
-    let spool = Spool::new("ahead-starting");
+fn a_stepd_that_is_starting_is_asked_for_namespaces_when_it_runs() {
+    let spool = Spool::new("requests-starting");
     let three = Stepd::fake(&spool, 3);
-    for expected in [&[12, 4, 4, 12, 8][..], &[12, 4, 12, 8], &[16, 12, 8]] {
-        // It runs when it is asked again.
-        let first = expected.len() == 5;
-        three
-            .state
-            .store(if first { 1 } else { 2 }, Ordering::SeqCst);
-        log_in(&spool, 3, true).expect("adopted");
-        assert_eq!(three.asked(), expected);
-    }
+    three.state.store(1, Ordering::SeqCst);
+    log_in(&spool, 3, true).expect("adopted");
+    assert_eq!(three.asked(), [12, 4, 4, 12, 8]);
 }
 
 #[test]
-fn an_ending_step_takes_nobody_that_asks_ahead() {
-    let spool = Spool::new("ahead-ending");
+fn an_ending_step_takes_nobody() {
+    let spool = Spool::new("requests-ending");
     let three = Stepd::fake(&spool, 3);
-    log_in(&spool, 3, true).expect("adopted");
     three.state.store(3, Ordering::SeqCst);
     let result = log_in(&spool, 3, true);
     assert!(matches!(result, Err(AdoptError::Refused(_))), "{result:?}");

@@ -1,0 +1,113 @@
+//! Gathers the facts for a decision: the node, its extern steps, the source of the connection.
+
+use std::time::Duration;
+
+use sys::Deadline;
+
+use crate::adoption::cgroup::{self, Origin};
+use crate::callerid;
+use crate::decide::{self, Phase};
+use crate::facts::{Caller, Facts};
+use crate::log::Log;
+use crate::node::{Environment, Node};
+use crate::options::Options;
+use crate::report;
+use crate::state_dir::StateDir;
+use crate::stepd::{self, Census, spool};
+
+/// Whose jobs to look for, and how.
+pub(crate) struct Request<'a> {
+    pub options: &'a Options,
+    pub phase: Phase,
+    pub uid: u32,
+    pub environment: Environment,
+    pub state_dir: StateDir,
+    /// What is left of the login's deadline.
+    pub limit: Duration,
+    /// Where to look for a job that holds the process already.
+    pub origin: Origin,
+    pub log: Log<'a>,
+}
+
+/// The stepds that have answered: adoption goes on with them.
+pub(crate) struct Stepds {
+    pub census: Census,
+    /// The deadline of the whole login.
+    pub deadline: Deadline,
+}
+
+/// Gathers the facts. It changes nothing but what is cached of answers, and that only where the state
+/// directory is writable. `ask_caller` is called where the decision depends on the job that the
+/// connection comes from.
+pub(crate) fn gather(
+    request: &Request<'_>,
+    ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
+) -> (Facts, Stepds) {
+    let &Request {
+        options,
+        uid,
+        ref state_dir,
+        log,
+        ..
+    } = request;
+    let node = Node::find(
+        options,
+        &request.environment,
+        state_dir,
+        &spool::has_stepds,
+        log,
+    );
+    // The user database and the disk cannot be bounded; the time they took is not the stepds' fault.
+    let deadline = Deadline::after(request.limit);
+    let node = match node {
+        Ok(node) => node,
+        Err(error) => {
+            let facts = Facts {
+                steps: Err(error),
+                caller: Caller::NotAsked,
+            };
+            let census = Census::default();
+            return (facts, Stepds { census, deadline });
+        }
+    };
+    let before_adoption = deadline.sooner(time_to_adopt(request.limit));
+    let may_stop = decide::may_stop_at_first_job(options);
+    let mut census = stepd::census(&node, uid, state_dir, may_stop, &before_adoption, log);
+    let mut steps = std::mem::take(&mut census.steps);
+    if !steps.silent.is_empty() {
+        log.error(|| report::silence(&steps.silent));
+    }
+    if steps.own.len() > 1 {
+        steps.holder = cgroup::holder(&census.own(), request.origin);
+    }
+    let caller = match decide::wants_caller(options, request.phase, &steps) {
+        true => ask_caller(&callerid::Scope {
+            options,
+            node: &node,
+            version: census.version,
+            deadline: &before_adoption,
+            log,
+        }),
+        false => Caller::NotAsked,
+    };
+    let steps = Ok(steps);
+    (Facts { steps, caller }, Stepds { census, deadline })
+}
+
+/// What silent stepds must leave of the deadline for the one that is to adopt.
+fn time_to_adopt(timeout: Duration) -> Duration {
+    (timeout / 4).min(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_stepds_leave_time_to_adopt() {
+        for (timeout, left) in [(100, 25), (1000, 250), (5000, 1000), (60_000, 1000)] {
+            let time = time_to_adopt(Duration::from_millis(timeout));
+            assert_eq!(time, Duration::from_millis(left), "of {timeout} ms");
+        }
+    }
+}

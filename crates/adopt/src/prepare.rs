@@ -1,0 +1,74 @@
+//! What a login, a panic and `explain` share at the start.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use pam::Handle;
+
+use crate::decide::{self, Verdict};
+use crate::log::{Log, Sink};
+use crate::login::Login;
+use crate::options::{BadArgument, LogLevel, Options};
+
+/// A login with parsed options, before anything about Slurm is known.
+pub(crate) struct Prepared<'a> {
+    pub options: Options,
+    pub bad_arguments: Vec<BadArgument>,
+    pub login: Login,
+    pub log: Log<'a>,
+    pub started: Instant,
+}
+
+impl<'a> Prepared<'a> {
+    /// Prepares a call of libpam's.
+    pub fn from_pam(handle: &'a Handle, args: &[Vec<u8>]) -> Self {
+        let started = Instant::now();
+        let (options, bad_arguments) = Options::parse(args);
+        Self {
+            login: Login::from_pam(handle, &|service| options.acts_for(service)),
+            log: Log::new(handle, options.log_level),
+            bad_arguments,
+            options,
+            started,
+        }
+    }
+
+    /// Prepares a dry run for a user; everything is logged to `sink`.
+    pub fn for_user(user: &str, args: &[Vec<u8>], sink: &'a dyn Sink) -> Self {
+        let started = Instant::now();
+        let (options, bad_arguments) = Options::parse(args);
+        // The service that the line is for, so that service= never decides here.
+        let service = options.service.split(',').next().unwrap_or_default();
+        let login = Login {
+            service: Ok(service.to_owned()),
+            ..Login::of_user(user.as_bytes())
+        };
+        Self {
+            log: Log::new(sink, LogLevel::Debug),
+            bad_arguments,
+            login,
+            options,
+            started,
+        }
+    }
+
+    /// Logs options that are not as they should be.
+    pub fn warn_of_options(&self) {
+        for bad in &self.bad_arguments {
+            self.log.error(|| bad.to_string());
+        }
+        if let Some(text) = self.options.missed_service(self.service()) {
+            self.log.error(|| text.clone());
+        }
+    }
+
+    /// Decides what can be decided without Slurm; else returns the user's uid.
+    pub fn before_slurm(&self) -> ControlFlow<Verdict, u32> {
+        decide::before(&self.options, &self.login)
+    }
+
+    /// PAM_SERVICE; empty if there is none.
+    pub fn service(&self) -> &str {
+        self.login.service.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,214 @@
+//! The pipeline: prepare, gather, decide, apply, report.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use pam::{Handle, ReturnCode};
+use sys::Deadline;
+
+use crate::adoption::cgroup::Origin;
+use crate::adoption::limits::JobLimits;
+use crate::apply::{self, Live};
+use crate::callerid;
+use crate::decide::{self, Answer, Phase, Reason};
+use crate::facts::Facts;
+use crate::gather::{self, Stepds};
+use crate::login::{Entry, Login};
+use crate::node::Environment;
+use crate::options::{Limits, Options};
+use crate::prepare::Prepared;
+use crate::report::{self, Outcome};
+use crate::session::{self, record::Record};
+use crate::state_dir::{self, StateDir};
+
+/// Runs one phase of a login, from the PAM line's arguments to PAM's code.
+#[must_use]
+pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
+    let call = Call::new(entry, handle, args);
+    let prepared = &call.prepared;
+    if entry != Entry::CloseSession {
+        prepared.warn_of_options();
+    }
+    let uid = match prepared.before_slurm() {
+        ControlFlow::Break(verdict) => return call.report(&verdict.into()),
+        ControlFlow::Continue(uid) => uid,
+    };
+    if session::is_slurmds_su(prepared.service()) {
+        let line = || "left alone: slurmd itself asks for the job's environment".to_owned();
+        prepared.log.debug(line);
+        return report::code(entry, Answer::Ignore);
+    }
+    let outcome = match entry {
+        Entry::Account => call.account(uid),
+        Entry::OpenSession => call.open_session(uid),
+        Entry::CloseSession => {
+            session::close(&prepared.options, handle, uid, prepared.log);
+            return ReturnCode::Success;
+        }
+    };
+    call.report(&outcome)
+}
+
+/// Answers for a [`run`] that panicked: root passes, everything else is a generic failure.
+#[must_use]
+pub fn after_panic(entry: Entry, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
+    let call = Call::new(entry, handle, args);
+    let prepared = &call.prepared;
+    let uid = match prepared.before_slurm() {
+        ControlFlow::Break(verdict) => return call.report(&verdict.into()),
+        ControlFlow::Continue(uid) => uid,
+    };
+    let (phase, record) = match entry {
+        Entry::Account => (Phase::Account, None),
+        Entry::OpenSession | Entry::CloseSession => call.session_phase(uid),
+    };
+    let options = stricter(&prepared.options, record.as_ref());
+    let reason = Reason::Panicked(cause.to_owned());
+    let outcome = decide::generic_failure(&options, phase, reason).into();
+    if phase == Phase::Account {
+        call.leave_word(uid, &outcome, Duration::ZERO);
+    }
+    call.report(&outcome)
+}
+
+/// One call of libpam's.
+struct Call<'a> {
+    entry: Entry,
+    handle: &'a Handle,
+    prepared: Prepared<'a>,
+}
+
+impl<'a> Call<'a> {
+    fn new(entry: Entry, handle: &'a Handle, args: &[Vec<u8>]) -> Self {
+        Self {
+            entry,
+            handle,
+            prepared: Prepared::from_pam(handle, args),
+        }
+    }
+
+    /// Decides whether the user may in and into which job, and adopts.
+    fn account(&self, uid: u32) -> Outcome {
+        let Prepared { options, log, .. } = &self.prepared;
+        session::forget_earlier_call(options, self.handle, self.prepared.service(), *log);
+        let (facts, stepds) = self.gather(options, Phase::Account, uid, options.timeout);
+        let deadline = stepds.deadline;
+        let plan = decide::plan(options, Phase::Account, facts);
+        let mut effects = self.effects(options, uid, stepds, None);
+        let outcome = apply::apply(plan, &mut effects, *log);
+        let used = options.timeout.saturating_sub(deadline.remaining());
+        self.leave_word(uid, &outcome, used);
+        outcome
+    }
+
+    /// Sees to it that the session runs in the user's job.
+    fn open_session(&self, uid: u32) -> Outcome {
+        let Prepared { login, log, .. } = &self.prepared;
+        let (phase, record) = self.session_phase(uid);
+        let options = &stricter(&self.prepared.options, record.as_ref());
+        let used = record.as_ref().map_or(Duration::ZERO, |it| it.used);
+        let left = options.timeout.saturating_sub(used);
+        let stays = record.as_ref().and_then(Record::job_that_holds);
+        let (outcome, deadline) = match stays {
+            Some(job) => {
+                let deadline = Deadline::after(left);
+                apply::put_job(job, self.handle, *log);
+                if options.limits == Limits::Job {
+                    let (_, stepds) = self.gather(options, phase, uid, left);
+                    JobLimits::ask(&stepds.census, job, &stepds.deadline, *log).set(*log);
+                }
+                (Outcome::stays(job), deadline)
+            }
+            None => {
+                let (facts, stepds) = self.gather(options, phase, uid, left);
+                let deadline = stepds.deadline;
+                let plan = decide::plan(options, phase, facts);
+                let mut effects = self.effects(options, uid, stepds, record.as_ref());
+                (apply::apply(plan, &mut effects, *log), deadline)
+            }
+        };
+        if outcome.verdict.answer == Answer::Adopted {
+            session::make_runtime_dir(options, self.handle, login, &deadline, *log);
+        }
+        outcome
+    }
+
+    fn gather(
+        &self,
+        options: &Options,
+        phase: Phase,
+        uid: u32,
+        limit: Duration,
+    ) -> (Facts, Stepds) {
+        let Prepared { log, .. } = &self.prepared;
+        let service = self.prepared.service();
+        let request = gather::Request {
+            options,
+            phase,
+            uid,
+            environment: Environment::of_service(service),
+            state_dir: StateDir::open(Path::new(state_dir::DIR), true, *log),
+            limit,
+            // su and its like are started from within a job; sshd is not.
+            origin: match service {
+                session::SSHD => Origin::Process,
+                _ => Origin::ProcessOrParent,
+            },
+            log: *log,
+        };
+        gather::gather(&request, |scope| {
+            callerid::ask(Login::connection(self.handle), scope)
+        })
+    }
+
+    fn effects<'b>(
+        &'b self,
+        options: &'b Options,
+        uid: u32,
+        stepds: Stepds,
+        record: Option<&'b Record>,
+    ) -> Live<'b> {
+        Live {
+            handle: self.handle,
+            entry: self.entry,
+            service: self.prepared.service(),
+            pid: self.prepared.login.pid,
+            uid,
+            options,
+            stepds,
+            record,
+            log: self.prepared.log,
+        }
+    }
+
+    /// Who admitted the user, and what the account phase recorded for this user.
+    fn session_phase(&self, uid: u32) -> (Phase, Option<Record>) {
+        let Prepared { options, log, .. } = &self.prepared;
+        let service = self.prepared.service();
+        let (admission, record) = session::admitted(options, self.handle, service, uid, *log);
+        (Phase::Session(admission), record)
+    }
+
+    fn leave_word(&self, uid: u32, outcome: &Outcome, used: Duration) {
+        let Prepared { options, log, .. } = &self.prepared;
+        if matches!(outcome.verdict.answer, Answer::Allow | Answer::Ignore) {
+            let mut record = Record::new(options, uid, used);
+            record.job = outcome.job;
+            session::leave_undecided(&record, options, self.handle, self.prepared.service(), *log);
+        }
+    }
+
+    fn report(&self, outcome: &Outcome) -> ReturnCode {
+        report::report(self.entry, self.handle, &self.prepared, outcome)
+    }
+}
+
+/// The options of this line, with those of the account line where they are stricter.
+fn stricter(options: &Options, record: Option<&Record>) -> Options {
+    let mut options = options.clone();
+    if let Some(record) = record {
+        record.tighten(&mut options);
+    }
+    options
+}
