@@ -1,7 +1,8 @@
-//! The tests that docs/threat-model.md, docs/differences.md and docs/session.md name are there.
+//! Checks that the tests named in the docs exist.
 //!
-//! `callerid «liars», «IPv6»` are tests of a program: a text of that name in its source.
-//! `` `stepd::tests` `` in a table's last column is a module, `` `retval::root_passes` `` a function.
+//! A code span with a program and a colon names a test: `` `callerid: liars` `` is a string of that name in the
+//! source of tests/tests/callerid. In a column "shown by" any other span names a module (`` `stepd::tests` ``), a
+//! function (`` `retval::root_passes` ``), a test program or a fuzz target.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,34 +11,36 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::Workspace;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "docs/threat-model.md",
     "docs/differences.md",
     "docs/session.md",
+    "docs/reliability.md",
 ];
-/// What may stand between a program's tests.
-const BETWEEN: [&str; 5] = [",", "and", ", and", ", and by", "to"];
 
 /// Looks up each of them.
 pub fn gate(workspace: &Workspace) -> Result<String> {
-    let sources = Sources(workspace.path("tests/tests"));
-    let (mut programs, mut count) = (sources.programs()?, 0);
-    // Their names are not in the source as they are.
-    programs.retain(|name| name != "mixed");
-    let mut missing = Vec::new();
+    let programs = workspace.path("tests/tests");
+    let (mut count, mut missing) = (0, Vec::new());
     for file in FILES {
         let path = workspace.path(file);
-        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        for (program, name) in tests_named(&text, &programs) {
+        let text = read(&path)?;
+        let spans = code_spans(&without_blocks(&text)).with_context(|| file.to_owned())?;
+        for (program, name) in spans.iter().filter_map(|span| as_test(span)) {
             count += 1;
-            if !sources.of(&program)?.contains(&format!("\"{name}\"")) {
-                missing.push(format!("{file}: {program} «{name}»"));
+            if !source_of(&programs, program)?.contains(&format!("\"{name}\"")) {
+                missing.push(format!("{file}: `{program}: {name}`"));
             }
         }
-        for span in last_columns(&text).flat_map(code_spans) {
-            count += 1;
-            if !is_in_source(workspace, span) {
-                missing.push(format!("{file}: `{span}`"));
+        for column in last_columns(&text) {
+            for span in code_spans(column).with_context(|| file.to_owned())? {
+                if as_test(&span).is_some() {
+                    continue;
+                }
+                count += 1;
+                if !is_in_source(workspace, &span)? {
+                    missing.push(format!("{file}: `{span}`"));
+                }
             }
         }
     }
@@ -46,71 +49,47 @@ pub fn gate(workspace: &Workspace) -> Result<String> {
     Ok(format!("{count} named, all there"))
 }
 
-/// The test programs' sources.
-struct Sources(PathBuf);
-
-impl Sources {
-    fn programs(&self) -> Result<Vec<String>> {
-        let what = || format!("list {}", self.0.display());
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.0).with_context(what)? {
-            let path = entry.with_context(what)?.path();
-            let name = path.file_stem().unwrap_or_default();
-            names.push(name.to_string_lossy().into_owned());
-        }
-        Ok(names)
-    }
-
-    fn of(&self, program: &str) -> Result<String> {
-        let mut text = String::new();
-        let dir = self.0.join(program);
-        let mut files = vec![self.0.join(format!("{program}.rs"))];
-        if dir.is_dir() {
-            let entries = fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))?;
-            for entry in entries {
-                files.push(entry.context("list a test program's source")?.path());
-            }
-        }
-        let is_source = |it: &&PathBuf| it.is_file() && it.extension().is_some_and(|it| it == "rs");
-        for file in files.iter().filter(is_source) {
-            let source = fs::read_to_string(file);
-            text += &source.with_context(|| format!("read {}", file.display()))?;
-        }
-        if text.is_empty() {
-            bail!("{program} has no source in {}", self.0.display());
-        }
-        Ok(text)
-    }
+/// The program and the name of its test, if the span names one.
+fn as_test(span: &str) -> Option<(&str, &str)> {
+    let (program, name) = span.split_once(": ")?;
+    let is_word = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_';
+    (!program.is_empty() && program.chars().all(is_word)).then_some((program, name))
 }
 
-/// Each program's name with the name of a test, as they follow one another in the text.
-fn tests_named(text: &str, programs: &[String]) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut program: Option<&String> = None;
-    let mut parts = text.split('«');
-    let mut before = parts.next().unwrap_or_default();
-    for part in parts {
-        let Some((name, after)) = part.split_once('»') else {
-            continue;
-        };
-        let word = before.split_whitespace().next_back().unwrap_or_default();
-        let word = word.trim_start_matches(['(', '|']);
-        let named = programs.iter().find(|it| *it == word);
-        let goes_on = BETWEEN.contains(
-            &before
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .as_str(),
-        );
-        program = named.or(program.filter(|_| goes_on));
-        if let Some(program) = program {
-            let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-            found.push((program.clone(), name));
+/// The source of a test program: its file, or all files of its folder.
+fn source_of(programs: &Path, program: &str) -> Result<String> {
+    let mut text = String::new();
+    for path in rust_files(programs)? {
+        let inside = path.strip_prefix(programs).unwrap_or(&path);
+        let first = inside.components().next().map(|it| it.as_os_str());
+        if Path::new(first.unwrap_or_default()).file_stem() == Some(program.as_ref()) {
+            text += &read(&path)?;
         }
-        before = after;
     }
-    found
+    ensure!(!text.is_empty(), "no test program is called {program}");
+    Ok(text)
+}
+
+/// The text without its fenced code blocks.
+fn without_blocks(text: &str) -> String {
+    let mut is_block = false;
+    let lines = text.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_block ^= is_fence;
+        !is_block && !is_fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The code spans, with single blanks where the text has line breaks.
+fn code_spans(text: &str) -> Result<Vec<String>> {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        bail!("a code span is not closed");
+    }
+    let spans = parts.iter().skip(1).step_by(2);
+    let joined = spans.map(|it| it.split_whitespace().collect::<Vec<_>>().join(" "));
+    Ok(joined.collect())
 }
 
 /// The last column of each row of a table that ends with tests.
@@ -130,48 +109,44 @@ fn last_columns(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn code_spans(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
+/// Whether `path` is a crate, a module, a function of a module's, a test program or a fuzz target.
+fn is_in_source(workspace: &Workspace, path: &str) -> Result<bool> {
+    let mut parts = path.split("::").peekable();
+    let crates = workspace.path("crates");
+    let own = parts.peek().map(|it| crates.join(it).join("src"));
+    let mut dirs = vec![
+        crates,
+        workspace.path("tests/tests"),
+        workspace.path("fuzz/targets"),
+    ];
+    let mut source = String::new();
+    if let Some(own) = own.filter(|it| it.is_dir()) {
+        parts.next();
+        source = read(&own.join("lib.rs"))?;
+        dirs = vec![own];
+    }
+    for part in parts {
+        let mut module = String::new();
+        for dir in &dirs {
+            for file in rust_files(dir)?.iter().filter(|it| is_module(it, part)) {
+                module += &read(file)?;
+            }
+        }
+        if !module.is_empty() {
+            source = module;
+        } else if !declares(&source, part) {
+            return Ok(false);
+        }
+    }
+    Ok(!source.is_empty())
 }
 
-/// Whether `path` is a crate, a module, a function of a module's, or a fuzz target.
-fn is_in_source(workspace: &Workspace, path: &str) -> bool {
-    let crates = ["adopt", "proto", "sys", "pam"];
-    let parts: Vec<&str> = path.split("::").collect();
-    let (in_crate, rest) = match parts.split_first() {
-        Some((first, rest)) if crates.contains(first) => (Some(*first), rest),
-        _ => (None, &parts[..]),
-    };
-    let Some((module, rest)) = rest.split_first() else {
-        return in_crate.is_some();
-    };
-    let mut dirs: Vec<PathBuf> = crates
-        .iter()
-        .filter(|it| in_crate.is_none_or(|only| only == **it))
-        .map(|it| workspace.path(&format!("crates/{it}/src")))
-        .collect();
-    if in_crate.is_none() {
-        dirs.extend([
-            workspace.path("tests/tests"),
-            workspace.path("fuzz/targets"),
-        ]);
-    }
-    for dir in dirs {
-        let files = [format!("{module}.rs"), format!("{module}/tests.rs")];
-        let source: String = files
-            .iter()
-            .map(|it| read_if_there(&dir.join(it)))
-            .collect();
-        if !source.is_empty() && rest.iter().all(|part| declares(&source, part)) {
-            return true;
-        }
-        let root = read_if_there(&dir.join("lib.rs"));
-        let mut parts = std::iter::once(module).chain(rest);
-        if in_crate.is_some() && parts.all(|part| declares(&root, part)) {
-            return true;
-        }
-    }
-    false
+/// Whether the file is a module's: `stepd.rs`, `stepd/mod.rs`, its tests `stepd/tests.rs`, a program's `stepd/main.rs`.
+fn is_module(file: &Path, name: &str) -> bool {
+    let stem = file.file_stem().unwrap_or_default();
+    let folder = file.parent().and_then(Path::file_name);
+    let is_part = ["mod", "main", "tests"].iter().any(|it| stem == *it);
+    stem == name && name != "tests" || is_part && folder == Some(name.as_ref())
 }
 
 fn declares(source: &str, name: &str) -> bool {
@@ -180,8 +155,23 @@ fn declares(source: &str, name: &str) -> bool {
         || source.contains(&format!("fn {name}("))
 }
 
-fn read_if_there(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
+/// All Rust files below a folder.
+fn rust_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let what = || format!("list {}", dir.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).with_context(what)? {
+        let path = entry.with_context(what)?.path();
+        if path.is_dir() {
+            found.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
 #[cfg(test)]
@@ -189,27 +179,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_with_the_program_before_them() {
-        let programs = ["callerid", "e2e"].map(str::to_owned);
-        let text = "| x | callerid «liars», «IPv6» and «a\nlong one»; the text «no»; e2e «one» (e2e\n«two») |";
-        let found = tests_named(text, &programs);
-        let found: Vec<_> = found.iter().map(|(a, b)| (&**a, &**b)).collect();
-        assert_eq!(
-            found,
-            [
-                ("callerid", "liars"),
-                ("callerid", "IPv6"),
-                ("callerid", "a long one"),
-                ("e2e", "one"),
-                ("e2e", "two")
-            ]
-        );
+    fn a_span_with_a_program_and_a_colon_is_a_test() {
+        let text = "x `callerid: a\nlong one`, `pam_slurm_adopt.so`\n```\n`e2e: in a block`\n```\n`e2e: two`";
+        let spans = code_spans(&without_blocks(text)).expect("all are closed");
+        let found: Vec<_> = spans.iter().filter_map(|it| as_test(it)).collect();
+        assert_eq!(found, [("callerid", "a long one"), ("e2e", "two")]);
+        for span in ["Access denied by x: y", "a:b", ": x", "Slurm: x", "x"] {
+            assert_eq!(as_test(span), None, "{span}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_not_closed_is_an_error() {
+        assert!(code_spans("a `b` c `d").is_err());
     }
 
     #[test]
     fn only_tables_that_end_with_tests_count() {
         let text = "| a | b |\n|---|---|\n| `x` | `y` |\n\n| a | shown by |\n|---|---|\n| `x` | `y`; z `w` |\n";
-        let spans: Vec<_> = last_columns(text).flat_map(code_spans).collect();
-        assert_eq!(spans, ["y", "w"]);
+        let spans: Vec<_> = last_columns(text)
+            .map(|it| code_spans(it).expect("all are closed"))
+            .collect();
+        assert_eq!(spans, [vec![], vec!["y".to_owned(), "w".to_owned()]]);
+    }
+
+    #[test]
+    fn modules_are_found_in_files_and_folders() {
+        for (file, name) in [
+            ("src/stepd.rs", "stepd"),
+            ("src/stepd/mod.rs", "stepd"),
+            ("src/stepd/tests.rs", "stepd"),
+            ("src/node/stepd.rs", "stepd"),
+            ("tests/faults/main.rs", "faults"),
+        ] {
+            assert!(is_module(Path::new(file), name), "{file}");
+        }
+        for (file, name) in [
+            ("src/stepd/owners.rs", "stepd"),
+            ("src/x/tests.rs", "tests"),
+        ] {
+            assert!(!is_module(Path::new(file), name), "{file}");
+        }
     }
 }
