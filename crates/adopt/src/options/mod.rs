@@ -175,8 +175,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["deny", "ignore"],
         default: "deny",
         since_us: false,
-        doc: "The user has no job on this node, or none whose slurmstepd answers. `deny`: keep the \
-              user out (PAM_PERM_DENIED). `ignore`: leave it to the other modules (PAM_IGNORE).",
+        doc: "The user has no job on this node, or no slurmstepd of theirs answers. `deny`: deny the \
+              login (PAM_PERM_DENIED). `ignore`: leave it to the other modules (PAM_IGNORE).",
         set: |options, value| {
             choose(
                 &mut options.no_jobs,
@@ -190,10 +190,10 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["newest", "allow", "deny"],
         default: "newest",
         since_us: false,
-        doc: "The user has several jobs on this node and it can't be found out from which of them \
-              the connection comes. `newest`: adopt into the one whose extern step started last \
-              or, where that job is ending, into the next one. \
-              `allow`: let the user in *without* adoption. `deny`: keep the user out.",
+        doc: "The user has several jobs on this node and the connection can't be traced to one of \
+              them. `newest`: adopt into the one whose extern step started last or, if that job is \
+              ending, into the next one. `allow`: admit the user *without* adoption. `deny`: deny the \
+              login.",
         set: |options, value| {
             let words = [
                 ("newest", Unknown::Newest),
@@ -208,10 +208,10 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["allow", "deny"],
         default: "allow",
         since_us: false,
-        doc: "The job is suspended, or its slurmstepd refuses the process, or ends before it has taken \
-              it, or the process is not in the job afterwards or can't stay there. `allow`: let the user in *without* \
-              adoption. `deny`: keep the user out. Set `deny` once all is seen to work. (A slurmstepd \
-              that does not answer at all counts as no job.)",
+        doc: "The job is suspended, its slurmstepd refuses the process or ends first, or the process \
+              is not in the job afterwards or can't stay there. `allow`: admit the user *without* \
+              adoption. `deny`: deny the login. Set `deny` once adoption works. (A slurmstepd that \
+              does not answer at all counts as no job.)",
         set: |options, value| {
             let words = [("allow", AdoptFailure::Allow), ("deny", AdoptFailure::Deny)];
             choose(&mut options.adopt_failure, value, &words)
@@ -222,9 +222,9 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["ignore", "allow", "deny"],
         default: "ignore",
         since_us: false,
-        doc: "It can't be known what runs here: slurm.conf can't be found, read or understood, or \
-              the module itself failed. `ignore`: leave it to the other modules. `allow`: let the \
-              user in. `deny`: keep the user out.",
+        doc: "The module can't tell what runs on this node: slurm.conf can't be found, read or parsed, \
+              or the module itself failed. `ignore`: leave it to the other modules. `allow`: admit the \
+              user. `deny`: deny the login.",
         set: |options, value| {
             let words = [
                 ("ignore", GenericFailure::Ignore),
@@ -248,8 +248,8 @@ pub const TABLE: &[OptionSpec] = &[
         ],
         default: "info",
         since_us: false,
-        doc: "How much is written to the log (facility AUTHPRIV). `error`: what needs an admin. \
-              `info`: also one line a login. `debug`: also each step.",
+        doc: "What goes to the log (facility AUTHPRIV). `error`: what needs an admin. `info`: also one \
+              line per login. `debug`: also each step.",
         set: log_level,
     },
     OptionSpec {
@@ -257,8 +257,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["NAME"],
         default: "the running slurmd's -N, else found in slurm.conf by the host's name",
         since_us: false,
-        doc: "This node's NodeName: needed where several slurmds run on the host, and with `slurmd -F`, \
-              whose name slurmctld chooses.",
+        doc: "This node's NodeName. Needed with several slurmds on one host, and with `slurmd -F`, \
+              which gets its name from slurmctld.",
         set: |options, value| text(value, |value| options.node_name = Some(value)),
     },
     OptionSpec {
@@ -266,8 +266,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["NAMES", "*"],
         default: "sshd",
         since_us: false,
-        doc: "The PAM services that the module acts for, exactly, separated by commas, such as \
-              `sshd,login,cockpit`. `*`: all but `slurm`, slurmstepd's own.",
+        doc: "The PAM services that the module acts for: exact names, separated by commas, such as \
+              `sshd,login,cockpit`. `*`: all except `slurm`, slurmstepd's own.",
         set: |options, value| text(value, |value| options.service = value),
     },
     OptionSpec {
@@ -289,7 +289,7 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["true", "false"],
         default: "true",
         since_us: false,
-        doc: "`false`: don't enter the namespaces that the job's container plugin made.",
+        doc: "`false`: don't enter the namespaces of the job's container plugin.",
         set: |options, value| {
             choose(
                 &mut options.join_container,
@@ -303,7 +303,7 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["1", "0"],
         default: "1",
         since_us: false,
-        doc: "`0`: ask where the connection comes from also when the user has only one job here.",
+        doc: "`0`: trace the connection even if the user has only one job here.",
         set: |options, value| {
             choose(
                 &mut options.single_job_skip_rpc,
@@ -317,8 +317,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["1", "0"],
         default: "1",
         since_us: false,
-        doc: "Accepted for the sake of old lines. Root always passes (PAM_IGNORE), with either \
-              value, as in SchedMD's module.",
+        doc: "Accepted for compatibility. Root always passes (PAM_IGNORE), with either value, as in \
+              SchedMD's module.",
         set: |options, value| {
             choose(
                 &mut options.ignore_root,
@@ -332,8 +332,7 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["PATH"],
         default: "as slurmd finds it",
         since_us: true,
-        doc: "The slurm.conf to read: an absolute path. It wins over the environment and over all \
-              places where the file is looked for.",
+        doc: "The slurm.conf to read, an absolute path. Overrides the environment and the search.",
         set: |options, value| {
             value.starts_with('/') && text(value, |value| options.slurm_conf = Some(value))
         },
@@ -343,7 +342,7 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["SECONDS"],
         default: "5",
         since_us: true,
-        doc: "The longest that all questions of one login may take together, in both phases, 0.1 to 60 seconds.",
+        doc: "Deadline for all questions of one login, both phases together, 0.1 to 60 seconds.",
         set: |options, value| duration(&mut options.timeout, value),
     },
     OptionSpec {
@@ -351,8 +350,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["SECONDS"],
         default: "2",
         since_us: true,
-        doc: "The longest that the slurmd where the connection comes from is waited for, 0.1 to 60 \
-              seconds, and never longer than *timeout* leaves.",
+        doc: "How long to wait for the slurmd where the connection comes from, 0.1 to 60 seconds, and \
+              never longer than *timeout* leaves.",
         set: |options, value| duration(&mut options.callerid_timeout, value),
     },
     OptionSpec {
@@ -360,8 +359,8 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["NETWORKS"],
         default: "no network",
         since_us: true,
-        doc: "Addresses that no job's connection comes from, such as those of login nodes: nobody is \
-              asked there. `192.0.2.0/24`, `2001:db8::/32` or a single address, separated by commas.",
+        doc: "Networks that no job connects from, such as those of login nodes: nobody is asked there. \
+              `192.0.2.0/24`, `2001:db8::/32` or single addresses, separated by commas.",
         set: |options, value| {
             let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
             networks.map(|it| options.callerid_skip = it).is_some()
@@ -372,11 +371,12 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["sshd", "job"],
         default: "sshd",
         since_us: true,
-        doc: "Session phase: `job` gives the login the limits memlock, nofile, stack, nproc and core of the \
-              job's own processes on this node (of its batch script, or of its first step; if it has none \
-              here, of its slurmstepd). A login keeps 256 open files, 1 MiB of stack and 64 processes, or \
-              what sshd has if that is less: root's sshd runs with these limits too. The line must come \
-              after pam_limits, whose hard limits it overrides. `sshd`: as sshd and pam_limits leave them.",
+        doc: "Session phase. `job`: give the login the memlock, nofile, stack, nproc and core limits \
+              of the job's own processes on this node (its batch script, else its first step, else its \
+              slurmstepd). A login keeps 256 open files, 1 MiB of stack and 64 processes, or what sshd \
+              has if that is less, because root's sshd runs with these limits too. The line must come \
+              after pam_limits, whose hard limits it overrides. `sshd`: leave the limits of sshd and \
+              pam_limits.",
         set: |options, value| {
             let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
             choose(&mut options.limits, value, &words)
@@ -387,11 +387,11 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["leave", "create"],
         default: "leave",
         since_us: true,
-        doc: "Session phase: `create` makes /run/user/UID (a tmpfs of a tenth of the memory, the user's \
-              alone) for an adopted login that has no XDG_RUNTIME_DIR yet, and sets that; also where another \
-              module names that directory and it is not there. It stays as long as the user has an adopted \
-              session or any process here, and goes with the next login of anybody's or `slurm-adopt tidy` \
-              after that. `leave`: pam_systemd makes it, or nobody.",
+        doc: "Session phase. `create`: make /run/user/UID (a tmpfs of a tenth of the memory, private \
+              to the user) and set XDG_RUNTIME_DIR for an adopted login that has none, or whose \
+              XDG_RUNTIME_DIR names that directory but it is missing. It stays while the user has an \
+              adopted session or any process here; the next login of any user or `slurm-adopt tidy` \
+              removes it after that. `leave`: leave it to pam_systemd.",
         set: |options, value| {
             let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
             choose(&mut options.runtime_dir, value, &words)
