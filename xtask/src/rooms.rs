@@ -1,4 +1,4 @@
-//! `unsafe` stays in its two rooms.
+//! `unsafe` stays in its two rooms, and no room of crates/adopt uses one above it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::report::Report;
 use crate::run;
@@ -20,6 +20,157 @@ const ENTRIES: [&str; 2] = [
     "crates/module/src/lib.rs",
     "crates/module/examples/forced_panic.rs",
 ];
+
+/// The rooms of crates/adopt from the top down: each uses only those below it.
+const ORDER: &[&str] = &[
+    "run",
+    "explain",
+    "fuzzing",
+    "apply",
+    "gather",
+    "report",
+    "session",
+    "adoption",
+    "prepare",
+    "decide",
+    "callerid",
+    "stepd",
+    "facts",
+    "node",
+    "state_dir",
+    "trust",
+    "log",
+    "stack",
+    "options",
+    "exchange",
+    "access",
+    "login",
+    "text",
+];
+const ADOPT: &str = "crates/adopt/src/";
+
+/// The crates that adopt is built on, which know nothing of each other.
+const FOUNDATIONS: [&str; 3] = ["pam", "proto", "sys"];
+
+/// Checks the crates and the rooms of crates/adopt for arrows that point up.
+pub fn order_gate(workspace: &Workspace, report: &mut Report) {
+    report.gate("rooms of crates/adopt in order", || {
+        let mut uses = 0;
+        for path in sources(workspace)? {
+            let name = path.to_string_lossy();
+            if let Some(room) = room_of(&name) {
+                let text = fs::read_to_string(workspace.root().join(&path))
+                    .with_context(|| format!("read {name}"))?;
+                uses += check_order(&name, room, &text)?;
+            }
+        }
+        ensure!(uses > 0, "found no use of a room");
+        for name in FOUNDATIONS {
+            let manifest = workspace.path(&format!("crates/{name}/Cargo.toml"));
+            let text = fs::read_to_string(&manifest)
+                .with_context(|| format!("read {}", manifest.display()))?;
+            check_foundation(name, &text)?;
+        }
+        Ok(format!("{uses} uses, none points up"))
+    });
+}
+
+/// The room that a file of crates/adopt belongs to. The crate's root and tests have none.
+fn room_of(name: &str) -> Option<&str> {
+    let file = name.strip_prefix(ADOPT)?;
+    let is_test = file.ends_with("tests.rs") || file.contains("/tests/");
+    let room = file.split(['/', '.']).next()?;
+    (!is_test && room != "lib").then_some(room)
+}
+
+/// Counts the rooms that a file names.
+fn check_order(name: &str, room: &str, text: &str) -> Result<usize> {
+    let tokens =
+        TokenStream::from_str(text).map_err(|error| anyhow!("{name}: no Rust tokens: {error}"))?;
+    let place = |room: &str| ORDER.iter().position(|it| *it == room);
+    let Some(own) = place(room) else {
+        bail!("{name}: room {room} has no place in the order of xtask/src/rooms.rs");
+    };
+    let mut used = BTreeSet::new();
+    rooms_used(tokens, &mut used);
+    for other in &used {
+        match place(other) {
+            Some(other_place) => ensure!(
+                other_place >= own,
+                "{name}: {room} uses {other}, which is above it"
+            ),
+            None => bail!("{name}: uses crate::{other}, which is no room"),
+        }
+    }
+    Ok(used.len())
+}
+
+/// The names after `crate::`, but in tests.
+fn rooms_used(tokens: TokenStream, used: &mut BTreeSet<String>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut index = 0;
+    while index < tokens.len() {
+        match &tokens[index] {
+            TokenTree::Group(group) if group.to_string() == "[cfg (test)]" => {
+                // The item that it is for ends with its braces or a semicolon.
+                while tokens.get(index).is_some_and(|it| !ends_item(it)) {
+                    index += 1;
+                }
+            }
+            TokenTree::Group(group) => rooms_used(group.stream(), used),
+            TokenTree::Ident(ident) if ident == "crate" => {
+                if let Some(after) = tokens.get(index + 3) {
+                    names_at(after, used);
+                }
+            }
+            _ => {}
+        }
+        index += 1;
+    }
+}
+
+fn ends_item(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        TokenTree::Punct(punct) => punct.as_char() == ';',
+        _ => false,
+    }
+}
+
+/// The first names of a path or of a list of paths.
+fn names_at(token: &TokenTree, used: &mut BTreeSet<String>) {
+    match token {
+        TokenTree::Ident(ident) => {
+            used.insert(ident.to_string());
+        }
+        TokenTree::Group(group) => {
+            let mut is_first = true;
+            for token in group.stream() {
+                if let (true, TokenTree::Ident(ident)) = (is_first, &token) {
+                    used.insert(ident.to_string());
+                }
+                is_first = matches!(&token, TokenTree::Punct(it) if it.as_char() == ',');
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_foundation(name: &str, manifest: &str) -> Result<()> {
+    let others = FOUNDATIONS
+        .iter()
+        .chain(&["adopt"])
+        .filter(|it| **it != name);
+    for other in others {
+        let mut lines = manifest.lines().map(str::trim_start);
+        let needs = lines.any(|line| {
+            let rest = line.strip_prefix(other);
+            rest.is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+        });
+        ensure!(!needs, "crates/{name} depends on {other}");
+    }
+    Ok(())
+}
 
 /// Reads every Rust file of the repository.
 pub fn gate(workspace: &Workspace, report: &mut Report) {
@@ -136,6 +287,40 @@ mod tests {
         .expect("the attribute");
         assert!(check(ENTRIES[0], "#[unsafe(no_mangle)] fn f() { unsafe { g() } }").is_err());
         assert!(check(ENTRIES[0], "#[unsafe(export_name = \"x\")] fn f() {}").is_err());
+    }
+
+    #[test]
+    fn an_arrow_that_points_up_is_an_error() {
+        let uses = |text: &str| {
+            let name = "crates/adopt/src/stepd/spool.rs";
+            check_order(name, room_of(name).expect("a room"), text)
+        };
+        assert_eq!(
+            uses("use crate::{text::shown, node::{self, Node}}; fn f() { crate::log::g() }")
+                .expect("all are below"),
+            3
+        );
+        for text in [
+            "use crate::apply;",
+            "use crate::{text, apply::Live};",
+            "fn f() { crate::decide::g() }",
+            "use crate::nothing;",
+        ] {
+            assert!(uses(text).is_err(), "{text}");
+        }
+        let in_tests = "#[cfg(test)] mod tests { use crate::run; } use crate::text;";
+        assert_eq!(uses(in_tests).expect("tests may"), 1);
+        assert!(check_order("crates/adopt/src/new.rs", "new", "").is_err());
+        assert_eq!(room_of("crates/adopt/src/stepd/tests/requests.rs"), None);
+        assert_eq!(room_of("crates/adopt/src/lib.rs"), None);
+        assert_eq!(room_of("crates/adopt/src/node/mod.rs"), Some("node"));
+    }
+
+    #[test]
+    fn foundations_know_nothing_of_each_other() {
+        check_foundation("sys", "[dependencies]\nlibc.workspace = true\n").expect("none");
+        assert!(check_foundation("sys", "proto.workspace = true").is_err());
+        assert!(check_foundation("proto", "adopt = { path = \"../adopt\" }").is_err());
     }
 
     #[test]

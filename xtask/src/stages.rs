@@ -211,7 +211,10 @@ impl Runner {
                 self.cargo("fmt", "", &["fmt", "--all", "--check"]);
                 self.cargo("fmt: fuzz", "fuzz", &["fmt", "--check"]);
             }
-            Stage::Unsafe => rooms::gate(&self.workspace, &mut self.report),
+            Stage::Unsafe => {
+                rooms::gate(&self.workspace, &mut self.report);
+                rooms::order_gate(&self.workspace, &mut self.report);
+            }
             Stage::Clippy => {
                 let all = [
                     "--workspace",
