@@ -28,7 +28,7 @@ pub trait Effects {
     ///
     /// # Errors
     /// libpam's code.
-    fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32>;
+    fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code>;
 }
 
 /// Does what the plan says; all choices are in the plan.
@@ -148,7 +148,7 @@ impl Live<'_> {
         record.leaves_namespaces = adopted.leaves_namespaces;
         // A session phase that finds none looks for itself.
         if let Err(cause) = record.keep(&Key::of(self.options), self.handle) {
-            let line = || format!("leave word for the session phase: {cause}");
+            let line = || format!("leave word for the session phase: pam_set_data: {cause}");
             self.log.error(line);
         }
         Ok(adopted)
@@ -206,7 +206,7 @@ impl Effects for Live<'_> {
         }
     }
 
-    fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {
+    fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code> {
         self.handle.put_env(name, value)
     }
 }
@@ -214,7 +214,7 @@ impl Effects for Live<'_> {
 /// Names the job in the login's environment.
 pub(crate) fn put_job(job: u32, handle: &Handle, log: Log<'_>) {
     if let Err(code) = handle.put_env(JOB_ID, &job.to_string()) {
-        log.error(|| format!("pam_putenv {JOB_ID}: libpam's code {code}"));
+        log.error(|| format!("pam_putenv {JOB_ID}: {code}"));
     }
 }
 
@@ -223,7 +223,7 @@ const JOB_ID: &str = "SLURM_JOB_ID";
 fn set_environment(job: u32, adopted: &Adopted, effects: &mut dyn Effects, log: Log<'_>) {
     let mut put = |name: &str, value: &str| {
         if let Err(code) = effects.put_env(name, value) {
-            log.error(|| format!("pam_putenv {name}: libpam's code {code}"));
+            log.error(|| format!("pam_putenv {name}: {code}"));
         }
     };
     put(JOB_ID, &job.to_string());
@@ -264,7 +264,7 @@ mod tests {
             answer
         }
 
-        fn put_env(&mut self, name: &str, value: &str) -> Result<(), i32> {
+        fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code> {
             self.env.push(format!("{name}={value}"));
             Ok(())
         }

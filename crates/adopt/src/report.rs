@@ -68,7 +68,7 @@ pub(crate) fn report(
     let told = user_text(verdict.answer, &verdict.reason)
         .map(|text| handle.tell(MessageStyle::Error, &text));
     if let Some(Err(code)) = told {
-        log.debug(|| format!("tell the user: libpam's code {code}"));
+        log.debug(|| format!("tell the user: {code}"));
     }
     let line = || admin_line(login, outcome, started.elapsed());
     match (entry, &verdict.answer, &verdict.reason) {

@@ -51,20 +51,75 @@ pub enum Severity {
     Debug = 7,
 }
 
-/// An item could not be had from libpam.
+/// A return code of libpam's, `_pam_types.h`; shown by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub(crate) i32);
+
+impl Code {
+    /// No memory, or a text that C cannot have.
+    pub(crate) const BUFFER: Self = Self(5);
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(i32, &str); 13] = [
+            (0, "PAM_SUCCESS"),
+            (3, "PAM_SERVICE_ERR"),
+            (4, "PAM_SYSTEM_ERR"),
+            (5, "PAM_BUF_ERR"),
+            (6, "PAM_PERM_DENIED"),
+            (14, "PAM_SESSION_ERR"),
+            (18, "PAM_NO_MODULE_DATA"),
+            (19, "PAM_CONV_ERR"),
+            (25, "PAM_IGNORE"),
+            (26, "PAM_ABORT"),
+            (29, "PAM_BAD_ITEM"),
+            (30, "PAM_CONV_AGAIN"),
+            (31, "PAM_INCOMPLETE"),
+        ];
+        match NAMES.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => f.write_str(name),
+            None => write!(f, "PAM code {}", self.0),
+        }
+    }
+}
+
+/// An item is not available from libpam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemError {
-    /// libpam has the item but it was never set.
+    /// The application did not set it.
     Missing,
-    /// libpam refused, with its own return code.
-    Refused(i32),
+    /// libpam refused.
+    Refused(Code),
 }
 
 impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the application did not set it"),
-            Self::Refused(code) => write!(f, "libpam refused with code {code}"),
+            Self::Refused(code) => write!(f, "pam_get_item: {code}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_shown_by_name() {
+        assert_eq!(Code::BUFFER.to_string(), "PAM_BUF_ERR");
+        assert_eq!(Code(99).to_string(), "PAM code 99");
+        for code in [
+            ReturnCode::Success,
+            ReturnCode::ServiceError,
+            ReturnCode::PermissionDenied,
+            ReturnCode::SessionError,
+            ReturnCode::Ignore,
+            ReturnCode::BadItem,
+        ] {
+            let name = Code(code.as_raw()).to_string();
+            assert!(name.starts_with("PAM_"), "{code:?}: {name}");
         }
     }
 }

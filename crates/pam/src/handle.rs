@@ -3,16 +3,13 @@
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::{self, NonNull};
 
-use crate::codes::{ItemError, MessageStyle, Severity};
+use crate::codes::{Code, ItemError, MessageStyle, Severity};
 use crate::ffi;
-
-/// No memory, or a text that can't be one of C's, `_pam_types.h`.
-const PAM_BUF_ERR: c_int = 5;
 
 /// The items that the module reads, pam_get_item(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
-    /// PAM_SERVICE: the name of the stack, «sshd».
+    /// PAM_SERVICE: the name of the stack, "sshd".
     Service,
     /// PAM_USER: who logs in.
     User,
@@ -47,7 +44,7 @@ impl Handle {
         // stores a pointer into its own memory through the third argument.
         let code = unsafe { ffi::pam_get_item(self.raw.as_ptr(), kind, &raw mut value) };
         if code != ffi::PAM_SUCCESS {
-            return Err(ItemError::Refused(code));
+            return Err(ItemError::Refused(Code(code)));
         }
         if value.is_null() {
             return Err(ItemError::Missing);
@@ -61,9 +58,9 @@ impl Handle {
     /// that name; only modules reach it, pam_set_data(3).
     ///
     /// # Errors
-    /// libpam's code; 5 (PAM_BUF_ERR) also for a NUL in the text.
-    pub fn keep(&self, name: &CStr, text: &str) -> Result<(), i32> {
-        let text = CString::new(text).map_err(|_| PAM_BUF_ERR)?.into_raw();
+    /// libpam's code; PAM_BUF_ERR also for a NUL in the text.
+    pub fn keep(&self, name: &CStr, text: &str) -> Result<(), Code> {
+        let text = CString::new(text).map_err(|_| Code::BUFFER)?.into_raw();
         // SAFETY: live handle, NUL-terminated name, which libpam copies. From success on libpam owns the
         // text and calls `free_text` for it exactly once, pam_set_data(3); the module is not unloaded
         // before that (pam_end(3) frees data first, and it is linked with -z nodelete).
@@ -80,7 +77,7 @@ impl Handle {
         }
         // SAFETY: into_raw made it a few lines above, and libpam did not take it.
         drop(unsafe { CString::from_raw(text) });
-        Err(code)
+        Err(Code(code))
     }
 
     /// A copy of what [`Handle::keep`] keeps, pam_get_data(3); `None` also where it is not UTF-8.
@@ -116,22 +113,22 @@ impl Handle {
     /// Sets `name=value` in the environment that the login will get, pam_putenv(3).
     ///
     /// # Errors
-    /// libpam's code; 5 (PAM_BUF_ERR) also for a NUL in the text.
-    pub fn put_env(&self, name: &str, value: &str) -> Result<(), i32> {
-        let pair = CString::new(format!("{name}={value}")).map_err(|_| PAM_BUF_ERR)?;
+    /// libpam's code; PAM_BUF_ERR also for a NUL in the text.
+    pub fn put_env(&self, name: &str, value: &str) -> Result<(), Code> {
+        let pair = CString::new(format!("{name}={value}")).map_err(|_| Code::BUFFER)?;
         // SAFETY: live handle, NUL-terminated text; pam_putenv(3) copies it.
         match unsafe { ffi::pam_putenv(self.raw.as_ptr(), pair.as_ptr()) } {
             ffi::PAM_SUCCESS => Ok(()),
-            code => Err(code),
+            code => Err(Code(code)),
         }
     }
 
     /// Shows one line to the user through the application's conversation, pam_prompt(3).
     ///
     /// # Errors
-    /// libpam's code, such as 19 (PAM_CONV_ERR) where the application has no conversation.
-    pub fn tell(&self, style: MessageStyle, text: &str) -> Result<(), i32> {
-        let text = CString::new(text).map_err(|_| PAM_BUF_ERR)?;
+    /// libpam's code, such as PAM_CONV_ERR where the application has no conversation.
+    pub fn tell(&self, style: MessageStyle, text: &str) -> Result<(), Code> {
+        let text = CString::new(text).map_err(|_| Code::BUFFER)?;
         // SAFETY: live handle; "%s" takes exactly the one NUL-terminated string that follows;
         // pam_prompt(3) allows a NULL response for the two message styles.
         let code = unsafe {
@@ -146,7 +143,7 @@ impl Handle {
         if code == ffi::PAM_SUCCESS {
             Ok(())
         } else {
-            Err(code)
+            Err(Code(code))
         }
     }
 

@@ -14,6 +14,6 @@ mod handle;
 #[cfg(any(test, feature = "static-unwinder"))]
 mod unwinder;
 
-pub use codes::{ItemError, MessageStyle, ReturnCode, Severity};
+pub use codes::{Code, ItemError, MessageStyle, ReturnCode, Severity};
 pub use entry::{RawArgs, RawHandle, enter};
 pub use handle::{Handle, Item};

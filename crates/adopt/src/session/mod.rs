@@ -157,7 +157,9 @@ pub fn leave_undecided(
             Reach::Absent => Ok(()),
             _ => record.leave(&key).map_err(said),
         },
-        Ok(Host::Own) | Err(_) => record.keep(&key, handle),
+        Ok(Host::Own) | Err(_) => record
+            .keep(&key, handle)
+            .map_err(|code| format!("pam_set_data: {code}")),
     };
     if let Err(cause) = left {
         log.error(|| format!("leave word for the session phase: {cause}"));
@@ -259,7 +261,7 @@ pub fn make_runtime_dir(
     match made {
         Ok(dir) => {
             if let Err(code) = handle.put_env("XDG_RUNTIME_DIR", &dir.to_string_lossy()) {
-                log.error(|| format!("pam_putenv XDG_RUNTIME_DIR: libpam's code {code}"));
+                log.error(|| format!("pam_putenv XDG_RUNTIME_DIR: {code}"));
             }
         }
         Err(error) => log.error(|| format!("make the runtime directory of uid {uid}: {error}")),

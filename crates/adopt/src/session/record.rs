@@ -122,10 +122,9 @@ impl Record {
     /// Leaves it to a later call in this process.
     ///
     /// # Errors
-    /// libpam's code, in words.
-    pub fn keep(&self, key: &Key, handle: &Handle) -> Result<(), String> {
-        let kept = handle.keep(key.data(), &self.to_string());
-        kept.map_err(|code| format!("pam_set_data: libpam's code {code}"))
+    /// libpam's code.
+    pub fn keep(&self, key: &Key, handle: &Handle) -> Result<(), pam::Code> {
+        handle.keep(key.data(), &self.to_string())
     }
 
     /// Leaves it to sshd's monitor, whose helper this process is.
