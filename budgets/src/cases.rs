@@ -9,7 +9,7 @@ use adopt::facts::{Caller, Facts, OwnJob, Steps};
 use adopt::options::Options;
 use proto::conf::{self, Query};
 use proto::rpc::{self, Auth};
-use proto::{hash, hostlist, socket_name, stepd};
+use proto::{Version, hash, hostlist, socket_name, stepd};
 
 /// What is counted, with its input.
 type Work = Box<dyn FnMut()>;
@@ -35,7 +35,7 @@ pub const CASES: [Case; 13] = [
 ];
 
 /// The newest version of the protocol.
-const VERSION: u16 = 0x2D00;
+const VERSION: Version = Version::V26_05;
 
 /// A real slurmd's answer in it.
 const REPLY: &[u8] = include_bytes!("../../fuzz/corpus/rpc/26.05-2d00-job");
@@ -136,7 +136,7 @@ fn stepd_owners() -> Work {
     let answers: Vec<_> = (0..100_u32)
         .map(|user| {
             let words = [
-                i32::from(VERSION).to_ne_bytes(),
+                i32::from(VERSION.number()).to_ne_bytes(),
                 user.to_ne_bytes(),
                 2_i32.to_ne_bytes(),
             ];

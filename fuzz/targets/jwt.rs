@@ -4,6 +4,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use libfuzzer_sys::fuzz_target;
+use proto::Version;
 use proto::jwt::{NewClaims, claims, keys, sign, verify};
 use proto::sack::{LONGEST, created_length, read_created, read_verified};
 
@@ -13,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         let new = NewClaims {
             issued: 1,
             expires: 2,
-            version: 0x2D00,
+            version: Version::V26_05,
             restricted_to: 3,
             cluster: text,
             uid: 4,

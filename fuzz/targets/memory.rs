@@ -46,5 +46,5 @@ fuzz_target!(|bytes: &[u8]| {
 /// Uid and protocol version are in their ranges.
 fn is_good(record: &[u8]) -> bool {
     let word = |at: usize| u64::from_ne_bytes(record[at..at + 8].try_into().expect("eight"));
-    u32::try_from(word(40)).is_ok() && i32::try_from(word(48)).is_ok()
+    u32::try_from(word(40)).is_ok() && (1..=0xFFFF).contains(&word(48))
 }

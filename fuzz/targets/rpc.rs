@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use libfuzzer_sys::fuzz_target;
-use proto::DecodeError;
+use proto::{DecodeError, Version};
 use proto::hash::{payload, payload_matches};
-use proto::rpc::{Auth, FrameError, LONGEST_FRAME, OLDEST, caller_id_request};
+use proto::rpc::{Auth, FrameError, LONGEST_FRAME, caller_id_request};
 use proto::rpc::{frame_length, read_reply};
 
 /// What is wrong with a question as an answer: REQUEST_NETWORK_CALLERID.
@@ -23,7 +23,7 @@ fuzz_target!(|answer: &[u8]| {
     }
     match read_reply(answer) {
         Ok(reply) => {
-            assert!(reply.version >= OLDEST && answer.ends_with(reply.body));
+            assert!(reply.version >= Version::OLDEST && answer.ends_with(reply.body));
             let number = reply.message.number();
             let good = payload(reply.version, number, reply.body);
             assert!(payload_matches(

@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use libfuzzer_sys::fuzz_target;
+use proto::Version;
 use proto::stepd::{
-    ADOPT_ANSWER, Namespaces, NotAdopted, OWNER_ANSWER, State, X11_ANSWER, read_adopted,
+    ADOPT_ANSWER, NotAdopted, OWNER_ANSWER, State, X11_ANSWER, read_adopted,
     read_owner, read_state, read_x11,
 };
 
@@ -20,12 +21,14 @@ fuzz_target!(|answer: &[u8]| {
     match read_owner(answer) {
         Ok(owner) => {
             assert_eq!(answer.len(), OWNER_ANSWER);
-            assert!(owner.version > 0 && owner.uid != u32::MAX);
+            assert!(owner.uid != u32::MAX);
             // As it was sent: by `stepd_api.c` version, uid and state are ints.
-            let said = [Some(owner.version), Some(owner.uid as i32)];
-            assert_eq!((said, Some(owner.state)), ([word(0), word(4)], state(8)));
-            let asked = Namespaces::of(owner.version).ask();
-            assert_eq!(asked.is_some(), owner.version >= 0x2400);
+            let version = word(0).and_then(Version::from_stepd);
+            assert_eq!(Some(owner.version), version);
+            let said = (Some(owner.uid as i32), Some(owner.state));
+            assert_eq!(said, (word(4), state(8)));
+            let asked = owner.version.hands_over_namespaces_by().request();
+            assert_eq!(asked.is_some(), owner.version >= Version::V20_11);
         }
         Err(error) => {
             assert!(!error.to_string().is_empty());

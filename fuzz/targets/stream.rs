@@ -13,7 +13,7 @@ use std::time::Duration;
 use adopt::adoption::Adopted;
 use adopt::fuzzing::{Broken, ask, namespaces, x11};
 use libfuzzer_sys::fuzz_target;
-use proto::stepd::Namespaces;
+use proto::stepd::NamespaceHandover;
 use proto::{munge, rpc, sack};
 use sys::Deadline;
 
@@ -42,9 +42,9 @@ fuzz_target!(|bytes: &[u8]| {
 
     // Of numbers without descriptors only none at all is an answer.
     let number = whole.first_chunk().map(|it| i32::from_ne_bytes(*it));
-    for kind in [Namespaces::One, Namespaces::All] {
+    for handover in [NamespaceHandover::MountOnly, NamespaceHandover::All] {
         let (ours, _theirs) = peer(said);
-        match namespaces(&ours, kind, &soon()) {
+        match namespaces(&ours, handover, &soon()) {
             Ok(count) => assert_eq!((count, number), (0, Some(0))),
             Err(Broken::Silent) => panic!("a closed connection is no silence"),
             Err(_) => assert_ne!(number, Some(0)),

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use proto::stepd::Namespaces;
+use proto::stepd::NamespaceHandover;
 use sys::Deadline;
 
 use crate::adoption::cgroup::{Look, Step};
@@ -69,13 +69,13 @@ pub fn x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
 /// [`Broken`].
 pub fn namespaces(
     socket: &OwnedFd,
-    kind: Namespaces,
+    handover: NamespaceHandover,
     deadline: &Deadline,
 ) -> Result<usize, Broken> {
-    match kind.ask() {
+    match handover.request() {
         None => Ok(0),
         question => {
-            let handed = namespaces::receive_namespaces(socket, kind, question, deadline)?;
+            let handed = namespaces::receive_namespaces(socket, handover, question, deadline)?;
             match handed.missing {
                 Some((_, broken)) => Err(broken),
                 None => Ok(handed.found.len()),

@@ -6,12 +6,12 @@
 use k12::CustomRefKt128;
 use k12::digest::{ExtendableOutput, Update, XofReader};
 
+use crate::version::Version;
+
 /// `HASH_PLUGIN_NONE`: the message's type stands for its hash.
 const NONE: u8 = 1;
 /// `HASH_PLUGIN_K12`: KangarooTwelve.
 const K12: u8 = 2;
-/// The last version whose messages are not hashed: 21.08's.
-const LAST_WITHOUT_HASH: u16 = 0x2500;
 const LONGEST: usize = 33;
 
 /// What goes into a credential.
@@ -46,8 +46,8 @@ impl Payload {
 /// Up to 0x2500 it is the type in the byte order of this host, because servers take it as it is
 /// in their memory; those of 20.11.9, 21.08.8 and builds with their fix refuse all else.
 #[must_use]
-pub fn payload(version: u16, message: u16, body: &[u8]) -> Payload {
-    if version > LAST_WITHOUT_HASH {
+pub fn payload(version: Version, message: u16, body: &[u8]) -> Payload {
+    if version.binds_payload_hash() {
         return k12(message, body);
     }
     let [first, second] = message.to_ne_bytes();
@@ -59,8 +59,8 @@ pub fn payload(version: u16, message: u16, body: &[u8]) -> Payload {
 /// From 0x2600 on it must hold the hash. Below there is none to check: only the type in either
 /// byte order, or nothing, which is what 19.05 and 20.02 put there.
 #[must_use]
-pub fn payload_matches(version: u16, message: u16, body: &[u8], payload: &[u8]) -> bool {
-    if version > LAST_WITHOUT_HASH {
+pub fn payload_matches(version: Version, message: u16, body: &[u8], payload: &[u8]) -> bool {
+    if version.binds_payload_hash() {
         return payload == k12(message, body).as_bytes();
     }
     match payload {
@@ -118,7 +118,12 @@ mod tests {
     #[test]
     fn up_to_21_08_the_type_in_this_host_s_order() {
         let native = 5035_u16.to_ne_bytes();
-        for version in [0x2200, 0x2300, 0x2400, 0x2500] {
+        for version in [
+            Version::V19_05,
+            Version::V20_02,
+            Version::V20_11,
+            Version::V21_08,
+        ] {
             let payload = payload(version, 5035, b"body");
             assert_eq!(payload.as_bytes(), [1, native[0], native[1]]);
         }
@@ -126,14 +131,14 @@ mod tests {
 
     #[test]
     fn matches() {
-        const OLD: u16 = 0x2500;
-        const NEW: u16 = 0x2600;
+        const OLD: Version = Version::V21_08;
+        const NEW: Version = Version::V22_05;
         let hash = payload(NEW, 5036, b"body");
         assert_eq!(hash.as_bytes().len(), 33);
         assert_eq!(hash.as_bytes().first(), Some(&2));
         let other = payload(NEW, 5036, b"bodY");
         let of_the_question = payload(NEW, 5035, b"body");
-        let table: &[(u16, &[u8], bool)] = &[
+        let table: &[(Version, &[u8], bool)] = &[
             (NEW, hash.as_bytes(), true),
             (NEW, other.as_bytes(), false),
             (NEW, of_the_question.as_bytes(), false),
@@ -154,7 +159,7 @@ mod tests {
             assert_eq!(
                 payload_matches(*version, 5036, b"body", payload),
                 *expected,
-                "{version:#x} {}",
+                "{version} {}",
                 hex(payload)
             );
         }

@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::json::{Json, write_string};
+use crate::version::Version;
 
 pub use crate::json::JsonError;
 
@@ -171,7 +172,7 @@ pub struct NewClaims<'a> {
     /// Until when it is to be good, in seconds since 1970.
     pub expires: u64,
     /// Protocol version of the message that it is for.
-    pub version: u16,
+    pub version: Version,
     /// Who alone may use it, or [`crate::ANYONE`].
     pub restricted_to: u32,
     /// ClusterName.
@@ -200,7 +201,7 @@ pub fn sign(key_id: Option<&str>, claims: &NewClaims<'_>, key: &[u8]) -> String 
     for (name, number) in [
         ("iat", claims.issued),
         ("exp", claims.expires),
-        ("ver", claims.version.into()),
+        ("ver", claims.version.number().into()),
         ("ruid", claims.restricted_to.into()),
         ("uid", claims.uid.into()),
         ("gid", claims.gid.into()),
@@ -447,7 +448,7 @@ mod tests {
         let new = NewClaims {
             issued: 1_795_531_638,
             expires: 1_795_531_698,
-            version: 0x2D00,
+            version: Version::V26_05,
             restricted_to: ANYONE,
             cluster: "a \"cluster\"",
             uid: 0,

@@ -13,9 +13,11 @@ pub mod rpc;
 pub mod sack;
 pub mod socket_name;
 pub mod stepd;
+pub mod version;
 mod writer;
 
 pub use reader::{DecodeError, Reader};
+pub use version::Version;
 
 /// Any user, where a credential may name the one who alone may use it (`MUNGE_UID_ANY`,
 /// `SLURM_AUTH_UID_ANY`).

@@ -9,10 +9,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::reader::{DecodeError, Reader};
+use crate::version::Version;
 use crate::writer;
 
-/// The oldest version that is spoken: 19.05's.
-pub const OLDEST: u16 = 0x2200;
 /// Type of the question (`REQUEST_NETWORK_CALLERID`).
 pub const REQUEST_NETWORK_CALLERID: u16 = 5035;
 /// Type of its answer (`RESPONSE_NETWORK_CALLERID`).
@@ -36,10 +35,6 @@ const NO_AUTH_CRED: u16 = 0x40;
 const NO_VAL: u32 = 0xFFFF_FFFE;
 const AUTH_MUNGE: u32 = 101;
 const AUTH_SLURM: u32 = 103;
-// The last versions of their kind, and the first.
-const LAST_WITH_PLAIN_ADDRESS: u16 = 0x2300;
-const LAST_WITH_MESSAGE_INDEX: u16 = 0x2500;
-const FIRST_WITH_STEP: u16 = 0x2C00;
 // As in Linux, whatever this is built for.
 const AF_UNSPEC: u16 = 0;
 const AF_INET: u16 = 2;
@@ -86,21 +81,21 @@ fn put(body: &mut [u8], place: usize, bytes: &[u8]) {
 
 /// The whole frame that asks: a header of this version, the credential, the body.
 #[must_use]
-pub fn caller_id_request(version: u16, auth: Auth<'_>, body: &[u8; 52]) -> Vec<u8> {
+pub fn caller_id_request(version: Version, auth: Auth<'_>, body: &[u8; 52]) -> Vec<u8> {
     let mut message = Vec::new();
     let mut word = |value: u16| message.extend_from_slice(&value.to_be_bytes());
-    word(version);
+    word(version.number());
     word(0); // flags
-    if version <= LAST_WITH_MESSAGE_INDEX {
+    if version.has_message_index() {
         word(0);
     }
     word(REQUEST_NETWORK_CALLERID);
     message.extend_from_slice(&writer::length(body.len()).to_be_bytes());
     // Neither forwarded nor with answers of others; then the origin's address: not said.
-    let empty: &[u8] = if version <= LAST_WITH_PLAIN_ADDRESS {
-        &[0; 10]
-    } else {
+    let empty: &[u8] = if version.has_address_family() {
         &[0; 6]
+    } else {
+        &[0; 10]
     };
     message.extend_from_slice(empty);
     let (plugin, credential) = match auth {
@@ -157,7 +152,7 @@ pub fn frame_length(start: &[u8]) -> Result<Option<usize>, FrameError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply<'frame> {
     /// Of its header. To a question that it refuses the peer may answer in a version of its own.
-    pub version: u16,
+    pub version: Version,
     /// None if the peer says that there is none.
     pub credential: Option<Auth<'frame>>,
     /// What its credential was made for, if there is one ([`crate::hash`]).
@@ -198,12 +193,11 @@ pub fn read_reply(frame: &[u8]) -> Result<Reply<'_>, DecodeError> {
     let mut reader = Reader::new(frame);
     let length = reader.be_u32("length")?;
     exactly(&reader, "length", length)?;
-    let version = reader.be_u16("protocol version")?;
-    if version < OLDEST {
-        return Err(DecodeError::value("protocol version", version));
-    }
+    let number = reader.be_u16("protocol version")?;
+    let version = Version::from_header(number)
+        .ok_or_else(|| DecodeError::value("protocol version", number))?;
     let flags = reader.be_u16("flags")?;
-    if version <= LAST_WITH_MESSAGE_INDEX {
+    if version.has_message_index() {
         reader.be_u16("message index")?;
     }
     let number = reader.be_u16("message type")?;
@@ -244,9 +238,9 @@ fn exactly(reader: &Reader<'_>, field: &'static str, length: u32) -> Result<(), 
 
 /// The address of the origin. From 0x2400 on the peer's own socket address, its words packed in the
 /// order of its memory: of no use.
-fn skip_address(reader: &mut Reader<'_>, version: u16) -> Result<(), DecodeError> {
+fn skip_address(reader: &mut Reader<'_>, version: Version) -> Result<(), DecodeError> {
     const ADDRESS: &str = "address of the origin";
-    if version <= LAST_WITH_PLAIN_ADDRESS {
+    if !version.has_address_family() {
         return reader.bytes(6, ADDRESS).map(drop);
     }
     match reader.be_u16("address family of the origin")? {
@@ -283,15 +277,15 @@ fn credential<'frame>(reader: &mut Reader<'frame>) -> Result<Auth<'frame>, Decod
     }
 }
 
-fn read_body(version: u16, number: u16, body: &[u8]) -> Result<Message, DecodeError> {
+fn read_body(version: Version, number: u16, body: &[u8]) -> Result<Message, DecodeError> {
     let mut reader = Reader::new(body);
     let message = match number {
         RESPONSE_NETWORK_CALLERID => {
-            if version >= FIRST_WITH_STEP {
+            if version.caller_id_names_step() {
                 reader.be_u64("unique id of the job")?;
             }
             let job = reader.be_u32("job id")?;
-            if version >= FIRST_WITH_STEP {
+            if version.caller_id_names_step() {
                 reader.be_u32("step id")?;
                 reader.be_u32("het component")?;
             }
@@ -332,24 +326,39 @@ mod tests {
     const SLURM: Option<&str> = Some("eyJhbGciOiJIUzI1NiIs");
 
     /// The answer, the version that it is in, how its credential starts, and what it says.
-    const ANSWERS: &[(&[u8], u16, Option<&str>, Message)] = &[
-        (real!("20.11-2200-job"), 0x2200, MUNGE, job(2)),
-        (real!("20.11-2300-code"), 0x2300, MUNGE, Message::Code(5003)),
-        (real!("20.11-2400-none"), 0x2400, MUNGE, NO_JOB),
+    const ANSWERS: &[(&[u8], Version, Option<&str>, Message)] = &[
+        (real!("20.11-2200-job"), Version::V19_05, MUNGE, job(2)),
+        (
+            real!("20.11-2300-code"),
+            Version::V20_02,
+            MUNGE,
+            Message::Code(5003),
+        ),
+        (real!("20.11-2400-none"), Version::V20_11, MUNGE, NO_JOB),
         // The origin is an IPv6 address.
-        (real!("22.05-2400-code"), 0x2400, MUNGE, Message::Code(5003)),
-        (real!("22.05-2500-job"), 0x2500, MUNGE, job(1)),
-        (real!("22.05-2600-none"), 0x2600, MUNGE, NO_JOB),
-        (real!("24.11-2700-code"), 0x2700, None, Message::Code(5003)),
-        (real!("24.11-2900-job"), 0x2900, MUNGE, job(1)),
-        (real!("24.11-2a00-slurm"), 0x2A00, SLURM, job(1)),
-        (real!("26.05-2b00-job"), 0x2B00, MUNGE, job(1)),
-        (real!("26.05-2c00-none"), 0x2C00, MUNGE, NO_JOB),
-        (real!("26.05-2d00-job"), 0x2D00, MUNGE, job(1)),
-        (real!("26.05-2d00-slurm"), 0x2D00, SLURM, job(1)),
+        (
+            real!("22.05-2400-code"),
+            Version::V20_11,
+            MUNGE,
+            Message::Code(5003),
+        ),
+        (real!("22.05-2500-job"), Version::V21_08, MUNGE, job(1)),
+        (real!("22.05-2600-none"), Version::V22_05, MUNGE, NO_JOB),
+        (
+            real!("24.11-2700-code"),
+            Version::V23_02,
+            None,
+            Message::Code(5003),
+        ),
+        (real!("24.11-2900-job"), Version::V24_05, MUNGE, job(1)),
+        (real!("24.11-2a00-slurm"), Version::V24_11, SLURM, job(1)),
+        (real!("26.05-2b00-job"), Version::V25_05, MUNGE, job(1)),
+        (real!("26.05-2c00-none"), Version::V25_11, MUNGE, NO_JOB),
+        (real!("26.05-2d00-job"), Version::V26_05, MUNGE, job(1)),
+        (real!("26.05-2d00-slurm"), Version::V26_05, SLURM, job(1)),
         (
             real!("26.05-2d00-code"),
-            0x2D00,
+            Version::V26_05,
             None,
             Message::Code(AUTHENTICATION_ERROR),
         ),
@@ -369,7 +378,7 @@ mod tests {
             let reply = read_reply(frame).expect("real");
             assert_eq!(reply.version, *version);
             assert_eq!(start(reply.credential), credential.map(str::as_bytes));
-            assert_eq!(reply.message, *message, "{version:#x}");
+            assert_eq!(reply.message, *message, "{version}");
             assert!(frame.ends_with(reply.body));
         }
     }
@@ -398,7 +407,7 @@ mod tests {
                 |body, payload| hash::payload_matches(reply.version, number, body, payload);
             assert!(matches(reply.body, decoded.payload));
             assert!(!matches(reply.body, &[2; 33]));
-            if reply.version >= 0x2600 {
+            if reply.version.binds_payload_hash() {
                 assert!(!matches(&[0; 18], decoded.payload));
             }
         }
@@ -559,25 +568,31 @@ mod tests {
     #[test]
     fn requests() {
         let plain = b"\0\0\0\x34\0\0\0\0";
-        let table: &[(u16, &[&[u8]])] = &[
+        let table: &[(Version, &[&[u8]])] = &[
             (
-                0x2200,
+                Version::V19_05,
                 &[b"\0\0\0\x59\x22\0\0\0\0\0\x13\xab", plain, &[0; 6]],
             ),
             (
-                0x2300,
+                Version::V20_02,
                 &[b"\0\0\0\x59\x23\0\0\0\0\0\x13\xab", plain, &[0; 6]],
             ),
             (
-                0x2400,
+                Version::V20_11,
                 &[b"\0\0\0\x55\x24\0\0\0\0\0\x13\xab", plain, &[0; 2]],
             ),
             (
-                0x2500,
+                Version::V21_08,
                 &[b"\0\0\0\x55\x25\0\0\0\0\0\x13\xab", plain, &[0; 2]],
             ),
-            (0x2600, &[b"\0\0\0\x53\x26\0\0\0\x13\xab", plain, &[0; 2]]),
-            (0x2D00, &[b"\0\0\0\x53\x2d\0\0\0\x13\xab", plain, &[0; 2]]),
+            (
+                Version::V22_05,
+                &[b"\0\0\0\x53\x26\0\0\0\x13\xab", plain, &[0; 2]],
+            ),
+            (
+                Version::V26_05,
+                &[b"\0\0\0\x53\x2d\0\0\0\x13\xab", plain, &[0; 2]],
+            ),
         ];
         for (version, header) in table {
             for (auth, credential) in [
@@ -586,7 +601,7 @@ mod tests {
             ] {
                 let frame = caller_id_request(*version, auth, &[7; 52]);
                 let expected = [&header.concat(), &credential[..], &[7; 52]].concat();
-                assert_eq!(frame, expected, "{version:#x}");
+                assert_eq!(frame, expected, "{version}");
                 assert_eq!(frame_length(&frame), Ok(Some(frame.len())));
             }
         }

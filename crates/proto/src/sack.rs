@@ -6,6 +6,7 @@
 //! `src/plugins/auth/slurm/sack.c`.
 
 use crate::reader::{DecodeError, Reader};
+use crate::version::Version;
 use crate::writer;
 
 /// Length of the answer to [`verify_request`].
@@ -19,7 +20,7 @@ const VERIFY: u32 = 64002;
 /// Asks for a token with this payload. `version` is a protocol version that the peer speaks, `restrict`
 /// the user id who alone may use the token, or [`crate::ANYONE`].
 #[must_use]
-pub fn create_request(version: u16, restrict: u32, payload: &[u8]) -> Vec<u8> {
+pub fn create_request(version: Version, restrict: u32, payload: &[u8]) -> Vec<u8> {
     let mut rest = CREATE.to_be_bytes().to_vec();
     rest.extend_from_slice(&restrict.to_be_bytes());
     writer::mem(&mut rest, payload);
@@ -28,14 +29,14 @@ pub fn create_request(version: u16, restrict: u32, payload: &[u8]) -> Vec<u8> {
 
 /// Asks whether a token is good, and for us.
 #[must_use]
-pub fn verify_request(version: u16, token: &str) -> Vec<u8> {
+pub fn verify_request(version: Version, token: &str) -> Vec<u8> {
     let mut rest = VERIFY.to_be_bytes().to_vec();
     writer::text(&mut rest, token.as_bytes());
     request(version, &rest)
 }
 
-fn request(version: u16, rest: &[u8]) -> Vec<u8> {
-    let mut request = version.to_be_bytes().to_vec();
+fn request(version: Version, rest: &[u8]) -> Vec<u8> {
+    let mut request = version.number().to_be_bytes().to_vec();
     // The length counts itself.
     let length = writer::length(rest.len().saturating_add(4));
     request.extend_from_slice(&length.to_be_bytes());
@@ -100,11 +101,11 @@ mod tests {
     #[test]
     fn requests() {
         assert_eq!(
-            create_request(0x2A00, ANYONE, b"abc"),
+            create_request(Version::V24_11, ANYONE, b"abc"),
             b"\x2a\0\0\0\0\x13\0\0\xfa\x01\xff\xff\xff\xff\0\0\0\x03abc"
         );
         assert_eq!(
-            verify_request(0x2D00, "a.b.c"),
+            verify_request(Version::V26_05, "a.b.c"),
             b"\x2d\0\0\0\0\x12\0\0\xfa\x02\0\0\0\x06a.b.c\0"
         );
     }

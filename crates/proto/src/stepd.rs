@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::reader::{DecodeError, Reader};
+use crate::version::Version;
 
 /// The version that we claim. A stepd refuses one below its own minimum and has no upper bound
 /// (`_handle_accept`), so one that no release has reached will do for all.
@@ -64,39 +65,30 @@ pub fn ask_x11() -> [u8; 4] {
     REQUEST_X11_DISPLAY.to_ne_bytes()
 }
 
-/// How a stepd hands over the namespaces of its job's container.
+/// How a stepd hands over the namespaces of its job's container: depends on its release
+/// ([`Version::hands_over_namespaces_by`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Namespaces {
-    /// It does not know of any: before 20.11.
+pub enum NamespaceHandover {
+    /// Not at all.
     None,
-    /// `REQUEST_GET_NS_FD`: a number, and if that is not 0 or -1, a byte with the descriptor of a mount
-    /// namespace. 20.11.0 to 20.11.4 close the connection instead.
-    One,
-    /// `REQUEST_GET_NS_FDS`, from 25.11 on: how many, then of each its clone flag and a byte with
-    /// the descriptor.
+    /// `REQUEST_GET_NS_FD`: a number, and unless that is 0 or -1, a byte with the descriptor of a mount
+    /// namespace.
+    MountOnly,
+    /// `REQUEST_GET_NS_FDS`: a count, then for each namespace its clone flag and a byte with the
+    /// descriptor.
     All,
 }
 
-impl Namespaces {
-    /// The most that are taken: there are eight kinds in all, namespaces(7).
-    pub const MOST: i32 = 8;
+impl NamespaceHandover {
+    /// The largest count that is accepted: there are eight kinds of namespaces, namespaces(7).
+    pub const MAX: i32 = 8;
 
-    /// Of a stepd of that protocol version. From 25.11 on the older request may never be answered.
+    /// The request for them.
     #[must_use]
-    pub fn of(version: i32) -> Self {
-        match version {
-            0x2C00.. => Self::All,
-            0x2400.. => Self::One,
-            _ => Self::None,
-        }
-    }
-
-    /// The request.
-    #[must_use]
-    pub fn ask(self) -> Option<[u8; 4]> {
+    pub fn request(self) -> Option<[u8; 4]> {
         match self {
             Self::None => None,
-            Self::One => Some(REQUEST_GET_NS_FD.to_ne_bytes()),
+            Self::MountOnly => Some(REQUEST_GET_NS_FD.to_ne_bytes()),
             Self::All => Some(REQUEST_GET_NS_FDS.to_ne_bytes()),
         }
     }
@@ -124,23 +116,17 @@ pub fn read_x11(answer: &[u8]) -> Result<X11, DecodeError> {
     reader.end()?;
     match usize::try_from(length) {
         Ok(authority) if display >= 0 && length <= LONGEST => Ok(X11 { display, authority }),
-        _ if display < 0 => Err(DecodeError::Value {
-            field: "X11 display",
-            value: display.into(),
-        }),
-        _ => Err(DecodeError::Value {
-            field: "length of XAUTHORITY",
-            value: length.into(),
-        }),
+        _ if display < 0 => Err(DecodeError::value("X11 display", display)),
+        _ => Err(DecodeError::value("length of XAUTHORITY", length)),
     }
 }
 
 /// A stepd's answer to [`ask_owner`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnerAnswer {
-    /// Protocol version of the release that started the step, such as 0x2A00 for 24.11.
-    pub version: i32,
-    /// Whose job it is.
+    /// Protocol version of the release that started the step.
+    pub version: Version,
+    /// The job's owner.
     pub uid: u32,
     /// How far the step has come.
     pub state: State,
@@ -179,20 +165,13 @@ pub fn read_state(answer: [u8; STATE_ANSWER]) -> State {
 /// Names the field that is missing or can't be: a refused handshake is a version of -1.
 pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
     let mut reader = Reader::new(answer);
-    let version = reader.i32("protocol version")?;
-    if version <= 0 {
-        return Err(DecodeError::Value {
-            field: "protocol version",
-            value: version.into(),
-        });
-    }
+    let number = reader.i32("protocol version")?;
+    let version = Version::from_stepd(number)
+        .ok_or_else(|| DecodeError::value("protocol version", number))?;
     let uid = reader.u32("uid")?;
     // (uid_t) -1 stands for no user, even where the user database has a user of that uid.
     if uid == u32::MAX {
-        return Err(DecodeError::Value {
-            field: "uid",
-            value: -1,
-        });
+        return Err(DecodeError::value("uid", -1));
     }
     let state = State::of(reader.i32("state")?);
     reader.end()?;
@@ -276,17 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn how_namespaces_are_asked_for() {
-        for (version, request) in [
-            (0x2200, None),
-            (0x2300, None),
-            (0x2400, Some(26)),
-            (0x2B00, Some(26)),
-            (0x2C00, Some(28)),
-            (0x2E00, Some(28)),
+    fn requests_for_namespaces() {
+        for (handover, request) in [
+            (NamespaceHandover::None, None),
+            (NamespaceHandover::MountOnly, Some(26)),
+            (NamespaceHandover::All, Some(28)),
         ] {
-            let asked = Namespaces::of(version).ask();
-            assert_eq!(asked, request.map(i32::to_ne_bytes), "{version:#x}");
+            assert_eq!(handover.request(), request.map(i32::to_ne_bytes));
         }
     }
 
@@ -326,15 +301,18 @@ mod tests {
         let wrong = |field, value| Err(DecodeError::Value { field, value });
         let short = |field| Err(DecodeError::Short { field });
         for (answer, expected) in [
-            (&[0x2A00, 2001, 2][..], good(0x2A00, 2001, State::Running)),
-            (&[0x2200, 0, 0], good(0x2200, 0, State::Starting)),
+            (
+                &[0x2A00, 2001, 2][..],
+                good(Version::V24_11, 2001, State::Running),
+            ),
+            (&[0x2200, 0, 0], good(Version::V19_05, 0, State::Starting)),
             (
                 &[0x2D00, -2, 1],
-                good(0x2D00, u32::MAX - 1, State::Starting),
+                good(Version::V26_05, u32::MAX - 1, State::Starting),
             ),
             (&[0x2D00, -1, 2], wrong("uid", -1)),
-            (&[0x2D00, 5, 3], good(0x2D00, 5, State::Ending)),
-            (&[0x2D00, 5, 4], good(0x2D00, 5, State::Ending)),
+            (&[0x2D00, 5, 3], good(Version::V26_05, 5, State::Ending)),
+            (&[0x2D00, 5, 4], good(Version::V26_05, 5, State::Ending)),
             (&[-1], wrong("protocol version", -1)),
             (&[0, 5, 2], wrong("protocol version", 0)),
             (&[0x2A00], short("uid")),

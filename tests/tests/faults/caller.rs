@@ -263,7 +263,7 @@ fn table() -> Vec<Row> {
             Slurmd,
             Says(says(0x2C00, RESPONSE_CALLERID, &body(JOB))),
             UNKNOWN,
-            "it answers in version 0x2c00",
+            "it answers in 25.11 (protocol 0x2c00)",
         ),
         (
             Slurmd,

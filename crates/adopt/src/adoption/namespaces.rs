@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use proto::stepd::{self, Namespaces, State};
+use proto::stepd::{self, NamespaceHandover, State};
 use sys::{Deadline, Namespace};
 
 use crate::adoption::error::AdoptError;
@@ -58,9 +58,6 @@ pub(crate) fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, 
     Ok(stepd::read_state(answer))
 }
 
-/// 20.11, whose first releases close the connection when asked for namespaces: not to lose the one that
-/// is to adopt.
-const MAY_CLOSE: std::ops::Range<i32> = 0x2400..0x2500;
 
 /// The namespaces of the job, each checked to be what it is said to be.
 ///
@@ -73,11 +70,12 @@ pub fn namespaces(
     log: Log<'_>,
 ) -> Result<Vec<(Namespace, OwnedFd)>, AdoptError> {
     let version = conversation.owner.version;
-    let kind = Namespaces::of(version);
-    if kind == Namespaces::None {
+    let handover = version.hands_over_namespaces_by();
+    if handover == NamespaceHandover::None {
         return Ok(Vec::new());
     }
-    let may_close = MAY_CLOSE.contains(&version);
+    // Not to lose the connection that is to adopt, such a stepd is asked over another.
+    let may_close = version.may_close_on_get_ns_fd();
     let own;
     let mut socket = &conversation.socket;
     exchange::nothing_unread(socket)?;
@@ -91,7 +89,7 @@ pub fn namespaces(
         Broken::Silent => AdoptError::Silent,
         broken => AdoptError::Refused(format!("the job's namespaces: {broken}")),
     };
-    let mut handed = match receive_namespaces(socket, kind, kind.ask(), deadline) {
+    let mut handed = match receive_namespaces(socket, handover, handover.request(), deadline) {
         Ok(handed) => handed,
         Err(Broken::Ended) if may_close => return Ok(Vec::new()),
         Err(broken) => return Err(failed(broken)),
@@ -137,7 +135,7 @@ pub(crate) struct Handed {
 /// Reads the answer to a question that is asked first, if it has not been asked yet.
 pub(crate) fn receive_namespaces(
     socket: &OwnedFd,
-    kind: Namespaces,
+    handover: NamespaceHandover,
     question: Option<[u8; 4]>,
     deadline: &Deadline,
 ) -> Result<Handed, Broken> {
@@ -153,16 +151,16 @@ pub(crate) fn receive_namespaces(
         }
     };
     let mut handed = Handed::default();
-    let count = match kind {
-        Namespaces::One => i32::from(number("the descriptor")? != 0),
+    let count = match handover {
+        NamespaceHandover::MountOnly => i32::from(number("the descriptor")? != 0),
         _ => number("their number")?,
     };
-    if count > Namespaces::MOST {
+    if count > NamespaceHandover::MAX {
         return Err(Broken::Nonsense(format!("their number is {count}")));
     }
     for _ in 0..count {
-        let announced = match kind {
-            Namespaces::One => Namespace::Mount,
+        let announced = match handover {
+            NamespaceHandover::MountOnly => Namespace::Mount,
             _ => {
                 let flag = number("a kind")?;
                 let known = Namespace::from_flag(flag);

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto::jwt::{self, Claims, Key};
 use proto::rpc::Auth;
-use proto::{munge, sack};
+use proto::{Version, munge, sack};
 use sys::Deadline;
 
 use crate::exchange::{self, Broken};
@@ -81,13 +81,12 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Whether it was made for this process's user. Slurm up to 21.08.7 does not restrict its
-    /// answers' credentials.
+    /// Whether it was made for this process's user, or for any where slurmds of that version do not
+    /// restrict it.
     #[must_use]
-    pub fn is_for_us(&self, version: u16) -> bool {
-        const LAST_UNRESTRICTED: u16 = 0x2500;
+    pub fn is_for_us(&self, version: Version) -> bool {
         self.restricted_to == sys::effective_uid()
-            || (self.restricted_to == proto::ANYONE && version <= LAST_UNRESTRICTED)
+            || (self.restricted_to == proto::ANYONE && !version.restricts_answers())
     }
 }
 
@@ -125,7 +124,7 @@ impl<'a> Authority<'a> {
     #[inline(never)]
     pub fn make(
         &self,
-        version: u16,
+        version: Version,
         payload: &[u8],
         deadline: &Deadline,
     ) -> Result<Credential, String> {
@@ -160,7 +159,7 @@ impl<'a> Authority<'a> {
     #[inline(never)]
     pub fn check(
         &self,
-        version: u16,
+        version: Version,
         credential: Auth<'_>,
         deadline: &Deadline,
     ) -> Result<Issuer, String> {
@@ -289,7 +288,7 @@ fn sack_failed(broken: &Broken) -> String {
 
 fn verified_by_sack(
     socket: &OwnedFd,
-    version: u16,
+    version: Version,
     token: &str,
     deadline: &Deadline,
 ) -> Result<bool, String> {
@@ -317,7 +316,7 @@ fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, St
 }
 
 #[inline(never)]
-fn sign(node: &Node, version: u16, ttl: u32, payload: &[u8]) -> Result<String, String> {
+fn sign(node: &Node, version: Version, ttl: u32, payload: &[u8]) -> Result<String, String> {
     let keys = keys(node)?;
     let default = keys.iter().find(|key| key.default).or(keys.first());
     let key = default.ok_or("slurm.jwks has no key that is good now")?;
@@ -431,17 +430,17 @@ mod tests {
         };
         let us = sys::effective_uid();
         for (restricted_to, version, good) in [
-            (us, 0x2D00, true),
-            (us, 0x2200, true),
-            (proto::ANYONE, 0x2500, true),
-            (proto::ANYONE, 0x2600, false),
-            (us + 1, 0x2200, false),
-            (us + 1, 0x2D00, false),
+            (us, Version::V26_05, true),
+            (us, Version::V19_05, true),
+            (proto::ANYONE, Version::V21_08, true),
+            (proto::ANYONE, Version::V22_05, false),
+            (us + 1, Version::V19_05, false),
+            (us + 1, Version::V26_05, false),
         ] {
             assert_eq!(
                 issuer(restricted_to).is_for_us(version),
                 good,
-                "{restricted_to} {version:#x}"
+                "{restricted_to} {version}"
             );
         }
     }

@@ -10,8 +10,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use proto::hash;
 use proto::rpc::{self, Message};
+use proto::{Version, hash};
 use sys::{Connection, Deadline, Interest};
 
 use crate::callerid::credential::Authority;
@@ -23,11 +23,6 @@ use crate::options::Options;
 use crate::text::said;
 use crate::text::shown;
 
-/// A slurmd accepts its own release's version and the three before it, up to 24.05 the two before:
-/// so far apart may peers of one cluster be.
-const NEIGHBOURS: u16 = 3;
-const ONE_RELEASE: u16 = 0x100;
-
 /// What an answer depends on besides the connection.
 pub struct Scope<'a> {
     /// The PAM line's options.
@@ -35,7 +30,7 @@ pub struct Scope<'a> {
     /// This node.
     pub node: &'a Node,
     /// The newest protocol version that a stepd of this node speaks.
-    pub version: Option<i32>,
+    pub version: Option<Version>,
     /// Of all questions to slurmds.
     pub deadline: &'a Deadline,
     /// Where each step is logged.
@@ -66,8 +61,8 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Strin
     if options.callerid_skip.iter().any(|it| it.contains(source)) {
         return Err(format!("callerid_skip= has {source}"));
     }
-    let version = scope.version.and_then(|it| u16::try_from(it).ok());
-    let version = version.ok_or("no protocol version is known")? & !(ONE_RELEASE - 1);
+    let version = scope.version.and_then(Version::for_messages);
+    let version = version.ok_or("no protocol version is known")?;
     without_tls(node, version)?;
     let ports = node.slurmd_ports().map_err(said)?;
     let deadline = scope.deadline.within(options.callerid_timeout);
@@ -98,11 +93,10 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Strin
     Err(unknown.unwrap_or_else(|| "slurm.conf names no port".to_owned()))
 }
 
-/// From 25.05 on a slurmd may speak nothing but TLS.
-fn without_tls(node: &Node, version: u16) -> Result<(), String> {
-    const FIRST_WITH_TLS: u16 = 0x2B00;
+/// Fails where slurmds speak TLS only.
+fn without_tls(node: &Node, version: Version) -> Result<(), String> {
     match node.conf.tls_type.as_deref() {
-        Some(kind) if version >= FIRST_WITH_TLS && !kind.ends_with("none") => Err(format!(
+        Some(kind) if version.has_tls() && !kind.ends_with("none") => Err(format!(
             "TLSType is {}, and TLS is not spoken here",
             shown(kind)
         )),
@@ -125,20 +119,17 @@ enum Attempt {
     /// An answer that can be trusted; none: it knows of no job.
     Answer(Option<u32>),
     /// Refused: the peer speaks this version.
-    Speaks(u16),
+    Speaks(Version),
     /// Refused in a way that is also another version's, or another key's.
     Refused(String),
 }
 
 impl Question<'_> {
     /// Asks in `version`, and if that is refused, in the one that the peer says, or else in older ones.
-    fn ask(&self, version: u16) -> Result<Option<u32>, String> {
+    fn ask(&self, version: Version) -> Result<Option<u32>, String> {
         // A peer whom nobody vouches for must not bring us to versions in which credentials are for
         // any message.
-        let neighbours = version
-            .saturating_sub(NEIGHBOURS * ONE_RELEASE)
-            .max(rpc::OLDEST)
-            ..=version.saturating_add(NEIGHBOURS * ONE_RELEASE);
+        let neighbours = version.neighbours();
         let mut version = version;
         let mut told = false;
         loop {
@@ -147,19 +138,20 @@ impl Question<'_> {
                 Attempt::Speaks(other) if !told && neighbours.contains(&other) => {
                     told = true;
                     self.log
-                        .debug(|| format!("slurmd at {} speaks {other:#06x}", self.slurmd));
+                        .debug(|| format!("slurmd at {} speaks {other}", self.slurmd));
                     version = other;
                 }
                 Attempt::Speaks(other) => {
                     return Err(format!(
-                        "it takes no message of {version:#06x}, it speaks {other:#06x}"
+                        "it takes no message of {version}, it speaks {other}"
                     ));
                 }
                 Attempt::Refused(how) => {
-                    version = version.saturating_sub(ONE_RELEASE);
-                    if told || !neighbours.contains(&version) {
-                        return Err(format!("{how}: no common version, or no common key"));
-                    }
+                    let older = version.older().filter(|it| neighbours.contains(it));
+                    version = match older {
+                        Some(older) if !told => older,
+                        _ => return Err(format!("{how}: no common version, or no common key")),
+                    };
                 }
             }
         }
@@ -167,7 +159,7 @@ impl Question<'_> {
 
     /// Asks in this version, over a connection and with a credential of its own.
     #[inline(never)]
-    fn ask_in(&self, version: u16) -> Result<Attempt, String> {
+    fn ask_in(&self, version: Version) -> Result<Attempt, String> {
         let socket = self.connect()?;
         let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
         let credential = self
@@ -194,7 +186,7 @@ impl Question<'_> {
     }
 
     #[inline(never)]
-    fn read(&self, version: u16, frame: &[u8]) -> Result<Attempt, String> {
+    fn read(&self, version: Version, frame: &[u8]) -> Result<Attempt, String> {
         let reply = match rpc::read_reply(frame) {
             Ok(reply) => reply,
             Err(error) => return Ok(Attempt::Refused(said(error))),
@@ -202,7 +194,7 @@ impl Question<'_> {
         let job = match reply.message {
             // The version says how much the credential must prove: it is ours to choose.
             Message::CallerId { .. } if reply.version != version => {
-                return Err(format!("it answers in version {:#06x}", reply.version));
+                return Err(format!("it answers in {}", reply.version));
             }
             Message::CallerId { job } => job,
             Message::Code(rpc::VERSION_ERROR | rpc::AUTHENTICATION_ERROR)

@@ -34,15 +34,15 @@ fn text(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A frame of slurmd's in that version, with the credential «MUNGE:x:».
-fn frame(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
+fn frame(version: Version, kind: u16, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("short");
-    let mut message = [version.to_be_bytes(), [0; 2]].concat();
-    if version <= 0x2500 {
+    let mut message = [version.number().to_be_bytes(), [0; 2]].concat();
+    if version <= Version::V21_08 {
         message.extend([0; 2]);
     }
     message.extend(kind.to_be_bytes());
     message.extend(length.to_be_bytes());
-    message.extend(vec![0; if version <= 0x2300 { 10 } else { 6 }]);
+    message.extend(vec![0; if version <= Version::V20_02 { 10 } else { 6 }]);
     message.extend(be(&[101]));
     message.extend(text(b"MUNGE:x:"));
     message.extend(body);
@@ -50,13 +50,13 @@ fn frame(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &message].concat()
 }
 
-fn job_body(version: u16, job: u32) -> Vec<u8> {
-    let before = if version >= 0x2C00 {
+fn job_body(version: Version, job: u32) -> Vec<u8> {
+    let before = if version >= Version::V25_11 {
         vec![0; 8]
     } else {
         vec![]
     };
-    let after = if version >= 0x2C00 {
+    let after = if version >= Version::V25_11 {
         be(&[4, 5])
     } else {
         vec![]
@@ -64,12 +64,12 @@ fn job_body(version: u16, job: u32) -> Vec<u8> {
     [before, be(&[job]), after, be(&[0]), text(b"n1")].concat()
 }
 
-fn job(version: u16, job: u32) -> Vec<u8> {
+fn job(version: Version, job: u32) -> Vec<u8> {
     frame(version, 5036, &job_body(version, job))
 }
 
 /// What the credential of an answer is made for.
-fn made_for(version: u16, job: u32) -> Vec<u8> {
+fn made_for(version: Version, job: u32) -> Vec<u8> {
     hash::payload(version, 5036, &job_body(version, job))
         .as_bytes()
         .to_vec()
@@ -77,7 +77,7 @@ fn made_for(version: u16, job: u32) -> Vec<u8> {
 
 /// Answers questions in a version (the second two bytes of a frame) with these bytes, others by closing;
 /// notes the versions.
-fn fake_slurmd(answers: Vec<(u16, Vec<u8>)>) -> (SocketAddr, Arc<Mutex<Vec<u16>>>) {
+fn fake_slurmd(answers: Vec<(Version, Vec<u8>)>) -> (SocketAddr, Arc<Mutex<Vec<Version>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("name");
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -92,7 +92,8 @@ fn fake_slurmd(answers: Vec<(u16, Vec<u8>)>) -> (SocketAddr, Arc<Mutex<Vec<u16>>
             let length = u32::from_be_bytes([start[0], start[1], start[2], start[3]]);
             let mut rest = vec![0; length as usize - 2];
             let _ = stream.read_exact(&mut rest);
-            let version = u16::from_be_bytes([start[4], start[5]]);
+            let number = u16::from_be_bytes([start[4], start[5]]);
+            let version = Version::from_header(number).expect("a version");
             notes.lock().expect("lock").push(version);
             if let Some((_, answer)) = answers.iter().find(|(it, _)| *it == version) {
                 let _ = stream.write_all(answer);
@@ -141,14 +142,14 @@ impl Drop for Dir {
 
 struct Trial {
     /// By the version of the question.
-    answers: Vec<(u16, Vec<u8>)>,
+    answers: Vec<(Version, Vec<u8>)>,
     uid: u32,
     restricted_to: u32,
     payload: Vec<u8>,
 }
 
-/// What comes of asking in 0x2D00, and in which versions it was asked.
-fn ask_fakes(trial: Trial) -> (Result<Option<u32>, String>, Vec<u16>) {
+/// What comes of asking in the version of 26.05, and in which versions it was asked.
+fn ask_fakes(trial: Trial) -> (Result<Option<u32>, String>, Vec<Version>) {
     let home = std::env::temp_dir()
         .canonicalize()
         .expect("temporary directory");
@@ -185,12 +186,12 @@ fn ask_fakes(trial: Trial) -> (Result<Option<u32>, String>, Vec<u16>) {
         deadline: &deadline,
         log: Log::new(&Silent, LogLevel::Debug),
     };
-    let result = question.ask(0x2D00);
+    let result = question.ask(Version::V26_05);
     let asked = asked.lock().expect("lock").clone();
     (result, asked)
 }
 
-fn good(answers: Vec<(u16, Vec<u8>)>, payload: Vec<u8>) -> Trial {
+fn good(answers: Vec<(Version, Vec<u8>)>, payload: Vec<u8>) -> Trial {
     Trial {
         answers,
         uid: 0,
@@ -201,7 +202,7 @@ fn good(answers: Vec<(u16, Vec<u8>)>, payload: Vec<u8>) -> Trial {
 
 #[test]
 fn an_answer_needs_a_credential_for_it() {
-    const V: u16 = 0x2D00;
+    const V: Version = Version::V26_05;
     let right = || good(vec![(V, job(V, 7))], made_for(V, 7));
     let with = |change: fn(&mut Trial)| {
         let mut trial = right();
@@ -246,9 +247,9 @@ fn an_answer_needs_a_credential_for_it() {
             "in an old version",
             Trial {
                 restricted_to: ANYONE,
-                ..good(vec![(V, job(0x2200, 77))], vec![])
+                ..good(vec![(V, job(Version::V19_05, 77))], vec![])
             },
-            Err("it answers in version 0x2200"),
+            Err("it answers in 19.05"),
         ),
         (
             "with Slurm's error",
@@ -278,73 +279,69 @@ fn an_answer_needs_a_credential_for_it() {
 
 #[test]
 fn versions_that_are_tried() {
-    const V: u16 = 0x2D00;
-    let told = |code: u32, version: u16| (V, frame(version, 8001, &be(&[code])));
-    let older = |version: u16| (version, job(version, 7));
+    const V: Version = Version::V26_05;
+    const ALL: &[Version] = &[V, Version::V25_11, Version::V25_05, Version::V24_11];
+    let told = |code: u32, version: Version| (V, frame(version, 8001, &be(&[code])));
+    let older = |version: Version| (version, job(version, 7));
     let http = (V, b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n".to_vec());
     for (answers, version, asked, found) in [
         (
-            vec![told(1005, 0x2B00), older(0x2B00)],
-            0x2B00,
-            &[V, 0x2B00][..],
+            vec![told(1005, Version::V25_05), older(Version::V25_05)],
+            Version::V25_05,
+            &[V, Version::V25_05][..],
             true,
         ),
         (
-            vec![told(1007, 0x2B00), older(0x2B00)],
-            0x2B00,
-            &[V, 0x2B00],
+            vec![told(1007, Version::V25_05), older(Version::V25_05)],
+            Version::V25_05,
+            &[V, Version::V25_05],
             true,
         ),
         // Nobody vouches for a return code: no further than a peer of one cluster may be.
-        (vec![told(1005, 0x2900), older(0x2900)], 0x2900, &[V], false),
-        (vec![told(1005, 0x2200), older(0x2200)], 0x2200, &[V], false),
+        (
+            vec![told(1005, Version::V24_05), older(Version::V24_05)],
+            Version::V24_05,
+            &[V],
+            false,
+        ),
+        (
+            vec![told(1005, Version::V19_05), older(Version::V19_05)],
+            Version::V19_05,
+            &[V],
+            false,
+        ),
         (
             vec![
-                told(1005, 0x2B00),
-                (0x2B00, frame(0x2C00, 8001, &be(&[1005]))),
+                told(1005, Version::V25_05),
+                (Version::V25_05, frame(Version::V25_11, 8001, &be(&[1005]))),
             ],
             V,
-            &[V, 0x2B00],
+            &[V, Version::V25_05],
             false,
         ),
         // Refused without a word, or with HTTP.
-        (vec![older(0x2C00)], 0x2C00, &[V, 0x2C00], true),
         (
-            vec![http.clone(), older(0x2C00)],
-            0x2C00,
-            &[V, 0x2C00],
+            vec![older(Version::V25_11)],
+            Version::V25_11,
+            &[V, Version::V25_11],
             true,
         ),
         (
-            vec![older(0x2A00)],
-            0x2A00,
-            &[V, 0x2C00, 0x2B00, 0x2A00],
+            vec![http.clone(), older(Version::V25_11)],
+            Version::V25_11,
+            &[V, Version::V25_11],
             true,
         ),
-        (
-            vec![older(0x2900)],
-            0x2900,
-            &[V, 0x2C00, 0x2B00, 0x2A00],
-            false,
-        ),
-        (vec![http], V, &[V, 0x2C00, 0x2B00, 0x2A00], false),
+        (vec![older(Version::V24_11)], Version::V24_11, ALL, true),
+        (vec![older(Version::V24_05)], Version::V24_05, ALL, false),
+        (vec![http], V, ALL, false),
         // Half an answer, nonsense.
-        (
-            vec![(V, job(V, 7)[..20].to_vec())],
-            V,
-            &[V, 0x2C00, 0x2B00, 0x2A00],
-            false,
-        ),
-        (
-            vec![(V, be(&[0xFFFF_FFFF]))],
-            V,
-            &[V, 0x2C00, 0x2B00, 0x2A00],
-            false,
-        ),
+        (vec![(V, job(V, 7)[..20].to_vec())], V, ALL, false),
+        (vec![(V, be(&[0xFFFF_FFFF]))], V, ALL, false),
     ] {
         let (result, found_asked) = ask_fakes(good(answers, made_for(version, 7)));
         assert_eq!(found_asked, asked, "{result:?}");
-        assert_eq!(result == Ok(Some(7)), found, "{result:?} {asked:x?}");
+        assert_eq!(result == Ok(Some(7)), found, "{result:?} {asked:?}");
     }
 }
 
@@ -357,12 +354,12 @@ fn tls_is_recognised() {
         },
         ..Node::default()
     };
-    assert!(without_tls(&node("tls/s2n"), 0x2B00).is_err());
-    assert!(without_tls(&node("tls/s2n"), 0x2D00).is_err());
+    assert!(without_tls(&node("tls/s2n"), Version::V25_05).is_err());
+    assert!(without_tls(&node("tls/s2n"), Version::V26_05).is_err());
     assert!(
-        without_tls(&node("tls/s2n"), 0x2A00).is_ok(),
+        without_tls(&node("tls/s2n"), Version::V24_11).is_ok(),
         "slurmds speak none up to 24.11"
     );
-    assert!(without_tls(&node("tls/none"), 0x2D00).is_ok());
-    assert!(without_tls(&Node::default(), 0x2D00).is_ok());
+    assert!(without_tls(&node("tls/none"), Version::V26_05).is_ok());
+    assert!(without_tls(&Node::default(), Version::V26_05).is_ok());
 }

@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use proto::Version;
 use proto::stepd;
 use sys::{Deadline, Interest};
 
@@ -40,7 +41,7 @@ pub struct Census {
     /// For the decision.
     pub steps: Steps,
     /// The newest protocol version that a stepd here speaks.
-    pub version: Option<i32>,
+    pub version: Option<Version>,
     /// The open conversation with the stepd of the user's newest job.
     newest: Option<Conversation>,
     /// The sockets of the user's jobs, to talk to another than the newest, and who listens there (0: not to
@@ -505,7 +506,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 Ok(owner) => {
                     self.log.debug(|| {
                         let stepd::OwnerAnswer { version, uid, .. } = owner;
-                        format!("job {}: uid {uid}, protocol {version:#06x}", job.job)
+                        format!("job {}: uid {uid}, Slurm {version}", job.job)
                     });
                     self.count(owner, asked);
                 }

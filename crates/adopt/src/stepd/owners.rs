@@ -11,6 +11,7 @@
 use std::ffi::CStr;
 use std::path::Path;
 
+use proto::Version;
 use sys::FileStatus;
 
 use crate::log::Log;
@@ -35,7 +36,7 @@ pub struct Owner {
     /// Whose job it is.
     pub uid: u32,
     /// The protocol version that it speaks.
-    pub version: i32,
+    pub version: Version,
 }
 
 /// What identifies a socket: its name, device, inode and ctime.
@@ -180,7 +181,7 @@ fn boot(state_dir: &StateDir) -> Option<u64> {
 
 fn encode(boot: u64, identity: &Identity, owner: Owner) -> [u8; RECORD] {
     let [name, device, inode, seconds, nanos] = identity.0;
-    let (uid, version) = (u64::from(owner.uid), owner.version as u64);
+    let (uid, version) = (u64::from(owner.uid), u64::from(owner.version.number()));
     let words = [name, device, inode, seconds, nanos, uid, version];
     let mut bytes = [0; RECORD];
     let (places, end) = bytes.split_at_mut(RECORD - 8);
@@ -203,7 +204,7 @@ fn decode(boot: u64, bytes: &[u8]) -> Option<(Identity, Owner)> {
     let [name, device, inode, seconds, nanos, uid, version] = words;
     let owner = Owner {
         uid: u32::try_from(uid).ok()?,
-        version: i32::try_from(version).ok()?,
+        version: Version::from_stepd(i32::try_from(version).ok()?)?,
     };
     Some((Identity([name, device, inode, seconds, nanos]), owner))
 }

@@ -768,7 +768,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     let sockets = spool::find_sockets(&spool.node, log()).sockets;
     let lie = Owner {
         uid: 2003,
-        version: 0x2D00,
+        version: Version::V26_05,
     };
     let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
     for identity in &identities {

@@ -94,7 +94,7 @@ fn status(path: &Path) -> FileStatus {
 fn owner(uid: u32) -> Owner {
     Owner {
         uid,
-        version: 0x2D00,
+        version: Version::V26_05,
     }
 }
 
