@@ -3,14 +3,16 @@
 //! One pass, nothing kept of the other lines: a node's file may have 10,000 NodeName lines.
 //! Source: Slurm 19.05 to 26.05, `src/common/parse_config.c`, `read_config.c`; docs/protocol.md.
 
+mod error;
 mod lines;
-
-use std::borrow::Cow;
-use std::fmt;
+mod pairs;
 
 use crate::hostlist::{self, HostListError};
 
-use lines::{Line, Lines, is_space, trim_start};
+use lines::{Line, Lines, trim_start};
+use pairs::{include_name, next_pair, text, value_of};
+
+pub use error::{ConfError, Problem};
 
 /// What to look for among the NodeName lines.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,61 +55,6 @@ pub struct Conf {
     pub nodes: Vec<Option<String>>,
     /// The NodeHostname of [`Query::node`].
     pub host: Option<String>,
-}
-
-/// Why a slurm.conf can't be used. Slurm's own programs end at each of these.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfError {
-    /// The file, as it was named.
-    pub file: String,
-    /// Line number, from 1; 0 where no line is to blame.
-    pub line: usize,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-/// What is wrong with a slurm.conf.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// Not of the form `key=value`.
-    Syntax,
-    /// A value that is not UTF-8 for a key that is needed.
-    NotText,
-    /// A host list on a line that names this host.
-    HostList(HostListError),
-    /// An Include of a file that can't be read.
-    Include {
-        /// The file.
-        name: String,
-        /// What the system said.
-        cause: String,
-    },
-    /// Includes within includes, or too many of them.
-    TooManyIncludes,
-    /// An Include with `%c` before ClusterName was given.
-    ClusterNameNotYetKnown,
-    /// No ClusterName anywhere.
-    NoClusterName,
-}
-
-impl fmt::Display for ConfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.escape_default())?;
-        if self.line > 0 {
-            write!(f, " line {}", self.line)?;
-        }
-        match &self.problem {
-            Problem::Syntax => f.write_str(": not a key=value line"),
-            Problem::NotText => f.write_str(": the value is not UTF-8"),
-            Problem::HostList(cause) => write!(f, ": host list: {cause}"),
-            Problem::Include { name, cause } => {
-                write!(f, ": Include {}: {cause}", name.escape_default())
-            }
-            Problem::TooManyIncludes => f.write_str(": too many or too deep Includes"),
-            Problem::ClusterNameNotYetKnown => f.write_str(": Include with %c before ClusterName"),
-            Problem::NoClusterName => f.write_str(": no ClusterName"),
-        }
-    }
 }
 
 /// Gives an included file, from its name as written (after `%c`) and the name that the including file was
@@ -197,7 +144,7 @@ impl Parser<'_, '_> {
                 problem,
             };
             if let Some(name) = include_name(&line.text).map_err(at)? {
-                self.included(file, &name, depth, lines.number)?;
+                self.included(file, name, depth, lines.number)?;
                 continue;
             }
             match self.line(&line).map_err(at) {
@@ -299,9 +246,7 @@ impl Parser<'_, '_> {
         }
         Ok(())
     }
-}
 
-impl Parser<'_, '_> {
     /// Notes the ports of a NodeName line.
     fn ports(&mut self, given: Option<&str>) -> Result<(), Problem> {
         let Some(ports) = given.or(self.default_ports.as_deref()) else {
@@ -393,93 +338,6 @@ fn scalar(place: &mut Option<String>, value: &[u8], rest: &[u8]) -> Result<(), P
     }
     *place = Some(text(value)?.to_owned());
     Ok(())
-}
-
-fn text(value: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(value).map_err(|_| Problem::NotText)
-}
-
-fn value_of<'a>(key: &[u8], mut rest: &'a [u8]) -> Result<Option<&'a str>, Problem> {
-    let mut found = None;
-    while let Some((pair, tail)) = next_pair(rest)? {
-        if pair.is(key) {
-            found = Some(text(pair.value)?);
-        }
-        rest = tail;
-    }
-    Ok(found)
-}
-
-struct Pair<'a> {
-    key: &'a [u8],
-    value: &'a [u8],
-}
-
-impl Pair<'_> {
-    fn is(&self, key: &[u8]) -> bool {
-        self.key.eq_ignore_ascii_case(key)
-    }
-}
-
-/// Takes `key=value` off the front: blanks around `=`, an operator before it, quotes around the
-/// value; an empty value is an error.
-fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Problem> {
-    let line = trim_start(line);
-    if line.is_empty() {
-        return Ok(None);
-    }
-    let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
-    let (key, rest) = split_while(line, is_key);
-    let mut rest = trim_start(rest);
-    if let [b'-' | b'*' | b'+' | b'/', tail @ ..] = rest {
-        rest = tail;
-    }
-    let Some(rest) = rest.strip_prefix(b"=").filter(|_| !key.is_empty()) else {
-        return Err(Problem::Syntax);
-    };
-    let rest = trim_start(rest);
-    if let Some(quoted) = rest.strip_prefix(b"\"") {
-        let (value, tail) = split_while(quoted, |byte| *byte != b'"');
-        if let Some(tail @ ([] | [b' ' | b'\t' | b'\r' | b'\x0B' | b'\x0C', ..])) =
-            tail.strip_prefix(b"\"")
-        {
-            return Ok(Some((Pair { key, value }, tail)));
-        }
-        // As in Slurm's regular expression, what is no quoted word is a plain one.
-    }
-    let (value, tail) = split_while(rest, |byte| !is_space(byte));
-    match value {
-        [] => Err(Problem::Syntax),
-        value => Ok(Some((Pair { key, value }, tail))),
-    }
-}
-
-fn split_while(bytes: &[u8], keep: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
-    bytes.split_at(
-        bytes
-            .iter()
-            .position(|byte| !keep(byte))
-            .unwrap_or(bytes.len()),
-    )
-}
-
-/// The file of an `Include` line; the word must stand in the first column.
-fn include_name(line: &[u8]) -> Result<Option<Cow<'_, str>>, Problem> {
-    const WORD: &[u8] = b"include";
-    let Some((word, rest)) = line.split_at_checked(WORD.len()) else {
-        return Ok(None);
-    };
-    if !word.eq_ignore_ascii_case(WORD) || !rest.first().is_some_and(is_space) {
-        return Ok(None);
-    }
-    let (name, tail) = split_while(trim_start(rest), |byte| !is_space(byte));
-    match (name, trim_start(tail)) {
-        // `include = x` is a key named include: unknown, and not ours to judge.
-        ([b'=', ..], _) => Ok(None),
-        ([], _) => Err(Problem::Syntax),
-        (name, []) => Ok(Some(Cow::Borrowed(text(name)?))),
-        _ => Err(Problem::Syntax),
-    }
 }
 
 #[cfg(test)]
