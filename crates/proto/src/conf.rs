@@ -1,6 +1,6 @@
 //! The few keys of slurm.conf that a login needs, read as Slurm's own parser reads them.
 //!
-//! One pass, nothing kept of the other lines: a node's file may have 10,000 NodeName lines.
+//! One pass that keeps nothing of other lines: a file may have 10,000 NodeName lines.
 //! Source: Slurm 19.05 to 26.05, `src/common/parse_config.c`, `read_config.c`; docs/protocol.md.
 
 mod error;
@@ -17,15 +17,15 @@ pub use error::{ConfError, Problem};
 /// What to look for among the NodeName lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<'a> {
-    /// Host names whose NodeName is wanted.
+    /// Host names to find the NodeName of.
     pub hosts: &'a [&'a str],
-    /// A node name whose NodeHostname is wanted.
+    /// A node name to find the NodeHostname of.
     pub node: Option<&'a str>,
-    /// Whether [`Conf::ports`] is wanted, for which every NodeName line must be read to its end.
+    /// Whether to collect [`Conf::ports`], for which every NodeName line is read to its end.
     pub ports: bool,
 }
 
-/// What a slurm.conf says about this node.
+/// The values of a slurm.conf that concern this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {
     /// SlurmdSpoolDir as written, with its `%h` and `%n`.
@@ -44,12 +44,12 @@ pub struct Conf {
     pub tls_type: Option<String>,
     /// SlurmdPort as written; see [`Conf::slurmd_port`].
     pub slurmd_port: Option<String>,
-    /// The ports that NodeName lines name with `Port=`, each once: several slurmds of one host have
-    /// one each. Of more than [`MAX_PORTS`] the first.
+    /// The ports on NodeName lines (`Port=`), each once and at most [`MAX_PORTS`]: several slurmds on one
+    /// host have a port each.
     pub node_ports: Vec<u16>,
     /// Whether the slurmd of some node listens on SlurmdPort.
     pub uses_slurmd_port: bool,
-    /// The first NodeName line whose host list can't be understood: it names no node.
+    /// The first NodeName line with an invalid host list: it names no node.
     pub passed_over: Option<ConfError>,
     /// For each of [`Query::hosts`] the first NodeName that has it as its NodeHostname.
     pub nodes: Vec<Option<String>>,
@@ -57,20 +57,20 @@ pub struct Conf {
     pub host: Option<String>,
 }
 
-/// Gives an included file, from its name as written (after `%c`) and the name that the including file was
-/// given with; the error is what the system said.
+/// Reads an included file, given its name as written (with `%c` replaced) and the name of the including
+/// file; the error is the system's.
 pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Included, String> + 'a;
 
 /// A file that another one includes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Included {
-    /// Its name for messages and for its own Includes: where it was found, not how it was written.
+    /// Where it was found: its name in messages and for its own Includes.
     pub file: String,
-    /// What is in it.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// What is before and behind the first `%` with that letter: slurm.conf's `%c`, `%h` and `%n`.
+/// The text before and after the first `%` with that letter: slurm.conf's `%c`, `%h` and `%n`.
 ///
 /// std's search for a text within another is two kilobytes of code.
 #[must_use]
@@ -82,11 +82,11 @@ pub fn around_placeholder(text: &str, letter: u8) -> Option<(&str, &str)> {
 
 /// Reads a slurm.conf. `file` is its name for messages and for `include`.
 ///
-/// Keys that are not needed are passed over, also those that no Slurm knows: a newer release may.
+/// Other keys are ignored, even ones that no Slurm knows: a newer release may.
 ///
 /// # Errors
-/// [`ConfError`]: Slurm's own parser rejects the file too, but for limits that no site reaches: the
-/// number and depth of Includes, and values in other encodings than UTF-8.
+/// [`ConfError`]. Slurm's own parser rejects such a file too, except for limits that no site reaches
+/// (the number and depth of Includes) and values that are not UTF-8.
 pub fn parse(
     file: &str,
     bytes: &[u8],
@@ -105,7 +105,7 @@ pub fn parse(
         names_a_node: false,
     };
     parser.file(file, bytes, 0)?;
-    // Where no node is named all are dynamic.
+    // If no line names a node, all are dynamic.
     parser.conf.uses_slurmd_port |= !parser.names_a_node;
     match parser.conf.cluster_name {
         Some(_) => Ok(parser.conf),
@@ -117,11 +117,11 @@ pub fn parse(
     }
 }
 
-/// Includes within includes.
+/// Depth of nested Includes.
 const MAX_DEPTH: usize = 10;
-/// Includes in all.
+/// Includes in total.
 const MAX_INCLUDES: usize = 1000;
-/// Ports in all: nobody runs more slurmds on one host than this but to try Slurm out.
+/// Ports in total: only test setups run more slurmds on one host.
 pub const MAX_PORTS: usize = 16;
 
 struct Parser<'a, 'i> {
@@ -129,7 +129,7 @@ struct Parser<'a, 'i> {
     include: &'a mut Include<'i>,
     includes: usize,
     conf: Conf,
-    /// Of a `NodeName=DEFAULT` line, for the lines after it.
+    /// The `Port=` of a `NodeName=DEFAULT` line, for the lines after it.
     default_ports: Option<String>,
     names_a_node: bool,
 }
@@ -198,7 +198,7 @@ impl Parser<'_, '_> {
         let Some((pair, rest)) = next_pair(&line.text)? else {
             return Ok(());
         };
-        // Few keys are ours: look at the length first.
+        // Most keys are not needed: compare the length first.
         let conf = &mut self.conf;
         match pair.key.len() {
             7 if pair.is(b"TLSType") => scalar(&mut conf.tls_type, pair.value, rest),
@@ -247,13 +247,13 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Notes the ports of a NodeName line.
+    /// Collects the ports of a NodeName line.
     fn ports(&mut self, given: Option<&str>) -> Result<(), Problem> {
         let Some(ports) = given.or(self.default_ports.as_deref()) else {
             self.conf.uses_slurmd_port = true;
             return Ok(());
         };
-        // Slurm puts the brackets around a bare range or list itself.
+        // As Slurm does, put brackets around a bare range or list.
         let ports = match ports.contains('[') {
             true => ports.to_owned(),
             false => format!("[{ports}]"),
@@ -275,8 +275,8 @@ impl Parser<'_, '_> {
 }
 
 impl Conf {
-    /// The ports on which slurmds may listen on a host: those of the NodeName lines, and
-    /// SlurmdPort if some node has none of its own ([`Query::ports`]).
+    /// The ports that slurmds of a host may listen on: those of the NodeName lines, and SlurmdPort if
+    /// some node has no port of its own ([`Query::ports`]).
     #[must_use]
     pub fn ports(&self) -> Vec<u16> {
         let mut ports = self.node_ports.clone();
@@ -287,7 +287,7 @@ impl Conf {
         ports
     }
 
-    /// SlurmdPort; 6818, Slurm's own default, where it says nothing that is a port.
+    /// SlurmdPort; Slurm's default 6818 if it is missing or not a port.
     #[must_use]
     pub fn slurmd_port(&self) -> u16 {
         const DEFAULT: u16 = 6818;
@@ -298,7 +298,7 @@ impl Conf {
     }
 }
 
-/// A number as strtoul(3) with base 0 takes it: `0x1aa2`, `015242`, `6818`.
+/// Parses a number as strtoul(3) with base 0: `0x1aa2`, `015242`, `6818`.
 fn number(text: &str) -> Option<u16> {
     match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => u16::from_str_radix(&text[2..], 16).ok(),
@@ -307,7 +307,8 @@ fn number(text: &str) -> Option<u16> {
     }
 }
 
-/// Pairs NodeHostname with NodeName by position; surplus host names belong to no node.
+/// The node with that host name: NodeHostname and NodeName are paired by position, surplus host names
+/// belong to no node.
 fn node_of_host(names: &str, hosts: &str, host: &str) -> Result<Option<String>, HostListError> {
     let Some(position) = hostlist::position(hosts, host)? else {
         return Ok(None);
@@ -325,7 +326,7 @@ fn host_of_node(names: &str, hosts: &str, node: &str) -> Result<Option<String>, 
     }
 }
 
-/// Whether it may stand for other names than itself: most lines have one plain name.
+/// Whether it may be more than the one plain name that most lines have.
 fn is_list(names: &str) -> bool {
     names
         .bytes()

@@ -1,4 +1,4 @@
-//! What a credential holds to bind it to its message.
+//! The payload that binds a credential to its message.
 //!
 //! Source: Slurm 20.11.9 to 26.05, `src/common/slurm_protocol_api.c` (`_check_hash`) and
 //! `src/plugins/hash`.
@@ -14,7 +14,7 @@ const NONE: u8 = 1;
 const K12: u8 = 2;
 const LONGEST: usize = 33;
 
-/// What goes into a credential.
+/// The payload of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Payload {
     bytes: [u8; LONGEST],
@@ -33,18 +33,19 @@ impl Payload {
         payload
     }
 
-    /// The bytes: 3, or 33 from version 0x2600 on.
+    /// Its bytes: 3, or 33 with a hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
-/// What the credential of a message holds that we send: `version` is the one in its header,
-/// `message` its type, `body` what follows the credential.
+/// Makes the payload for a message that we send: `version` is the one in its header, `message` its
+/// type, `body` the bytes after the credential.
 ///
-/// Up to 0x2500 it is the type in the byte order of this host, because servers take it as it is
-/// in their memory; those of 20.11.9, 21.08.8 and builds with their fix refuse all else.
+/// Without a hash ([`Version::binds_payload_hash`]) it is the type in the byte order of this host:
+/// servers compare it as it is in their memory. 20.11.9, 21.08.8 and builds with their fix refuse
+/// everything else.
 #[must_use]
 pub fn payload(version: Version, message: u16, body: &[u8]) -> Payload {
     if version.binds_payload_hash() {
@@ -56,8 +57,8 @@ pub fn payload(version: Version, message: u16, body: &[u8]) -> Payload {
 
 /// Whether the credential of an answer was made for this answer.
 ///
-/// From 0x2600 on it must hold the hash. Below there is none to check: only the type in either
-/// byte order, or nothing, which is what 19.05 and 20.02 put there.
+/// Where there is no hash, the payload must be the type in either byte order, or empty, as 19.05 and
+/// 20.02 leave it.
 #[must_use]
 pub fn payload_matches(version: Version, message: u16, body: &[u8], payload: &[u8]) -> bool {
     if version.binds_payload_hash() {
@@ -72,7 +73,7 @@ pub fn payload_matches(version: Version, message: u16, body: &[u8], payload: &[u
     }
 }
 
-/// The body's KangarooTwelve, customised by the type, in 32 bytes.
+/// The body's KangarooTwelve in 32 bytes; the message's type is the customization string.
 fn k12(message: u16, body: &[u8]) -> Payload {
     let customization = message.to_be_bytes();
     let mut hasher = CustomRefKt128::new_customized(&customization);
@@ -93,9 +94,9 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The vectors of RFC 9861, section 5, that a message's length can reach.
+    /// The vectors of RFC 9861, section 5, that are as short as a message.
     #[test]
-    fn k12_is_the_rfc_s() {
+    fn k12_gives_the_hashes_of_the_rfc() {
         fn k12(message: &[u8], customization: &[u8]) -> String {
             let mut hasher = CustomRefKt128::new_customized(customization);
             hasher.update(message);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_21_08_the_type_in_this_host_s_order() {
+    fn up_to_21_08_the_payload_is_the_type_in_native_order() {
         let native = 5035_u16.to_ne_bytes();
         for version in [
             Version::V19_05,
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn matches() {
+    fn a_payload_matches_only_its_message() {
         const OLD: Version = Version::V21_08;
         const NEW: Version = Version::V22_05;
         let hash = payload(NEW, 5036, b"body");

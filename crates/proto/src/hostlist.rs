@@ -8,19 +8,19 @@ use std::fmt;
 
 /// Slurm's own limit of names in one range, `hostlist.c` MAX_RANGE.
 const MAX_RANGE: u64 = 65536;
-/// Longer than any name: with this many digits a number is not one of a host's name.
+/// Longer than any name: no number in a host's name has more digits.
 const MAX_WIDTH: usize = 255;
-/// More bracket pairs in one name than any site has; bounds the recursion of [`position`].
+/// More pairs of brackets than any site has in one name; bounds the recursion of [`position`].
 const MAX_BRACKETS: usize = 8;
 
-/// Text that is no host list.
+/// Why a text is not a host list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostListError {
     /// A `[` without its `]`.
     Unclosed,
-    /// A range that is empty, has other signs than digits, or ends before it starts.
+    /// A range that is empty, has other characters than digits, or ends before it starts.
     BadRange,
-    /// More names than Slurm takes in one list element, or more brackets or digits than we do.
+    /// More names in one element than Slurm accepts, or more brackets or digits than we do.
     TooMany,
 }
 
@@ -28,16 +28,16 @@ impl fmt::Display for HostListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unclosed => "a bracket is not closed",
-            Self::BadRange => "a range is not a number or LOW-HIGH",
+            Self::BadRange => "a range is neither a number nor LOW-HIGH",
             Self::TooMany => "a range or name is too large",
         })
     }
 }
 
-/// Where `name` stands in the expanded list; `None` if it is not in it.
+/// The position of `name` in the expanded list, from 0; none if it is not in it.
 ///
 /// # Errors
-/// The list, up to the element that matches, can't be understood.
+/// An element of the list, up to the one that matches, is invalid.
 pub fn position(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
     let mut before = 0u64;
     for element in elements(list) {
@@ -55,10 +55,10 @@ pub fn position(list: &str, name: &str) -> Result<Option<u64>, HostListError> {
     Ok(None)
 }
 
-/// How many names the list stands for.
+/// The number of names in the expanded list.
 ///
 /// # Errors
-/// The list can't be understood.
+/// An element of the list is invalid.
 pub fn count(list: &str) -> Result<u64, HostListError> {
     elements(list).try_fold(0u64, |sum, element| {
         sum.checked_add(Element::parse(element?)?.count()?)
@@ -69,7 +69,7 @@ pub fn count(list: &str) -> Result<u64, HostListError> {
 /// The name at `index` of the expanded list; past its end the last name, as Slurm pairs lists.
 ///
 /// # Errors
-/// The list can't be understood.
+/// An element of the list, up to that name, is invalid.
 pub fn nth_or_last(list: &str, index: u64) -> Result<Option<String>, HostListError> {
     let mut left = index;
     let mut last = None;
@@ -147,7 +147,7 @@ impl<'a> Element<'a> {
         })
     }
 
-    /// How many names it stands for.
+    /// The number of names that it stands for.
     fn count(&self) -> Result<u64, HostListError> {
         self.parts.iter().try_fold(1u64, |product, (_, ranges)| {
             product
@@ -163,8 +163,8 @@ impl<'a> Element<'a> {
         Ok(first)
     }
 
-    /// Tries to match `rest` against the parts from `part` on, behind those with these indices; of
-    /// several ways `first` is the least number.
+    /// Matches `rest` against the parts from `part` on; the parts before it matched with these indices.
+    /// `first` becomes the lowest position of all ways to match.
     fn match_from(
         &self,
         part: usize,
@@ -184,13 +184,13 @@ impl<'a> Element<'a> {
             return Ok(false);
         };
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        // n[1-20][1-20] has n111 twice.
+        // n[1-20][1-20] has n111 twice: try on unless a non-digit separates the brackets.
         let is_one_way = self.parts.get(part + 1).is_none_or(|(literal, _)| {
             let next = literal.bytes().next();
             next.is_some_and(|sign| !sign.is_ascii_digit())
         });
         let mut is_matched = false;
-        // Usually the whole run of digits belongs to the bracket; fewer only if digits follow it.
+        // Usually all the digits belong to the bracket; fewer only if digits follow it.
         for length in (1..=digits).rev() {
             let Some(index) = index_in(ranges, &rest[..length]) else {
                 continue;
@@ -205,7 +205,7 @@ impl<'a> Element<'a> {
         Ok(is_matched)
     }
 
-    /// The last bracket varies fastest; among those before it, the first does.
+    /// The position in the expansion: the last bracket varies fastest, among those before it the first.
     fn number(&self, indices: &[u64]) -> Result<u64, HostListError> {
         let Some((last, firsts)) = indices.split_last() else {
             return Ok(0);
@@ -273,7 +273,7 @@ impl Range {
         self.high - self.low + 1
     }
 
-    /// The index of a number written as this range writes it.
+    /// The index of a number that is padded as in this range.
     fn index_of(&self, digits: &str) -> Option<u64> {
         let padded = digits.len() == self.width;
         let longer = digits.len() > self.width && !digits.starts_with('0');
@@ -283,7 +283,7 @@ impl Range {
 }
 
 fn number(digits: &str) -> Result<u64, HostListError> {
-    // Zeros before it are width.
+    // Leading zeros are padding.
     let value = digits.trim_start_matches('0');
     if digits.is_empty() || value.len() > 18 || !value.bytes().all(|sign| sign.is_ascii_digit()) {
         return Err(HostListError::BadRange);
@@ -294,7 +294,7 @@ fn number(digits: &str) -> Result<u64, HostListError> {
     }
 }
 
-/// Names that the ranges of one bracket stand for; never 0, and small by [`MAX_RANGE`].
+/// The number of names that the ranges of one bracket stand for; never 0, and small by [`MAX_RANGE`].
 fn size(ranges: &[Range]) -> u64 {
     ranges
         .iter()

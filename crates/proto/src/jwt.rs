@@ -1,7 +1,7 @@
 //! Tokens of auth/slurm, which are JSON Web Tokens with HS256, and the keys that sign them.
 //!
-//! Source: Slurm 23.11 to 26.05, `src/plugins/auth/slurm` (`internal.c`, `util.c`); slurm.jwks since
-//! 24.05.
+//! Source: Slurm 23.11 to 26.05, `src/plugins/auth/slurm` (`internal.c`, `util.c`); slurm.jwks from
+//! 24.05 on.
 
 use std::fmt;
 
@@ -14,33 +14,33 @@ use crate::version::Version;
 
 pub use crate::json::JsonError;
 
-/// The shortest key that Slurm takes, in bytes.
+/// Length of the shortest key that Slurm accepts, in bytes.
 pub const SHORTEST_KEY: usize = 16;
 
 const ALGORITHM: &str = "HS256";
-/// What tokens between daemons are for: made by a daemon itself, or by its SACK socket. Others, for
-/// srun and for jobs, are signed with the same key and in users' hands.
+/// Contexts of tokens between daemons: made by the daemon itself or by its SACK socket. Tokens with
+/// other contexts (srun, jobs) are signed with the same key but are in users' hands.
 const CONTEXTS: [&str; 2] = ["auth", "sack"];
 
-/// Why something is no token or no key set.
+/// Why a text is not a valid token or key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JwtError {
-    /// A token has three parts with a dot between each.
+    /// The token does not have three parts with dots between them.
     Parts,
-    /// This is not base64.
+    /// This part is not base64.
     Base64(&'static str),
-    /// This is not JSON, or not the expected JSON.
+    /// This part is not the expected JSON.
     Json {
-        /// Where.
+        /// The part.
         part: &'static str,
-        /// Why.
+        /// The cause.
         error: JsonError,
     },
-    /// This is not there.
+    /// This key is missing.
     Missing(&'static str),
-    /// It is signed in another way.
+    /// The signature is not by HS256.
     Algorithm,
-    /// It is for something else than messages between daemons.
+    /// The token is not for messages between daemons.
     Context,
     /// A key is too short.
     ShortKey,
@@ -49,36 +49,36 @@ pub enum JwtError {
 impl fmt::Display for JwtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Parts => f.write_str("not three parts with dots"),
-            Self::Base64(what) => write!(f, "«{what}» is not base64"),
+            Self::Parts => f.write_str("not three parts with dots between them"),
+            Self::Base64(what) => write!(f, "\"{what}\" is not base64"),
             Self::Json { part, error } => write!(f, "{part}: {error}"),
-            Self::Missing(what) => write!(f, "«{what}» is missing"),
-            Self::Algorithm => write!(f, "«alg» is not {ALGORITHM}"),
-            Self::Context => f.write_str("«context» is for no message"),
+            Self::Missing(what) => write!(f, "\"{what}\" is missing"),
+            Self::Algorithm => write!(f, "\"alg\" is not {ALGORITHM}"),
+            Self::Context => f.write_str("\"context\" is not one of messages between daemons"),
             Self::ShortKey => f.write_str("a key is too short"),
         }
     }
 }
 
-/// What a token says. Whether that is true only [`verify`] or a SACK socket can tell.
+/// The content of a token. Whether it is genuine, only [`verify`] or a SACK socket can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Who had it made.
+    /// The user who had it made.
     pub uid: u32,
-    /// Who alone may use it, or [`crate::ANYONE`].
+    /// The only user who may use it, or [`crate::ANYONE`].
     pub restricted_to: u32,
-    /// What it was made for; empty if it has none.
+    /// What binds it to a message ([`crate::hash`]); empty if it has none.
     pub payload: Vec<u8>,
-    /// Until when it is good, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub expires: u64,
-    /// Which key it was signed with, if there are several.
+    /// The name of the key that signed it, if there are several.
     pub key_id: Option<String>,
 }
 
-/// Reads what a token says, without a look at its signature.
+/// Reads a token without checking its signature.
 ///
 /// # Errors
-/// [`JwtError`]; also if a claim that slurmd's own check needs is missing or of another type.
+/// [`JwtError`]; also if a claim that slurmd's own check needs is missing or has another type.
 pub fn claims(token: &str) -> Result<Claims, JwtError> {
     let (signed, _) = token.rsplit_once('.').ok_or(JwtError::Parts)?;
     let (header, body) = signed.split_once('.').ok_or(JwtError::Parts)?;
@@ -123,7 +123,7 @@ pub fn claims(token: &str) -> Result<Claims, JwtError> {
     }
 }
 
-/// Reads the object in this part of a token.
+/// Reads the JSON object in this part of a token.
 fn object(
     part: &str,
     name: &'static str,
@@ -138,8 +138,8 @@ fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, JwtError> {
     Base64UrlUnpadded::decode_vec(text).map_err(|_| JwtError::Base64(what))
 }
 
-/// Base64 of either alphabet, with or without padding: a token has the payload in the one that is not
-/// for URLs.
+/// Decodes base64 of either alphabet, with or without padding: a token's payload is in the alphabet
+/// that is not for URLs.
 fn decode_any(text: &str, what: &'static str) -> Result<Vec<u8>, JwtError> {
     let for_urls = |character| match character {
         '+' => '-',
@@ -164,31 +164,31 @@ fn time(json: &mut Json<'_>) -> Result<u64, JsonError> {
     }
 }
 
-/// What a token of ours is to say.
+/// The content of a token of ours.
 #[derive(Debug, Clone, Copy)]
 pub struct NewClaims<'a> {
-    /// Now, in seconds since 1970.
+    /// The time now, in seconds since 1970.
     pub issued: u64,
-    /// Until when it is to be good, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub expires: u64,
-    /// Protocol version of the message that it is for.
+    /// The protocol version of its message.
     pub version: Version,
-    /// Who alone may use it, or [`crate::ANYONE`].
+    /// The only user who may use it, or [`crate::ANYONE`].
     pub restricted_to: u32,
     /// ClusterName.
     pub cluster: &'a str,
-    /// Who we are.
+    /// Our user.
     pub uid: u32,
-    /// With which group.
+    /// Our group.
     pub gid: u32,
     /// This host's name.
     pub host: &'a str,
-    /// What it is for ([`crate::hash::payload`]).
+    /// What binds it to its message ([`crate::hash::payload`]).
     pub payload: &'a [u8],
 }
 
-/// Makes a token, as slurmd makes it: `key_id` is the signing key's if it comes from slurm.jwks, `key`
-/// its bytes, or those of slurm.key as they are.
+/// Makes a token as slurmd does: `key` is the content of slurm.key, or the bytes of a key of slurm.jwks
+/// with the name `key_id`.
 #[must_use]
 pub fn sign(key_id: Option<&str>, claims: &NewClaims<'_>, key: &[u8]) -> String {
     let mut header = String::from("{\"alg\":\"HS256\",\"typ\":\"JWT\"");
@@ -244,15 +244,14 @@ fn add(body: &mut String, name: &str) {
     body.push(':');
 }
 
-/// Never none: HMAC takes a key of any length.
+/// The signature; never none, because HMAC takes a key of any length.
 fn signature(signed: &[u8], key: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::new_from_slice(key).ok()?;
     mac.update(signed);
     Some(mac)
 }
 
-/// Whether this key has signed the token by HS256. What the header says of the algorithm is for
-/// [`claims`].
+/// Whether this key signed the token by HS256. [`claims`] checks the algorithm in the header.
 #[must_use]
 pub fn verify(token: &str, key: &[u8]) -> bool {
     let Some((signed, theirs)) = token.rsplit_once('.') else {
@@ -275,13 +274,13 @@ pub struct Key {
     pub id: Option<String>,
     /// Its bytes.
     pub secret: Vec<u8>,
-    /// Whether it is the one to sign with.
+    /// Whether it is the key to sign with.
     pub default: bool,
-    /// Until when it is good, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub expires: Option<u64>,
 }
 
-/// Without the secret.
+/// Leaves out the secret.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
@@ -292,10 +291,10 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Reads slurm.jwks (RFC 7517): the keys for HS256. Others are passed over.
+/// Reads the keys for HS256 of slurm.jwks (RFC 7517); others are ignored.
 ///
 /// # Errors
-/// [`JwtError`]; a key for HS256 must have its bytes.
+/// [`JwtError`]; a key for HS256 without its bytes is one.
 pub fn keys(jwks: &[u8]) -> Result<Vec<Key>, JwtError> {
     let mut keys = None;
     Json::read(jwks, |json| {
@@ -320,6 +319,7 @@ pub fn keys(jwks: &[u8]) -> Result<Vec<Key>, JwtError> {
     keys.into_iter().filter_map(RawKey::key).collect()
 }
 
+/// A key as it is written.
 #[derive(Default)]
 struct RawKey {
     kind: Option<String>,
@@ -363,7 +363,7 @@ impl RawKey {
         let Some(secret) = self.secret else {
             return Some(Err(JwtError::Missing("k")));
         };
-        // RFC 7518 has no padding; who wrote it with some is understood.
+        // RFC 7518 has no padding; accept it all the same.
         let key = |secret| Key {
             id: self.id,
             secret,

@@ -1,5 +1,5 @@
 //! Slurm's wire formats and configuration as pure functions over bytes: no I/O, no `unsafe`, no
-//! dependency on the rest. Every decoder here has a fuzz target.
+//! dependency on the other crates. Every decoder has a fuzz target.
 #![forbid(unsafe_code)]
 
 pub mod conf;
@@ -19,6 +19,5 @@ mod writer;
 pub use reader::{DecodeError, Reader};
 pub use version::Version;
 
-/// Any user, where a credential may name the one who alone may use it (`MUNGE_UID_ANY`,
-/// `SLURM_AUTH_UID_ANY`).
+/// The user id that leaves a credential unrestricted (`MUNGE_UID_ANY`, `SLURM_AUTH_UID_ANY`).
 pub const ANYONE: u32 = u32::MAX;

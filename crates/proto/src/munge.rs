@@ -1,6 +1,6 @@
-//! What is said to munged over its Unix socket, and what it answers.
+//! Requests to munged over its Unix socket, and its answers.
 //!
-//! One request on a connection. Integers are big-endian; a header of [`HEADER`] bytes precedes each
+//! A connection serves one request. Integers are big-endian; a header of [`HEADER`] bytes precedes each
 //! message. Source: MUNGE 0.5.10 to 0.5.18, `src/libcommon/m_msg.c` and `munge_defs.h`.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::writer;
 
 /// Length of the header.
 pub const HEADER: usize = 11;
-/// Length of the longest message that is taken, in bytes.
+/// Length of the longest message that is accepted, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 
 const MAGIC: u32 = 0x0060_6D4B;
@@ -23,11 +23,11 @@ const DECODE_ANSWER: u8 = 5;
 
 /// Asks for a credential with this payload, with munged's default cipher, MAC and compression.
 ///
-/// `restrict` is the user id who alone may decode it, or [`ANYONE`]; `ttl` is in seconds, 0 munged's own
-/// default (300). munged cuts it at its maximum (3600).
+/// `restrict` is the only user id that may decode it, or [`ANYONE`]; `ttl` is in seconds, 0 for munged's
+/// default (300). munged caps it at its maximum (3600).
 #[must_use]
 pub fn encode_request(payload: &[u8], restrict: u32, ttl: u32) -> Vec<u8> {
-    /// Of cipher, MAC and compression.
+    /// The cipher, MAC or compression that munged prefers.
     const DEFAULT: u8 = 1;
     const NO_REALM: u8 = 0;
     let mut body = vec![DEFAULT, DEFAULT, DEFAULT, NO_REALM];
@@ -38,7 +38,7 @@ pub fn encode_request(payload: &[u8], restrict: u32, ttl: u32) -> Vec<u8> {
     message(ENCODE_REQUEST, &body)
 }
 
-/// Asks what is in this credential, which is without a NUL.
+/// Asks for the content of this credential, which has no NUL.
 #[must_use]
 pub fn decode_request(credential: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
@@ -47,7 +47,8 @@ pub fn decode_request(credential: &[u8]) -> Vec<u8> {
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    /// How often the request was made before. From 1 on a credential may have been decoded before.
+    /// How often the request was sent before. From 1 on munged accepts a credential that was decoded
+    /// before.
     const RETRY: u8 = 0;
     let mut message = MAGIC.to_be_bytes().to_vec();
     message.extend_from_slice(&[VERSION, kind, RETRY]);
@@ -55,18 +56,18 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Why munged's answer gives nothing.
+/// Why an answer of munged's has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MungeError {
-    /// munged says no.
+    /// munged refuses.
     Munged {
-        /// Its number for the reason (`munge_err_t`): 15 expired, 16 from the future, 17 decoded
-        /// before, 18 not for us.
+        /// The reason (`munge_err_t`): 15 expired, 16 from the future, 17 decoded before, 18 not for
+        /// us.
         code: u8,
-        /// What it says itself, in printable ASCII; may be empty.
+        /// Its own text, in printable ASCII; may be empty.
         text: String,
     },
-    /// That was no answer.
+    /// The answer breaks the protocol.
     Nonsense(DecodeError),
 }
 
@@ -83,7 +84,7 @@ impl fmt::Display for MungeError {
                 write!(f, "munged's error {code}: {}", meaning(*code))?;
                 match text.as_str() {
                     "" => Ok(()),
-                    text => write!(f, " («{text}»)"),
+                    text => write!(f, " (\"{text}\")"),
                 }
             }
             Self::Nonsense(error) => write!(f, "{error}"),
@@ -91,35 +92,36 @@ impl fmt::Display for MungeError {
     }
 }
 
-/// What a number of munged's means (`munge_err_t` in `munge.h`).
+/// The meaning of munged's error number (`munge_err_t` in `munge.h`).
 fn meaning(code: u8) -> &'static str {
     match code {
         1 => "internal error",
-        2 => "wrong argument",
-        3 => "wrong length",
+        2 => "invalid argument",
+        3 => "invalid length",
         4 => "too long",
         5 => "no memory",
         6 => "socket",
-        7 => "took too long",
+        7 => "timeout",
         8 => "no credential",
         9 => "credential of another version",
-        10 => "cipher not known",
-        11 => "MAC not known",
-        12 => "compression not known",
-        13 => "realm not known",
+        10 => "unknown cipher",
+        11 => "unknown MAC",
+        12 => "unknown compression",
+        13 => "unknown realm",
         14 => "credential damaged or made with another key",
         15 => "credential expired",
         16 => "credential from the future",
         17 => "credential used before",
         18 => "credential not for us",
-        _ => "not known",
+        _ => "unknown",
     }
 }
 
-/// Length of the message that starts so, with its header; none while less than the header is there.
+/// Length of the message that begins with `start`, header included; none if `start` is shorter than the
+/// header.
 ///
 /// # Errors
-/// [`DecodeError::Value`]: no header of munged's, or longer than [`LONGEST`].
+/// [`DecodeError::Value`]: it is not munged's header, or the message is longer than [`LONGEST`].
 pub fn message_length(start: &[u8]) -> Result<Option<usize>, DecodeError> {
     if start.len() < HEADER {
         return Ok(None);
@@ -131,7 +133,7 @@ pub fn message_length(start: &[u8]) -> Result<Option<usize>, DecodeError> {
     }
 }
 
-/// Takes the header: type of the message and length of its body.
+/// Takes the header: the message's type and the length of its body.
 fn header(reader: &mut Reader<'_>) -> Result<(u8, u32), DecodeError> {
     let magic = reader.be_u32("magic")?;
     if magic != MAGIC {
@@ -146,7 +148,7 @@ fn header(reader: &mut Reader<'_>) -> Result<(u8, u32), DecodeError> {
     Ok((kind, reader.be_u32("length of the body")?))
 }
 
-/// Takes the header and munged's own error, which both answers start with.
+/// Takes the header and munged's error, with which both answers begin.
 fn start(message: &[u8], expected: u8) -> Result<Reader<'_>, MungeError> {
     let mut reader = Reader::new(message);
     let (kind, length) = header(&mut reader)?;
@@ -184,22 +186,22 @@ pub fn read_encoded(message: &[u8]) -> Result<&[u8], MungeError> {
     }))
 }
 
-/// What is in a credential, and what munged knows of it.
+/// The content of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded<'message> {
-    /// Who had it made.
+    /// The user who had it made.
     pub uid: u32,
-    /// Who alone may decode it, or [`ANYONE`].
+    /// The only user who may decode it, or [`ANYONE`].
     pub restricted_to: u32,
-    /// What it was made for.
+    /// What binds it to a message ([`crate::hash`]).
     pub payload: &'message [u8],
 }
 
 /// Reads the answer to [`decode_request`].
 ///
 /// # Errors
-/// [`MungeError`], also where munged could read the credential but does not accept it: expired,
-/// from the future, or decoded before.
+/// [`MungeError`], also if munged can read the credential but does not accept it: expired, from the
+/// future, or decoded before.
 pub fn read_decoded(message: &[u8]) -> Result<Decoded<'_>, MungeError> {
     let mut reader = start(message, DECODE_ANSWER)?;
     for field in ["cipher", "MAC", "compression"] {
@@ -229,7 +231,7 @@ pub fn read_decoded(message: &[u8]) -> Result<Decoded<'_>, MungeError> {
 mod tests {
     use super::*;
 
-    /// Answers of real munged.
+    /// Answers of a real munged.
     macro_rules! real {
         ($name:literal) => {
             include_bytes!(concat!("../../../fuzz/corpus/munge/", $name)).as_slice()
@@ -240,9 +242,9 @@ mod tests {
     const DECODED: &[u8] = real!("26.05-2d00-job");
     const REPLAYED: &[u8] = real!("replayed");
 
-    /// The first is what libmunge 0.5.18 sends for the payload «abc».
+    /// The first is what libmunge 0.5.18 sends for the payload "abc".
     #[test]
-    fn requests() {
+    fn requests_as_munged_reads_them() {
         assert_eq!(
             encode_request(b"abc", ANYONE, 0),
             b"\0\x60\x6d\x4b\x04\x02\0\0\0\0\x17\x01\x01\x01\0\0\0\0\0\
@@ -260,14 +262,14 @@ mod tests {
     }
 
     #[test]
-    fn a_real_credential() {
+    fn a_real_credential_is_read() {
         let credential = read_encoded(ENCODED).expect("real");
         assert!(credential.starts_with(b"MUNGE:") && credential.ends_with(b":"));
         assert!(ENCODED.ends_with(&[credential, &[0][..]].concat()));
     }
 
     #[test]
-    fn a_real_credential_of_slurmd() {
+    fn a_real_credential_of_slurmds_is_decoded() {
         let decoded = read_decoded(DECODED).expect("real");
         assert_eq!((decoded.uid, decoded.restricted_to), (0, 0));
         assert_eq!(
@@ -276,22 +278,22 @@ mod tests {
         );
     }
 
-    /// Whether the credential can be read but is not to be accepted, or can't be read.
+    /// Of credentials that munged can read but does not accept, and of one that it can't read.
     #[test]
-    fn real_refusals() {
+    fn real_refusals_are_errors() {
         for (message, expected) in [
             (
                 REPLAYED,
-                "munged's error 17: credential used before («Replayed credential»)",
+                "munged's error 17: credential used before (\"Replayed credential\")",
             ),
             (
                 real!("not-for-us"),
                 "munged's error 18: credential not for us \
-                 («Unauthorized credential for client UID=0 GID=0»)",
+                 (\"Unauthorized credential for client UID=0 GID=0\")",
             ),
             (
                 real!("no-credential"),
-                "munged's error 9: credential of another version («Invalid credential version 0»)",
+                "munged's error 9: credential of another version (\"Invalid credential version 0\")",
             ),
         ] {
             let error = read_decoded(message).expect_err("refused");
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths() {
+    fn the_length_of_a_message_is_in_its_header() {
         let with = |at: usize, value: u8| {
             let mut start = ENCODED[..HEADER].to_vec();
             start[at] = value;
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_can_t_be() {
+    fn invalid_answers_are_errors() {
         let nonsense = |field, value: u32| MungeError::from(DecodeError::value(field, value));
         assert_eq!(
             read_encoded(DECODED),
@@ -365,7 +367,7 @@ mod tests {
         let odd = message(ENCODE_ANSWER, b"\xff\x05a\n\xe4\x1b\0");
         assert_eq!(
             read_encoded(&odd).expect_err("refused").to_string(),
-            "munged's error 255: not known («a???»)"
+            "munged's error 255: unknown (\"a???\")"
         );
         let silent = message(ENCODE_ANSWER, &[6, 0]);
         assert_eq!(

@@ -1,30 +1,30 @@
-//! The one bounded reader through which bytes of a peer go.
+//! The bounded reader that all bytes from a peer go through.
 
 use std::fmt;
 
-/// An answer that is not what the protocol says; names the field.
+/// An answer that breaks the protocol; names the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
     /// The bytes end within this field.
     Short {
-        /// The field, in the protocol's words.
+        /// The field's name.
         field: &'static str,
     },
-    /// The field has a value that the protocol does not know.
+    /// The field has a value that the protocol does not allow.
     Value {
-        /// The field, in the protocol's words.
+        /// The field's name.
         field: &'static str,
-        /// What it says.
+        /// Its value.
         value: i64,
     },
-    /// The field is no text that ends with a NUL and has no other.
+    /// The field is not a string with a single NUL at its end, or not UTF-8 where it must be.
     Text {
-        /// The field, in the protocol's words.
+        /// The field's name.
         field: &'static str,
     },
-    /// Bytes are left over after the last field.
+    /// Bytes follow the last field.
     Trailing {
-        /// How many.
+        /// Their number.
         count: usize,
     },
 }
@@ -32,9 +32,9 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Short { field } => write!(f, "the answer ends within «{field}»"),
-            Self::Value { field, value } => write!(f, "«{field}» can't be {value}"),
-            Self::Text { field } => write!(f, "«{field}» is no text"),
+            Self::Short { field } => write!(f, "the answer ends within \"{field}\""),
+            Self::Value { field, value } => write!(f, "invalid value {value} for \"{field}\""),
+            Self::Text { field } => write!(f, "\"{field}\" is not valid text"),
             Self::Trailing { count } => write!(f, "{count} bytes follow the answer"),
         }
     }
@@ -50,7 +50,7 @@ impl DecodeError {
 }
 
 /// Takes fields off the front: integers in native byte order (slurmstepd's Unix socket), or
-/// big-endian ones and what is made of them (`be_`; `src/common/pack.c`, munged).
+/// big-endian ones and strings with big-endian lengths (`be_`; `src/common/pack.c`, munged).
 #[derive(Debug)]
 pub struct Reader<'bytes> {
     rest: &'bytes [u8],
@@ -111,7 +111,7 @@ impl<'bytes> Reader<'bytes> {
         self.array(field).map(u64::from_be_bytes)
     }
 
-    /// Takes so many bytes.
+    /// Takes `count` bytes.
     ///
     /// # Errors
     /// [`DecodeError::Short`].
@@ -128,7 +128,7 @@ impl<'bytes> Reader<'bytes> {
         Ok(head)
     }
 
-    /// Takes a big-endian `u32` and as many bytes as it says.
+    /// Takes a big-endian `u32` and as many bytes as it announces.
     ///
     /// # Errors
     /// [`DecodeError::Short`].
@@ -138,11 +138,11 @@ impl<'bytes> Reader<'bytes> {
         self.bytes(count, field)
     }
 
-    /// Takes what [`Self::be_mem`] takes, and gives it back without the NUL that it must end with;
-    /// a length of 0 is none (`packstr`: a NULL pointer).
+    /// Takes a string like [`Self::be_mem`] and returns it without the NUL that must end it; none if
+    /// its length is 0 (`packstr`: a NULL pointer).
     ///
     /// # Errors
-    /// [`DecodeError::Short`], and [`DecodeError::Text`] for a NUL that is missing or comes early.
+    /// [`DecodeError::Short`], or [`DecodeError::Text`] if the NUL is missing or is not the only one.
     pub fn be_str(&mut self, field: &'static str) -> Result<Option<&'bytes [u8]>, DecodeError> {
         match self.be_mem(field)? {
             [] => Ok(None),
@@ -151,7 +151,7 @@ impl<'bytes> Reader<'bytes> {
         }
     }
 
-    /// Bytes that are left.
+    /// The number of bytes left.
     #[must_use]
     pub fn left(&self) -> usize {
         self.rest.len()

@@ -1,5 +1,5 @@
-//! Slurm's messages over TCP, as far as a question of the caller ID needs them: whose job holds
-//! the other end of a connection.
+//! Slurm's messages over TCP, as far as the caller ID needs them: a request that asks which job holds
+//! the other end of a connection, and its answer.
 //!
 //! Integers are big-endian. Source: Slurm 19.05 to 26.05, `src/common/slurm_protocol_pack.c`
 //! (`pack_header`, `unpack_header`, `_pack_network_callerid_msg`,
@@ -12,30 +12,30 @@ use crate::reader::{DecodeError, Reader};
 use crate::version::Version;
 use crate::writer;
 
-/// Type of the question (`REQUEST_NETWORK_CALLERID`).
+/// Type of the request (`REQUEST_NETWORK_CALLERID`).
 pub const REQUEST_NETWORK_CALLERID: u16 = 5035;
 /// Type of its answer (`RESPONSE_NETWORK_CALLERID`).
 pub const RESPONSE_NETWORK_CALLERID: u16 = 5036;
-/// Type of an answer that is a return code (`RESPONSE_SLURM_RC`).
+/// Type of an answer that is only a return code (`RESPONSE_SLURM_RC`).
 pub const RESPONSE_SLURM_RC: u16 = 8001;
 
 /// Return code: the peer does not speak the message's version (`SLURM_PROTOCOL_VERSION_ERROR`).
 pub const VERSION_ERROR: u32 = 1005;
-/// Return code: the credential is refused, or the version from 25.05 on
+/// Return code: the peer refuses the credential, or from 25.05 on the version
 /// (`SLURM_PROTOCOL_AUTHENTICATION_ERROR`).
 pub const AUTHENTICATION_ERROR: u32 = 1007;
 /// Return code: the peer wants TLS (`ESLURM_TLS_REQUIRED`, from 25.11 on).
 pub const TLS_REQUIRED: u32 = 13000;
 
-/// Length of the longest frame that is taken, in bytes, with its length: an answer is one credential
-/// and a name.
+/// Length of the longest frame that is accepted, in bytes, length field included: an answer is one
+/// credential and a name.
 pub const LONGEST_FRAME: usize = 64 * 1024;
 
 const NO_AUTH_CRED: u16 = 0x40;
 const NO_VAL: u32 = 0xFFFF_FFFE;
 const AUTH_MUNGE: u32 = 101;
 const AUTH_SLURM: u32 = 103;
-// As in Linux, whatever this is built for.
+// Linux's numbers: they are on the wire.
 const AF_UNSPEC: u16 = 0;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -43,15 +43,15 @@ const AF_INET6: u16 = 10;
 /// A credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth<'message> {
-    /// Of auth/munge, without a NUL.
+    /// Of auth/munge, without its NUL.
     Munge(&'message [u8]),
     /// Of auth/slurm: a token.
     Slurm(&'message str),
 }
 
-/// The question whose job has the connection from `source`, the ssh client's end, to `here`, this
-/// node's end; the one who is asked turns them round. An IPv4 address that is written as IPv6
-/// goes out as IPv4: the kernel of the client has it so.
+/// The body of the request for the job that has the connection from `source`, the ssh client's end, to
+/// `here`, this node's end; the peer swaps them. An IPv4 address in IPv6 form goes out as IPv4, as the
+/// client's kernel has it.
 #[must_use]
 pub fn caller_id_body(source: SocketAddr, here: SocketAddr) -> [u8; 52] {
     let mut body = [0; 52];
@@ -79,7 +79,7 @@ fn put(body: &mut [u8], place: usize, bytes: &[u8]) {
     }
 }
 
-/// The whole frame that asks: a header of this version, the credential, the body.
+/// The frame of the request: a header of this version, the credential, the body.
 #[must_use]
 pub fn caller_id_request(version: Version, auth: Auth<'_>, body: &[u8; 52]) -> Vec<u8> {
     let mut message = Vec::new();
@@ -91,7 +91,7 @@ pub fn caller_id_request(version: Version, auth: Auth<'_>, body: &[u8; 52]) -> V
     }
     word(REQUEST_NETWORK_CALLERID);
     message.extend_from_slice(&writer::length(body.len()).to_be_bytes());
-    // Neither forwarded nor with answers of others; then the origin's address: not said.
+    // No forwards, no returns, and an empty address of the origin.
     let empty: &[u8] = if version.has_address_family() {
         &[0; 6]
     } else {
@@ -110,13 +110,13 @@ pub fn caller_id_request(version: Version, auth: Auth<'_>, body: &[u8; 52]) -> V
     frame
 }
 
-/// Why the start of an answer is not the start of a frame.
+/// Why bytes do not begin a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameError {
-    /// The answer is HTTP: a slurmd of 25.11 or later that does not speak the version that it was
-    /// asked in takes the question for HTTP.
+    /// They are HTTP: a slurmd from 25.11 on takes a request in a version that it does not speak for
+    /// HTTP.
     Http,
-    /// No frame is that long: 0, or longer than [`LONGEST_FRAME`].
+    /// The length is 0, or makes the frame longer than [`LONGEST_FRAME`].
     Length(u32),
 }
 
@@ -124,12 +124,13 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http => f.write_str("the answer is HTTP"),
-            Self::Length(length) => write!(f, "an answer of {length} bytes can't be"),
+            Self::Length(length) => write!(f, "invalid length of the answer: {length} bytes"),
         }
     }
 }
 
-/// Length of the frame that starts so, with the 4 bytes that say it; none while those are not there.
+/// Length of the frame that begins with `start`, length field included; none if `start` is shorter than
+/// that field.
 ///
 /// # Errors
 /// [`FrameError`].
@@ -148,34 +149,34 @@ pub fn frame_length(start: &[u8]) -> Result<Option<usize>, FrameError> {
     }
 }
 
-/// An answer.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply<'frame> {
-    /// Of its header. To a question that it refuses the peer may answer in a version of its own.
+    /// The version in its header. A peer may refuse a request in a version of its own.
     pub version: Version,
-    /// None if the peer says that there is none.
+    /// None if the header says so.
     pub credential: Option<Auth<'frame>>,
-    /// What its credential was made for, if there is one ([`crate::hash`]).
+    /// The bytes that its credential is bound to ([`crate::hash`]).
     pub body: &'frame [u8],
-    /// What the body says.
+    /// The decoded body.
     pub message: Message,
 }
 
-/// What an answer says.
+/// The body of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// The question was answered.
+    /// The answer to the caller ID.
     CallerId {
-        /// Whose the connection is; none if the peer knows no such connection, or no job that it
-        /// belongs to, or does not tell us.
+        /// The job that has the connection; none if the peer does not know such a connection or its
+        /// job, or does not tell us.
         job: Option<u32>,
     },
-    /// A return code of Slurm, in place of an answer.
+    /// A return code of Slurm instead.
     Code(u32),
 }
 
 impl Message {
-    /// The type in the message's header: [`RESPONSE_NETWORK_CALLERID`] or [`RESPONSE_SLURM_RC`].
+    /// The type for the message's header: [`RESPONSE_NETWORK_CALLERID`] or [`RESPONSE_SLURM_RC`].
     #[must_use]
     pub fn number(self) -> u16 {
         match self {
@@ -188,7 +189,7 @@ impl Message {
 /// Reads a whole frame.
 ///
 /// # Errors
-/// Names the field that is missing or can't be.
+/// Names the field that is missing or invalid.
 pub fn read_reply(frame: &[u8]) -> Result<Reply<'_>, DecodeError> {
     let mut reader = Reader::new(frame);
     let length = reader.be_u32("length")?;
@@ -224,7 +225,7 @@ pub fn read_reply(frame: &[u8]) -> Result<Reply<'_>, DecodeError> {
     })
 }
 
-/// Checks that as much is left as the peer says.
+/// Checks that `length` bytes are left.
 fn exactly(reader: &Reader<'_>, field: &'static str, length: u32) -> Result<(), DecodeError> {
     let left = reader.left();
     match usize::try_from(length) {
@@ -236,8 +237,8 @@ fn exactly(reader: &Reader<'_>, field: &'static str, length: u32) -> Result<(), 
     }
 }
 
-/// The address of the origin. From 0x2400 on the peer's own socket address, its words packed in the
-/// order of its memory: of no use.
+/// Skips the origin's address. With a family it is the peer's own socket address, in the byte order of
+/// the peer's memory: of no use.
 fn skip_address(reader: &mut Reader<'_>, version: Version) -> Result<(), DecodeError> {
     const ADDRESS: &str = "address of the origin";
     if !version.has_address_family() {
@@ -289,7 +290,7 @@ fn read_body(version: Version, number: u16, body: &[u8]) -> Result<Message, Deco
                 reader.be_u32("step id")?;
                 reader.be_u32("het component")?;
             }
-            // 0 always, also where the connection is not known.
+            // Always 0, also if the connection is not known.
             reader.be_u32("return code")?;
             reader.be_str("node name")?;
             Message::CallerId {

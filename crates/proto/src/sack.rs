@@ -1,8 +1,8 @@
-//! What is said to the socket over which slurmd and sackd make and check tokens of auth/slurm, and
-//! what they answer.
+//! Requests to the SACK socket, over which slurmd and sackd make and check tokens of auth/slurm, and
+//! their answers.
 //!
-//! One request on a connection. Integers are big-endian. Who asks is known to the one who is asked by
-//! the socket. Source: Slurm 23.11 to 26.05, `src/interfaces/sack_api.c` and
+//! A connection serves one request. Integers are big-endian. The peer learns from the socket who
+//! asks. Source: Slurm 23.11 to 26.05, `src/interfaces/sack_api.c` and
 //! `src/plugins/auth/slurm/sack.c`.
 
 use crate::reader::{DecodeError, Reader};
@@ -11,14 +11,14 @@ use crate::writer;
 
 /// Length of the answer to [`verify_request`].
 pub const VERIFY_ANSWER: usize = 4;
-/// Length of the longest answer that is taken, in bytes.
+/// Length of the longest answer that is accepted, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 
 const CREATE: u32 = 64001;
 const VERIFY: u32 = 64002;
 
-/// Asks for a token with this payload. `version` is a protocol version that the peer speaks, `restrict`
-/// the user id who alone may use the token, or [`crate::ANYONE`].
+/// Asks for a token with this payload. `version` is one that the peer speaks, `restrict` the only user
+/// id that may use the token, or [`crate::ANYONE`].
 #[must_use]
 pub fn create_request(version: Version, restrict: u32, payload: &[u8]) -> Vec<u8> {
     let mut rest = CREATE.to_be_bytes().to_vec();
@@ -27,7 +27,7 @@ pub fn create_request(version: Version, restrict: u32, payload: &[u8]) -> Vec<u8
     request(version, &rest)
 }
 
-/// Asks whether a token is good, and for us.
+/// Asks whether a token is valid, and for us.
 #[must_use]
 pub fn verify_request(version: Version, token: &str) -> Vec<u8> {
     let mut rest = VERIFY.to_be_bytes().to_vec();
@@ -44,10 +44,11 @@ fn request(version: Version, rest: &[u8]) -> Vec<u8> {
     request
 }
 
-/// Length of the answer to [`create_request`] that starts so; none while that can't be told.
+/// Length of the answer to [`create_request`] that begins with `start`; none if `start` is too short to
+/// tell.
 ///
 /// # Errors
-/// [`DecodeError::Value`]: longer than [`LONGEST`], or without a token.
+/// [`DecodeError::Value`]: the answer is longer than [`LONGEST`], or has no token.
 pub fn created_length(start: &[u8]) -> Result<Option<usize>, DecodeError> {
     const LENGTH: usize = 4;
     if start.len() < LENGTH {
@@ -63,7 +64,7 @@ pub fn created_length(start: &[u8]) -> Result<Option<usize>, DecodeError> {
 /// Reads the answer to [`create_request`]: the token.
 ///
 /// # Errors
-/// Names the field that is missing or can't be.
+/// Names the field that is missing or invalid.
 pub fn read_created(answer: &[u8]) -> Result<&str, DecodeError> {
     const FIELD: &str = "token";
     let mut reader = Reader::new(answer);
@@ -74,11 +75,11 @@ pub fn read_created(answer: &[u8]) -> Result<&str, DecodeError> {
         .ok_or(DecodeError::Text { field: FIELD })
 }
 
-/// Reads the answer to [`verify_request`]: whether the token is good. From 26.05 on the peer closes the
-/// connection in place of a no.
+/// Reads the answer to [`verify_request`]: whether the token is valid. From 26.05 on the peer closes the
+/// connection instead of a refusal.
 ///
 /// # Errors
-/// Names the field that is missing or can't be.
+/// Names the field that is missing or invalid.
 pub fn read_verified(answer: &[u8]) -> Result<bool, DecodeError> {
     let mut reader = Reader::new(answer);
     let code = reader.be_u32("return code")?;
@@ -99,7 +100,7 @@ mod tests {
     const VERIFIED: &[u8] = include_bytes!("../../../fuzz/corpus/jwt/verified");
 
     #[test]
-    fn requests() {
+    fn requests_as_slurmd_reads_them() {
         assert_eq!(
             create_request(Version::V24_11, ANYONE, b"abc"),
             b"\x2a\0\0\0\0\x13\0\0\xfa\x01\xff\xff\xff\xff\0\0\0\x03abc"
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn real_tokens() {
+    fn tokens_of_real_slurmds_are_read() {
         for answer in CREATED {
             assert_eq!(created_length(answer), Ok(Some(answer.len())));
             let token = read_created(answer).expect("real");
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers() {
+    fn invalid_answers_are_errors() {
         assert_eq!(read_verified(VERIFIED), Ok(true));
         assert_eq!(read_verified(&[0xff; 4]), Ok(false));
         assert!(read_verified(&VERIFIED[..3]).is_err());

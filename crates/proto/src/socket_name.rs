@@ -9,18 +9,18 @@ const EXTERN: u32 = 0xFFFF_FFFC;
 /// Step number of the extern step, 19.05 and 20.02; never another kind of step in any release.
 const EXTERN_BEFORE_20_11: u32 = 0xFFFF_FFFF;
 
-/// What the name of a stepd's socket says.
+/// The parts of the name of a stepd's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepSocket<'a> {
-    /// The node, as slurmd was told its name.
+    /// The node's name, as slurmd knows it.
     pub node: &'a [u8],
-    /// The job.
+    /// The job's number.
     pub job: u32,
     /// Whether it is the job's extern step.
     pub is_extern: bool,
 }
 
-/// Takes the name of any step's socket apart; of any node, whose name may have dots and underscores.
+/// Parses the name of any step's socket on any node; a node's name may have dots and underscores.
 #[must_use]
 pub fn step_socket(file_name: &[u8]) -> Option<StepSocket<'_>> {
     let end = file_name.iter().rposition(|byte| *byte == b'_')?;
@@ -37,9 +37,9 @@ pub fn step_socket(file_name: &[u8]) -> Option<StepSocket<'_>> {
     })
 }
 
-/// The job whose extern step listens behind the file name, if it is one of `node`'s.
+/// The job whose extern step the socket belongs to, if it is one on `node`.
 ///
-/// The node's name is compared byte by byte (SchedMD's module puts it into a regular expression),
+/// The node's name is compared byte by byte (SchedMD's module puts it into a regular expression);
 /// numbers are plain decimals of 32 bits.
 #[must_use]
 pub fn extern_step_job(file_name: &[u8], node: &str) -> Option<u32> {
@@ -47,7 +47,7 @@ pub fn extern_step_job(file_name: &[u8], node: &str) -> Option<u32> {
     (found.is_extern && found.node == node.as_bytes()).then_some(found.job)
 }
 
-/// The number that the text begins with, and what follows its last digit.
+/// The number at the start of the text, and the rest after its last digit.
 fn number(text: &[u8]) -> Option<(u32, &[u8])> {
     let mut value = 0_u32;
     let mut rest = text;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_step_of_any_node() {
+    fn the_name_of_any_step_on_any_node_is_parsed() {
         for (file, expected) in [
             ("my_node.1_5.0", Some(("my_node.1", 5, false))),
             ("n_5.4294967291", Some(("n", 5, false))),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn only_extern_steps_of_this_node_count() {
         let table: &[(&str, &str, Option<u32>)] = &[
             ("node1_5.4294967292", "node1", Some(5)),
             ("node1_5.4294967295", "node1", Some(5)),

@@ -1,7 +1,7 @@
-//! What is said to a slurmstepd over its Unix socket, and what it answers.
+//! Requests to a slurmstepd over its Unix socket, and its answers.
 //!
-//! Integers are in native byte order, without framing; requests may be pipelined, but each number
-//! and its arguments must arrive in one piece, because slurmstepd takes the number with a single
+//! Integers are in native byte order, without framing. Requests may be pipelined, but the number of a
+//! request and its arguments must arrive in one piece: slurmstepd takes the number with a single
 //! read. Source: Slurm 19.05 to 26.05, `src/slurmd/slurmstepd/req.c` and
 //! `src/common/stepd_api.c`; docs/protocol.md.
 
@@ -10,8 +10,8 @@ use std::fmt;
 use crate::reader::{DecodeError, Reader};
 use crate::version::Version;
 
-/// The version that we claim. A stepd refuses one below its own minimum and has no upper bound
-/// (`_handle_accept`), so one that no release has reached will do for all.
+/// The protocol version that we claim. A stepd refuses one below its own minimum and has no upper bound
+/// (`_handle_accept`), so one that no release has reached works with all.
 pub const CLAIMED_VERSION: i32 = 0x7F00;
 
 /// Length of the answer to [`ask_owner`].
@@ -32,34 +32,34 @@ const REQUEST_X11_DISPLAY: i32 = 23;
 const REQUEST_GET_NS_FD: i32 = 26;
 const REQUEST_GET_NS_FDS: i32 = 28;
 
-/// Opens a conversation: the handshake, and the questions whose job this is and what state the step
-/// is in, in one write.
+/// Opens a conversation: the handshake, and the requests for the job's owner and the step's state, in
+/// one write.
 #[must_use]
 pub fn ask_owner() -> [u8; 12] {
     join([CLAIMED_VERSION, REQUEST_UID, REQUEST_STATE])
 }
 
-/// Asks what state the step is in.
+/// Asks for the step's state.
 #[must_use]
 pub fn ask_state() -> [u8; 4] {
     REQUEST_STATE.to_ne_bytes()
 }
 
-/// Asks to take a process into the extern step, and then what state the step is in; sent in one
-/// piece on a conversation that is open.
+/// Asks to adopt a process into the extern step, and then for the step's state; sent in one piece on an
+/// open conversation.
 #[must_use]
 pub fn adopt(pid: i32) -> [u8; 12] {
     join([REQUEST_ADD_EXTERN_PID, pid, REQUEST_STATE])
 }
 
-/// Asks whether a process is in the step; sent in one piece on a conversation that is open. The answer
-/// is one byte, 0 or 1.
+/// Asks whether a process is in the step; sent in one piece on an open conversation. The answer is one
+/// byte, 0 or 1.
 #[must_use]
 pub fn ask_has_process(pid: i32) -> [u8; 8] {
     join([REQUEST_PID_IN_CONTAINER, pid])
 }
 
-/// Asks for the X11 display of the job; may be sent in one piece with [`adopt`].
+/// Asks for the job's X11 display; may be sent in one piece with [`adopt`].
 #[must_use]
 pub fn ask_x11() -> [u8; 4] {
     REQUEST_X11_DISPLAY.to_ne_bytes()
@@ -97,16 +97,16 @@ impl NamespaceHandover {
 /// A job's X11 display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct X11 {
-    /// `localhost:N` on this node; 0 where the job has none.
+    /// The N of `localhost:N` on this node; 0 if the job has none.
     pub display: i32,
-    /// Length of the XAUTHORITY path that follows, its NUL included; 0 where there is none.
+    /// Length of the XAUTHORITY path that follows, its NUL included; 0 if there is none.
     pub authority: usize,
 }
 
 /// Reads the answer to [`ask_x11`] up to the path.
 ///
 /// # Errors
-/// Names the field that is missing or can't be.
+/// Names the field that is missing or invalid.
 pub fn read_x11(answer: &[u8]) -> Result<X11, DecodeError> {
     /// PATH_MAX.
     const LONGEST: i32 = 4096;
@@ -135,11 +135,11 @@ pub struct OwnerAnswer {
 /// How far a step has come (`slurmstepd_state_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its container is not made yet: a stepd may say that there are no namespaces (seen, 26.05).
+    /// Its container is not ready: the stepd may claim that there are no namespaces (seen, 26.05).
     Starting,
-    /// All is there.
+    /// Its container is ready.
     Running,
-    /// It is being ended: 3 is ending up to 23.02, cancelled from 23.11 on, where 4 is ending.
+    /// It is going away: 3 means ending up to 23.02; from 23.11 on 3 means cancelled and 4 ending.
     Ending,
 }
 
@@ -162,14 +162,14 @@ pub fn read_state(answer: [u8; STATE_ANSWER]) -> State {
 /// Reads the answer to [`ask_owner`].
 ///
 /// # Errors
-/// Names the field that is missing or can't be: a refused handshake is a version of -1.
+/// Names the field that is missing or invalid: a refused handshake is a version of -1.
 pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
     let mut reader = Reader::new(answer);
     let number = reader.i32("protocol version")?;
     let version = Version::from_stepd(number)
         .ok_or_else(|| DecodeError::value("protocol version", number))?;
     let uid = reader.u32("uid")?;
-    // (uid_t) -1 stands for no user, even where the user database has a user of that uid.
+    // (uid_t) -1 means no user, even if the user database has one with that uid.
     if uid == u32::MAX {
         return Err(DecodeError::value("uid", -1));
     }
@@ -182,15 +182,15 @@ pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
     })
 }
 
-/// Why an answer to [`adopt`] does not mean that the process is in the step for as long as the job.
+/// Why an answer to [`adopt`] does not mean that the process is in the step until the job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAdopted {
-    /// slurmstepd's return code; -1 for all its reasons.
+    /// slurmstepd's return code; -1 for every reason.
     Refused(i32),
-    /// The step is ending. It has killed its processes, and may not see the one that came late:
-    /// versions before 24.11.6 adopt then too.
+    /// The step is ending. It has killed its processes and may miss the one that came late: releases
+    /// before 24.11.6 adopt even then.
     Ending,
-    /// That was no answer.
+    /// The answer breaks the protocol.
     Nonsense(DecodeError),
 }
 
@@ -222,7 +222,7 @@ pub fn read_adopted(answer: &[u8]) -> Result<(), NotAdopted> {
     }
 }
 
-/// `M` is four times `N`.
+/// Puts numbers one after the other; `M` is four times `N`.
 fn join<const N: usize, const M: usize>(numbers: [i32; N]) -> [u8; M] {
     let mut bytes = [0; M];
     for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whether_a_process_is_in_a_step() {
+    fn the_request_for_a_process_has_its_pid() {
         assert_eq!(ask_has_process(77)[..], ints(&[8, 77])[..]);
     }
 
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn x11_answers() {
+    fn x11_answers_are_read() {
         let x11 = |display, authority| Ok(X11 { display, authority });
         let wrong = |field, value| Err(DecodeError::Value { field, value });
         for (answer, expected) in [
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_answers() {
+    fn owner_answers_are_read() {
         let good = |version, uid, state| {
             Ok(OwnerAnswer {
                 version,
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn adopt_answers() {
+    fn only_a_running_step_has_adopted() {
         for (answer, expected) in [
             (&[0, 2][..], Ok(())),
             (&[0, 0], Ok(())),

@@ -201,7 +201,7 @@ fn table() -> Vec<Row> {
             Encode,
             Says(munge_error.clone()),
             UNKNOWN,
-            "munged's error 5: no memory («no memory",
+            "munged's error 5: no memory (\"no memory",
         ),
         (
             Decode,
@@ -256,7 +256,7 @@ fn table() -> Vec<Row> {
             Slurmd,
             Says(huge(slurmd(Slurmd, JOB), 0)),
             UNKNOWN,
-            "an answer of 2147483647 bytes",
+            "invalid length of the answer: 2147483647 bytes",
         ),
         (Slurmd, Says(longer), UNKNOWN, NO_COMMON),
         (

@@ -4,38 +4,38 @@ use std::fmt;
 
 use crate::hostlist::HostListError;
 
-/// Why a slurm.conf can't be used. Slurm's own programs end at each of these.
+/// Why a slurm.conf can't be used. Slurm's own programs exit on each of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfError {
-    /// The file, as it was named.
+    /// The file's name.
     pub file: String,
-    /// Line number, from 1; 0 where no line is to blame.
+    /// Line number, from 1; 0 if no line is to blame.
     pub line: usize,
-    /// What is wrong.
+    /// The fault.
     pub problem: Problem,
 }
 
-/// What is wrong with a slurm.conf.
+/// The fault in a slurm.conf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// Not of the form `key=value`.
+    /// A line is not of the form `key=value`.
     Syntax,
-    /// A value that is not UTF-8 for a key that is needed.
+    /// The value of a key that is needed is not UTF-8.
     NotText,
-    /// A host list on a line that names this host.
+    /// A host list on a NodeName line is invalid.
     HostList(HostListError),
-    /// An Include of a file that can't be read.
+    /// An included file can't be read.
     Include {
         /// The file.
         name: String,
-        /// What the system said.
+        /// The system's error.
         cause: String,
     },
-    /// Includes within includes, or too many of them.
+    /// Includes are nested too deep, or too many.
     TooManyIncludes,
-    /// An Include with `%c` before ClusterName was given.
+    /// An Include has `%c` but no ClusterName precedes it.
     ClusterNameNotYetKnown,
-    /// No ClusterName anywhere.
+    /// There is no ClusterName.
     NoClusterName,
 }
 

@@ -7,16 +7,16 @@ use std::io::BufRead as _;
 pub(super) struct Line<'a> {
     /// Without comment, continuation and backslashes.
     pub(super) text: Cow<'a, [u8]>,
-    /// Whether `NodeHostname` may stand in it.
+    /// Whether it has `NodeHostname` in it.
     pub(super) may_name_host: bool,
 }
 
-/// Logical lines: comments cut, continuations joined, backslashes taken out.
+/// Iterates over logical lines: comments cut, continuations joined, backslashes removed.
 pub(super) struct Lines<'a> {
     whole: &'a [u8],
     /// Where the next physical line starts.
     start: usize,
-    /// Of the last physical line taken, from 1.
+    /// The number of the last physical line that was taken, from 1.
     pub(super) number: usize,
     special: Next,
     host_key: Next,
@@ -73,9 +73,9 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The next place of something that is on few lines: looked for once, not on every line.
+/// The next place of something that few lines have: one search finds it, not one for each line.
 struct Next {
-    /// Where it is in the bytes, or their length.
+    /// Returns its place in the bytes, or their length.
     find: fn(&[u8]) -> usize,
     at: Option<usize>,
 }
@@ -91,7 +91,7 @@ impl Next {
     }
 }
 
-/// Where a comment begins or a backslash is.
+/// The place of the first `#` or backslash, or the length.
 fn find_special(bytes: &[u8]) -> usize {
     let start = 8 * words(bytes)
         .take_while(|word| (zeros(word ^ each(b'#')) | zeros(word ^ each(b'\\'))) == 0)
@@ -101,7 +101,7 @@ fn find_special(bytes: &[u8]) -> usize {
     start + place.unwrap_or(rest.len())
 }
 
-/// Where the key NodeHostname is: by two letters that are on few lines otherwise.
+/// The place of the key NodeHostname, or the length; it looks for two letters that are rare otherwise.
 fn find_host_key(bytes: &[u8]) -> usize {
     const KEY: &[u8] = b"nodehostname";
     const BEFORE: usize = 4;
@@ -117,7 +117,7 @@ fn find_host_key(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Where `ho` is, whatever the case, or the length.
+/// The place of `ho` in any case, or the length.
 fn find_ho(bytes: &[u8]) -> usize {
     let small = each(0x20);
     let next = words(bytes.get(1..).unwrap_or_default());
@@ -132,23 +132,24 @@ fn find_ho(bytes: &[u8]) -> usize {
     start + place.unwrap_or(rest.len())
 }
 
-/// The bytes eight at a time, without those at the end that are fewer.
+/// The bytes eight at a time, without a shorter rest.
 fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let of_eight = |it: &[u8]| it.first_chunk().map_or(0, |it| u64::from_ne_bytes(*it));
     bytes.chunks_exact(8).map(of_eight)
 }
 
-/// A word of eight such bytes.
+/// A word of eight copies of the byte.
 const fn each(byte: u8) -> u64 {
     u64::MAX / 0xFF * byte as u64
 }
 
-/// 0 if no byte of the word is 0: a byte's highest bit is borrowed from only if it or one below is.
+/// 0 if no byte of the word is 0: the subtraction borrows only from a byte that is 0, or has one
+/// below it.
 const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(each(1)) & !word & each(0x80)
 }
 
-/// Where the byte is, or the length. `skip_until` searches a word at a time.
+/// The place of the byte, or the length. `skip_until` searches a word at a time.
 fn find(bytes: &[u8], byte: u8) -> usize {
     let length = { bytes }.skip_until(byte).unwrap_or(0);
     match bytes[..length].last() {
@@ -157,7 +158,7 @@ fn find(bytes: &[u8], byte: u8) -> usize {
     }
 }
 
-/// Cuts at the first `#` that no odd number of backslashes stands before; quotes don't protect it.
+/// Cuts at the first `#` without an odd number of backslashes before it; quotes don't protect it.
 fn cut_comment(line: &[u8]) -> &[u8] {
     let mut odd = false;
     for (at, byte) in line.iter().enumerate() {
@@ -170,6 +171,7 @@ fn cut_comment(line: &[u8]) -> &[u8] {
     line
 }
 
+/// Whether the line ends in an odd number of backslashes.
 fn continues(line: &[u8]) -> bool {
     trim_end(line)
         .iter()
@@ -192,12 +194,12 @@ fn unescape(line: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// As isspace(3); std's has no vertical tab.
+/// Like isspace(3); std's `is_ascii_whitespace` lacks the vertical tab.
 pub(super) fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Without the white space at the front.
+/// Removes white space at the front.
 pub(super) fn trim_start(bytes: &[u8]) -> &[u8] {
     let start = bytes
         .iter()
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_rare_is_found_wherever_it_is() {
+    fn rare_things_are_found_anywhere() {
         for length in 0..300 {
             let bytes = vec![b'x'; length];
             assert_eq!(find_special(&bytes), length);

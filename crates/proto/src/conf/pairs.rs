@@ -1,8 +1,9 @@
-//! The `key=value` pairs of a logical line, and its Include.
+//! Logical lines as `src/common/parse_config.c` reads them: `key=value` pairs, and Include.
 
 use super::error::Problem;
 use super::lines::{is_space, trim_start};
 
+/// The value of a key among the pairs in `rest`; the last of several counts.
 pub(super) fn value_of<'a>(key: &[u8], mut rest: &'a [u8]) -> Result<Option<&'a str>, Problem> {
     let mut found = None;
     while let Some((pair, tail)) = next_pair(rest)? {
@@ -14,19 +15,21 @@ pub(super) fn value_of<'a>(key: &[u8], mut rest: &'a [u8]) -> Result<Option<&'a 
     Ok(found)
 }
 
+/// `key=value`.
 pub(super) struct Pair<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
 }
 
 impl Pair<'_> {
+    /// Whether that is its key, whatever the case.
     pub(super) fn is(&self, key: &[u8]) -> bool {
         self.key.eq_ignore_ascii_case(key)
     }
 }
 
-/// Takes `key=value` off the front: blanks around `=`, an operator before it, quotes around the
-/// value; an empty value is an error.
+/// Takes a pair off the front. There may be blanks around `=`, an operator before it, and quotes around
+/// the value; an empty value is an error.
 pub(super) fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Problem> {
     let line = trim_start(line);
     if line.is_empty() {
@@ -49,7 +52,7 @@ pub(super) fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Proble
         {
             return Ok(Some((Pair { key, value }, tail)));
         }
-        // As in Slurm's regular expression, what is no quoted word is a plain one.
+        // In Slurm's regular expression a badly quoted value is a plain one.
     }
     let (value, tail) = split_while(rest, |byte| !is_space(byte));
     match value {
@@ -67,7 +70,7 @@ fn split_while(bytes: &[u8], keep: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
     )
 }
 
-/// The file of an `Include` line; the word must stand in the first column.
+/// The file that an `Include` line names; the word must begin in the first column.
 pub(super) fn include_name(line: &[u8]) -> Result<Option<&str>, Problem> {
     const WORD: &[u8] = b"include";
     let Some((word, rest)) = line.split_at_checked(WORD.len()) else {
@@ -78,7 +81,7 @@ pub(super) fn include_name(line: &[u8]) -> Result<Option<&str>, Problem> {
     }
     let (name, tail) = split_while(trim_start(rest), |byte| !is_space(byte));
     match (name, trim_start(tail)) {
-        // `include = x` is a key named include: unknown, and not ours to judge.
+        // `include = x` is an unknown key, which is ignored.
         ([b'=', ..], _) => Ok(None),
         ([], _) => Err(Problem::Syntax),
         (name, []) => Ok(Some(text(name)?)),
@@ -86,6 +89,7 @@ pub(super) fn include_name(line: &[u8]) -> Result<Option<&str>, Problem> {
     }
 }
 
+/// The value as UTF-8.
 pub(super) fn text(value: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(value).map_err(|_| Problem::NotText)
 }

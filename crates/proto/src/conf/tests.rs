@@ -40,7 +40,7 @@ fn node(text: &str, host: &str) -> Option<String> {
 }
 
 #[test]
-fn values() {
+fn values_are_read_as_slurm_reads_them() {
     for (text, value) in [
         ("", None),
         ("SlurmdSpoolDir=/a", Some("/a")),
@@ -69,7 +69,7 @@ fn values() {
 }
 
 #[test]
-fn rejected() {
+fn what_slurm_rejects_is_an_error() {
     let include = |name: &str| Problem::Include {
         name: name.into(),
         cause: "No such file or directory".into(),
@@ -103,12 +103,12 @@ fn rejected() {
         "ClusterName=c\nNodeName=n[3-1]\nNodeName=n[2-1]\nNodeName=n[1-3]",
         query,
     );
-    let conf = conf.expect("a bad list is passed over");
+    let conf = conf.expect("an invalid list is skipped");
     assert_eq!(conf.nodes, [Some("n1".to_owned())]);
-    let error = conf.passed_over.expect("and told").to_string();
+    let error = conf.passed_over.expect("reported").to_string();
     assert_eq!(
         error,
-        "slurm.conf line 2: host list: a range is not a number or LOW-HIGH"
+        "slurm.conf line 2: host list: a range is neither a number nor LOW-HIGH"
     );
     let mut latin1 = b"ClusterName=c\n# K\xf6ln\nSlurmdSpoolDir=/K\xf6ln\n".to_vec();
     let error = parse("f", &latin1, Query::default(), &mut |_, _| unreachable!());
@@ -125,7 +125,7 @@ fn rejected() {
 }
 
 #[test]
-fn names_the_included_file_and_line() {
+fn an_error_names_the_included_file_and_line() {
     let error = parse(
         "slurm.conf",
         b"ClusterName=c\nInclude x\n",
@@ -140,7 +140,7 @@ fn names_the_included_file_and_line() {
 }
 
 #[test]
-fn an_include_is_told_where_the_including_file_was_found() {
+fn an_include_is_relative_to_where_the_including_file_was_found() {
     let mut asked = Vec::new();
     let parsed = parse(
         "/etc/slurm.conf",
@@ -159,7 +159,7 @@ fn an_include_is_told_where_the_including_file_was_found() {
 }
 
 #[test]
-fn node_names() {
+fn the_first_line_with_the_host_name_names_the_node() {
     for (text, host, name) in [
         ("NodeName=n1", "n1", Some("n1")),
         ("nodename=n1 CPUs=4", "n1", Some("n1")),
@@ -209,7 +209,7 @@ fn node_names() {
 }
 
 #[test]
-fn several_hosts_and_the_host_of_a_node() {
+fn several_hosts_and_the_host_of_a_node_are_found() {
     let text = "ClusterName=c\nNodeName=x[1-3] NodeHostname=h[1-3]\nNodeName=localhost\n";
     let query = Query {
         hosts: &["h2", "localhost", "none"],
@@ -234,7 +234,7 @@ fn several_hosts_and_the_host_of_a_node() {
 }
 
 #[test]
-fn node_hostname_is_found_wherever_it_stands() {
+fn node_hostname_is_found_anywhere_on_a_line() {
     for before in [
         "",
         " ",
@@ -272,7 +272,7 @@ fn names_host(text: &str) -> bool {
 }
 
 #[test]
-fn what_caller_id_needs() {
+fn the_keys_for_caller_id_are_read() {
     let text = "ClusterName=Lab\nAuthType=auth/slurm\nAuthInfo=socket=/x,ttl=3\nTLSType=tls/s2n\n\
                 SlurmdPort=0x1aa2\n";
     let conf = read(text, Query::default()).expect("parse");
@@ -298,7 +298,7 @@ fn what_caller_id_needs() {
 }
 
 #[test]
-fn ports_of_several_slurmds() {
+fn ports_of_several_slurmds_are_collected() {
     let query = Query {
         ports: true,
         ..Query::default()

@@ -19,7 +19,7 @@ const EXPANDED: &[(&str, &str)] = &[
     ("n[1-2]5", "n15 n25"),
     ("n[5-]", "n5"),
     ("n[1, 2]", "n1 n02"),
-    // Zeros and blanks beyond what a number holds.
+    // More zeros and blanks than a number has digits.
     (
         "n[0000000000000000000001-2]",
         "n0000000000000000000001 n0000000000000000000002",
@@ -33,7 +33,7 @@ const EXPANDED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn both_ways_agree_with_slurm() {
+fn both_directions_agree_with_slurm() {
     for (list, names) in EXPANDED {
         let names: Vec<_> = names.split(' ').collect();
         assert_eq!(count(list), Ok(names.len() as u64), "{list}");
@@ -64,7 +64,7 @@ fn both_ways_agree_with_slurm() {
 }
 
 #[test]
-fn errors() {
+fn invalid_lists_are_errors() {
     for (list, error) in [
         ("n[1-3", HostListError::Unclosed),
         ("n[3-1]", HostListError::BadRange),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ANYONE;
 
-/// Tokens that real slurmds answered with, the second with a key of the set.
+/// Tokens of real slurmds; the second is signed with a key of the set.
 const OF_24_11: &str = include_str!("../../../../fuzz/corpus/jwt/24.11-token");
 const OF_26_05: &str = include_str!("../../../../fuzz/corpus/jwt/26.05-token");
 const KEY_SET: &[u8] = include_bytes!("../../../../fuzz/corpus/jwt/key-set");
@@ -26,7 +26,7 @@ fn token(header: &str, body: &str) -> String {
 }
 
 #[test]
-fn real_tokens() {
+fn tokens_of_real_slurmds_are_valid() {
     for (token, expires, id) in [
         (OF_24_11, 1_795_531_698, None),
         (OF_26_05, 1_795_531_695, Some("key-1")),
@@ -46,14 +46,14 @@ fn real_tokens() {
 }
 
 #[test]
-fn the_token_of_the_rfc() {
+fn the_token_of_the_rfc_is_valid() {
     let key = Base64UrlUnpadded::decode_vec(KEY_OF_THE_RFC).expect("base64");
     assert!(verify(OF_THE_RFC, &key));
     assert_eq!(claims(OF_THE_RFC), Err(JwtError::Missing("uid")));
 }
 
 #[test]
-fn a_part_of_a_token_is_not_good() {
+fn a_part_of_a_token_is_not_valid() {
     let (signed, _) = OF_26_05.rsplit_once('.').expect("parts");
     for length in 0..OF_26_05.len() {
         let part = &OF_26_05[..length];
@@ -63,7 +63,7 @@ fn a_part_of_a_token_is_not_good() {
 }
 
 #[test]
-fn a_signed_token_is_read_again() {
+fn a_token_of_ours_is_read_back() {
     let new = NewClaims {
         issued: 1_795_531_638,
         expires: 1_795_531_698,
@@ -91,7 +91,7 @@ fn a_signed_token_is_read_again() {
 }
 
 #[test]
-fn tokens_that_can_t_be() {
+fn invalid_tokens_are_errors() {
     const HEADER: &str = "{\"alg\":\"HS256\"}";
     let plain = claims(&token(
         HEADER,
@@ -101,24 +101,24 @@ fn tokens_that_can_t_be() {
     assert_eq!((plain.uid, plain.restricted_to, plain.expires), (1, 2, 3));
     assert!(plain.payload.is_empty());
     for (header, body, expected) in [
-        ("{}", "{}", "«alg» is not HS256"),
-        ("{\"alg\":\"none\"}", "{}", "«alg» is not HS256"),
+        ("{}", "{}", "\"alg\" is not HS256"),
+        ("{\"alg\":\"none\"}", "{}", "\"alg\" is not HS256"),
         ("{\"alg\":1}", "{}", "header: byte 7: no string"),
         ("", "{}", "header: byte 0: no object"),
         (HEADER, "[]", "claims: byte 0: no object"),
         (HEADER, "{}x", "claims: byte 2: something follows"),
-        (HEADER, "{}", "«uid» is missing"),
-        (HEADER, "{\"uid\":1}", "«ruid» is missing"),
-        (HEADER, "{\"uid\":1,\"ruid\":1}", "«exp» is missing"),
+        (HEADER, "{}", "\"uid\" is missing"),
+        (HEADER, "{\"uid\":1}", "\"ruid\" is missing"),
+        (HEADER, "{\"uid\":1,\"ruid\":1}", "\"exp\" is missing"),
         (
             HEADER,
             "{\"uid\":1,\"ruid\":1,\"exp\":1}",
-            "«context» is missing",
+            "\"context\" is missing",
         ),
         (
             HEADER,
             "{\"uid\":1,\"ruid\":1,\"exp\":1,\"context\":\"net\"}",
-            "«context» is for no message",
+            "\"context\" is not one of messages between daemons",
         ),
         (HEADER, "{\"uid\":-1}", "claims: byte 9: no user id"),
         (
@@ -136,7 +136,7 @@ fn tokens_that_can_t_be() {
         (
             HEADER,
             "{\"uid\":1,\"ruid\":1,\"exp\":1,\"payload\":\"A\"}",
-            "«payload» is not base64",
+            "\"payload\" is not base64",
         ),
     ] {
         let error = claims(&token(header, body)).expect_err("wrong");
@@ -149,7 +149,7 @@ fn tokens_that_can_t_be() {
 }
 
 #[test]
-fn a_key_set() {
+fn a_key_set_is_read() {
     let read = keys(KEY_SET).expect("good");
     let [old, new] = &read[..] else {
         panic!("{read:?}")
@@ -165,14 +165,14 @@ fn a_key_set() {
     );
     assert_eq!(new.secret, key());
     assert!(verify(OF_26_05, &new.secret));
-    // The last byte is a line's end.
+    // The last byte is a newline.
     for length in 0..KEY_SET.len() - 1 {
         assert!(keys(&KEY_SET[..length]).is_err(), "{length}");
     }
 }
 
 #[test]
-fn other_key_sets() {
+fn other_keys_are_ignored_and_invalid_ones_are_errors() {
     let count = |set: &str| keys(set.as_bytes()).map(|keys| keys.len());
     for (set, expected) in [
         (r#"{"keys":[]}"#, Ok(0)),
@@ -192,16 +192,16 @@ fn other_key_sets() {
             r#"{"keys":[{"kty":"oct","alg":"HS256","k":""}]}"#,
             Err("a key is too short"),
         ),
-        ("{}", Err("«keys» is missing")),
+        ("{}", Err("\"keys\" is missing")),
         ("[]", Err("key set: byte 0: no object")),
         (r#"{"keys":{}}"#, Err("key set: byte 8: no array")),
         (
             r#"{"keys":[{"kty":"oct","alg":"HS256"}]}"#,
-            Err("«k» is missing"),
+            Err("\"k\" is missing"),
         ),
         (
             r#"{"keys":[{"kty":"oct","alg":"HS256","k":"*"}]}"#,
-            Err("«k» is not base64"),
+            Err("\"k\" is not base64"),
         ),
         (
             r#"{"keys":[{"kid":"a","kid":"b"}]}"#,

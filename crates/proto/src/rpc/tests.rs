@@ -1,7 +1,7 @@
 use super::*;
 use crate::hash;
 
-/// Answers of real slurmds, of the release and in the version that the name says.
+/// Answers of real slurmds; the file's name is the release and the protocol version.
 macro_rules! real {
     ($name:literal) => {
         include_bytes!(concat!("../../../../fuzz/corpus/rpc/", $name)).as_slice()
@@ -18,7 +18,7 @@ const NO_JOB: Message = Message::CallerId { job: None };
 const MUNGE: Option<&str> = Some("MUNGE:");
 const SLURM: Option<&str> = Some("eyJhbGciOiJIUzI1NiIs");
 
-/// The answer, the version that it is in, how its credential starts, and what it says.
+/// The answer, its version, the start of its credential, and the message.
 const ANSWERS: &[(&[u8], Version, Option<&str>, Message)] = &[
     (real!("20.11-2200-job"), Version::V19_05, MUNGE, job(2)),
     (
@@ -65,7 +65,7 @@ fn start(credential: Option<Auth<'_>>) -> Option<&[u8]> {
 }
 
 #[test]
-fn real_answers() {
+fn real_answers_are_read() {
     for (frame, version, credential, message) in ANSWERS {
         assert_eq!(frame_length(frame), Ok(Some(frame.len())));
         let reply = read_reply(frame).expect("real");
@@ -76,9 +76,9 @@ fn real_answers() {
     }
 }
 
-/// The hash in the credential that came with an answer: what munged said of it.
+/// With what munged decoded from the credential that came with the answer.
 #[test]
-fn real_credentials_are_of_their_answers() {
+fn real_credentials_match_their_answers() {
     macro_rules! pair {
         ($name:literal) => {
             (
@@ -111,7 +111,7 @@ fn a_part_of_an_answer_is_an_error() {
         for length in 0..frame.len() {
             let part = &frame[..length];
             assert!(read_reply(part).is_err(), "{length}");
-            // Nor if the length is that of the part.
+            // Also with a length that fits the part.
             if let Some(rest) = length.checked_sub(4) {
                 let mut part = part.to_vec();
                 part[..4].copy_from_slice(&writer::length(rest).to_be_bytes());
@@ -124,7 +124,7 @@ fn a_part_of_an_answer_is_an_error() {
 }
 
 #[test]
-fn lengths_of_frames() {
+fn a_frame_begins_with_its_length() {
     let length = |length: u32| frame_length(&length.to_be_bytes());
     assert_eq!(frame_length(&[]), Ok(None));
     assert_eq!(frame_length(&[0, 0, 0]), Ok(None));
@@ -137,40 +137,50 @@ fn lengths_of_frames() {
     assert_eq!(frame_length(b"HTT"), Ok(None));
 }
 
-fn answer(rest: &[u8]) -> Vec<u8> {
+/// Reads a frame without its length: version, flags, type, body length, counts, family, body.
+fn read(rest: &[u8]) -> Result<Message, DecodeError> {
     let mut frame = Vec::new();
     writer::mem(&mut frame, rest);
-    frame
+    read_reply(&frame).map(|reply| reply.message)
 }
 
-/// Answers without a credential: version, flags, type, body length, counts, family, body.
+fn invalid(field: &'static str, value: i64) -> Result<Message, DecodeError> {
+    Err(DecodeError::Value { field, value })
+}
+
+fn invalid_text(field: &'static str) -> Result<Message, DecodeError> {
+    Err(DecodeError::Text { field })
+}
+
 #[test]
-fn answers_that_can_t_be() {
-    fn value(field: &'static str, value: i64) -> Result<Message, DecodeError> {
-        Err(DecodeError::Value { field, value })
-    }
-    let short = |field| Err(DecodeError::Short { field });
+fn a_return_code_is_read() {
+    assert_eq!(
+        read(b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\x03\xed"),
+        Ok(Message::Code(VERSION_ERROR))
+    );
+    // Of a release to come.
+    assert_eq!(
+        read(b"\x7f\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\x02abcdef\0\0\x32\xc8"),
+        Ok(Message::Code(TLS_REQUIRED))
+    );
+}
+
+#[test]
+fn invalid_headers_are_errors() {
     let table: &[(&[u8], Result<Message, DecodeError>)] = &[
         (
-            b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\x03\xed",
-            Ok(Message::Code(VERSION_ERROR)),
-        ),
-        // Of a release to come.
-        (
-            b"\x7f\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\x02abcdef\0\0\x32\xc8",
-            Ok(Message::Code(TLS_REQUIRED)),
-        ),
-        (
             b"\x21\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\x03\xed",
-            value("protocol version", 0x2100),
+            invalid("protocol version", 0x2100),
         ),
         (
             b"\x2a\0\0\x40\x1f\x42\0\0\0\x04\0\0\0\0\0\0\0\0\x03\xed",
-            value("message type", 8002),
+            invalid("message type", 8002),
         ),
         (
             b"\x2a\0\0\x40\x1f\x41\0\0\0\x05\0\0\0\0\0\0\0\0\x03\xed",
-            short("body length"),
+            Err(DecodeError::Short {
+                field: "body length",
+            }),
         ),
         (
             b"\x2a\0\0\x40\x1f\x41\0\0\0\x03\0\0\0\0\0\0\0\0\x03\xed",
@@ -182,56 +192,55 @@ fn answers_that_can_t_be() {
         ),
         (
             b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\x01\0\0\0\0\0\0\x03\xed",
-            value("forward count", 1),
+            invalid("forward count", 1),
         ),
         (
             b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\x01\0\0\0\0\x03\xed",
-            value("return count", 1),
+            invalid("return count", 1),
         ),
         (
             b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\x01\0\0\x03\xed",
-            value("address family of the origin", 1),
+            invalid("address family of the origin", 1),
         ),
         (
             b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\x0a\0\0\0\x01a\0\0\0\0\x03\xed",
-            value("address of the origin", 1),
-        ),
-        // auth/none, and text without a NUL.
-        (
-            b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x64\0\0\0\0",
-            value("authentication plugin", 100),
-        ),
-        (
-            b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x65\0\0\0\x01a\0\0\0\0",
-            Err(DecodeError::Text {
-                field: "credential",
-            }),
-        ),
-        (
-            b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x65\0\0\0\0\0\0\0\0",
-            Err(DecodeError::Text {
-                field: "credential",
-            }),
-        ),
-        // No name of the node.
-        (
-            b"\x2b\0\0\x40\x13\xac\0\0\0\x0c\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0",
-            Ok(job(7)),
-        ),
-        (
-            b"\x2b\0\0\x40\x13\xac\0\0\0\x0e\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x02aa",
-            Err(DecodeError::Text { field: "node name" }),
+            invalid("address of the origin", 1),
         ),
     ];
     for (rest, expected) in table {
-        let frame = answer(rest);
-        let message = read_reply(&frame).map(|reply| reply.message);
-        assert_eq!(&message, expected, "{rest:x?}");
+        assert_eq!(read(rest), *expected, "{rest:x?}");
     }
 }
 
 #[test]
-fn bodies() {
+fn invalid_credentials_are_errors() {
+    // auth/none, a string without its NUL, and none.
+    assert_eq!(
+        read(b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x64\0\0\0\0"),
+        invalid("authentication plugin", 100)
+    );
+    for rest in [
+        b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x65\0\0\0\x01a\0\0\0\0".as_slice(),
+        b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x65\0\0\0\0\0\0\0\0",
+    ] {
+        assert_eq!(read(rest), invalid_text("credential"), "{rest:x?}");
+    }
+}
+
+#[test]
+fn the_node_of_an_answer_has_a_name_or_none() {
+    assert_eq!(
+        read(b"\x2b\0\0\x40\x13\xac\0\0\0\x0c\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0"),
+        Ok(job(7))
+    );
+    assert_eq!(
+        read(b"\x2b\0\0\x40\x13\xac\0\0\0\x0e\0\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x02aa"),
+        invalid_text("node name")
+    );
+}
+
+#[test]
+fn bodies_as_slurmd_reads_them() {
     let body = |source: &str, here: &str| {
         let [source, here] = [source, here].map(|it| it.parse().expect("address"));
         caller_id_body(source, here)
@@ -258,7 +267,7 @@ fn bodies() {
 
 /// As slurmds of 20.11 to 26.05 have answered them.
 #[test]
-fn requests() {
+fn requests_as_slurmd_reads_them() {
     let plain = b"\0\0\0\x34\0\0\0\0";
     let table: &[(Version, &[&[u8]])] = &[
         (
