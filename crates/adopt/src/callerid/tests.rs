@@ -33,7 +33,7 @@ fn text(bytes: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), bytes, &[0]].concat()
 }
 
-/// A frame of slurmd's in that version, with the credential «MUNGE:x:».
+/// A frame of slurmd's in that version, with the credential MUNGE:x:.
 fn frame(version: Version, kind: u16, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("short");
     let mut message = [version.number().to_be_bytes(), [0; 2]].concat();
@@ -200,148 +200,140 @@ fn good(answers: Vec<(Version, Vec<u8>)>, payload: Vec<u8>) -> Trial {
     }
 }
 
+/// The version that questions start with.
+const V: Version = Version::V26_05;
+
+/// A good answer about job 7, with that change.
+fn changed(change: fn(&mut Trial)) -> Trial {
+    let mut trial = good(vec![(V, job(V, 7))], made_for(V, 7));
+    change(&mut trial);
+    trial
+}
+
+/// What came of asking once.
+fn ask_once(trial: Trial) -> Result<Option<u32>, String> {
+    let (result, asked) = ask_fakes(trial);
+    assert_eq!(asked, [V], "{result:?}");
+    result
+}
+
+#[test]
+fn a_good_answer_names_the_job_or_none() {
+    assert_eq!(ask_once(changed(|_| ())), Ok(Some(7)));
+    let none = 0xFFFF_FFFE;
+    let trial = good(vec![(V, job(V, none))], made_for(V, none));
+    assert_eq!(ask_once(trial), Ok(None));
+}
+
 #[test]
 fn an_answer_needs_a_credential_for_it() {
-    const V: Version = Version::V26_05;
-    let right = || good(vec![(V, job(V, 7))], made_for(V, 7));
-    let with = |change: fn(&mut Trial)| {
-        let mut trial = right();
-        change(&mut trial);
-        trial
-    };
-    for (name, trial, expected) in [
-        ("right", right(), Ok(Some(7))),
+    for (trial, expected) in [
+        (changed(|it| it.uid = 2001), "is of uid 2001"),
+        (changed(|it| it.restricted_to = 2001), "is not for us"),
+        (changed(|it| it.restricted_to = ANYONE), "is not for us"),
         (
-            "no job",
-            good(vec![(V, job(V, 0xFFFF_FFFE))], made_for(V, 0xFFFF_FFFE)),
-            Ok(None),
+            changed(|it| it.payload = made_for(V, 8)),
+            "is for another message",
         ),
-        ("a user's", with(|it| it.uid = 2001), Err("is of uid 2001")),
+        (changed(|it| it.payload.clear()), "is for another message"),
+        // The answer's type alone.
         (
-            "for another",
-            with(|it| it.restricted_to = 2001),
-            Err("is not for us"),
-        ),
-        (
-            "for anyone",
-            with(|it| it.restricted_to = ANYONE),
-            Err("is not for us"),
-        ),
-        (
-            "for another answer",
-            with(|it| it.payload = made_for(V, 8)),
-            Err("is for another message"),
-        ),
-        (
-            "for none",
-            with(|it| it.payload.clear()),
-            Err("is for another message"),
-        ),
-        (
-            "for a type alone",
-            with(|it| it.payload = vec![1, 0x13, 0xAC]),
-            Err("is for another message"),
-        ),
-        // The version says what a credential must prove: the answer's must be the question's.
-        (
-            "in an old version",
-            Trial {
-                restricted_to: ANYONE,
-                ..good(vec![(V, job(Version::V19_05, 77))], vec![])
-            },
-            Err("it answers in 19.05"),
-        ),
-        (
-            "with Slurm's error",
-            good(vec![(V, frame(V, 8001, &be(&[5003])))], vec![]),
-            Err("Slurm's error 5003"),
-        ),
-        (
-            "that refuses us",
-            good(vec![(V, frame(V, 8001, &be(&[1007])))], vec![]),
-            Err("it refuses our credential"),
-        ),
-        (
-            "that wants TLS",
-            good(vec![(V, frame(V, 8001, &be(&[13000])))], vec![]),
-            Err("it wants TLS"),
+            changed(|it| it.payload = vec![1, 0x13, 0xAC]),
+            "is for another message",
         ),
     ] {
-        let (result, asked) = ask_fakes(trial);
-        assert_eq!(asked, [V], "{name}");
-        match (&result, expected) {
-            (Ok(job), Ok(expected)) => assert_eq!(*job, expected, "{name}"),
-            (Err(cause), Err(part)) => assert!(cause.contains(part), "{name}: {cause}"),
-            _ => panic!("{name}: {result:?}"),
-        }
+        let cause = ask_once(trial).expect_err(expected);
+        assert!(cause.contains(expected), "{cause}");
+    }
+}
+
+/// The version decides what a credential must prove: the answer's must be the question's.
+#[test]
+fn an_answer_in_another_version_is_refused() {
+    let trial = Trial {
+        restricted_to: ANYONE,
+        ..good(vec![(V, job(Version::V19_05, 77))], vec![])
+    };
+    let cause = ask_once(trial).expect_err("another version");
+    assert_eq!(cause, "it answers in 19.05 (protocol 0x2200)");
+}
+
+#[test]
+fn a_return_code_is_no_answer() {
+    for (code, expected) in [
+        (5003, "Slurm's error 5003"),
+        (1007, "it refuses our credential"),
+        (13000, "it wants TLS"),
+    ] {
+        let answer = frame(V, 8001, &be(&[code]));
+        let cause = ask_once(good(vec![(V, answer)], vec![])).expect_err(expected);
+        assert!(cause.contains(expected), "{cause}");
+    }
+}
+
+/// A slurmd's answer in that version, about job 7.
+fn of_job(version: Version) -> (Version, Vec<u8>) {
+    (version, job(version, 7))
+}
+
+/// The answer to a question in the first version: a return code in that one.
+fn told(code: u32, version: Version) -> (Version, Vec<u8>) {
+    (V, frame(version, 8001, &be(&[code])))
+}
+
+#[test]
+fn a_version_that_the_peer_names_is_tried() {
+    for code in [1005, 1007] {
+        let version = Version::V25_05;
+        let answers = vec![told(code, version), of_job(version)];
+        let (result, asked) = ask_fakes(good(answers, made_for(version, 7)));
+        assert_eq!(
+            (result, asked),
+            (Ok(Some(7)), vec![V, version]),
+            "by {code}"
+        );
+    }
+}
+
+/// Nobody vouches for a return code.
+#[test]
+fn a_version_that_no_peer_of_a_cluster_speaks_is_not_tried() {
+    for version in [Version::V24_05, Version::V19_05] {
+        let answers = vec![told(1005, version), of_job(version)];
+        let (result, asked) = ask_fakes(good(answers, made_for(version, 7)));
+        assert!(result.is_err(), "{result:?}");
+        assert_eq!(asked, [V]);
     }
 }
 
 #[test]
-fn versions_that_are_tried() {
-    const V: Version = Version::V26_05;
-    const ALL: &[Version] = &[V, Version::V25_11, Version::V25_05, Version::V24_11];
-    let told = |code: u32, version: Version| (V, frame(version, 8001, &be(&[code])));
-    let older = |version: Version| (version, job(version, 7));
-    let http = (V, b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n".to_vec());
-    for (answers, version, asked, found) in [
-        (
-            vec![told(1005, Version::V25_05), older(Version::V25_05)],
-            Version::V25_05,
-            &[V, Version::V25_05][..],
-            true,
-        ),
-        (
-            vec![told(1007, Version::V25_05), older(Version::V25_05)],
-            Version::V25_05,
-            &[V, Version::V25_05],
-            true,
-        ),
-        // Nobody vouches for a return code: no further than a peer of one cluster may be.
-        (
-            vec![told(1005, Version::V24_05), older(Version::V24_05)],
-            Version::V24_05,
-            &[V],
-            false,
-        ),
-        (
-            vec![told(1005, Version::V19_05), older(Version::V19_05)],
-            Version::V19_05,
-            &[V],
-            false,
-        ),
-        (
-            vec![
-                told(1005, Version::V25_05),
-                (Version::V25_05, frame(Version::V25_11, 8001, &be(&[1005]))),
-            ],
-            V,
-            &[V, Version::V25_05],
-            false,
-        ),
-        // Refused without a word, or with HTTP.
-        (
-            vec![older(Version::V25_11)],
-            Version::V25_11,
-            &[V, Version::V25_11],
-            true,
-        ),
-        (
-            vec![http.clone(), older(Version::V25_11)],
-            Version::V25_11,
-            &[V, Version::V25_11],
-            true,
-        ),
-        (vec![older(Version::V24_11)], Version::V24_11, ALL, true),
-        (vec![older(Version::V24_05)], Version::V24_05, ALL, false),
-        (vec![http], V, ALL, false),
-        // Half an answer, nonsense.
-        (vec![(V, job(V, 7)[..20].to_vec())], V, ALL, false),
-        (vec![(V, be(&[0xFFFF_FFFF]))], V, ALL, false),
+fn the_peer_names_a_version_only_once() {
+    let version = Version::V25_05;
+    let again = frame(Version::V25_11, 8001, &be(&[1005]));
+    let answers = vec![told(1005, version), (version, again)];
+    let (result, asked) = ask_fakes(good(answers, made_for(V, 7)));
+    assert!(result.is_err(), "{result:?}");
+    assert_eq!(asked, [V, version]);
+}
+
+#[test]
+fn three_older_versions_are_tried_where_the_peer_names_none() {
+    const ALL: [Version; 4] = [V, Version::V25_11, Version::V25_05, Version::V24_11];
+    let http = || (V, b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n".to_vec());
+    let half = (V, job(V, 7)[..20].to_vec());
+    let nonsense = (V, be(&[0xFFFF_FFFF]));
+    for (answers, version, asked, is_found) in [
+        (vec![of_job(ALL[1])], ALL[1], &ALL[..2], true),
+        (vec![http(), of_job(ALL[1])], ALL[1], &ALL[..2], true),
+        (vec![of_job(ALL[3])], ALL[3], &ALL, true),
+        (vec![of_job(Version::V24_05)], Version::V24_05, &ALL, false),
+        (vec![http()], V, &ALL, false),
+        (vec![half], V, &ALL, false),
+        (vec![nonsense], V, &ALL, false),
     ] {
         let (result, found_asked) = ask_fakes(good(answers, made_for(version, 7)));
         assert_eq!(found_asked, asked, "{result:?}");
-        assert_eq!(result == Ok(Some(7)), found, "{result:?} {asked:?}");
+        assert_eq!(result == Ok(Some(7)), is_found, "{result:?} {asked:?}");
     }
 }
 
