@@ -421,7 +421,7 @@ impl Runner {
     fn address_sanitizer(&mut self, name: &str) {
         let mut unit = sanitize::cargo(&self.workspace, "test");
         unit.args(["--no-fail-fast", "--lib"])
-            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
+            .args(["proto", "pamconf", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
         self.test_programs(&format!("unit tests {name}"), &unit);
         let dist = match sanitize::build(&self.workspace) {
             Ok(dist) => dist,
@@ -452,7 +452,7 @@ impl Runner {
         unit.arg("--config")
             .arg(format!("target.{}.runner={list}", arch.target()))
             .args(["--no-fail-fast", "--lib"])
-            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
+            .args(["proto", "pamconf", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
             .arg("--");
         for (test, reason) in NOT_EMULATED {
             println!("left out of {name}: {test}: {reason}");

@@ -1,0 +1,403 @@
+//! The files of a service.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::MAX_LEVEL;
+use crate::control::Control;
+use crate::layout::{Flavor, Layout, MOST_FILES, ReadFile};
+use crate::lines::{Lines, Unfinished};
+use crate::model::{Facility, Handler, Item, Line, Place, Role, Service, Stacks};
+use crate::problem::{Problem, ProblemKind};
+use crate::words::{Words, base_name, has_module_name};
+
+impl Service {
+    /// Reads a service as libpam does where one of the directories exists. A name's part after its last slash
+    /// counts, in lower case (`_pam_start_internal`, pam_start.c).
+    ///
+    /// `other` is read if one of the `needed` facilities has no entry. libpam reads it in any case, and gives
+    /// up if that is broken: to see it, read the service `other` too.
+    #[must_use]
+    pub fn read(layout: &Layout, name: &str, needed: &[Facility], read_file: ReadFile<'_>) -> Self {
+        let name = base_name(name);
+        let mut reader = Reader::new(layout, read_file);
+        reader.service(&name, name == OTHER);
+        let is_lacking = |it: &Facility| reader.read.stack(*it).is_empty();
+        if name != OTHER && needed.iter().any(is_lacking) && reader.read.fatal().is_none() {
+            reader.service(OTHER, true);
+        }
+        if reader.has_no_file {
+            reader.problem(None, ProblemKind::NoFile, true);
+        }
+        reader.read
+    }
+
+    /// Reads a service from the text of /etc/pam.conf, whose lines begin with a service's name. libpam takes it
+    /// if none of the directories exists (`_pam_init_handlers`).
+    #[must_use]
+    pub fn read_pam_conf(
+        layout: &Layout,
+        file: &Path,
+        text: &[u8],
+        name: &str,
+        read_file: ReadFile<'_>,
+    ) -> Self {
+        let mut reader = Reader::new(layout, read_file);
+        let scope = Scope {
+            file: Arc::from(file),
+            only: None,
+            is_other: false,
+            depth: 0,
+            level: 0,
+        };
+        reader.top_lines(text, &scope, Some(&base_name(name)));
+        reader.read
+    }
+}
+
+/// The service whose stacks are for those that have none.
+const OTHER: &str = "other";
+
+/// libpam takes no further line of the file, nor of the one that includes it with `@include`.
+struct GivenUp;
+
+struct Reader<'a> {
+    layout: &'a Layout,
+    read_file: ReadFile<'a>,
+    /// Files that may still be read.
+    left: usize,
+    has_no_file: bool,
+    read: Service,
+}
+
+/// What the lines of a file have in common.
+#[derive(Clone)]
+struct Scope {
+    file: Arc<Path>,
+    /// The facility that the including line is for.
+    only: Option<Facility>,
+    /// Whether entries are for `other`.
+    is_other: bool,
+    depth: usize,
+    level: usize,
+}
+
+/// What looking for a file came to.
+enum Found {
+    File(Arc<Path>, Vec<u8>),
+    Missing,
+    /// It may be there for libpam.
+    Hidden(ProblemKind),
+}
+
+impl<'a> Reader<'a> {
+    fn new(layout: &'a Layout, read_file: ReadFile<'a>) -> Self {
+        Self {
+            layout,
+            read_file,
+            left: MOST_FILES,
+            has_no_file: true,
+            read: Service::default(),
+        }
+    }
+
+    fn problem(&mut self, place: Option<Place>, kind: ProblemKind, is_fatal: bool) {
+        self.read.problems.push(Problem {
+            place,
+            kind,
+            is_fatal,
+        });
+    }
+
+    /// Reads a service's own file, if there is one.
+    fn service(&mut self, name: &str, is_other: bool) {
+        let (file, bytes) = match self.find(name.as_bytes(), &self.layout.dirs) {
+            Found::File(file, bytes) => (file, bytes),
+            Found::Missing => return,
+            Found::Hidden(kind) => {
+                self.has_no_file = false;
+                return self.problem(None, kind, false);
+            }
+        };
+        self.has_no_file = false;
+        let scope = Scope {
+            file,
+            only: None,
+            is_other,
+            depth: 0,
+            level: 0,
+        };
+        self.top_lines(&bytes, &scope, None);
+    }
+
+    /// Takes the lines of a file that no other includes.
+    fn top_lines(&mut self, bytes: &[u8], scope: &Scope, service: Option<&str>) {
+        if let Err(GivenUp) = self.lines(bytes, scope, service) {
+            // The one that made it give up is the last.
+            if let Some(last) = self.read.problems.last_mut() {
+                last.is_fatal = true;
+            }
+        }
+    }
+
+    fn find(&mut self, name: &[u8], dirs: &[PathBuf]) -> Found {
+        if self.left == 0 {
+            let name = name.to_vec();
+            return Found::Hidden(ProblemKind::TooManyFiles { name });
+        }
+        self.left -= 1;
+        let name = Path::new(OsStr::from_bytes(name));
+        let root = [PathBuf::from("/")];
+        let dirs = if name.is_absolute() { &root } else { dirs };
+        for dir in dirs {
+            let path = dir.join(name);
+            let error = match (self.read_file)(&path) {
+                Ok(bytes) => return Found::File(Arc::from(path), bytes),
+                Err(error) => error,
+            };
+            let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+            if !absent.contains(&error.kind()) {
+                let error = error.to_string();
+                return Found::Hidden(ProblemKind::Unreadable { path, error });
+            }
+        }
+        Found::Missing
+    }
+
+    /// Takes the lines of a file; of pam.conf, those of the service and of `other`.
+    fn lines(&mut self, bytes: &[u8], scope: &Scope, service: Option<&str>) -> Result<(), GivenUp> {
+        for logical in Lines::of(bytes) {
+            let place = |line| Place {
+                file: Arc::clone(&scope.file),
+                line,
+            };
+            let logical = match logical {
+                Ok(logical) => logical,
+                Err(Unfinished(number)) => {
+                    self.problem(Some(place(number)), ProblemKind::Unfinished, false);
+                    return Err(GivenUp);
+                }
+            };
+            for kind in logical.problems {
+                self.problem(Some(place(logical.number)), kind, false);
+            }
+            let mut scope = scope.clone();
+            let mut words = Words::of(&logical.text);
+            if let Some(service) = service {
+                let word = words.next().unwrap_or_default();
+                scope.is_other = word.eq_ignore_ascii_case(OTHER.as_bytes());
+                if !scope.is_other && !word.eq_ignore_ascii_case(service.as_bytes()) {
+                    continue;
+                }
+            } else if words.clone().next().is_none() {
+                continue;
+            }
+            self.line(place(logical.number), &logical.text, words, &scope)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a line (`_pam_parse_conf_file`).
+    fn line(
+        &mut self,
+        place: Place,
+        text: &[u8],
+        mut words: Words<'_>,
+        scope: &Scope,
+    ) -> Result<(), GivenUp> {
+        let word = words.next().unwrap_or_default();
+        let name = word.strip_prefix(b"-").unwrap_or(&word);
+        let mut line = Line {
+            place,
+            text: text.to_vec(),
+            facility: scope.only,
+            is_silent: name.len() < word.len(),
+            control: Vec::new(),
+            item: Item::Nothing,
+            depth: scope.depth,
+            level: scope.level,
+        };
+        let is_debians = self.layout.flavor != Flavor::Upstream;
+        if is_debians && name.eq_ignore_ascii_case(b"@include") {
+            return self.include(line, words.next(), false, scope);
+        }
+        let named = Facility::named(name);
+        let facility = named.or(scope.only).unwrap_or(Facility::Auth);
+        if scope.only.is_some_and(|only| only != facility) {
+            return Ok(());
+        }
+        line.facility = Some(facility);
+        if named.is_none() {
+            let word = name.to_vec();
+            let kind = ProblemKind::UnknownFacility { word };
+            self.problem(Some(line.place.clone()), kind, false);
+        }
+        let control = words.next();
+        line.control = control.clone().unwrap_or_default();
+        for (name, is_substack) in [("include", false), ("substack", true)] {
+            if line.control.eq_ignore_ascii_case(name.as_bytes()) {
+                return self.include(line, words.next(), is_substack, scope);
+            }
+        }
+        self.module(line, control, words, named.is_some(), scope)
+    }
+
+    /// Takes a line that is to call a module.
+    fn module(
+        &mut self,
+        mut line: Line,
+        control: Option<Vec<u8>>,
+        mut words: Words<'_>,
+        has_facility: bool,
+        scope: &Scope,
+    ) -> Result<(), GivenUp> {
+        let place = Some(line.place.clone());
+        let control = match control.map(|it| Control::parse(&it)) {
+            Some(Ok(control)) => control,
+            Some(Err(error)) => {
+                self.problem(place.clone(), ProblemKind::UnknownControl(error), false);
+                Control::FAILURE
+            }
+            None => {
+                self.problem(place, ProblemKind::NoControl, false);
+                self.push(line, Role::Fail, Control::FAILURE, scope);
+                return Ok(());
+            }
+        };
+        let Some(path) = words.next() else {
+            self.problem(place, ProblemKind::NoModule, false);
+            self.push(line, Role::Fail, control, scope);
+            return Ok(());
+        };
+        let is_named = has_module_name(&path);
+        line.item = Item::Module {
+            path: path.clone(),
+            arguments: words.collect(),
+        };
+        if !is_named {
+            self.read.lines.push(line);
+            self.problem(place, ProblemKind::BadModuleName { path }, false);
+            return Err(GivenUp);
+        }
+        let role = if has_facility {
+            Role::Module
+        } else {
+            Role::Fail
+        };
+        self.push(line, role, control, scope);
+        Ok(())
+    }
+
+    /// Takes a line that is to include a file; one without a facility is an `@include`.
+    fn include(
+        &mut self,
+        mut line: Line,
+        name: Option<Vec<u8>>,
+        is_substack: bool,
+        scope: &Scope,
+    ) -> Result<(), GivenUp> {
+        let place = Some(line.place.clone());
+        line.item = match (name.clone().unwrap_or_default(), is_substack) {
+            (name, true) => Item::Substack { name },
+            (name, false) => Item::Include { name },
+        };
+        let facility = line.facility;
+        let index = self.read.lines.len();
+        self.read.lines.push(line);
+        let mut inner = Scope {
+            only: facility,
+            depth: scope.depth + 1,
+            ..scope.clone()
+        };
+        if let (true, Some(facility)) = (is_substack, facility) {
+            if let Some(path) = name.clone().filter(|it| !has_module_name(it)) {
+                self.problem(place, ProblemKind::BadModuleName { path }, false);
+                return Err(GivenUp);
+            }
+            self.entry(index, facility, Role::Substack, Control::FAILURE, scope);
+            inner.level += 1;
+        }
+        let Err(kind) = self.included(name, &mut inner) else {
+            return Ok(());
+        };
+        let hides_lines = kind.as_ref().is_some_and(ProblemKind::hides_lines);
+        if let Some(kind) = kind {
+            self.problem(place, kind, false);
+        }
+        match facility {
+            Some(facility) => {
+                self.entry(index, facility, Role::Fail, Control::FAILURE, scope);
+                Ok(())
+            }
+            // To the caller the file is empty.
+            None if hides_lines => Ok(()),
+            // libpam has no stack to put an entry into that fails.
+            None => Err(GivenUp),
+        }
+    }
+
+    /// Takes the lines of an included file.
+    ///
+    /// # Errors
+    /// If libpam turns the including line into one that fails; with the problem unless that is known.
+    fn included(
+        &mut self,
+        name: Option<Vec<u8>>,
+        scope: &mut Scope,
+    ) -> Result<(), Option<ProblemKind>> {
+        let Some(name) = name else {
+            return Err(Some(ProblemKind::NoName));
+        };
+        if scope.depth >= MAX_LEVEL {
+            return Err(Some(ProblemKind::TooDeep { name }));
+        }
+        let dirs = match self.layout.flavor {
+            Flavor::Debian => self.layout.dirs.get(..1).unwrap_or_default(),
+            Flavor::Upstream | Flavor::Either => &self.layout.dirs,
+        };
+        match self.find(&name, dirs) {
+            Found::File(file, bytes) => {
+                scope.file = file;
+                self.lines(&bytes, scope, None).map_err(|GivenUp| None)
+            }
+            Found::Missing => Err(Some(ProblemKind::Missing { name })),
+            Found::Hidden(kind) => Err(Some(kind)),
+        }
+    }
+
+    /// Adds a line with its entry.
+    fn push(&mut self, line: Line, role: Role, control: Control, scope: &Scope) {
+        let facility = line.facility.unwrap_or(Facility::Auth);
+        let index = self.read.lines.len();
+        self.read.lines.push(line);
+        self.entry(index, facility, role, control, scope);
+    }
+
+    fn entry(
+        &mut self,
+        line: usize,
+        facility: Facility,
+        role: Role,
+        control: Control,
+        scope: &Scope,
+    ) {
+        let stacks: &mut Stacks = match scope.is_other {
+            true => &mut self.read.other,
+            false => &mut self.read.own,
+        };
+        if let Some(stack) = stacks.get_mut(facility as usize) {
+            stack.push(Handler {
+                line,
+                role,
+                control,
+                level: scope.level,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
