@@ -12,8 +12,8 @@ use crate::login::Entry;
 use crate::options::{Limits, Options};
 use crate::report::{self, Outcome};
 use crate::session::record::{Key, Record};
+use crate::session::stack::Stack;
 use crate::session::{self, Host};
-use crate::stack::Stack;
 use crate::text::said;
 
 /// The effects, so that the tests below can see what is done without a stepd and a libpam.

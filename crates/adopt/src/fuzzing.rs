@@ -10,7 +10,7 @@ use crate::adoption::cgroup::{Look, Step};
 use crate::adoption::namespaces;
 use crate::adoption::{self, Adopted};
 use crate::node::{self, slurmd};
-use crate::{session, stack};
+use crate::session;
 
 pub use crate::callerid::credential::auth_info;
 pub use crate::exchange::{Broken, ask};
@@ -41,12 +41,6 @@ pub fn pid(line: &[u8]) -> Option<u32> {
 #[must_use]
 pub fn is_inside(job: u32, stepd: &str, process: &str) -> bool {
     Step::beside(job, stepd).holds(process, true) == Look::Inside
-}
-
-/// How many lines of a PAM stack call a module.
-#[must_use]
-pub fn stack_lines(text: &str) -> usize {
-    stack::count(text)
 }
 
 /// Whether a process's title is that of sshd's helper.

@@ -38,7 +38,6 @@ mod prepare;
 pub mod report;
 mod run;
 pub mod session;
-pub mod stack;
 pub mod state_dir;
 pub mod stepd;
 mod text;

@@ -13,6 +13,7 @@
 pub mod notes;
 pub(crate) mod record;
 pub mod runtime_dir;
+pub mod stack;
 
 use std::io;
 use std::os::unix::process::parent_id;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pam::Handle;
+use pamconf::Facility;
 use sys::Deadline;
 
 use crate::adoption::cgroup;
@@ -30,7 +32,7 @@ use crate::options::{Options, RuntimeDir};
 use crate::session::notes::Notes;
 use crate::session::record::{Key, Record};
 use crate::session::runtime_dir::Users;
-use crate::stack::{Kind, Reach, Stack};
+use crate::session::stack::{Reach, Stack};
 use crate::text::said;
 
 /// The service whose host always calls the account phase before the session phase, and for one user.
@@ -72,7 +74,7 @@ impl Host {
 pub fn adopts_later(stack: &Stack) -> Result<(), String> {
     const WHY: &str = "with keyboard-interactive authentication sshd asks in a helper process, and adoption \
                        of that does not hold";
-    match (stack.reach(Kind::Session), stack.unread()) {
+    match (stack.reach(Facility::Session), stack.unread()) {
         (Reach::Always, None) => Ok(()),
         (Reach::Always | Reach::Absent, Some(cause)) => Err(format!(
             "{WHY}; cannot see whether a session line will adopt: {cause}"
@@ -94,7 +96,7 @@ pub fn adopts_later(stack: &Stack) -> Result<(), String> {
 
 /// Who admitted the user of this session: `found` is what the account phase left, for whomever.
 pub fn admission(found: Option<&Record>, uid: u32, stack: &Stack, service: &str) -> Admission {
-    match (found, stack.reach(Kind::Account)) {
+    match (found, stack.reach(Facility::Account)) {
         // sudo, for example, asks for the one and opens a session for the other.
         (Some(Record { uid: other, .. }), _) if *other != uid => without_record(service),
         (Some(Record { job: None, .. }), _) => Admission::Others,
@@ -153,7 +155,7 @@ pub fn leave_undecided(
 ) {
     let key = Key::of(options);
     let left = match Host::find() {
-        Ok(Host::Helper) => match Stack::read(service).reach(Kind::Session) {
+        Ok(Host::Helper) => match Stack::read(service).reach(Facility::Session) {
             Reach::Absent => Ok(()),
             _ => record.leave(&key).map_err(said),
         },
@@ -185,7 +187,7 @@ pub fn is_slurmds_su(service: &str) -> bool {
 
 /// Tells the admin of a second account line for the same cluster, where there is one.
 pub fn warn_if_listed_twice(stack: &Stack, log: Log<'_>) {
-    let lines = stack.binding(Kind::Account);
+    let lines = stack.binding(Facility::Account);
     if lines.len() > 1 {
         let places: Vec<_> = lines.iter().map(|it| it.place.as_str()).collect();
         let places = places.join(", ");

@@ -2,7 +2,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::reader::{DEEPEST, MOST};
 use super::*;
 
 /// A PAM directory, and one before it that is not there.
@@ -29,10 +28,6 @@ impl Dir {
         let none = self.0.join("none");
         Stack::read_in(&[none.to_str().expect("text"), self.text()], "sshd")
     }
-
-    fn session(&self) -> Chain {
-        Reader::new(&[self.text()], "sshd").service().1
-    }
 }
 
 impl Drop for Dir {
@@ -46,88 +41,6 @@ fn session(lines: &str) -> Stack {
     Dir::new(&[("sshd", lines)]).stack()
 }
 
-/// LEVEL TEXT of each session line.
-fn lines_of(files: &[(&str, &str)]) -> Vec<String> {
-    let text = |it: &Handler| format!("{} {}", it.level, it.line.text);
-    Dir::new(files).session().iter().map(text).collect()
-}
-
-#[test]
-fn a_stack_is_made_of_lines_and_included_files() {
-    let sshd = "\
-auth required pam_a.so
-# session required pam_commented.so
-session required pam_b.so one  two # three
--session optional pam_c.so
-SESSION [success=ok ignore=ignore default=bad] pam_d.so [x=1 y]
-session \\
-   requisite pam_e.so
-@include common
-session include fragment
-session substack sub/fragment
-account required pam_x.so
-session required
-what is this
-";
-    let common = "session required pam_f.so\naccount required pam_g.so\nwhat is this\n";
-    let fragment =
-        "session required pam_h.so\naccount required pam_x.so\nbroken required pam_x.so\n";
-    let files = [
-        ("sshd", sshd),
-        ("common", common),
-        ("fragment", fragment),
-        ("sub/fragment", fragment),
-    ];
-    assert_eq!(
-        lines_of(&files),
-        [
-            "0 session required pam_b.so one two",
-            "0 -session optional pam_c.so",
-            "0 SESSION [success=ok ignore=ignore default=bad] pam_d.so [x=1 y]",
-            "0 session requisite pam_e.so",
-            "0 session required pam_f.so",
-            "0 session required pam_h.so",
-            // Of the kind that was asked for, and fails.
-            "0 broken required pam_x.so",
-            "0 session substack sub/fragment",
-            "1 session required pam_h.so",
-            "1 broken required pam_x.so",
-            "0 session required",
-        ]
-    );
-    let places: Vec<String> = Dir::new(&files)
-        .session()
-        .iter()
-        .map(|it| it.line.place.rsplit('/').next().expect("a name").to_owned())
-        .collect();
-    assert_eq!(places[3..6], ["sshd:6", "common:1", "fragment:1"]);
-}
-
-#[test]
-fn an_include_with_a_slash_is_a_path() {
-    let dir = Dir::new(&[
-        ("pam.d/sshd", "@include sub/one\n@include ../beside\n"),
-        ("pam.d/sub/one", "session required pam_one.so\n"),
-        ("beside", "session required pam_beside.so\n"),
-    ]);
-    let inner = dir.0.join("pam.d");
-    let inner = [inner.to_str().expect("text")];
-    let session = Reader::new(&inner, "sshd").service().1;
-    let texts: Vec<&str> = session.iter().map(|it| it.line.text.as_str()).collect();
-    assert_eq!(
-        texts,
-        [
-            "session required pam_one.so",
-            "session required pam_beside.so"
-        ]
-    );
-    let absolute = format!("session include {}/beside\n", dir.text());
-    fs::write(dir.0.join("pam.d/sshd"), absolute).expect("write");
-    let session = Reader::new(&inner, "sshd").service().1;
-    assert_eq!(session[0].line.text, "session required pam_beside.so");
-    assert!(Reader::new(&inner, "sub/one").service().1.is_empty());
-}
-
 #[test]
 fn a_phase_without_lines_is_that_of_other() {
     let ours = "session required pam_slurm_adopt.so\naccount required pam_slurm_adopt.so\n";
@@ -137,28 +50,11 @@ fn a_phase_without_lines_is_that_of_other() {
         ("session required pam_a.so\n", Reach::Always, Reach::Absent),
     ] {
         let stack = Dir::new(&[("sshd", sshd), ("other", ours)]).stack();
-        assert_eq!(*stack.reach(Kind::Account), account, "{sshd}");
-        assert_eq!(*stack.reach(Kind::Session), session, "{sshd}");
+        assert_eq!(*stack.reach(Facility::Account), account, "{sshd}");
+        assert_eq!(*stack.reach(Facility::Session), session, "{sshd}");
     }
     let stack = Dir::new(&[("other", ours)]).stack();
-    assert_eq!(*stack.reach(Kind::Session), Reach::Always);
-}
-
-#[test]
-fn loops_and_missing_files_end() {
-    let again = "@include sshd\nsession include missing\nsession required pam_a.so\n";
-    assert_eq!(lines_of(&[("sshd", again)]).len(), (DEEPEST + 1) * 2);
-    let dir = Dir::new(&[(
-        "sshd",
-        "@include sshd\n@include sshd\nsession required pam_a.so\n",
-    )]);
-    assert!(dir.session().len() <= MOST);
-    let stack = dir.stack();
-    let unread = stack.unread().expect("some are left out");
-    assert!(unread.contains("more than 256 files"), "{unread}");
-    let deep = "session substack sshd\nsession required pam_slurm_adopt.so\n";
-    assert!(lines_of(&[("sshd", deep)]).len() < 64);
-    assert_eq!(*session(deep).reach(Kind::Session), Reach::Always);
+    assert_eq!(*stack.reach(Facility::Session), Reach::Always);
 }
 
 #[test]
@@ -252,7 +148,7 @@ fn what_leads_past_us() {
 
 /// The number of the line that leads past ours.
 fn passed_at(lines: &str) -> Option<String> {
-    match session(lines).reach(Kind::Session) {
+    match session(lines).reach(Facility::Session) {
         Reach::MayBePassed(line) => line.place.rsplit(':').next().map(str::to_owned),
         Reach::Always => None,
         other => panic!("{lines}{other:?}"),
@@ -288,7 +184,7 @@ fn a_substack_keeps_its_ends_and_jumps() {
     ] {
         let sshd = format!("session required pam_y.so\n{sshd}{OURS}session required pam_end.so\n");
         let stack = Dir::new(&[("sshd", &sshd), ("fragment", fragment)]).stack();
-        let reach = stack.reach(Kind::Session);
+        let reach = stack.reach(Facility::Session);
         let found = matches!(reach, Reach::MayBePassed(_));
         assert_eq!(found, is_passed, "{sshd}{fragment}{reach:?}");
     }
@@ -304,7 +200,7 @@ fn a_substack_keeps_its_ends_and_jumps() {
             sshd.replace("session required pam_x.so\n", "")
         };
         let stack = Dir::new(&[("sshd", &sshd), ("fragment", reset)]).stack();
-        let reach = stack.reach(Kind::Session);
+        let reach = stack.reach(Facility::Session);
         assert_eq!(
             matches!(reach, Reach::MayBePassed(_)),
             is_passed,
@@ -318,7 +214,7 @@ fn a_substack_keeps_its_ends_and_jumps() {
         ("fragment", &fragment),
     ]);
     assert!(matches!(
-        stack.stack().reach(Kind::Session),
+        stack.stack().reach(Facility::Session),
         Reach::MayBePassed(Line { text, .. }) if text == "session sufficient pam_a.so"
     ));
 }
@@ -349,8 +245,12 @@ fn a_failure_of_ours_need_not_count() {
             true => Reach::Always,
             false => Reach::NotBinding,
         };
-        assert_eq!(*stack.reach(Kind::Session), reach, "{lines}");
-        assert_eq!(stack.count(Kind::Session), usize::from(binds), "{lines}");
+        assert_eq!(*stack.reach(Facility::Session), reach, "{lines}");
+        assert_eq!(
+            stack.binding(Facility::Session).len(),
+            usize::from(binds),
+            "{lines}"
+        );
     }
 }
 
@@ -387,7 +287,7 @@ fn ours_is_this_module_for_this_service() {
         ),
         ("account required pam_slurm_adopt.so", Reach::Absent),
     ] {
-        assert_eq!(*session(line).reach(Kind::Session), reach, "{line}");
+        assert_eq!(*session(line).reach(Facility::Session), reach, "{line}");
     }
 }
 
@@ -405,13 +305,13 @@ fn lines_that_decide_are_counted_with_their_places() {
     ]);
     let stack = dir.stack();
     let places: Vec<String> = stack
-        .binding(Kind::Account)
+        .binding(Facility::Account)
         .iter()
         .map(|it| it.place.replace(dir.text(), "DIR"))
         .collect();
     assert_eq!(places, ["DIR/common:2", "DIR/sshd:3"]);
-    assert_eq!(stack.count(Kind::Account), 2);
-    assert_eq!(stack.count(Kind::Session), 0);
+    assert_eq!(stack.binding(Facility::Account).len(), 2);
+    assert_eq!(stack.binding(Facility::Session).len(), 0);
 }
 
 #[test]
@@ -437,7 +337,7 @@ fn a_stack_of_endless_ways_is_not_trusted() {
     let mut files = vec![("sshd".to_owned(), String::new())];
     for level in 0..15 {
         let next = format!("level{level}");
-        let text = "session [success=ok auth_err=reset perm_denied=bad default=ignore user_unknown=2] \
+        let text = "session [success=ok try_again=ok auth_err=reset perm_denied=bad default=ignore] \
                     pam_a.so\n";
         let last = files.last_mut().expect("the first");
         last.1 = format!("{text}{text}session substack {next}\n{text}");
@@ -449,5 +349,21 @@ fn a_stack_of_endless_ways_is_not_trusted() {
         .map(|(name, text)| (&**name, &**text))
         .collect();
     let stack = Dir::new(&files).stack();
-    assert_ne!(*stack.reach(Kind::Session), Reach::Absent);
+    let Reach::MayBePassed(line) = stack.reach(Facility::Session) else {
+        panic!("{stack:?}");
+    };
+    assert_eq!(line.text, "more than 4096 ways through the stack");
+    assert!(line.place.ends_with("sshd:1"), "{line:?}");
+}
+
+#[test]
+fn a_service_with_a_slash_is_other() {
+    let other = "account required pam_a.so\n";
+    let dir = Dir::new(&[("sshd", OURS), ("other", other)]);
+    for (service, reach) in [("sshd", Reach::Always), ("x/sshd", Reach::Absent)] {
+        let stack = Stack::read_in(&[dir.text()], service);
+        assert_eq!(*stack.reach(Facility::Session), reach, "{service}");
+        assert!(!stack.is_empty(), "{service}");
+    }
+    assert!(Dir::new(&[("login", OURS)]).stack().is_empty());
 }

@@ -1,0 +1,206 @@
+//! What the lines of this module in a PAM stack come to: is it called, and what comes after it.
+
+mod module;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use pamconf::{Bypass, Code, Facility, Flavor, Handler, Layout, MOST_WAYS, Service, Ways};
+
+use crate::session::stack::module::Module;
+
+/// Tells if a stack calls this module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// No line of the stack is ours.
+    #[default]
+    Absent,
+    /// Every way through the stack that ends in success calls us.
+    Always,
+    /// A way that ends in success passes us over.
+    MayBePassed(Line),
+    /// Lines are ours, but the stack can succeed after any of them has failed (`optional` and the like).
+    NotBinding,
+}
+
+/// A line of a stack's file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    /// Its text, shortened.
+    pub text: String,
+    /// FILE:LINE.
+    pub place: String,
+}
+
+/// What the lines of one service come to.
+#[derive(Debug, Default)]
+pub struct Stack {
+    account: Ours,
+    session: Ours,
+    is_empty: bool,
+    is_pam_systemd_later: bool,
+    unread: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Ours {
+    reach: Reach,
+    /// Lines of ours whose failure fails the stack.
+    binding: Vec<Line>,
+}
+
+/// Where services are, in libpam's order. Which vendor directory comes last is fixed when libpam is built:
+/// openSUSE's, then that of Linux-PAM 1.7.2 by default (meson_options.txt).
+const DIRS: [&str; 4] = [
+    "/etc/pam.d",
+    "/usr/lib/pam.d",
+    "/usr/etc/pam.d",
+    "/usr/share/pam/pam.d",
+];
+
+/// Of one file, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+impl Stack {
+    /// Reads the stacks of that service, as far as its files can be read.
+    #[must_use]
+    pub fn read(service: &str) -> Self {
+        Self::read_in(&DIRS, service)
+    }
+
+    /// The same with other directories.
+    #[must_use]
+    pub fn read_in(dirs: &[&str], service: &str) -> Self {
+        let layout = Layout {
+            dirs: dirs.iter().map(PathBuf::from).collect(),
+            flavor: Flavor::Either,
+        };
+        // pam_start(3) takes no path for a name. One that was set later is not the name that libpam read.
+        let name = if service.contains('/') {
+            "other"
+        } else {
+            service
+        };
+        let needed = [Facility::Account, Facility::Session];
+        let mut read_file = |path: &Path| sys::read_regular(path, LARGEST);
+        let read = Service::read(&layout, name, &needed, &mut read_file);
+        Self::of(&read, service)
+    }
+
+    fn of(read: &Service, service: &str) -> Self {
+        let [account, session] = [Facility::Account, Facility::Session].map(|it| read.stack(it));
+        let modules = Module::each(read, session, service);
+        let last = modules.iter().rposition(|it| *it == Module::Ours);
+        let after = last
+            .and_then(|last| modules.get(last..))
+            .unwrap_or_default();
+        let mut hidden = read.problems().iter().filter(|it| it.kind.hides_lines());
+        Self {
+            is_pam_systemd_later: after.contains(&Module::PamSystemd),
+            account: Ours::of(read, Facility::Account, service),
+            session: Ours::of(read, Facility::Session, service),
+            is_empty: account.is_empty() && session.is_empty(),
+            unread: hidden.next().map(|it| it.kind.to_string()),
+        }
+    }
+
+    fn ours(&self, facility: Facility) -> Option<&Ours> {
+        match facility {
+            Facility::Account => Some(&self.account),
+            Facility::Session => Some(&self.session),
+            Facility::Auth | Facility::Password => None,
+        }
+    }
+
+    /// Tells if that stack calls us.
+    #[must_use]
+    pub fn reach(&self, facility: Facility) -> &Reach {
+        self.ours(facility).map_or(&Reach::Absent, |it| &it.reach)
+    }
+
+    /// The lines of ours whose failure fails the stack: more than one decides more than once.
+    #[must_use]
+    pub fn binding(&self, facility: Facility) -> &[Line] {
+        self.ours(facility).map_or(&[], |it| &it.binding)
+    }
+
+    /// Whether there is no entry in the account and the session stack.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// The first file that is there and could not be read, and why: lines may be missing.
+    #[must_use]
+    pub fn unread(&self) -> Option<&str> {
+        self.unread.as_deref()
+    }
+
+    /// Whether pam_systemd's session line comes after the last one of ours.
+    #[must_use]
+    pub fn is_pam_systemd_later(&self) -> bool {
+        self.is_pam_systemd_later
+    }
+}
+
+impl Ours {
+    fn of(read: &Service, facility: Facility, service: &str) -> Self {
+        let stack = read.stack(facility);
+        let modules = Module::each(read, stack, service);
+        let is_ours = |it: &usize| modules.get(*it) == Some(&Module::Ours);
+        let ours: Vec<usize> = (0..stack.len()).filter(is_ours).collect();
+        if ours.is_empty() {
+            return Self::default();
+        }
+        let known = |entry: usize| match modules.get(entry) {
+            Some(Module::Missing) => Some(Code::MODULE_UNKNOWN),
+            _ => None,
+        };
+        let ways = Ways::new(stack, &known);
+        let binding = ways.binding(&ours, denial(facility));
+        let line = |entry: &usize| stack.get(*entry).and_then(|it| Line::of(read, it));
+        let bypass = ways.bypass(if binding.is_empty() { &ours } else { &binding });
+        let reach = match bypass {
+            Some(Bypass::TooManyWays) => Reach::MayBePassed(Line {
+                text: format!("more than {MOST_WAYS} ways through the stack"),
+                ..line(&0).unwrap_or_default()
+            }),
+            _ if binding.is_empty() => Reach::NotBinding,
+            None => Reach::Always,
+            Some(Bypass::By(entry)) => Reach::MayBePassed(line(&entry).unwrap_or_default()),
+        };
+        Self {
+            reach,
+            binding: binding.iter().filter_map(line).collect(),
+        }
+    }
+}
+
+/// The code by which this module denies.
+fn denial(facility: Facility) -> Code {
+    match facility {
+        Facility::Session => Code::SESSION_ERR,
+        Facility::Account | Facility::Auth | Facility::Password => Code::PERM_DENIED,
+    }
+}
+
+impl Line {
+    fn of(read: &Service, handler: &Handler) -> Option<Self> {
+        read.line(handler).map(|line| Self {
+            text: shortened(&String::from_utf8_lossy(&line.text)),
+            place: line.place.to_string(),
+        })
+    }
+}
+
+/// One blank between the words, and not too long for the log.
+fn shortened(line: &str) -> String {
+    const LONGEST: usize = 120;
+    let line: Vec<&str> = line.split_ascii_whitespace().collect();
+    let line = line.join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
