@@ -40,7 +40,6 @@ const ORDER: &[&str] = &[
     "state_dir",
     "trust",
     "log",
-    "stack",
     "options",
     "exchange",
     "access",
@@ -50,7 +49,7 @@ const ORDER: &[&str] = &[
 const ADOPT: &str = "crates/adopt/src/";
 
 /// The crates that adopt is built on, which know nothing of each other.
-const FOUNDATIONS: [&str; 3] = ["pam", "proto", "sys"];
+const FOUNDATIONS: [&str; 4] = ["pam", "pamconf", "proto", "sys"];
 
 /// Checks the crates and the rooms of crates/adopt for arrows that point up.
 pub fn order_gate(workspace: &Workspace, report: &mut Report) {

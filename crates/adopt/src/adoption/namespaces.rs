@@ -58,7 +58,6 @@ pub(crate) fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, 
     Ok(stepd::read_state(answer))
 }
 
-
 /// The namespaces of the job, each checked to be what it is said to be.
 ///
 /// Where the stepd announces one and does not hand it over, it is taken from where Slurm keeps it; the conversation
