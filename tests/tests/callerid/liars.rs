@@ -263,7 +263,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             fake::return_code(version, 13000),
             Then::Close,
             Some(unknown),
-            "wants TLS",
+            "requires TLS",
         ),
         (
             "a huge length",
@@ -277,7 +277,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             fake::return_code(version, 2017),
             Then::Close,
             Some(unknown),
-            "Slurm's error 2017",
+            "Slurm error 2017",
         ),
         // SchedMD's module up to 25.11 takes what happens to be on its stack for a job's number.
         (
@@ -285,7 +285,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             fake::return_code(version, 0),
             Then::Close,
             None,
-            "Slurm's error 0",
+            "Slurm error 0",
         ),
     ] {
         let answer = Answer {

@@ -74,7 +74,7 @@ fn silence(site: &mut Site, case: &str, jobs: [u32; 2], wait: Duration) -> Resul
         site.judge(&what, &login, ours);
         site.quick(&what, &login, Duration::from_secs_f64(most));
         let reason = match options.contains("skip") {
-            true => "callerid_skip= has 10.88.0.1",
+            true => "callerid_skip= lists 10.88.0.1",
             false => "does not answer",
         };
         site.says(case, &login, reason);

@@ -156,7 +156,7 @@ fn table() -> Vec<Row> {
     const UNKNOWN: Means = Means::Unknown(OTHER);
     const IN: Means = Means::Adopted(JOB);
     const KNOWN: &str = "the connection comes from it, says slurmd at 127.0.0.1";
-    const NO_COMMON: &str = "no common version, or no common key";
+    const NO_COMMON: &str = "no common protocol version or no common key";
     let munge_error = munged(3, &[&[5, 9][..], b"no memory", &[0; 4]].concat());
     let mut other_version = encoded();
     other_version[4] = 5;
@@ -281,7 +281,7 @@ fn table() -> Vec<Row> {
             Slurmd,
             Says(rpc::return_code(VERSION, 2017)),
             UNKNOWN,
-            "Slurm's error 2017",
+            "Slurm error 2017",
         ),
         (
             Slurmd,

@@ -172,7 +172,7 @@ pub fn slurmd_and_munged(cluster: &Cluster) -> Result<()> {
         case.wrapper = wrapper;
         case::run(node, &[case])
     };
-    let asked = "knows no job that has it";
+    let asked = "knows no job with this connection";
     run("all well", asked, None)?;
     let slurmd: u32 = node.read_text("/run/slurmd.pid")?.trim().parse()?;
     let munged: u32 = node.sh("pidof munged")?.trim().parse()?;

@@ -142,7 +142,7 @@ pub fn hosts(cluster: &Cluster) -> Result<()> {
         }
         let rest = behind_the_name(&shown, &log)?;
         let right = format!(" uid=2001 decision=adopted job={newer} ms=");
-        let why = "is not known: no TCP connection among the descriptors\"";
+        let why = "is not known: sshd has no TCP connection open\"";
         ensure!(
             rest.starts_with(&right) && rest.ends_with(why),
             "«{shown}»: {log}"

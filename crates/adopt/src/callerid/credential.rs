@@ -1,6 +1,8 @@
 //! Credentials of Slurm's daemons: made for a question, checked on an answer. By munged, or by
 //! auth/slurm: its own daemon's socket, or the cluster's key itself.
 
+use std::convert::Infallible;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,10 +15,10 @@ use proto::rpc::Auth;
 use proto::{Version, munge, sack};
 use sys::Deadline;
 
+use crate::callerid::error::{CredentialError, KeyFileError, MungedError};
 use crate::exchange::{self, Broken};
 use crate::node::Node;
 use crate::text::said;
-use crate::text::shown;
 use crate::trust;
 
 /// Where munged listens, unless AuthInfo says otherwise: what it is compiled for.
@@ -96,7 +98,7 @@ impl<'a> Authority<'a> {
     /// # Errors
     /// Names the AuthType that can't vouch for an answer.
     #[inline(never)]
-    pub fn of(node: &'a Node) -> Result<Self, String> {
+    pub fn of(node: &'a Node) -> Result<Self, CredentialError> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
         match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
             "auth/munge" => Ok(Self::Munge {
@@ -109,10 +111,7 @@ impl<'a> Authority<'a> {
                 sack: !info.disable_sack,
                 ttl: if info.ttl == 0 { LIFETIME } else { info.ttl },
             }),
-            other => Err(format!(
-                "AuthType {} can't vouch for an answer",
-                shown(other)
-            )),
+            other => Err(CredentialError::AuthType(other.to_owned())),
         }
     }
 
@@ -127,12 +126,12 @@ impl<'a> Authority<'a> {
         version: Version,
         payload: &[u8],
         deadline: &Deadline,
-    ) -> Result<Credential, String> {
+    ) -> Result<Credential, CredentialError> {
         match self {
             Self::Munge { node, socket, ttl } => {
                 let request = munge::encode_request(payload, slurmd_uid(node), *ttl);
                 let answer = ask_munged(socket, &request, deadline)?;
-                let made = munge::read_encoded(&answer).map_err(said)?;
+                let made = munge::read_encoded(&answer).map_err(refused)?;
                 Ok(Credential::Munge(made.to_vec()))
             }
             Self::Slurm { node, sack, ttl } => {
@@ -141,8 +140,8 @@ impl<'a> Authority<'a> {
                         let request = sack::create_request(version, slurmd_uid(node), payload);
                         let answer =
                             exchange::ask(&socket, &request, sack::created_length, deadline)
-                                .map_err(|broken| sack_failed(&broken))?;
-                        let made = sack::read_created(&answer).map_err(said)?;
+                                .map_err(CredentialError::Sack)?;
+                        let made = sack::read_created(&answer).map_err(refused)?;
                         made.to_owned()
                     }
                     None => sign(node, version, *ttl, payload)?,
@@ -162,11 +161,11 @@ impl<'a> Authority<'a> {
         version: Version,
         credential: Auth<'_>,
         deadline: &Deadline,
-    ) -> Result<Issuer, String> {
+    ) -> Result<Issuer, CredentialError> {
         match (self, credential) {
             (Self::Munge { socket, .. }, Auth::Munge(bytes)) => {
                 let answer = ask_munged(socket, &munge::decode_request(bytes), deadline)?;
-                let found = munge::read_decoded(&answer).map_err(said)?;
+                let found = munge::read_decoded(&answer).map_err(refused)?;
                 Ok(Issuer {
                     uid: found.uid,
                     restricted_to: found.restricted_to,
@@ -174,9 +173,10 @@ impl<'a> Authority<'a> {
                 })
             }
             (Self::Slurm { node, sack, .. }, Auth::Slurm(token)) => {
-                let claims = jwt::claims(token).map_err(said)?;
+                let claims =
+                    jwt::claims(token).map_err(|error| CredentialError::Malformed(said(error)))?;
                 if claims.expires <= now() {
-                    return Err("it has expired".into());
+                    return Err(CredentialError::Expired);
                 }
                 let good = match sack_socket(node, *sack, deadline)? {
                     Some(socket) => verified_by_sack(&socket, version, token, deadline)?,
@@ -188,10 +188,10 @@ impl<'a> Authority<'a> {
                         restricted_to: claims.restricted_to,
                         payload: claims.payload,
                     }),
-                    false => Err("it was not made with this cluster's key".into()),
+                    false => Err(CredentialError::OtherKey),
                 }
             }
-            _ => Err("it is of another kind than AuthType says".into()),
+            _ => Err(CredentialError::OtherKind),
         }
     }
 }
@@ -228,17 +228,26 @@ impl<'a> Info<'a> {
 
 /// One question to munged: it takes one a connection. Nobody but root and the user it runs as may
 /// be able to put another socket in its place.
-fn ask_munged(path: &Path, request: &[u8], deadline: &Deadline) -> Result<Vec<u8>, String> {
-    let failed = |cause: &dyn std::fmt::Display| {
-        format!("ask munged at {}: {cause}", shown(&path.to_string_lossy()))
+fn ask_munged(
+    path: &Path,
+    request: &[u8],
+    deadline: &Deadline,
+) -> Result<Vec<u8>, CredentialError> {
+    let ask = || {
+        let connected = connect_when_free(path, deadline).map_err(MungedError::Broken)?;
+        let peer = sys::peer_credentials(&connected).map_err(MungedError::Peer)?;
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        trust::safe_directory(dir, &|uid| uid == 0 || uid == peer.uid)
+            .map_err(MungedError::Directory)?;
+        exchange::ask(&connected, request, munge::message_length, deadline)
+            .map_err(MungedError::Broken)
     };
-    let connected = connect_when_free(path, deadline).map_err(|broken| failed(&broken))?;
-    let peer = sys::peer_credentials(&connected).map_err(|error| failed(&error))?;
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    trust::safe_directory(dir, &|uid| uid == 0 || uid == peer.uid)
-        .map_err(|error| failed(&error))?;
-    exchange::ask(&connected, request, munge::message_length, deadline)
-        .map_err(|broken| failed(&broken))
+    ask().map_err(|error| CredentialError::Munged(path.to_owned(), error))
+}
+
+/// What munged or slurmd says instead of doing it.
+fn refused(cause: impl Display) -> CredentialError {
+    CredentialError::Refused(said(cause))
 }
 
 /// Connects; while the backlog is full, again and again.
@@ -256,7 +265,11 @@ fn connect_when_free(path: &Path, deadline: &Deadline) -> Result<OwnedFd, Broken
 }
 
 /// The socket of slurmd or sackd, if there is one of Slurm's own users; none: the key must do.
-fn sack_socket(node: &Node, wanted: bool, deadline: &Deadline) -> Result<Option<OwnedFd>, String> {
+fn sack_socket(
+    node: &Node,
+    wanted: bool,
+    deadline: &Deadline,
+) -> Result<Option<OwnedFd>, CredentialError> {
     if !wanted {
         return Ok(None);
     }
@@ -270,11 +283,11 @@ fn sack_socket(node: &Node, wanted: bool, deadline: &Deadline) -> Result<Option<
         let socket = match connect_when_free(Path::new(path), deadline) {
             Ok(socket) => socket,
             // Who listens there and takes nobody in is not gone.
-            Err(broken @ Broken::Silent) => return Err(sack_failed(&broken)),
+            Err(broken @ Broken::Silent) => return Err(CredentialError::Sack(broken)),
             Err(_) => continue,
         };
         let peer = sys::peer_credentials(&socket)
-            .map_err(|error| format!("ask who listens at {path}: {error}"))?;
+            .map_err(|error| CredentialError::Sack(Broken::Failed(error)))?;
         if node.trusted.owns(peer.uid) {
             return Ok(Some(socket));
         }
@@ -282,27 +295,23 @@ fn sack_socket(node: &Node, wanted: bool, deadline: &Deadline) -> Result<Option<
     Ok(None)
 }
 
-fn sack_failed(broken: &Broken) -> String {
-    format!("ask Slurm's SACK socket: {broken}")
-}
-
 fn verified_by_sack(
     socket: &OwnedFd,
     version: Version,
     token: &str,
     deadline: &Deadline,
-) -> Result<bool, String> {
-    let length = |_: &[u8]| Ok::<_, String>(Some(sack::VERIFY_ANSWER));
+) -> Result<bool, CredentialError> {
+    let length = |_: &[u8]| Ok::<_, Infallible>(Some(sack::VERIFY_ANSWER));
     let request = sack::verify_request(version, token);
     match exchange::ask(socket, &request, length, deadline) {
-        Ok(answer) => sack::read_verified(&answer).map_err(said),
+        Ok(answer) => sack::read_verified(&answer).map_err(refused),
         Err(Broken::Ended) => Ok(false),
-        Err(broken) => Err(sack_failed(&broken)),
+        Err(broken) => Err(CredentialError::Sack(broken)),
     }
 }
 
 #[inline(never)]
-fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, String> {
+fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, CredentialError> {
     let keys = keys(node)?;
     // The one key of slurm.key has no name, and is tried whatever the token says; a token that says
     // none is of the default key.
@@ -316,11 +325,16 @@ fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, St
 }
 
 #[inline(never)]
-fn sign(node: &Node, version: Version, ttl: u32, payload: &[u8]) -> Result<String, String> {
+fn sign(
+    node: &Node,
+    version: Version,
+    ttl: u32,
+    payload: &[u8],
+) -> Result<String, CredentialError> {
     let keys = keys(node)?;
     let default = keys.iter().find(|key| key.default).or(keys.first());
-    let key = default.ok_or("slurm.jwks has no key that is good now")?;
-    let host = sys::hostname().map_err(|error| format!("gethostname: {error}"))?;
+    let key = default.ok_or(CredentialError::NoValidKey)?;
+    let host = sys::hostname().map_err(CredentialError::HostName)?;
     let uid = sys::effective_uid();
     let issued = now();
     let claims = jwt::NewClaims {
@@ -339,11 +353,12 @@ fn sign(node: &Node, version: Version, ttl: u32, payload: &[u8]) -> Result<Strin
 
 /// The cluster's keys that are good now: of slurm.jwks, else the one in slurm.key; beside slurm.conf,
 /// or where a configless node has them.
-fn keys(node: &Node) -> Result<Vec<Key>, String> {
+fn keys(node: &Node) -> Result<Vec<Key>, CredentialError> {
     let beside = node.path.parent().unwrap_or(Path::new("/"));
     for dir in [beside, Path::new(ETC)] {
         if let Some(bytes) = read_key(&dir.join("slurm.jwks"), node)? {
-            let mut keys = jwt::keys(&bytes).map_err(|error| format!("slurm.jwks: {error}"))?;
+            let mut keys = jwt::keys(&bytes)
+                .map_err(|error| CredentialError::Malformed(format!("slurm.jwks: {error}")))?;
             keys.retain(|key| key.expires.is_none_or(|end| end > now()));
             return Ok(keys);
         }
@@ -356,26 +371,27 @@ fn keys(node: &Node) -> Result<Vec<Key>, String> {
             }]);
         }
     }
-    Err(format!(
-        "neither slurm.jwks nor slurm.key in {} or {ETC}",
-        beside.display()
-    ))
+    Err(CredentialError::NoKeyFile([
+        beside.to_owned(),
+        PathBuf::from(ETC),
+    ]))
 }
 
 /// A key file, which must be of one of Slurm's users and, as Slurm wants it, not accessible to others.
-fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, String> {
-    let failed = |cause: &dyn std::fmt::Display| format!("read {}: {cause}", path.display());
+fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, CredentialError> {
+    let failed = |error| CredentialError::KeyFile(path.to_owned(), error);
     let found = match fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&error)),
+        Err(error) => return Err(failed(KeyFileError::System(error))),
     };
     if !node.trusted.owns(found.uid()) || found.mode() & 0o007 != 0 {
-        return Err(failed(&"not safe: its owner or its mode"));
+        return Err(failed(KeyFileError::Unsafe));
     }
-    let bytes = sys::read_regular(path, MAX_KEY).map_err(|error| failed(&error))?;
+    let bytes =
+        sys::read_regular(path, MAX_KEY).map_err(|error| failed(KeyFileError::System(error)))?;
     match bytes.len() < jwt::SHORTEST_KEY {
-        true => Err(failed(&"too short for a key")),
+        true => Err(failed(KeyFileError::TooShort)),
         false => Ok(Some(bytes)),
     }
 }

@@ -5,6 +5,7 @@
 //! node says that the job is this user's (`decide`).
 
 pub(crate) mod credential;
+mod error;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,13 +16,13 @@ use proto::{Version, hash};
 use sys::{Connection, Deadline, Interest};
 
 use crate::callerid::credential::Authority;
+use crate::callerid::error::{CallerIdError, SlurmdError};
 use crate::exchange::{self, Broken};
 use crate::facts::Caller;
 use crate::log::Log;
 use crate::node::Node;
 use crate::options::Options;
 use crate::text::said;
-use crate::text::shown;
 
 /// What an answer depends on besides the connection.
 pub struct Scope<'a> {
@@ -41,13 +42,13 @@ pub struct Scope<'a> {
 pub(crate) fn ask(connection: io::Result<Option<Connection>>, scope: &Scope<'_>) -> Caller {
     let found = match connection {
         Ok(Some(connection)) => source_job(connection, scope),
-        Ok(None) => Err("no TCP connection among the descriptors".to_owned()),
-        Err(error) => Err(format!("look through the descriptors: {error}")),
+        Ok(None) => Err(CallerIdError::NoConnection),
+        Err(error) => Err(CallerIdError::Descriptors(error)),
     };
-    found.unwrap_or_else(Caller::Unknown)
+    found.unwrap_or_else(|error| Caller::Unknown(error.to_string()))
 }
 
-fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, String> {
+fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, CallerIdError> {
     let &Scope {
         options, node, log, ..
     } = scope;
@@ -59,12 +60,12 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Strin
         )
     });
     if options.callerid_skip.iter().any(|it| it.contains(source)) {
-        return Err(format!("callerid_skip= has {source}"));
+        return Err(CallerIdError::Skipped(source));
     }
     let version = scope.version.and_then(Version::for_messages);
-    let version = version.ok_or("no protocol version is known")?;
+    let version = version.ok_or(CallerIdError::NoVersion)?;
     without_tls(node, version)?;
-    let ports = node.slurmd_ports().map_err(said)?;
+    let ports = node.slurmd_ports().map_err(CallerIdError::Node)?;
     let deadline = scope.deadline.within(options.callerid_timeout);
     let authority = Authority::of(node)?;
     let mut unknown = None;
@@ -82,24 +83,23 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Strin
         match question.ask(version) {
             Ok(Some(job)) => return Ok(Caller::Job { job, source }),
             // Says more than a port on which nobody listens.
-            Ok(None) => unknown = Some(format!("slurmd at {slurmd} knows no job that has it")),
+            Ok(None) => unknown = Some(CallerIdError::NoJob(slurmd)),
             Err(cause) => {
-                let cause = format!("slurmd at {slurmd}: {cause}");
-                log.debug(|| cause.clone());
-                unknown.get_or_insert(cause);
+                let error = CallerIdError::Slurmd(slurmd, cause);
+                log.debug(|| error.to_string());
+                unknown.get_or_insert(error);
             }
         }
     }
-    Err(unknown.unwrap_or_else(|| "slurm.conf names no port".to_owned()))
+    Err(unknown.unwrap_or(CallerIdError::NoPort))
 }
 
 /// Fails where slurmds speak TLS only.
-fn without_tls(node: &Node, version: Version) -> Result<(), String> {
+fn without_tls(node: &Node, version: Version) -> Result<(), CallerIdError> {
     match node.conf.tls_type.as_deref() {
-        Some(kind) if version.has_tls() && !kind.ends_with("none") => Err(format!(
-            "TLSType is {}, and TLS is not spoken here",
-            shown(kind)
-        )),
+        Some(kind) if version.has_tls() && !kind.ends_with("none") => {
+            Err(CallerIdError::TlsOnly(kind.to_owned()))
+        }
         _ => Ok(()),
     }
 }
@@ -114,19 +114,19 @@ struct Question<'a> {
     log: Log<'a>,
 }
 
-/// What came of asking in one protocol version.
-enum Attempt {
+/// A slurmd's reaction to a question in one protocol version.
+enum Reaction {
     /// An answer that can be trusted; none: it knows of no job.
     Answer(Option<u32>),
     /// Refused: the peer speaks this version.
     Speaks(Version),
     /// Refused in a way that is also another version's, or another key's.
-    Refused(String),
+    Refused(Broken),
 }
 
 impl Question<'_> {
     /// Asks in `version`, and if that is refused, in the one that the peer says, or else in older ones.
-    fn ask(&self, version: Version) -> Result<Option<u32>, String> {
+    fn ask(&self, version: Version) -> Result<Option<u32>, SlurmdError> {
         // A peer whom nobody vouches for must not bring us to versions in which credentials are for
         // any message.
         let neighbours = version.neighbours();
@@ -134,23 +134,24 @@ impl Question<'_> {
         let mut told = false;
         loop {
             match self.ask_in(version)? {
-                Attempt::Answer(job) => return Ok(job),
-                Attempt::Speaks(other) if !told && neighbours.contains(&other) => {
+                Reaction::Answer(job) => return Ok(job),
+                Reaction::Speaks(other) if !told && neighbours.contains(&other) => {
                     told = true;
                     self.log
                         .debug(|| format!("slurmd at {} speaks {other}", self.slurmd));
                     version = other;
                 }
-                Attempt::Speaks(other) => {
-                    return Err(format!(
-                        "it takes no message of {version}, it speaks {other}"
-                    ));
+                Reaction::Speaks(other) => {
+                    return Err(SlurmdError::Speaks {
+                        asked: version,
+                        speaks: other,
+                    });
                 }
-                Attempt::Refused(how) => {
+                Reaction::Refused(how) => {
                     let older = version.older().filter(|it| neighbours.contains(it));
                     version = match older {
                         Some(older) if !told => older,
-                        _ => return Err(format!("{how}: no common version, or no common key")),
+                        _ => return Err(SlurmdError::NoCommonVersion(how)),
                     };
                 }
             }
@@ -159,76 +160,73 @@ impl Question<'_> {
 
     /// Asks in this version, over a connection and with a credential of its own.
     #[inline(never)]
-    fn ask_in(&self, version: Version) -> Result<Attempt, String> {
+    fn ask_in(&self, version: Version) -> Result<Reaction, SlurmdError> {
         let socket = self.connect()?;
         let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
         let credential = self
             .authority
-            .make(version, payload.as_bytes(), self.deadline)?;
+            .make(version, payload.as_bytes(), self.deadline)
+            .map_err(SlurmdError::Make)?;
         let request = rpc::caller_id_request(version, credential.as_auth(), &self.body);
         match exchange::ask(&socket, &request, rpc::frame_length, self.deadline) {
             Ok(frame) => self.read(version, &frame),
-            Err(broken @ (Broken::Ended | Broken::Nonsense(_))) => {
-                Ok(Attempt::Refused(said(broken)))
-            }
-            Err(broken) => Err(said(broken)),
+            Err(broken @ (Broken::Ended | Broken::Nonsense(_))) => Ok(Reaction::Refused(broken)),
+            Err(broken) => Err(SlurmdError::Exchange(broken)),
         }
     }
 
     #[inline(never)]
-    fn connect(&self) -> Result<OwnedFd, String> {
-        let failed = |error: io::Error| format!("connect: {error}");
+    fn connect(&self) -> Result<OwnedFd, SlurmdError> {
+        let failed = |error: io::Error| SlurmdError::Connect(Broken::Failed(error));
         let socket = sys::connect_tcp(&self.slurmd).map_err(failed)?;
-        exchange::wait(Interest::writable(&socket), self.deadline)
-            .map_err(|broken| format!("connect: {broken}"))?;
+        exchange::wait(Interest::writable(&socket), self.deadline).map_err(SlurmdError::Connect)?;
         sys::connect_error(&socket).map_err(failed)?;
         Ok(socket)
     }
 
     #[inline(never)]
-    fn read(&self, version: Version, frame: &[u8]) -> Result<Attempt, String> {
+    fn read(&self, version: Version, frame: &[u8]) -> Result<Reaction, SlurmdError> {
         let reply = match rpc::read_reply(frame) {
             Ok(reply) => reply,
-            Err(error) => return Ok(Attempt::Refused(said(error))),
+            Err(error) => return Ok(Reaction::Refused(Broken::Nonsense(said(error)))),
         };
         let job = match reply.message {
             // The version says how much the credential must prove: it is ours to choose.
             Message::CallerId { .. } if reply.version != version => {
-                return Err(format!("it answers in {}", reply.version));
+                return Err(SlurmdError::OtherVersion(reply.version));
             }
             Message::CallerId { job } => job,
             Message::Code(rpc::VERSION_ERROR | rpc::AUTHENTICATION_ERROR)
                 if reply.version != version =>
             {
-                return Ok(Attempt::Speaks(reply.version));
+                return Ok(Reaction::Speaks(reply.version));
             }
             Message::Code(rpc::AUTHENTICATION_ERROR) => {
-                return Err("it refuses our credential".into());
+                return Err(SlurmdError::RefusesCredential);
             }
             Message::Code(rpc::TLS_REQUIRED) => {
-                return Err("it wants TLS, which is not spoken here".into());
+                return Err(SlurmdError::TlsOnly);
             }
-            Message::Code(code) => return Err(format!("Slurm's error {code}")),
+            Message::Code(code) => return Err(SlurmdError::Slurm(code)),
         };
         let Some(credential) = reply.credential else {
-            return Err("its answer has no credential".into());
+            return Err(SlurmdError::NoCredential);
         };
         let issuer = self
             .authority
             .check(version, credential, self.deadline)
-            .map_err(|cause| format!("the credential of its answer: {cause}"))?;
-        let distrusted = |cause: String| Err(format!("the credential of its answer {cause}"));
+            .map_err(SlurmdError::Check)?;
         if !issuer.is_for_us(version) {
-            return distrusted("is not for us".into());
+            return Err(SlurmdError::NotForUs);
         }
         let kind = reply.message.number();
         if !hash::payload_matches(version, kind, reply.body, &issuer.payload) {
-            return distrusted("is for another message".into());
+            return Err(SlurmdError::OtherMessage);
         }
         if !self.node.trusted.owns(issuer.uid) {
-            return distrusted(format!("is of uid {}", issuer.uid));
+            return Err(SlurmdError::Issuer(issuer.uid));
         }
-        Ok(Attempt::Answer(job))
+        Ok(Reaction::Answer(job))
     }
 }
 

@@ -186,7 +186,7 @@ fn ask_fakes(trial: Trial) -> (Result<Option<u32>, String>, Vec<Version>) {
         deadline: &deadline,
         log: Log::new(&Silent, LogLevel::Debug),
     };
-    let result = question.ask(Version::V26_05);
+    let result = question.ask(Version::V26_05).map_err(said);
     let asked = asked.lock().expect("lock").clone();
     (result, asked)
 }
@@ -228,7 +228,7 @@ fn a_good_answer_names_the_job_or_none() {
 #[test]
 fn an_answer_needs_a_credential_for_it() {
     for (trial, expected) in [
-        (changed(|it| it.uid = 2001), "is of uid 2001"),
+        (changed(|it| it.uid = 2001), "is from uid 2001"),
         (changed(|it| it.restricted_to = 2001), "is not for us"),
         (changed(|it| it.restricted_to = ANYONE), "is not for us"),
         (
@@ -261,9 +261,9 @@ fn an_answer_in_another_version_is_refused() {
 #[test]
 fn a_return_code_is_no_answer() {
     for (code, expected) in [
-        (5003, "Slurm's error 5003"),
+        (5003, "Slurm error 5003"),
         (1007, "it refuses our credential"),
-        (13000, "it wants TLS"),
+        (13000, "it requires TLS"),
     ] {
         let answer = frame(V, 8001, &be(&[code]));
         let cause = ask_once(good(vec![(V, answer)], vec![])).expect_err(expected);
