@@ -89,12 +89,7 @@ impl Version {
     /// started the step, and what we ask of it has been stable since 19.05.
     #[must_use]
     pub fn from_stepd(number: i32) -> Option<Self> {
-        match u16::try_from(number) {
-            Ok(0) => None,
-            Ok(number) => Some(Self(number)),
-            Err(_) if number < 0 => None,
-            Err(_) => Some(Self::TOO_LARGE),
-        }
+        (number > 0).then(|| u16::try_from(number).map_or(Self::TOO_LARGE, Self))
     }
 
     /// Takes the version in the header of a message; none if it is older than [`Self::OLDEST`].

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use lab::Node;
-use proto::jwt;
+use proto::{Version, jwt};
 use tests::rpc::{self, RESPONSE_CALLERID, hex};
 
 use crate::case::{self, Case};
@@ -13,6 +13,7 @@ use crate::fake::{Door, Fake, Peer, Reads};
 use crate::policy::Means;
 use crate::stepd::{self, DIR, JOB, OTHER};
 
+/// Of 26.05.
 const VERSION: u16 = 0x2D00;
 /// A question of auth/slurm needs no key.
 const SECRET: &[u8] = b"a key that only this test has";
@@ -92,7 +93,7 @@ fn token(for_uid: u32, payload: &[u8], seconds: u64) -> String {
     let claims = jwt::NewClaims {
         issued: now - 60,
         expires: now - 60 + seconds,
-        version: VERSION,
+        version: Version::V26_05,
         restricted_to: for_uid,
         cluster: "faults",
         uid: 0,
