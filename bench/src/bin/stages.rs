@@ -91,7 +91,12 @@ fn login(args: &Args) -> Result<Value> {
     };
     let deadline = Deadline::after(options.timeout);
     let census = meter.stage("list the steps, ask stepds", || {
-        stepd::census(&node, uid, &state_dir, true, &deadline, log)
+        let request = stepd::CensusRequest {
+            uid,
+            may_stop: true,
+            asks_all: false,
+        };
+        stepd::census(&node, request, &state_dir, &deadline, log)
     })?;
     meter.stage("write the log line (syslog)", || {
         app::log_line(

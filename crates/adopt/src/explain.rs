@@ -56,7 +56,7 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
     let end = match prepared.before_slurm() {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
-            let request = gather::Request {
+            let query = gather::Query {
                 options,
                 phase: Phase::Account,
                 uid,
@@ -67,7 +67,7 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
                 log: *log,
             };
             let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
-            let (facts, mut stepds) = gather::gather(&request, no_connection);
+            let (facts, mut stepds) = gather::gather(&query, no_connection);
             let plan = decide::plan(options, Phase::Account, facts);
             match without_suspended(plan, &mut stepds, *log) {
                 Plan::Settle(verdict) => End::Settled(verdict),

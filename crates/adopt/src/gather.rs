@@ -16,7 +16,7 @@ use crate::state_dir::StateDir;
 use crate::stepd::{self, Census, spool};
 
 /// Whose jobs to look for, and how.
-pub(crate) struct Request<'a> {
+pub(crate) struct Query<'a> {
     pub options: &'a Options,
     pub phase: Phase,
     pub uid: u32,
@@ -40,25 +40,25 @@ pub(crate) struct Stepds {
 /// directory is writable. `ask_caller` is called where the decision depends on the job that the
 /// connection comes from.
 pub(crate) fn gather(
-    request: &Request<'_>,
+    query: &Query<'_>,
     ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
 ) -> (Facts, Stepds) {
-    let &Request {
+    let &Query {
         options,
         uid,
         ref state_dir,
         log,
         ..
-    } = request;
+    } = query;
     let node = Node::find(
         options,
-        &request.environment,
+        &query.environment,
         state_dir,
         &spool::has_stepds,
         log,
     );
     // The user database and the disk cannot be bounded; the time they took is not the stepds' fault.
-    let deadline = Deadline::after(request.limit);
+    let deadline = Deadline::after(query.limit);
     let node = match node {
         Ok(node) => node,
         Err(error) => {
@@ -70,17 +70,22 @@ pub(crate) fn gather(
             return (facts, Stepds { census, deadline });
         }
     };
-    let before_adoption = deadline.sooner(time_to_adopt(request.limit));
-    let may_stop = decide::may_stop_at_first_job(options);
-    let mut census = stepd::census(&node, uid, state_dir, may_stop, &before_adoption, log);
+    let before_adoption = deadline.sooner(time_to_adopt(query.limit));
+    let asked = stepd::CensusRequest {
+        uid,
+        may_stop: decide::may_stop_at_first_job(options),
+        // A session is put back by its job's stepd, a process that comes from a job looks for that job.
+        asks_all: query.phase != Phase::Account || cgroup::comes_from_job(query.origin),
+    };
+    let mut census = stepd::census(&node, asked, state_dir, &before_adoption, log);
     let mut steps = std::mem::take(&mut census.steps);
     if !steps.silent.is_empty() {
         log.error(|| report::silence(&steps.silent));
     }
     if steps.own.len() > 1 {
-        steps.holder = cgroup::holder(&census.own(), request.origin);
+        steps.holder = cgroup::holder(&census.own(), query.origin);
     }
-    let caller = match decide::wants_caller(options, request.phase, &steps) {
+    let caller = match decide::wants_caller(options, query.phase, &steps) {
         true => ask_caller(&callerid::Scope {
             options,
             node: &node,

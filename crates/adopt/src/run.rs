@@ -143,7 +143,7 @@ impl<'a> Call<'a> {
     ) -> (Facts, Stepds) {
         let Prepared { log, .. } = &self.prepared;
         let service = self.prepared.service();
-        let request = gather::Request {
+        let query = gather::Query {
             options,
             phase,
             uid,
@@ -157,7 +157,7 @@ impl<'a> Call<'a> {
             },
             log: *log,
         };
-        gather::gather(&request, |scope| {
+        gather::gather(&query, |scope| {
             callerid::ask(Login::connection(self.handle), scope)
         })
     }

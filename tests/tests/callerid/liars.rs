@@ -71,7 +71,7 @@ fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
                 ..Signed::of(bobs)
             },
             into_bobs,
-            "is of uid 2003",
+            "is from uid 2003",
         ),
         (
             "bob's job, root's word",
@@ -86,7 +86,7 @@ fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
                 ..Signed::of(older)
             },
             into_older,
-            "is of uid 2003",
+            "is from uid 2003",
         ),
         (
             "own job, own word",
@@ -95,7 +95,7 @@ fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
                 ..Signed::of(older)
             },
             into_older,
-            "is of uid 2001",
+            "is from uid 2001",
         ),
         (
             "for everybody",

@@ -221,7 +221,7 @@ fn table() -> Vec<Row> {
             Decode,
             Says(decoded(2003, 0, &payload())),
             UNKNOWN,
-            "is of uid 2003",
+            "is from uid 2003",
         ),
         (
             Decode,

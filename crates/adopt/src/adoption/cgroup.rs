@@ -42,6 +42,8 @@ pub enum Look {
 }
 
 const EXTERN: &str = "/step_extern";
+/// How the path of a step's cgroup goes on after the job's.
+const STEP: &str = "/step_";
 
 impl Step {
     /// That of a job whose stepd is this process (0: not visible from here).
@@ -217,6 +219,19 @@ pub enum Origin {
     ProcessOrParent,
 }
 
+/// Whether the process comes from a step of some job, as far as its cgroup shows.
+#[must_use]
+pub fn comes_from_job(origin: Origin) -> bool {
+    let in_step = |path: &str| cgroups_of(path).is_none_or(|it| it.contains(STEP));
+    match origin {
+        Origin::Nowhere => false,
+        Origin::Process => in_step("/proc/self/cgroup"),
+        Origin::ProcessOrParent => {
+            in_step("/proc/self/cgroup") || in_step(&format!("/proc/{}/cgroup", parent_id()))
+        }
+    }
+}
+
 /// The job of these that this process comes from.
 #[must_use]
 pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
@@ -224,7 +239,7 @@ pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
     let parent = || cgroups_of(&format!("/proc/{}/cgroup", parent_id()));
     let holds = |cgroups: String| {
         // Most logins come from no job: then no slurmstepd is looked at.
-        let mut own = own.iter().filter(|_| cgroups.contains("/step_"));
+        let mut own = own.iter().filter(|_| cgroups.contains(STEP));
         own.find(|it| Step::of(it.job, it.pid).job_holds(&cgroups))
             .map(|it| it.job)
     };

@@ -9,15 +9,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use pam::Severity;
 
-use super::*;
-use crate::adoption::{self, AdoptError, Adopted, Join, Request};
-use crate::log::Sink;
-use crate::options::LogLevel;
-use crate::trust::DirectoryError;
+use proto::{Version, stepd};
+use sys::Deadline;
 
+use super::*;
+use crate::adoption::{self, AdoptError, Adopted, Join};
+use crate::log::{Log, Sink};
+use crate::node::Node;
+use crate::options::LogLevel;
+use crate::state_dir::StateDir;
+use crate::stepd::inquiry::{MAX_CONVERSATIONS, PATIENCE};
+use crate::stepd::owners::{Known, Owner};
+use crate::trust::{DirectoryError, Trusted};
+
+mod enough;
 mod requests;
 
 struct Silent;
@@ -100,7 +109,13 @@ impl Spool {
         let deadline = Deadline::after(Duration::from_millis(millis));
         let log = Log::new(&Silent, LogLevel::Debug);
         let state_dir = StateDir::open(&self.dir.join("no memory"), false, log);
-        census(&self.node, 2001, &state_dir, may_stop, &deadline, log)
+        census(
+            &self.node,
+            asking(2001, may_stop),
+            &state_dir,
+            &deadline,
+            log,
+        )
     }
 }
 
@@ -110,9 +125,18 @@ impl Drop for Spool {
     }
 }
 
+/// A census in which every own stepd must answer.
+fn asking(uid: u32, may_stop: bool) -> CensusRequest {
+    CensusRequest {
+        uid,
+        may_stop,
+        asks_all: true,
+    }
+}
+
 /// The account phase's.
-fn request(join: Join<'static>, x11: bool) -> Request<'static> {
-    Request {
+fn request(join: Join<'static>, x11: bool) -> adoption::Request<'static> {
+    adoption::Request {
         pid: std::process::id(),
         join,
         x11,
@@ -497,7 +521,7 @@ fn knows(spool: &Spool, before: u8, after: u8) -> Arc<AtomicUsize> {
 #[test]
 fn the_stepd_is_asked_before_and_after() {
     use adoption::Was;
-    let request = Request {
+    let request = adoption::Request {
         may_be_inside: true,
         ..request(Join::Nobody, false)
     };
@@ -736,7 +760,14 @@ fn only_new_stepds_and_the_own_are_asked() {
     };
     let census_of = |uid| {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, &state_dir(), true, &deadline, log()).steps;
+        let steps = super::census(
+            &spool.node,
+            asking(uid, true),
+            &state_dir(),
+            &deadline,
+            log(),
+        )
+        .steps;
         (steps.own.len(), steps.others)
     };
     let jobs = [asked(1, 2001), asked(2, 2002)];
@@ -796,7 +827,14 @@ fn a_silent_stepd_that_was_met_delays_nobody() {
     });
     for (uid, others) in [(2002, 1), (2002, 1), (2003, 1)] {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let steps = super::census(&spool.node, uid, &state_dir(), false, &deadline, log()).steps;
+        let steps = super::census(
+            &spool.node,
+            asking(uid, false),
+            &state_dir(),
+            &deadline,
+            log(),
+        )
+        .steps;
         assert_eq!((steps.others, steps.silent.len()), (others, 0));
     }
 }

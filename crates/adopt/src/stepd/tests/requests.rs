@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicI32;
 use super::*;
 
 /// What a stepd says of itself, and what it was asked.
-struct Stepd {
+pub(super) struct Stepd {
+    uid: AtomicI32,
     version: AtomicI32,
     state: AtomicI32,
     /// Bytes of each message that came.
@@ -17,10 +18,11 @@ impl Stepd {
     const RUNNING: i32 = 2;
 
     /// A fake one of a job of the user's, that answers each request by its number.
-    fn fake(spool: &Spool, job: u32) -> Arc<Self> {
+    pub(super) fn fake(spool: &Spool, job: u32) -> Arc<Self> {
         let listener = UnixListener::bind(spool.dir.join(format!("n1_{job}.4294967292")));
         let listener = listener.expect("bind");
         let stepd = Arc::new(Self {
+            uid: AtomicI32::new(2001),
             version: AtomicI32::new(0x2D00),
             state: AtomicI32::new(Self::RUNNING),
             asked: Mutex::default(),
@@ -51,7 +53,7 @@ impl Stepd {
             while let Some(request) = next() {
                 let answer = match request {
                     5 => self.say_state(),
-                    20 => 2001,
+                    20 => self.uid.load(Ordering::SeqCst),
                     // A process, and whether it was taken.
                     22 => next().map_or(-1, |_| 0),
                     // Whether it has a process: one byte.
@@ -68,6 +70,11 @@ impl Stepd {
         }
     }
 
+    /// Makes it another user's.
+    pub(super) fn give_to(&self, uid: i32) {
+        self.uid.store(uid, Ordering::SeqCst);
+    }
+
     /// Who says that it is starting runs when it is asked again.
     fn say_state(&self) -> i32 {
         const SEQ: Ordering = Ordering::SeqCst;
@@ -75,7 +82,7 @@ impl Stepd {
         said.unwrap_or_else(|other| other)
     }
 
-    fn asked(&self) -> Vec<usize> {
+    pub(super) fn asked(&self) -> Vec<usize> {
         std::mem::take(&mut *self.asked.lock().expect("no panic"))
     }
 }
@@ -85,7 +92,7 @@ fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, Adop
     let log = Log::new(&Silent, LogLevel::Debug);
     let state_dir = StateDir::open(&spool.dir.join("memory"), true, log);
     let deadline = Deadline::after(Duration::from_secs(5));
-    let mut census = census(&spool.node, 2001, &state_dir, true, &deadline, log);
+    let mut census = census(&spool.node, asking(2001, true), &state_dir, &deadline, log);
     let join = match join_container {
         true => Join::Now,
         false => Join::Nobody,

@@ -1,0 +1,339 @@
+//! Asks several stepds side by side, each over its own connection.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use proto::stepd;
+use sys::{Deadline, Interest};
+
+use crate::access;
+use crate::exchange::{self, Broken};
+use crate::facts::OwnJob;
+use crate::log::Log;
+use crate::stepd::census::Census;
+use crate::stepd::owners::{Known, Owner};
+use crate::stepd::spool::Socket;
+use crate::text::{said, shown};
+
+/// How long silent stepds are waited for after the last answer, once a job of the user's is known
+/// and nothing they say could keep the user out. A stepd in health answers within a millisecond.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+/// Conversations at once. When so many are silent, they make room for those not asked yet.
+pub(super) const MAX_CONVERSATIONS: usize = if cfg!(test) { 8 } else { 512 };
+
+/// An open connection to the stepd of a job that it has confirmed to be the user's.
+#[derive(Debug)]
+pub struct Conversation {
+    /// The job.
+    pub job: OwnJob,
+    /// What the stepd said of itself.
+    pub owner: stepd::OwnerAnswer,
+    /// The process that listens there, as it is seen from here; 0: it is not to be seen.
+    pub pid: i32,
+    /// This end of the connection.
+    pub socket: OwnedFd,
+}
+
+/// Bytes of an answer of known length, as they come in.
+#[derive(Debug)]
+struct Incoming<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Default for Incoming<N> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; N],
+            length: 0,
+        }
+    }
+}
+
+enum Received {
+    All,
+    Some,
+    Ended,
+    Failed(io::Error),
+}
+
+impl<const N: usize> Incoming<N> {
+    fn receive(&mut self, socket: &OwnedFd) -> Received {
+        match sys::receive(socket, &mut self.bytes[self.length..]) {
+            Ok(0) => Received::Ended,
+            Ok(count) => {
+                self.length += count;
+                if self.length == N {
+                    Received::All
+                } else {
+                    Received::Some
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Some,
+            Err(error) => Received::Failed(error),
+        }
+    }
+}
+
+/// A stepd that has been asked and has not answered yet.
+struct Asked {
+    origin: Socket,
+    pid: i32,
+    socket: OwnedFd,
+    answer: Incoming<{ stepd::OWNER_ANSWER }>,
+}
+
+/// What became of a stepd that was to be asked.
+enum Connected {
+    Asked(Asked),
+    /// Its backlog is full: again in a moment.
+    Busy(Socket),
+    /// We have no descriptor left until a conversation ends.
+    NoDescriptor(Socket),
+    /// There is nobody to ask.
+    Gone,
+    /// It can't be asked.
+    Failed(u32, String),
+    /// It may not be asked.
+    Denied(u32, String),
+}
+
+pub(super) struct Inquiry<'a, 'k> {
+    known: &'a mut Known<'k>,
+    may_stop: bool,
+    log: Log<'a>,
+    untried: VecDeque<Socket>,
+    busy: Vec<Socket>,
+    asked: Vec<Asked>,
+    census: Census,
+    /// When a stepd was last asked or last answered.
+    progress: Instant,
+}
+
+impl<'a, 'k> Inquiry<'a, 'k> {
+    pub(super) fn new(
+        untried: VecDeque<Socket>,
+        census: Census,
+        known: &'a mut Known<'k>,
+        may_stop: bool,
+        log: Log<'a>,
+    ) -> Self {
+        Self {
+            known,
+            may_stop,
+            log,
+            untried,
+            busy: Vec::new(),
+            asked: Vec::new(),
+            census,
+            progress: Instant::now(),
+        }
+    }
+
+    pub(super) fn run(mut self, deadline: &Deadline) -> Census {
+        loop {
+            self.ask_all();
+            if self.untried.is_empty() && self.busy.is_empty() && self.asked.is_empty() {
+                break;
+            }
+            if !self.untried.is_empty() && self.patience_left().is_zero() {
+                if self.asked.is_empty() {
+                    break;
+                }
+                // As many as may be are silent: let the others have their turn.
+                for asked in self.asked.drain(..) {
+                    self.census.silent(asked.origin.job.job);
+                }
+                continue;
+            }
+            let left = match self.stops_early() {
+                true => self.patience_left().min(deadline.remaining()),
+                false => deadline.remaining(),
+            };
+            let at_most = match (self.busy.is_empty(), self.untried.is_empty()) {
+                (false, _) => exchange::RETRY,
+                (true, false) => self.patience_left(),
+                (true, true) => left,
+            };
+            let mut interests: Vec<_> = self
+                .asked
+                .iter()
+                .map(|it| Interest::readable(&it.socket))
+                .collect();
+            if let Err(error) = sys::poll(&mut interests, left.min(at_most)) {
+                self.log.error(|| format!("poll: {error}"));
+                break;
+            }
+            let ready: Vec<bool> = interests.iter().map(Interest::is_ready).collect();
+            self.receive(&ready);
+            if left.is_zero() {
+                break;
+            }
+        }
+        let asked = std::mem::take(&mut self.asked)
+            .into_iter()
+            .map(|it| it.origin.job.job);
+        let waiting = self.busy.iter().chain(&self.untried).map(|it| it.job.job);
+        for job in asked.chain(waiting) {
+            self.census.silent(job);
+        }
+        self.census
+    }
+
+    /// Whether the silent ones are not waited for until the deadline: an own job is known, all the
+    /// others have been asked, and what they say could not keep the user out: after a second own job
+    /// no third one can.
+    fn stops_early(&self) -> bool {
+        let enough = if self.may_stop { 1 } else { 2 };
+        self.census.own.len() >= enough && self.untried.is_empty()
+    }
+
+    fn patience_left(&self) -> Duration {
+        PATIENCE.saturating_sub(self.progress.elapsed())
+    }
+
+    fn ask_all(&mut self) {
+        for socket in std::mem::take(&mut self.busy) {
+            self.ask(socket);
+        }
+        while self.asked.len() < MAX_CONVERSATIONS {
+            let Some(socket) = self.untried.pop_front() else {
+                break;
+            };
+            if !self.ask(socket) {
+                break;
+            }
+        }
+    }
+
+    /// Asks one; false if it could not be tried.
+    fn ask(&mut self, socket: Socket) -> bool {
+        match self.attempt(socket) {
+            Connected::Asked(asked) => {
+                self.asked.push(asked);
+                self.progress = Instant::now();
+            }
+            Connected::Busy(socket) => self.busy.push(socket),
+            Connected::NoDescriptor(socket) => {
+                self.untried.push_front(socket);
+                return false;
+            }
+            Connected::Gone => {}
+            Connected::Failed(job, cause) => self.failed(job, cause),
+            Connected::Denied(job, cause) => {
+                self.census.steps.is_denied = true;
+                self.failed(job, cause);
+            }
+        }
+        true
+    }
+
+    fn attempt(&self, socket: Socket) -> Connected {
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        let job = socket.job.job;
+        let failed = |error: io::Error| Connected::Failed(job, said(error));
+        let connected = match sys::connect_unix(&socket.path) {
+            Ok(connected) => connected,
+            Err(error) => match (error.kind(), error.raw_os_error()) {
+                (io::ErrorKind::WouldBlock, _) => return Connected::Busy(socket),
+                (_, Some(EMFILE | ENFILE)) => return Connected::NoDescriptor(socket),
+                // A stale socket, or a step that has just ended.
+                (io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _) => {
+                    self.log
+                        .debug(|| format!("slurmstepd of job {job}: {error}: gone"));
+                    return Connected::Gone;
+                }
+                (io::ErrorKind::PermissionDenied, _) => {
+                    let path = shown(&socket.path.to_string_lossy());
+                    let error = access::named(error);
+                    let cause = format!("connect to {path}: {error}");
+                    self.log
+                        .error(|| format!("slurmstepd of job {job}: {cause}"));
+                    return Connected::Denied(job, cause);
+                }
+                _ => return failed(error),
+            },
+        };
+        let pid = match sys::peer_credentials(&connected) {
+            Ok(peer) if self.census.trusted.serves(peer.uid) => peer.pid,
+            Ok(peer) => return Connected::Failed(job, format!("uid {} listens there", peer.uid)),
+            Err(error) => return failed(error),
+        };
+        match sys::send(&connected, &stepd::ask_owner()) {
+            Ok(()) => Connected::Asked(Asked {
+                origin: socket,
+                pid,
+                socket: connected,
+                answer: Incoming::default(),
+            }),
+            Err(error) => failed(error),
+        }
+    }
+
+    fn failed(&mut self, job: u32, cause: String) {
+        self.log
+            .debug(|| format!("slurmstepd of job {job}: {cause}; not counted"));
+        self.census.steps.failed.push((job, cause));
+    }
+
+    fn receive(&mut self, ready: &[bool]) {
+        // From the back, so that swap_remove moves only what has been looked at.
+        for index in (0..self.asked.len()).rev().filter(|index| ready[*index]) {
+            let Asked { socket, answer, .. } = &mut self.asked[index];
+            let outcome = match answer.receive(socket) {
+                Received::Some => continue,
+                Received::All => stepd::read_owner(&answer.bytes).map_err(said),
+                Received::Ended => Err(said(Broken::Ended)),
+                Received::Failed(error) => Err(said(Broken::from(error))),
+            };
+            let asked = self.asked.swap_remove(index);
+            let job = asked.origin.job;
+            self.progress = Instant::now();
+            match outcome {
+                Ok(owner) => {
+                    self.log.debug(|| {
+                        let stepd::OwnerAnswer { version, uid, .. } = owner;
+                        format!("job {}: uid {uid}, Slurm {version}", job.job)
+                    });
+                    self.count(owner, asked);
+                }
+                Err(cause) => self.failed(job.job, cause),
+            }
+        }
+    }
+
+    fn count(&mut self, owner: stepd::OwnerAnswer, asked: Asked) {
+        let Asked {
+            origin,
+            pid,
+            socket,
+            ..
+        } = asked;
+        let said = Owner {
+            uid: owner.uid,
+            version: owner.version,
+        };
+        self.known.note(&origin.identity, said);
+        let census = &mut self.census;
+        census.version = census.version.max(Some(owner.version));
+        if owner.uid != census.uid {
+            census.steps.others += 1;
+            return;
+        }
+        let job = origin.job;
+        census.steps.own.push(job);
+        census.own.push((origin, pid));
+        let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
+        if census.newest.as_ref().is_none_or(is_newer) {
+            census.newest = Some(Conversation {
+                job,
+                owner,
+                pid,
+                socket,
+            });
+        }
+    }
+}

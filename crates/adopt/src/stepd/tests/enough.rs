@@ -1,0 +1,106 @@
+//! Which stepds of a user with many jobs are asked.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sys::Deadline;
+
+use super::requests::Stepd;
+use super::{Silent, Spool, asking};
+use crate::log::Log;
+use crate::options::LogLevel;
+use crate::state_dir::StateDir;
+use crate::stepd::{Census, CensusRequest, ConverseError, census};
+
+/// The stepds of jobs 1 to 5 of the user's, all met by an earlier login.
+struct Jobs {
+    spool: Spool,
+    stepds: Vec<Arc<Stepd>>,
+}
+
+impl Jobs {
+    fn start(name: &str) -> Self {
+        let spool = Spool::new(name);
+        let stepds = (1..=5).map(|job| Stepd::fake(&spool, job)).collect();
+        let jobs = Self { spool, stepds };
+        assert_eq!(jobs.census(false).steps.own.len(), 5);
+        assert_eq!(jobs.asked(), [1, 2, 3, 4, 5], "never met");
+        jobs
+    }
+
+    fn census(&self, asks_all: bool) -> Census {
+        let log = Log::new(&Silent, LogLevel::Debug);
+        let state_dir = StateDir::open(&self.spool.dir.join("memory"), true, log);
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let request = CensusRequest {
+            asks_all,
+            ..asking(2001, true)
+        };
+        census(&self.spool.node, request, &state_dir, &deadline, log)
+    }
+
+    /// The jobs whose stepds were asked since the last call.
+    fn asked(&self) -> Vec<usize> {
+        let asked = self.stepds.iter().map(|it| !it.asked().is_empty());
+        let jobs = (1..).zip(asked).filter(|(_, was_asked)| *was_asked);
+        jobs.map(|(job, _)| job).collect()
+    }
+
+    fn end(&self, job: u32) {
+        let path = self.spool.dir.join(format!("n1_{job}.4294967292"));
+        fs::remove_file(path).expect("its socket");
+    }
+}
+
+#[test]
+fn the_two_newest_suffice_where_all_are_known() {
+    let jobs = Jobs::start("enough");
+    assert_eq!(jobs.census(false).steps.own.len(), 5);
+    assert_eq!(jobs.asked(), [4, 5]);
+    assert_eq!(jobs.census(true).steps.own.len(), 5);
+    assert_eq!(jobs.asked(), [1, 2, 3, 4, 5], "all are wanted");
+}
+
+#[test]
+fn a_new_job_is_asked_besides() {
+    let mut jobs = Jobs::start("enough-new");
+    jobs.stepds.push(Stepd::fake(&jobs.spool, 6));
+    assert_eq!(jobs.census(false).steps.own.len(), 6);
+    assert_eq!(jobs.asked(), [4, 5, 6]);
+}
+
+#[test]
+fn all_are_asked_where_the_newest_are_no_longer_the_users() {
+    let jobs = Jobs::start("enough-lost");
+    jobs.stepds[3].give_to(2002);
+    let census = jobs.census(false);
+    assert_eq!((census.steps.own.len(), census.steps.others), (4, 1));
+    assert_eq!(jobs.asked(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_next_newest_follow_a_job_that_has_ended() {
+    let jobs = Jobs::start("enough-ended");
+    jobs.end(5);
+    assert_eq!(jobs.census(false).steps.own.len(), 4);
+    assert_eq!(jobs.asked(), [3, 4]);
+}
+
+/// What the file says lets nobody in: before adoption the job's stepd is asked.
+#[test]
+fn a_job_that_was_not_asked_is_asked_before_it_adopts() {
+    let jobs = Jobs::start("enough-adopt");
+    let log = Log::new(&Silent, LogLevel::Debug);
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let mut census = jobs.census(false);
+    jobs.asked();
+    let conversation = census
+        .converse(2, &deadline, log)
+        .expect("it is the user's");
+    assert_eq!(conversation.owner.uid, 2001);
+    assert_eq!(jobs.asked(), [2]);
+    jobs.stepds[0].give_to(2002);
+    let refused = census.converse(1, &deadline, log);
+    assert!(matches!(refused, Err(ConverseError::Gone)), "{refused:?}");
+}
