@@ -63,6 +63,12 @@ pub fn begin(job: u32) -> String {
     )
 }
 
+/// Names the file with the state of its freezer.
+#[must_use]
+pub fn freezer(job: u32) -> String {
+    format!("set -- {job}; {STEP} echo $state")
+}
+
 /// Waits until it is frozen.
 #[must_use]
 pub fn frozen(job: u32) -> String {

@@ -16,6 +16,41 @@ pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
+/// Whether the error says that a process, or what was made for it, is not there or has ended, and nothing else.
+#[must_use]
+pub fn is_gone(error: &io::Error) -> bool {
+    /// Of the files of a process, proc(5), and of a control group.
+    const ESRCH: i32 = 3;
+    const ENODEV: i32 = 19;
+    is_absent(error) || matches!(error.raw_os_error(), Some(ESRCH | ENODEV))
+}
+
+/// What a look at something came to. None: it is gone, as [`is_gone`] has it.
+///
+/// # Errors
+/// The system's, with the operation, the path, and SELinux where that enforces.
+pub fn unless_gone<T>(operation: &str, path: &str, result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => {
+            let kind = error.kind();
+            let cause = format!("{operation} {}: {}", shown(path), named(error));
+            Err(io::Error::new(kind, cause))
+        }
+    }
+}
+
+/// The text of a file below /proc or /sys. None: it is gone.
+///
+/// # Errors
+/// As [`unless_gone`].
+pub fn read_unless_gone(path: &str) -> io::Result<Option<String>> {
+    let read = sys::read_regular(Path::new(path), 1 << 22);
+    let text = unless_gone("read", path, read)?;
+    Ok(text.map(|it| String::from_utf8_lossy(&it).into_owned()))
+}
+
 /// Whether a permission is missing.
 #[must_use]
 pub fn is_denied(error: &io::Error) -> bool {
@@ -46,9 +81,7 @@ pub struct Unseen(Option<String>);
 impl Unseen {
     /// Keeps an error, unless it says that there is nothing.
     pub fn note(&mut self, operation: &str, path: &Path, error: io::Error) {
-        /// A process that has ended, proc(5).
-        const ESRCH: i32 = 3;
-        if self.0.is_some() || is_absent(&error) || error.raw_os_error() == Some(ESRCH) {
+        if self.0.is_some() || is_gone(&error) {
             return;
         }
         let path = shown(&path.to_string_lossy());
@@ -74,10 +107,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_is_gone_is_nothing() {
+        let look =
+            |errno| unless_gone::<()>("read", "/a\n", Err(io::Error::from_raw_os_error(errno)));
+        for errno in [2, 20, 3, 19] {
+            assert!(look(errno).is_ok_and(|it| it.is_none()), "{errno}");
+        }
+        let error = look(5).expect_err("it is there").to_string();
+        assert_eq!(error, "read /a\\n: Input/output error (os error 5)");
+        let denied = look(13).expect_err("it may be there");
+        assert!(is_denied(&denied), "{denied}");
+        assert!(unless_gone("read", "/a", Ok(7)).is_ok_and(|it| it == Some(7)));
+    }
+
+    #[test]
     fn only_what_is_absent_is_no_news() {
         let mut unseen = Unseen::default();
         let path = Path::new("/a");
-        for errno in [2, 20, 3] {
+        for errno in [2, 20, 3, 19] {
             unseen.note("read", path, io::Error::from_raw_os_error(errno));
         }
         assert!(unseen.0.is_none());

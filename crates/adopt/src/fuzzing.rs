@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use proto::stepd::NamespaceHandover;
 use sys::Deadline;
 
-use crate::adoption::cgroup::{Look, Step};
+use crate::adoption::cgroup::Look;
 use crate::adoption::namespaces;
+use crate::adoption::steps::Steps;
 use crate::adoption::{self, Adopted};
 use crate::node::{self, slurmd};
 use crate::session;
@@ -40,7 +41,7 @@ pub fn pid(line: &[u8]) -> Option<u32> {
 /// that of its stepd.
 #[must_use]
 pub fn is_inside(job: u32, stepd: &str, process: &str) -> bool {
-    Step::beside(job, stepd).holds(process, true) == Look::Inside
+    Steps::by(job, stepd).holds(process, true) == Look::Inside
 }
 
 /// Whether a process's title is that of sshd's helper.

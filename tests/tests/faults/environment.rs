@@ -273,6 +273,18 @@ pub fn process(node: &Node) -> Result<()> {
         &[],
         Some(&hidden),
     );
+    // Whether the slurmstepd takes this process's number for another's can't be seen then.
+    let hidden = format!(
+        "exec {} -f -o /dev/null -P /proc/self/ns/pid -e inject=readlink,readlinkat:error=EACCES \"$@\"",
+        tests::STRACE
+    );
+    add(
+        "a pid namespace that can't be seen",
+        Means::NotAdopted,
+        "readlink /proc/self/ns/pid: Permission denied",
+        &[],
+        Some(&hidden),
+    );
     for left in ["2", "3", "4", "8"] {
         add(
             &format!("{left} descriptors"),

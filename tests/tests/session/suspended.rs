@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lab::Suite;
 use tests::session::{Lines, Method};
-use tests::suspended::{as_before, begin, freeze_when_asked, frozen, resume};
-use tests::{Call, End, Module, dist};
+use tests::suspended::{as_before, begin, freeze_when_asked, freezer, frozen, resume};
+use tests::{Call, End, Module, STRACE, bring_strace, dist};
 
 use crate::Test;
 use crate::handover::logged;
@@ -20,6 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
         with_suspended(site, root_gets_in)
     }),
     ("a job that is suspended in the very moment", in_the_moment),
+    ("a freezer that can't be read is logged", unseen_freezer),
 ];
 
 /// With each method the account phase is in another process, or leaves the adoption to the session phase.
@@ -113,6 +114,41 @@ fn root_gets_in(site: &Site, job: u32) -> Result<()> {
         ensure!(stderr.contains(&told(job)), "{stderr}");
     }
     Ok(())
+}
+
+/// As a rule of SELinux hides it: the login goes on as where there is no freezer.
+fn unseen_freezer(site: &Site) -> Result<()> {
+    let node = site.node();
+    bring_strace(node)?;
+    let job = site.cluster().submit("alice", &[])?;
+    let path = sh(site, &freezer(job))?;
+    let path = path.trim();
+    for call in ["openat", "lstat,newfstatat,statx"] {
+        let mark = node.syslog_mark()?;
+        let mut login = Call::new("alice", STRICT);
+        login.wrapper = Some(format!(
+            "exec {STRACE} -f -o /dev/null -P {path} -e inject={call}:error=EACCES \"$@\""
+        ));
+        let outcome = login.make(node, Module::Ours)?;
+        ensure!(outcome.job(node)? == Some(job), "{call}: {outcome}");
+        logged(
+            site,
+            mark,
+            &[
+                &format!("look whether the job is suspended: {}", told_of(call, path)),
+                &format!("decision=adopted job={job}"),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn told_of(call: &str, path: &str) -> String {
+    let operation = match call {
+        "openat" => "read",
+        _ => "stat",
+    };
+    format!("{operation} {path}: Permission denied")
 }
 
 /// Between our look and the slurmstepd's answer: the login is put back and goes on without that job.

@@ -1,29 +1,15 @@
 //! Where a process is among the control groups, and whether that is a job's extern step.
-//!
-//! Slurm names an extern step's directory `step_extern` (`cgroup_v1.c`, `cgroup_v2.c`). With cgroup v1
-//! it is below `job_N`, and the stepd itself is not in it. With v2 the stepd is (`step_extern/slurm`),
-//! and from 26.05 on the job's directory is not named after the job: what the stepd's own cgroup
-//! begins with tells which one it is.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::process::parent_id;
-use std::path::Path;
 
+use crate::access;
 use crate::adoption::hierarchy;
+use crate::adoption::steps::{EXTERN, Line, STEP, Steps, cgroups_of, lines};
 use crate::stepd::OwnStepd;
 use crate::text::shown;
-
-/// Where processes of one job's extern step are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    job: u32,
-    /// With v1: the end of the directory's path.
-    v1: String,
-    /// With v2: the directory's path.
-    pub(crate) v2: Option<String>,
-}
 
 /// Where an adopted process is among the control groups of its extern step: lines of /proc/PID/cgroup.
 /// Empty where they do not show it.
@@ -41,52 +27,24 @@ pub enum Look {
     Unclear(Option<String>),
 }
 
-const EXTERN: &str = "/step_extern";
-/// How the path of a step's cgroup goes on after the job's.
-const STEP: &str = "/step_";
-
-impl Step {
-    /// That of a job whose stepd is this process (0: not visible from here).
-    #[must_use]
-    pub fn of(job: u32, stepd: i32) -> Self {
-        let cgroups = cgroups_of(&format!("/proc/{stepd}/cgroup")).unwrap_or_default();
-        Self::beside(job, &cgroups)
-    }
-
-    /// The same, by the text of the stepd's /proc/PID/cgroup.
-    pub(crate) fn beside(job: u32, stepd: &str) -> Self {
-        let path = lines(stepd).find(|it| it.is_v2()).map(|it| it.path);
-        let v2 = path.and_then(|path| {
-            // A slurmd may itself run in a step.
-            let (before, after) = path.rsplit_once(EXTERN)?;
-            let whole = after.is_empty() || after.starts_with('/');
-            whole.then(|| format!("{before}{EXTERN}"))
-        });
-        Self {
-            job,
-            v1: format!("/job_{job}{EXTERN}"),
-            v2,
-        }
-    }
-
-    /// Whether this process is in it. With `wholly` also whether no controller of cgroup v1 has been
-    /// taken over by systemd since: Slurm uses only some of them, so that this holds before an
+impl Steps {
+    /// Whether this process is in the extern step. With `wholly` also whether no controller of cgroup v1 has
+    /// been taken over by systemd since: Slurm uses only some of them, so that this holds before an
     /// adoption, not after it.
     #[must_use]
     pub fn look(&self, wholly: bool) -> Look {
-        match cgroups_of("/proc/self/cgroup") {
-            Some(cgroups) => self.holds(&cgroups, wholly),
+        match cgroups_of("self") {
+            Ok(Some(cgroups)) => self.holds(&cgroups, wholly),
             // In the job's mount namespace /proc may be that of its pid namespace.
-            None => Look::Unclear(None),
+            Ok(None) | Err(_) => Look::Unclear(None),
         }
     }
 
     pub(crate) fn holds(&self, cgroups: &str, wholly: bool) -> Look {
-        if let Some(prefix) = &self.v2 {
-            let unified = lines(cgroups).find(|it| it.is_v2());
-            return match unified.map(|it| it.path) {
-                Some(path) if is_below(path, prefix) => Look::Inside,
-                Some(path) => Look::Outside(path.to_owned()),
+        if self.uses_v2() {
+            return match lines(cgroups).find(Line::is_v2) {
+                Some(line) if self.is_extern(&line) => Look::Inside,
+                Some(line) => Look::Outside(line.path.to_owned()),
                 None => Look::Unclear(None),
             };
         }
@@ -95,66 +53,38 @@ impl Step {
         }
         // proctrack/cgroup holds processes by the freezer (`proctrack_cgroup.c`): by task/cgroup alone a login
         // is in other hierarchies, and not ended with the job.
-        let mut controllers = lines(cgroups).filter(Line::is_slurms);
         let is_in_step = match lines(cgroups).find(Line::is_freezers) {
-            Some(line) => self.is_v1_place(line.path),
-            None => controllers.any(|line| self.is_v1_place(line.path)),
+            Some(line) => self.is_extern(&line),
+            None => lines(cgroups).any(|line| self.is_extern(&line)),
         };
         match is_in_step {
             true => Look::Inside,
             false => Look::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
         }
     }
-}
 
-impl Step {
-    /// Whether a process with these cgroups is in any step of the job.
-    pub(crate) fn job_holds(&self, cgroups: &str) -> bool {
-        match &self.v2 {
-            Some(step) => {
-                let job = step.strip_suffix(EXTERN).unwrap_or(step);
-                let unified = lines(cgroups).find(|it| it.is_v2());
-                // The daemons' own place is beside the steps.
-                unified.is_some_and(|it| {
-                    let rest = it.path.strip_prefix(job);
-                    rest.is_some_and(|rest| rest.starts_with("/step_"))
-                })
-            }
-            None => {
-                let any_step = format!("/job_{}/step_", self.job);
-                let mut controllers = lines(cgroups).filter(Line::is_slurms);
-                controllers.any(|line| line.path.contains(&any_step))
-            }
-        }
+    fn is_extern(&self, line: &Line<'_>) -> bool {
+        self.step_of(line) == Some(EXTERN)
     }
 
     /// Whether this process is in any step of the job, wholly.
     #[must_use]
     pub fn is_in_job(&self) -> bool {
-        let cgroups = cgroups_of("/proc/self/cgroup");
-        cgroups.is_some_and(|it| self.job_holds(&it) && taken_over(&it).is_none())
+        let cgroups = cgroups_of("self").ok().flatten();
+        cgroups.is_some_and(|it| self.step_in(&it).is_some() && taken_over(&it).is_none())
     }
 
-    /// Where this process is in the step.
+    /// Where this process is in the extern step.
     #[must_use]
     pub fn held(&self) -> Held {
-        let cgroups = cgroups_of("/proc/self/cgroup").unwrap_or_default();
-        self.held_in(&cgroups)
+        let cgroups = cgroups_of("self").ok().flatten();
+        self.held_in(&cgroups.unwrap_or_default())
     }
 
     fn held_in(&self, cgroups: &str) -> Held {
-        let is_in = |line: &Line<'_>| match &self.v2 {
-            Some(step) => line.is_v2() && is_below(line.path, step),
-            None => line.is_slurms() && self.is_v1_place(line.path),
-        };
-        let inside = lines(cgroups).filter(is_in);
+        let inside = lines(cgroups).filter(|line| self.is_extern(line));
         let inside = inside.map(|it| (it.controllers.to_owned(), it.path.to_owned()));
         Held(inside.collect())
-    }
-
-    fn is_v1_place(&self, path: &str) -> bool {
-        let step = path.split_once(self.v1.as_str());
-        step.is_some_and(|(_, after)| after.is_empty() || after.starts_with('/'))
     }
 }
 
@@ -179,7 +109,7 @@ impl Held {
     /// # Errors
     /// The system's; `NotFound` also where it is not known where the process was.
     pub fn put_back(&self, pid: u32) -> io::Result<()> {
-        let cgroups = cgroups_of(&format!("/proc/{pid}/cgroup")).ok_or(io::ErrorKind::NotFound)?;
+        let cgroups = cgroups_of(&pid.to_string())?.ok_or(io::ErrorKind::NotFound)?;
         let moved = self.moved_from(&cgroups).ok_or(io::ErrorKind::NotFound)?;
         for (controllers, path) in moved {
             hierarchy::put(pid, controllers, path)?;
@@ -222,26 +152,32 @@ pub enum Origin {
 /// Whether the process comes from a step of some job, as far as its cgroup shows.
 #[must_use]
 pub fn comes_from_job(origin: Origin) -> bool {
-    let in_step = |path: &str| cgroups_of(path).is_none_or(|it| it.contains(STEP));
+    let in_step = |process: &str| match cgroups_of(process) {
+        Ok(cgroups) => cgroups.is_some_and(|it| it.contains(STEP)),
+        // It cannot be ruled out.
+        Err(_) => true,
+    };
     match origin {
         Origin::Nowhere => false,
-        Origin::Process => in_step("/proc/self/cgroup"),
-        Origin::ProcessOrParent => {
-            in_step("/proc/self/cgroup") || in_step(&format!("/proc/{}/cgroup", parent_id()))
-        }
+        Origin::Process => in_step("self"),
+        Origin::ProcessOrParent => in_step("self") || in_step(&parent_id().to_string()),
     }
 }
 
 /// The job of these that this process comes from.
 #[must_use]
 pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
-    let this = || cgroups_of("/proc/self/cgroup");
-    let parent = || cgroups_of(&format!("/proc/{}/cgroup", parent_id()));
+    let of = |process: &str| cgroups_of(process).ok().flatten();
+    let this = || of("self");
+    let parent = || of(&parent_id().to_string());
     let holds = |cgroups: String| {
         // Most logins come from no job: then no slurmstepd is looked at.
         let mut own = own.iter().filter(|_| cgroups.contains(STEP));
-        own.find(|it| Step::of(it.job, it.pid).job_holds(&cgroups))
-            .map(|it| it.job)
+        let is_in = |it: &&OwnStepd| {
+            let stepd = of(&it.pid.to_string()).unwrap_or_default();
+            Steps::by(it.job, &stepd).step_in(&cgroups).is_some()
+        };
+        own.find(is_in).map(|it| it.job)
     };
     match origin {
         Origin::Nowhere => None,
@@ -256,58 +192,13 @@ fn own_cgroups() -> Option<String> {
         let process = sys::Proc::own().ok()?.process(std::process::id()).ok()??;
         process.read(c"cgroup").ok()?
     };
-    cgroups_of("/proc/self/cgroup").or_else(own)
-}
-
-pub(crate) fn cgroups_of(path: &str) -> Option<String> {
-    let text = sys::read_regular(Path::new(path), 1 << 20).ok()?;
-    String::from_utf8(text).ok()
-}
-
-/// A line of /proc/PID/cgroup, cgroups(7).
-pub(crate) struct Line<'a> {
-    pub(crate) controllers: &'a str,
-    pub(crate) path: &'a str,
-}
-
-impl<'a> Line<'a> {
-    #[inline(never)]
-    fn parse(line: &'a str) -> Option<Self> {
-        let (_, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        Some(Self { controllers, path })
-    }
-
-    fn is_v2(&self) -> bool {
-        self.controllers.is_empty()
-    }
-
-    fn is_freezers(&self) -> bool {
-        self.controllers.split(',').any(|it| it == "freezer")
-    }
-
-    /// Of a controller of cgroup v1 that Slurm puts processes into (`cgroup_v1.c`).
-    #[inline(never)]
-    fn is_slurms(&self) -> bool {
-        const THEIRS: [&str; 6] = ["freezer", "memory", "cpuset", "cpu", "cpuacct", "devices"];
-        let mut controllers = self.controllers.split(',');
-        controllers.any(|it| THEIRS.contains(&it))
-    }
-}
-
-pub(crate) fn lines(cgroups: &str) -> impl Iterator<Item = Line<'_>> {
-    cgroups.lines().filter_map(Line::parse)
+    cgroups_of("self").ok().flatten().or_else(own)
 }
 
 /// The first controller of cgroup v1 that Slurm uses and that systemd has.
 fn taken_over(cgroups: &str) -> Option<Line<'_>> {
     let mut controllers = lines(cgroups).filter(Line::is_slurms);
     controllers.find(|it| mover(it.path).is_some())
-}
-
-fn is_below(path: &str, prefix: &str) -> bool {
-    let rest = path.strip_prefix(prefix);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Who puts processes into that cgroup, if that is known.
@@ -340,7 +231,7 @@ pub fn described(path: &str) -> String {
 /// Where systemd has this process, if it has it in a user's session.
 #[must_use]
 pub fn session_scope() -> Option<String> {
-    let cgroups = cgroups_of("/proc/self/cgroup")?;
+    let cgroups = cgroups_of("self").ok()??;
     scope_in(&cgroups).map(described)
 }
 
@@ -361,11 +252,16 @@ pub fn is_proc_foreign() -> bool {
 }
 
 /// Whether a process is known to be in another pid namespace than this one.
-#[must_use]
-pub fn is_elsewhere(pid: i32) -> bool {
-    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
-    let (here, there) = (namespace("self"), namespace(&pid.to_string()));
-    here.is_some() && there.is_some() && here != there
+///
+/// # Errors
+/// The system's, with the path: it may be in another one. That it has ended, or that there is no /proc, is none.
+pub fn is_elsewhere(pid: i32) -> io::Result<bool> {
+    let namespace = |process: &str| {
+        let path = format!("/proc/{process}/ns/pid");
+        access::unless_gone("readlink", &path, fs::read_link(&path))
+    };
+    let (here, there) = (namespace("self")?, namespace(&pid.to_string())?);
+    Ok(here.is_some() && there.is_some() && here != there)
 }
 
 #[cfg(test)]
@@ -388,17 +284,17 @@ mod tests {
 
     #[test]
     fn cgroup_v1_by_the_jobs_number() {
-        let step = Step::beside(7, STEPD_V1);
+        let steps = Steps::by(7, STEPD_V1);
         for wholly in [true, false] {
-            assert_eq!(step.holds(V1, wholly), Look::Inside);
+            assert_eq!(steps.holds(V1, wholly), Look::Inside);
         }
         let moved = V1.replace(
             "11:memory:/slurm_node1/uid_2001/job_7/step_extern/task_0",
             "11:memory:/user.slice/user-2001.slice/session-3.scope",
         );
         let scope = "/user.slice/user-2001.slice/session-3.scope";
-        assert_eq!(step.holds(&moved, true), outside(scope));
-        assert_eq!(step.holds(&moved, false), Look::Inside);
+        assert_eq!(steps.holds(&moved, true), outside(scope));
+        assert_eq!(steps.holds(&moved, false), Look::Inside);
         for (from, to) in [
             ("job_7/", "job_77/"),
             ("job_7/", "job_/"),
@@ -409,14 +305,14 @@ mod tests {
             let other = V1.replace(from, to);
             let freezer = other.lines().next().and_then(|it| it.rsplit(':').next());
             let unclear = Look::Unclear(freezer.map(str::to_owned));
-            assert_eq!(step.holds(&other, true), unclear, "{from} {to}");
+            assert_eq!(steps.holds(&other, true), unclear, "{from} {to}");
         }
-        assert_eq!(step.holds("", true), Look::Unclear(None));
+        assert_eq!(steps.holds("", true), Look::Unclear(None));
     }
 
     #[test]
     fn any_step_of_the_job_holds_it() {
-        let step = Step::beside(7, STEPD_V1);
+        let steps = Steps::by(7, STEPD_V1);
         for (path, holds) in [
             ("/slurm_node1/uid_2001/job_7/step_extern", true),
             ("/slurm/uid_2001/job_7/step_batch/task_0", true),
@@ -426,11 +322,11 @@ mod tests {
             ("/", false),
         ] {
             let cgroups = format!("9:pids:/\n4:freezer:{path}\n0::/\n");
-            assert_eq!(step.job_holds(&cgroups), holds, "{path}");
+            assert_eq!(steps.step_in(&cgroups).is_some(), holds, "{path}");
             let others = format!("9:pids:{path}\n0::{path}\n");
-            assert!(!step.job_holds(&others), "{path}");
+            assert!(steps.step_in(&others).is_none(), "{path}");
         }
-        let step = Step::beside(7, &format!("0::{SCOPE}/s0DNM/step_extern/slurm\n"));
+        let steps = Steps::by(7, &format!("0::{SCOPE}/s0DNM/step_extern/slurm\n"));
         for (path, holds) in [
             (format!("{SCOPE}/s0DNM/step_extern/user/task_0"), true),
             (format!("{SCOPE}/s0DNM/step_batch/user/task_0"), true),
@@ -439,14 +335,15 @@ mod tests {
             (format!("{SCOPE}/job_7/step_batch"), false),
             ("/user.slice/user-2001.slice/session-3.scope".into(), false),
         ] {
-            assert_eq!(step.job_holds(&format!("0::{path}\n")), holds, "{path}");
+            let cgroups = format!("0::{path}\n");
+            assert_eq!(steps.step_in(&cgroups).is_some(), holds, "{path}");
         }
     }
 
     #[test]
     fn where_a_process_is_held_and_what_moves_it() {
-        let step = Step::beside(7, STEPD_V1);
-        let held = step.held_in(V1);
+        let steps = Steps::by(7, STEPD_V1);
+        let held = steps.held_in(V1);
         assert_eq!(Held::parse(&held.to_string()), held);
         assert_eq!(
             held.to_string(),
@@ -462,21 +359,21 @@ mod tests {
         assert_eq!(moved(&V1.replace("task_0", "task_1")), "memory");
         assert_eq!(moved(""), "freezer memory");
         let v2 = format!("0::{SCOPE}/job_7/step_extern/user/task_0\n");
-        let step = Step::beside(7, &format!("0::{SCOPE}/job_7/step_extern/slurm\n"));
-        let held = step.held_in(&v2);
+        let steps = Steps::by(7, &format!("0::{SCOPE}/job_7/step_extern/slurm\n"));
+        let held = steps.held_in(&v2);
         assert_eq!(held.to_string(), v2);
         assert!(held.moved_from(&v2).expect("known").is_empty());
         let scope = "0::/user.slice/user-2001.slice/session-3.scope\n";
         assert_eq!(held.moved_from(scope).expect("known").len(), 1);
         // Nothing known is nothing unchanged.
-        let nothing = step.held_in(scope);
+        let nothing = steps.held_in(scope);
         assert!(nothing.moved_from(scope).is_none() && !nothing.is_unchanged());
     }
 
     /// pids and blkio are none of Slurm's: what systemd does there it may.
     #[test]
     fn only_controllers_that_slurm_uses() {
-        let step = Step::beside(7, STEPD_V1);
+        let steps = Steps::by(7, STEPD_V1);
         let scope = "/user.slice/user-2001.slice/session-3.scope";
         for (controllers, look) in [
             ("pids", Look::Inside),
@@ -486,34 +383,35 @@ mod tests {
             ("cpu,cpuacct", outside(scope)),
         ] {
             let cgroups = format!("3:{controllers}:{scope}\n2:freezer:/a/job_7/step_extern\n");
-            assert_eq!(step.holds(&cgroups, true), look, "{controllers}");
-            assert_eq!(step.holds(&cgroups, false), Look::Inside, "{controllers}");
+            assert_eq!(steps.holds(&cgroups, true), look, "{controllers}");
+            assert_eq!(steps.holds(&cgroups, false), Look::Inside, "{controllers}");
         }
         let whole = "3:devices:/user.slice\n2:freezer:/a/job_7/step_extern\n";
-        assert_eq!(step.holds(whole, true), outside("/user.slice"));
+        assert_eq!(steps.holds(whole, true), outside("/user.slice"));
     }
 
     /// A slurmd that itself runs in a login of another Slurm.
     #[test]
     fn the_innermost_step_is_the_stepds() {
         let within = "/outer/job_1/step_extern/user/task_0/scope/job_7/step_extern";
-        let step = Step::beside(7, &format!("0::{within}/slurm\n"));
-        assert_eq!(step.v2.as_deref(), Some(within));
+        let steps = Steps::by(7, &format!("0::{within}/slurm\n"));
+        let inner = format!("0::{within}/user\n");
+        assert_eq!(steps.holds(&inner, true), Look::Inside);
         let outer = "0::/outer/job_1/step_extern/user/task_0\n";
-        assert!(matches!(step.holds(outer, true), Look::Outside(_)));
+        assert!(matches!(steps.holds(outer, true), Look::Outside(_)));
     }
 
     #[test]
     fn a_named_hierarchy_is_no_place() {
-        let step = Step::beside(7, STEPD_V1);
+        let steps = Steps::by(7, STEPD_V1);
         let named = "1:name=x:/job_7/step_extern\n";
-        assert!(matches!(step.holds(named, true), Look::Unclear(_)));
+        assert!(matches!(steps.holds(named, true), Look::Unclear(_)));
     }
 
     #[test]
     fn cgroup_v2_by_where_the_stepd_is() {
         for job in ["job_7", "sKJH3N2"] {
-            let step = Step::beside(7, &format!("0::{SCOPE}/{job}/step_extern/slurm\n"));
+            let steps = Steps::by(7, &format!("0::{SCOPE}/{job}/step_extern/slurm\n"));
             for (path, inside) in [
                 (format!("{SCOPE}/{job}/step_extern/user/task_0"), true),
                 (format!("{SCOPE}/{job}/step_extern"), true),
@@ -528,17 +426,9 @@ mod tests {
                     true => Look::Inside,
                     false => outside(&path),
                 };
-                assert_eq!(step.holds(&format!("0::{path}\n"), true), look, "{path}");
+                assert_eq!(steps.holds(&format!("0::{path}\n"), true), look, "{path}");
             }
-            assert_eq!(step.holds("garbage\n\n", true), Look::Unclear(None));
-        }
-    }
-
-    #[test]
-    fn a_stepd_that_tells_no_place() {
-        for stepd in ["", "0::/\n", "0::/a/step_external/slurm\n", "x", "::\n"] {
-            let step = Step::beside(7, stepd);
-            assert_eq!(step.v2, None, "{stepd}");
+            assert_eq!(steps.holds("garbage\n\n", true), Look::Unclear(None));
         }
     }
 
@@ -563,7 +453,8 @@ mod tests {
     fn this_process_is_where_it_is() {
         assert!(!is_proc_foreign());
         let this = i32::try_from(std::process::id()).expect("a pid");
-        assert!(!is_elsewhere(this));
+        assert!(!is_elsewhere(this).expect("/proc"));
+        assert!(!is_elsewhere(i32::MAX).expect("nobody is nowhere else"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use crate::access;
+
 /// The hierarchy of cgroup v2, as /proc/PID/cgroup names hierarchies by their controllers.
 pub const UNIFIED: &str = "";
 
@@ -13,26 +15,31 @@ pub const UNIFIED: &str = "";
 /// The system's; `NotFound` also where the hierarchy is mounted nowhere.
 pub fn put(pid: u32, controllers: &str, path: &str) -> io::Result<()> {
     let file = format!("{}/cgroup.procs", path.trim_end_matches('/'));
-    let procs = find(controllers, &file).ok_or(io::ErrorKind::NotFound)?;
+    let procs = find(controllers, &file)?.ok_or(io::ErrorKind::NotFound)?;
     let mut procs = File::options().write(true).open(procs)?;
     procs.write_all(pid.to_string().as_bytes())
 }
 
 /// The path of a file, by its hierarchy's controllers and its path there, if there is one.
-#[must_use]
-pub fn find(controllers: &str, file: &str) -> Option<String> {
+///
+/// # Errors
+/// The system's, with the path: it may be there.
+pub fn find(controllers: &str, file: &str) -> io::Result<Option<String>> {
     let usual = match controllers {
         UNIFIED => "/sys/fs/cgroup".to_owned(),
         _ => format!("/sys/fs/cgroup/{controllers}"),
     };
-    let usual = format!("{usual}{file}");
-    let is_there = |path: &String| Path::new(path).symlink_metadata().is_ok();
-    match is_there(&usual) {
-        true => Some(usual),
-        false => Mounts::read()
-            .ok()?
-            .find(controllers, file)
-            .filter(is_there),
+    let if_there = |path: String| {
+        let found = Path::new(&path).symlink_metadata();
+        Ok(access::unless_gone("stat", &path, found)?.map(|_| path))
+    };
+    if let Some(path) = if_there(format!("{usual}{file}"))? {
+        return Ok(Some(path));
+    }
+    let mounts = Mounts::read()?;
+    match mounts.and_then(|it| it.find(controllers, file)) {
+        Some(path) => if_there(path),
+        None => Ok(None),
     }
 }
 
@@ -40,9 +47,8 @@ pub fn find(controllers: &str, file: &str) -> Option<String> {
 struct Mounts(String);
 
 impl Mounts {
-    fn read() -> io::Result<Self> {
-        let text = sys::read_regular(Path::new("/proc/self/mountinfo"), 1 << 22)?;
-        Ok(Self(String::from_utf8_lossy(&text).into_owned()))
+    fn read() -> io::Result<Option<Self>> {
+        Ok(access::read_unless_gone("/proc/self/mountinfo")?.map(Self))
     }
 
     fn find(&self, controllers: &str, file: &str) -> Option<String> {

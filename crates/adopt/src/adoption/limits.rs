@@ -12,6 +12,7 @@ use std::path::Path;
 
 use sys::{Deadline, Limit, Proc, ProcessDir, Resource};
 
+use crate::adoption::steps::{EXTERN, Steps};
 use crate::log::Log;
 use crate::stepd::Census;
 use crate::text::said;
@@ -102,7 +103,7 @@ fn find(
         _ => None,
     };
     let steps = match &stepd_dir {
-        Some(dir) => Steps::of(job, &text(dir, c"cgroup")?.unwrap_or_default()),
+        Some(dir) => Steps::by(job, &text(dir, c"cgroup")?.unwrap_or_default()),
         None if !proc.is_own() => Steps::seen_from_within(job),
         None => return Err("its slurmstepd is in another pid namespace".to_owned()),
     };
@@ -163,7 +164,7 @@ fn candidate(proc: &Proc, pid: u32, uid: u32, steps: &Steps) -> Result<Option<Ca
     let Some(process) = proc.process(pid).map_err(said)? else {
         return Ok(None);
     };
-    let step = text(&process, c"cgroup")?.and_then(|it| steps.rank(&it));
+    let step = text(&process, c"cgroup")?.and_then(|it| rank(steps.step_in(&it)?));
     let stat = process.stat().map_err(said)?.filter(|it| !it.is_zombie);
     let (Some(step), Some(stat), true) = (step, stat, is_of(&process, uid)) else {
         return Ok(None);
@@ -198,56 +199,13 @@ fn limits_of(process: &ProcessDir) -> Result<Option<Limits>, String> {
         .map(Some)
 }
 
-/// Where the processes of a job's steps are among the cgroups (as place.rs has it).
-#[derive(Debug, PartialEq, Eq)]
-enum Steps {
-    /// With v2: below the job's directory.
-    V2(String),
-    /// With v1: below a directory that is named after the job.
-    V1(String),
-    /// As V1; but with v2 whatever is in a step, where only processes of that job are seen.
-    Within(String),
-}
-
-const EXTERN: &str = "/step_extern";
-
-impl Steps {
-    /// By the text of the /proc/PID/cgroup of the extern step's slurmstepd.
-    fn of(job: u32, stepd: &str) -> Self {
-        let v2 = stepd.lines().find_map(|it| it.strip_prefix("0::"));
-        match v2.and_then(|it| it.rsplit_once(EXTERN)) {
-            Some((job, rest)) if rest.is_empty() || rest.starts_with('/') => {
-                Self::V2(job.to_owned())
-            }
-            _ => Self::V1(format!("/job_{job}/")),
-        }
-    }
-
-    fn seen_from_within(job: u32) -> Self {
-        Self::Within(format!("/job_{job}/"))
-    }
-
-    /// Which of the job's steps a process is in: the lower the likelier it has the job's limits. None: in
-    /// no step of the job, or in the extern one, where logins are.
-    fn rank(&self, cgroups: &str) -> Option<u64> {
-        let mut paths = cgroups.lines().filter_map(|line| {
-            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-            let is_v2 = controllers.is_empty();
-            let after = match self {
-                Self::V2(job) => path.strip_prefix(job.as_str()).filter(|_| is_v2)?,
-                Self::Within(_) if is_v2 => &path[path.rfind("/step_")?..],
-                Self::V1(_) if is_v2 => return None,
-                Self::V1(job) | Self::Within(job) => path.split_once(job.as_str())?.1,
-            };
-            let step = after.trim_start_matches('/').strip_prefix("step_")?;
-            Some(step.split('/').next().unwrap_or_default())
-        });
-        match paths.next()? {
-            "extern" => None,
-            "batch" => Some(0),
-            "interactive" => Some(1),
-            step => Some(step.parse().map_or(u64::MAX, |it: u32| u64::from(it) + 2)),
-        }
+/// Of the job's steps: the lower the likelier it has the job's limits. None: the extern one, where logins are.
+fn rank(step: &str) -> Option<u64> {
+    match step {
+        EXTERN => None,
+        "batch" => Some(0),
+        "interactive" => Some(1),
+        step => Some(step.parse().map_or(u64::MAX, |it: u32| u64::from(it) + 2)),
     }
 }
 
@@ -274,61 +232,17 @@ mod tests {
     }
 
     #[test]
-    fn steps_of_a_job_with_cgroup_v1() {
-        let steps = Steps::of(7, "4:freezer:/system.slice/slurmd.service\n0::/\n");
-        for (path, rank) in [
-            ("/slurm_node1/uid_2001/job_7/step_batch", Some(0)),
-            ("/slurm/uid_2001/job_7/step_batch/task_0", Some(0)),
-            ("/slurm/uid_2001/job_7/step_interactive", Some(1)),
-            ("/slurm/uid_2001/job_7/step_0", Some(2)),
-            ("/slurm/uid_2001/job_7/step_4294967294", Some(0x1_0000_0000)),
-            ("/slurm/uid_2001/job_7/step_x", Some(u64::MAX)),
-            ("/slurm/uid_2001/job_7/step_extern/task_0", None),
-            ("/slurm/uid_2001/job_77/step_batch", None),
-            ("/slurm/uid_2001/job_7", None),
-            ("/", None),
+    fn the_script_before_the_steps_in_their_order() {
+        for (step, expected) in [
+            ("batch", Some(0)),
+            ("interactive", Some(1)),
+            ("0", Some(2)),
+            ("3", Some(5)),
+            ("4294967294", Some(0x1_0000_0000)),
+            ("x", Some(u64::MAX)),
+            ("extern", None),
         ] {
-            for cgroups in [
-                format!("4:freezer:{path}\n0::/\n"),
-                format!("0::/x/step_0\n5:pids:/\n3:cpu,cpuacct:{path}\n"),
-            ] {
-                assert_eq!(steps.rank(&cgroups), rank, "{cgroups}");
-            }
-            assert_eq!(steps.rank(&format!("0::{path}\n")), None, "v2: {path}");
-        }
-    }
-
-    #[test]
-    fn steps_of_a_job_with_cgroup_v2() {
-        for job in ["job_7", "sKJH3N2"] {
-            let scope = format!("/system.slice/node1_slurmstepd.scope/{job}");
-            let steps = Steps::of(7, &format!("0::{scope}/step_extern/slurm\n"));
-            for (path, rank) in [
-                (format!("{scope}/step_batch/user/task_0"), Some(0)),
-                (format!("{scope}/step_3/user/task_0"), Some(5)),
-                (format!("{scope}/step_extern/user/task_0"), None),
-                (format!("{scope}x/step_batch/user"), None),
-                (format!("/x{scope}/step_batch/user"), None),
-                (scope.clone(), None),
-            ] {
-                assert_eq!(steps.rank(&format!("0::{path}\n")), rank, "{path}");
-                assert_eq!(steps.rank(&format!("4:freezer:{path}\n")), None, "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn steps_where_only_the_job_is_seen() {
-        let steps = Steps::seen_from_within(7);
-        for (cgroups, rank) in [
-            ("0::/scope/sKJH3N2/step_batch/user/task_0\n", Some(0)),
-            ("0::/../../step_1/user/task_0\n", Some(3)),
-            ("0::/outer/step_0/scope/sKJH3N2/step_extern/user\n", None),
-            ("4:freezer:/slurm/uid_2001/job_7/step_0\n0::/\n", Some(2)),
-            ("4:freezer:/slurm/uid_2001/job_8/step_0\n", None),
-            ("", None),
-        ] {
-            assert_eq!(steps.rank(cgroups), rank, "{cgroups}");
+            assert_eq!(rank(step), expected, "{step}");
         }
     }
 }

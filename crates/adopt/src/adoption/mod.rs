@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod hierarchy;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod steps;
 pub mod suspended;
 
 use std::fmt;
@@ -14,10 +15,11 @@ use std::os::fd::OwnedFd;
 use proto::stepd::{self, NotAdopted, State};
 use sys::Deadline;
 
-use crate::adoption::cgroup::{Held, Look, Step};
+use crate::adoption::cgroup::{Held, Look};
 pub use crate::adoption::error::AdoptError;
 use crate::adoption::error::ENDING;
 use crate::adoption::namespaces::Entrance;
+use crate::adoption::steps::Steps;
 use crate::adoption::suspended::Freezer;
 use crate::exchange::{self, Broken};
 use crate::log::Log;
@@ -94,10 +96,15 @@ pub fn adopt(
         return Err(AdoptError::ending());
     }
     let stepd = conversation.pid;
-    if stepd == 0 || cgroup::is_elsewhere(stepd) {
+    let is_elsewhere = cgroup::is_elsewhere(stepd).map_err(|error| {
+        AdoptError::Refused(format!(
+            "see in which pid namespace its slurmstepd is: {error}"
+        ))
+    })?;
+    if stepd == 0 || is_elsewhere {
         return Err(AdoptError::Refused(FOREIGN.into()));
     }
-    let whereabouts = Whereabouts::find(&conversation, stepd, request, deadline)?;
+    let whereabouts = Whereabouts::find(&conversation, request, deadline, log)?;
     let found = match request.join {
         Join::Nobody => Vec::new(),
         Join::Now | Join::UnlessSessionFollows(_) => {
@@ -114,7 +121,7 @@ pub fn adopt(
     };
     let adopted = whereabouts.put_inside(&conversation, request, deadline, log)?;
     // In the job's mount namespace /proc may not show this process.
-    let held = whereabouts.step.held();
+    let held = whereabouts.steps.held();
     entrance.enter(log).map_err(AdoptError::NotJoined)?;
     Ok(Adopted {
         held,
@@ -126,7 +133,7 @@ pub fn adopt(
 
 /// Where the process is beside the extern step that it is to be in.
 struct Whereabouts {
-    step: Step,
+    steps: Steps,
     was: Was,
     /// /proc is not the one that shows this process: only a job's mount namespace has another.
     is_joined: bool,
@@ -135,15 +142,15 @@ struct Whereabouts {
 impl Whereabouts {
     fn find(
         conversation: &Conversation,
-        stepd: i32,
         request: Request<'_>,
         deadline: &Deadline,
+        log: Log<'_>,
     ) -> Result<Self, AdoptError> {
-        let step = Step::of(conversation.job.job, stepd);
+        let steps = Steps::beside(conversation.job.job, conversation.pid, log);
         let mut is_joined = false;
-        let was = match step.look(true) {
+        let was = match steps.look(true) {
             Look::Inside => Was::Inside,
-            _ if request.may_be_inside && step.is_in_job() => Was::Inside,
+            _ if request.may_be_inside && steps.is_in_job() => Was::Inside,
             Look::Outside(place) => Was::Elsewhere(place),
             Look::Unclear(place) => {
                 is_joined = cgroup::is_proc_foreign();
@@ -156,7 +163,7 @@ impl Whereabouts {
             }
         };
         Ok(Self {
-            step,
+            steps,
             was,
             is_joined,
         })
@@ -176,7 +183,7 @@ impl Whereabouts {
         let job = conversation.job.job;
         let was_held = request.was_held.filter(|(other, _)| *other == job);
         if let Some((_, held)) = was_held {
-            let freezer = Freezer::of(job, conversation.pid);
+            let freezer = Freezer::of(&self.steps, conversation.pid, log);
             let work = || held.put_back(request.pid);
             match suspended::guarded(&freezer, request.pid, &work, log)? {
                 Ok(()) => {
@@ -190,7 +197,8 @@ impl Whereabouts {
                 Err(error) => log.debug(|| format!("put the process back into job {job}: {error}")),
             }
         }
-        let adopted = add_process(conversation, request, deadline, log)?;
+        let freezer = Freezer::of(&self.steps, conversation.pid, log);
+        let adopted = add_process(conversation, &freezer, request, deadline, log)?;
         self.is_inside_now(conversation, request.pid, deadline)?;
         Ok(adopted)
     }
@@ -207,7 +215,7 @@ impl Whereabouts {
                 "slurmstepd of job {job} took process {pid}, but {what}"
             ))
         };
-        let place = match self.step.look(false) {
+        let place = match self.steps.look(false) {
             Look::Inside => return Ok(()),
             Look::Outside(place) => place,
             Look::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
@@ -244,6 +252,7 @@ const FOREIGN: &str = "its slurmstepd is in another pid namespace, and would tak
 /// Asks the stepd to take the process into its extern step, and for its display.
 fn add_process(
     conversation: &Conversation,
+    freezer: &Freezer,
     request: Request<'_>,
     deadline: &Deadline,
     log: Log<'_>,
@@ -256,8 +265,7 @@ fn add_process(
     if request.x11 {
         question.extend(stepd::ask_x11());
     }
-    let freezer = Freezer::of(conversation.job.job, conversation.pid);
-    suspended::ask(&freezer, socket, &question, request.pid, deadline, log)?;
+    suspended::ask(freezer, socket, &question, request.pid, deadline, log)?;
     let mut answer = [0; stepd::ADOPT_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;
     stepd::read_adopted(&answer).map_err(|error| match error {

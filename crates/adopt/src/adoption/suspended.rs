@@ -9,19 +9,19 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use sys::{Deadline, Interest, ProxyError};
 
-use crate::adoption::cgroup::{self, Step};
+use crate::access::read_unless_gone;
 use crate::adoption::error::AdoptError;
-use crate::adoption::hierarchy::{self, UNIFIED};
+use crate::adoption::hierarchy;
+use crate::adoption::steps::{Line, Steps, cgroups_of, lines};
 use crate::exchange::{self, Broken};
 use crate::log::Log;
 use crate::stepd::Census;
 
 /// The freezer of an extern step.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Freezer {
     /// The file with its state, if there is one to be seen.
     state: Option<String>,
@@ -29,22 +29,30 @@ pub struct Freezer {
 }
 
 impl Freezer {
-    /// Looks at that of a job whose slurmstepd is this process (0: not visible from here).
+    /// Looks at that of a job whose slurmstepd is this process (0: not visible from here). If it can't be
+    /// looked at, the log tells, and it is as if there were none.
     #[must_use]
-    #[inline(never)]
-    pub fn of(job: u32, stepd: i32) -> Self {
-        let cgroups = read(format!("/proc/{stepd}/cgroup")).unwrap_or_default();
-        let found = state_file(job, &cgroups).and_then(|(hierarchy, file)| {
-            let file = hierarchy::find(hierarchy, &file)?;
-            let state = read(&file)?;
-            Some((file, state))
-        });
-        // What is in no step's cgroup holds no step: its children may be stopped for reasons of their own.
-        let is_suspended = |state: &str| is_frozen(state) || is_sleeper_stopped(stepd);
-        Self {
-            is_suspended: found.as_ref().is_some_and(|(_, state)| is_suspended(state)),
-            state: found.map(|(file, _)| file),
-        }
+    pub fn of(steps: &Steps, stepd: i32, log: Log<'_>) -> Self {
+        Self::find(steps, stepd).unwrap_or_else(|error| {
+            log.error(|| format!("look whether the job is suspended: {error}"));
+            Self::default()
+        })
+    }
+
+    fn find(steps: &Steps, stepd: i32) -> io::Result<Self> {
+        let Some((hierarchy, file)) = &steps.freezer else {
+            return Ok(Self::default());
+        };
+        let Some(path) = hierarchy::find(hierarchy, file)? else {
+            return Ok(Self::default());
+        };
+        let Some(state) = read_unless_gone(&path)? else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            is_suspended: is_frozen(&state) || is_sleeper_stopped(stepd)?,
+            state: Some(path),
+        })
     }
 
     /// Whether it is suspended, or will be within two seconds.
@@ -56,31 +64,15 @@ impl Freezer {
 
 /// Whether the process that the slurmstepd has put into the step to hold it is stopped, as all of the step
 /// are before it is frozen. It is root's: no user can stop it. In 26.05 there is none.
-fn is_sleeper_stopped(stepd: i32) -> bool {
-    let children = read(format!("/proc/{stepd}/task/{stepd}/children")).unwrap_or_default();
-    children.split_whitespace().any(|child| {
-        let stat = read(format!("/proc/{child}/stat"));
-        stat.is_some_and(|it| is_stopped(&it))
-    })
-}
-
-fn read(path: impl AsRef<Path>) -> Option<String> {
-    let text = sys::read_regular(path.as_ref(), 1 << 20).ok()?;
-    String::from_utf8(text).ok()
-}
-
-/// The hierarchy and the path in it of the file that has the state of a job's extern step, by the text of
-/// its slurmstepd's /proc/PID/cgroup.
-fn state_file(job: u32, stepd: &str) -> Option<(&'static str, String)> {
-    if let Some(step) = Step::beside(job, stepd).v2 {
-        return Some((UNIFIED, format!("{step}/user/cgroup.freeze")));
+fn is_sleeper_stopped(stepd: i32) -> io::Result<bool> {
+    let children = read_unless_gone(&format!("/proc/{stepd}/task/{stepd}/children"))?;
+    for child in children.unwrap_or_default().split_whitespace() {
+        let stat = read_unless_gone(&format!("/proc/{child}/stat"))?;
+        if stat.is_some_and(|it| is_stopped(&it)) {
+            return Ok(true);
+        }
     }
-    let has = |it: &cgroup::Line<'_>| it.controllers.split(',').any(|it| it == "freezer");
-    let path = cgroup::lines(stepd).find(has)?.path;
-    // The slurmstepd is in the job's directory, job_N.
-    let end = format!("/job_{job}");
-    path.ends_with(&end)
-        .then(|| ("freezer", format!("{path}/step_extern/freezer.state")))
+    Ok(false)
 }
 
 /// By the text of freezer.state (FREEZING counts) or cgroup.freeze.
@@ -107,7 +99,8 @@ pub fn look(
     log: Log<'_>,
 ) -> Result<(), AdoptError> {
     let conversation = census.converse(job, deadline, log)?;
-    match Freezer::of(job, conversation.pid).is_suspended() {
+    let steps = Steps::beside(job, conversation.pid, log);
+    match Freezer::of(&steps, conversation.pid, log).is_suspended() {
         true => Err(AdoptError::Suspended),
         false => Ok(()),
     }
@@ -152,6 +145,7 @@ pub fn guarded(
     const FAILED: u8 = 1;
     const PUT_BACK: u8 = 2;
     const NOT_PUT_BACK: u8 = 3;
+    const UNSEEN: u8 = 4;
     if freezer.is_suspended {
         return Err(AdoptError::Suspended);
     }
@@ -160,29 +154,49 @@ pub fn guarded(
         return Ok(work());
     };
     let failure = Cell::new(None);
+    let failed = |code, error| {
+        failure.set(Some(error));
+        code
+    };
     // No line to the log from in there: see `by_proxy`.
     let done = sys::by_proxy(&|| {
         let worked = work();
-        let is_frozen = read(state).is_some_and(|it| is_frozen(&it));
-        match (is_frozen.then(|| put_back(pid)), worked) {
-            (None, Ok(())) => THROUGH,
-            (None, Err(error)) => {
-                failure.set(Some(error));
-                FAILED
-            }
-            (Some(Ok(())), _) => PUT_BACK,
-            (Some(Err(_)), _) => NOT_PUT_BACK,
+        let is_frozen = read_unless_gone(state).map(|it| it.is_some_and(|it| is_frozen(&it)));
+        match (is_frozen, worked) {
+            (Ok(true), _) => match put_back(pid) {
+                Ok(()) => PUT_BACK,
+                Err(error) => failed(NOT_PUT_BACK, error),
+            },
+            (_, Err(error)) => failed(FAILED, error),
+            (Err(error), Ok(())) => failed(UNSEEN, error),
+            (Ok(false), Ok(())) => THROUGH,
         }
     });
+    // Where the other process is a copy of this one (valgrind) its error is not available.
+    let failure = || {
+        let error = failure.take();
+        error.unwrap_or_else(|| io::Error::other("the process that asked does not tell why"))
+    };
     match done {
         Ok(THROUGH) => Ok(Ok(())),
-        // Where the other process is a copy of this one (valgrind) its error is not to be had.
-        Ok(FAILED) => Ok(Err(failure
-            .take()
-            .unwrap_or_else(|| io::Error::other("it failed")))),
+        Ok(FAILED) => Ok(Err(failure())),
         Ok(PUT_BACK) => Err(AdoptError::Suspended),
+        Ok(UNSEEN) => {
+            log.error(|| {
+                format!(
+                    "look whether the job was suspended meanwhile: {}",
+                    failure()
+                )
+            });
+            Ok(Ok(()))
+        }
         Ok(_) => {
-            log.error(|| "the job was suspended, and the login could not leave it".to_owned());
+            log.error(|| {
+                format!(
+                    "the job was suspended, and the login could not leave it: {}",
+                    failure()
+                )
+            });
             Ok(Ok(()))
         }
         Err(ProxyError::NotStarted(error)) => {
@@ -196,17 +210,24 @@ pub fn guarded(
 
 /// Puts a process where the calling one is, in each hierarchy of control groups.
 fn put_back(pid: u32) -> io::Result<()> {
-    let unseen = |what: &str| io::Error::other(format!("{what} is not visible"));
-    let here = read("/proc/self/cgroup").ok_or_else(|| unseen("the own cgroup"))?;
-    let there = format!("/proc/{pid}/cgroup");
-    let there = read(&there).ok_or_else(|| unseen("the login's cgroup"))?;
+    let cgroups = |process: &str| {
+        let unseen = || io::Error::other(format!("/proc/{process}/cgroup is not visible"));
+        cgroups_of(process)?.ok_or_else(unseen)
+    };
+    let (here, there) = (cgroups("self")?, cgroups(&pid.to_string())?);
+    put_all(&here, &there, |line| {
+        hierarchy::put(pid, line.controllers, line.path)
+    })
+}
+
+/// Puts what is `there` where it is `here`, in each hierarchy in which it is not: whatever fails elsewhere, out
+/// of the freezer.
+fn put_all(here: &str, there: &str, put: impl Fn(&Line<'_>) -> io::Result<()>) -> io::Result<()> {
     let mut result = Ok(());
-    for line in cgroup::lines(&here) {
-        let same = |it: &cgroup::Line<'_>| it.controllers == line.controllers;
-        let is_there = cgroup::lines(&there).find(same);
+    for line in lines(here) {
+        let is_there = lines(there).find(|it| it.controllers == line.controllers);
         if is_there.is_some_and(|it| it.path != line.path) {
-            // Whatever fails elsewhere, out of the freezer.
-            result = result.and(hierarchy::put(pid, line.controllers, line.path));
+            result = result.and(put(&line));
         }
     }
     result
@@ -214,35 +235,31 @@ fn put_back(pid: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
-    fn where_the_state_is() {
-        for (job, stepd, found) in [
-            (
-                7,
-                "6:freezer:/slurm_node1/uid_2001/job_7\n0::/init.scope\n",
-                Some((
-                    "freezer",
-                    "/slurm_node1/uid_2001/job_7/step_extern/freezer.state",
-                )),
-            ),
-            (
-                7,
-                "0::/system.slice/n_slurmstepd.scope/s8FSM8/step_extern/slurm\n",
-                Some((
-                    "",
-                    "/system.slice/n_slurmstepd.scope/s8FSM8/step_extern/user/cgroup.freeze",
-                )),
-            ),
-            (7, "6:freezer:/slurm/uid_2001/job_77\n", None),
-            (7, "6:freezer:/\n0::/\n", None),
-            (7, "5:cpu:/slurm/uid_2001/job_7\n", None),
-            (7, "", None),
-        ] {
-            let found = found.map(|(hierarchy, path)| (hierarchy, path.to_owned()));
-            assert_eq!(state_file(job, stepd), found, "{stepd}");
+    fn a_hierarchy_that_refuses_does_not_keep_a_login_in_the_others() {
+        let here = "9:memory:/sshd\n8:freezer:/sshd\n7:pids:/sshd\n6:cpu:/sshd\n0::/sshd\n";
+        let there = "9:memory:/job\n8:freezer:/job\n7:pids:/sshd\n6:cpu:/job\n";
+        let tried = RefCell::new(Vec::new());
+        let put = |refuses: &'static str| {
+            tried.take();
+            put_all(here, there, |line| {
+                tried.borrow_mut().push(line.controllers.to_owned());
+                match line.controllers == refuses {
+                    true => Err(io::Error::other(refuses)),
+                    false => Ok(()),
+                }
+            })
+        };
+        for refuses in ["memory", "freezer", "cpu"] {
+            let error = put(refuses).expect_err("one refuses").to_string();
+            assert_eq!(error, refuses);
+            assert_eq!(*tried.borrow(), ["memory", "freezer", "cpu"], "{refuses}");
         }
+        assert!(put("none").is_ok());
     }
 
     #[test]
