@@ -42,6 +42,8 @@ pub struct Conf {
     pub auth_info: Option<String>,
     /// TLSType.
     pub tls_type: Option<String>,
+    /// ProctrackType.
+    pub proctrack_type: Option<String>,
     /// SlurmdPort as written; see [`Conf::slurmd_port`].
     pub slurmd_port: Option<String>,
     /// The ports on NodeName lines (`Port=`), each once and at most [`MAX_PORTS`]: several slurmds on one
@@ -209,6 +211,7 @@ impl Parser<'_, '_> {
             8 if pair.is(b"NodeName") => self.node(text(pair.value)?, rest, line.may_name_host),
             10 if pair.is(b"SlurmdUser") => scalar(&mut conf.slurmd_user, pair.value, rest),
             11 if pair.is(b"ClusterName") => scalar(&mut conf.cluster_name, pair.value, rest),
+            13 if pair.is(b"ProctrackType") => scalar(&mut conf.proctrack_type, pair.value, rest),
             14 if pair.is(b"SlurmdSpoolDir") => scalar(&mut conf.spool_dir, pair.value, rest),
             _ => Ok(()),
         }
@@ -285,6 +288,13 @@ impl Conf {
             ports.insert(0, common);
         }
         ports
+    }
+
+    /// ProctrackType, if processes are not tracked by cgroups, which is the default.
+    #[must_use]
+    pub fn other_tracking(&self) -> Option<&str> {
+        let kind = self.proctrack_type.as_deref();
+        kind.filter(|kind| !kind.rsplit('/').any(|it| it.eq_ignore_ascii_case("cgroup")))
     }
 
     /// SlurmdPort; Slurm's default 6818 if it is missing or not a port.

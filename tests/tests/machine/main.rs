@@ -9,6 +9,7 @@ mod limits;
 mod rows;
 mod site;
 mod suspended;
+mod tracking;
 
 use anyhow::Result;
 use lab::Suite;
@@ -25,6 +26,7 @@ fn main() {
         inside::TESTS,
         limits::TESTS,
         suspended::TESTS,
+        tracking::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.

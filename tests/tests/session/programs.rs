@@ -134,12 +134,11 @@ fn slurms_su(site: &Site) -> Result<()> {
 
 /// One transaction of a host such as sudo, with our lines in both phases.
 fn both_phases(
-    site: &Site,
+    node: &Node,
     lines: &[&str],
     user: &str,
     session_user: &str,
 ) -> Result<tests::Outcome> {
-    let node = site.node();
     let stack = |kind: &str| {
         let lines = lines
             .iter()
@@ -164,12 +163,12 @@ fn sudo(site: &Site) -> Result<()> {
     let job = site.cluster().submit("alice", &[])?;
     let options = format!("{STRICT} service=sshd,sudo");
     for (user, code) in [("alice", 0), ("bob", 0), ("root", 0)] {
-        let outcome = both_phases(site, &[&options], "alice", user)?;
+        let outcome = both_phases(site.node(), &[&options], "alice", user)?;
         ensure!(outcome.end == tests::End::Code(code), "{user}: {outcome}");
         let found = job_of_cgroup(site.node(), &outcome.cgroup)?;
         ensure!(found == Some(job), "{user}: {outcome}");
     }
-    let outcome = both_phases(site, &[&options], "bob", "bob")?;
+    let outcome = both_phases(site.node(), &[&options], "bob", "bob")?;
     ensure!(outcome.end == tests::End::Code(6), "{outcome}");
     Ok(())
 }
@@ -190,7 +189,7 @@ fn two_clusters(site: &Site) -> Result<()> {
         format!("{STRICT} action_no_jobs=ignore service=sudo slurm_conf=/etc/slurm/slurm.conf");
     let there = here.replace("/etc/slurm/", "/etc/other/");
     for lines in [[&*here, &*there], [&*there, &*here]] {
-        let outcome = both_phases(site, &lines, "alice", "alice")?;
+        let outcome = both_phases(site.node(), &lines, "alice", "alice")?;
         ensure!(outcome.end == tests::End::Code(0), "{lines:?}: {outcome}");
         ensure!(outcome.job(node)? == Some(job), "{lines:?}: {outcome}");
     }
@@ -268,33 +267,30 @@ fn slurmstepds_session(suite: Suite) -> Result<()> {
     cluster.stop()
 }
 
-/// Nothing holds such a login in its job: that is an adoption failure, and its text says where to look.
+/// Nothing holds such a login in its job: that is an adoption failure, and its text says where to look. With
+/// task/cgroup it is in cgroups of the job all the same.
 fn other_tracking(suite: Suite) -> Result<()> {
-    // With cgroup v2 task/cgroup alone can't be told from proctrack/cgroup (docs/threat-model.md).
-    let task = match std::path::Path::new("/sys/fs/cgroup/freezer").exists() {
-        true => "task/cgroup",
-        false => "task/none",
-    };
-    for (tracking, task) in [("linuxproc", task), ("pgid", "task/none")] {
+    for (tracking, task) in [("linuxproc", "task/cgroup"), ("pgid", "task/none")] {
         let cluster = tests::cluster(suite)?
             .slurm_conf(&format!("ProctrackType=proctrack/{tracking}"))
             .slurm_conf(&format!("TaskPlugin={task}"))
+            .cgroup_conf("ConstrainRAMSpace=yes")
             .start()?;
         let node = cluster.node(1);
         let job = cluster.submit("alice", &[])?;
-        for (options, code) in [(STRICT, 6), ("", 0)] {
+        for (options, code, failures) in [(STRICT, 6, 1), ("", 0, 2)] {
             let mark = node.syslog_mark()?;
-            let outcome = Call::new("alice", options).make(node, Module::Ours)?;
+            let options = format!("service=sudo {options}");
+            let outcome = both_phases(node, &[&options], "alice", "alice")?;
             let log = node.syslog_since(mark)?;
             ensure!(
                 outcome.end == tests::End::Code(code),
                 "{tracking}, job {job}: {outcome}"
             );
-            ensure!(log.contains("adoption failed: "), "{tracking}: {log}");
-            ensure!(
-                log.contains("ProctrackType=proctrack/cgroup"),
-                "{tracking}: {log}"
-            );
+            let found = log.matches("adoption failed: ").count();
+            ensure!(found == failures, "{tracking}: {found} in {log}");
+            ensure!(!log.contains("decision=adopted"), "{tracking}: {log}");
+            ensure!(log.contains("ProctrackType="), "{tracking}: {log}");
         }
         cluster.stop()?;
     }

@@ -67,11 +67,16 @@ impl Steps {
         self.step_of(line) == Some(EXTERN)
     }
 
-    /// Whether this process is in any step of the job, wholly.
+    /// Whether this process is in another step of the job than the extern one, wholly.
     #[must_use]
-    pub fn is_in_job(&self) -> bool {
+    pub fn is_in_other_step(&self) -> bool {
         let cgroups = cgroups_of("self").ok().flatten();
-        cgroups.is_some_and(|it| self.step_in(&it).is_some() && taken_over(&it).is_none())
+        cgroups.is_some_and(|it| self.other_step_holds(&it))
+    }
+
+    fn other_step_holds(&self, cgroups: &str) -> bool {
+        let step = self.step_in(cgroups);
+        step.is_some_and(|step| step != EXTERN) && taken_over(cgroups).is_none()
     }
 
     /// Where this process is in the extern step.
@@ -337,6 +342,18 @@ mod tests {
         ] {
             let cgroups = format!("0::{path}\n");
             assert_eq!(steps.step_in(&cgroups).is_some(), holds, "{path}");
+        }
+    }
+
+    /// By task/cgroup alone a login is in some hierarchies of the extern step, and not ended with the job.
+    #[test]
+    fn not_tracked_by_cgroups() {
+        let steps = Steps::by(7, STEPD_V1);
+        for (step, other) in [("extern", false), ("batch", true), ("0", true)] {
+            let place = format!("/slurm/uid_2001/job_7/step_{step}");
+            let cgroups = format!("12:freezer:/sshd\n11:memory:{place}\n10:cpuset:{place}\n");
+            assert!(matches!(steps.holds(&cgroups, true), Look::Unclear(_)));
+            assert_eq!(steps.other_step_holds(&cgroups), other, "{step}");
         }
     }
 

@@ -24,7 +24,7 @@ use crate::adoption::suspended::Freezer;
 use crate::exchange::{self, Broken};
 use crate::log::Log;
 use crate::stepd::{Census, Conversation};
-use crate::text::said;
+use crate::text::{said, shown};
 
 /// What is to be done.
 #[derive(Clone, Copy)]
@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub may_be_inside: bool,
     /// Where the account phase of this login found the process once this job had taken it.
     pub was_held: Option<(u32, &'a Held)>,
+    /// ProctrackType, where that is not proctrack/cgroup.
+    pub other_tracking: Option<&'a str>,
 }
 
 /// Who enters the namespaces of a job's container.
@@ -149,8 +151,11 @@ impl Whereabouts {
         let steps = Steps::beside(conversation.job.job, conversation.pid, log);
         let mut is_joined = false;
         let was = match steps.look(true) {
-            Look::Inside => Was::Inside,
-            _ if request.may_be_inside && steps.is_in_job() => Was::Inside,
+            Look::Inside => {
+                tracked(&steps, conversation.job.job, request)?;
+                Was::Inside
+            }
+            _ if request.may_be_inside && steps.is_in_other_step() => Was::Inside,
             Look::Outside(place) => Was::Elsewhere(place),
             Look::Unclear(place) => {
                 is_joined = cgroup::is_proc_foreign();
@@ -191,7 +196,7 @@ impl Whereabouts {
                     if namespaces::ask_state(&conversation.socket, deadline)? == State::Ending {
                         return Err(AdoptError::NotHeld(ENDING.into()));
                     }
-                    self.is_inside_now(conversation, request.pid, deadline)?;
+                    self.is_inside_now(conversation, request, deadline)?;
                     return Ok(Adopted::default());
                 }
                 Err(error) => log.debug(|| format!("put the process back into job {job}: {error}")),
@@ -199,24 +204,24 @@ impl Whereabouts {
         }
         let freezer = Freezer::of(&self.steps, conversation.pid, log);
         let adopted = add_process(conversation, &freezer, request, deadline, log)?;
-        self.is_inside_now(conversation, request.pid, deadline)?;
+        self.is_inside_now(conversation, request, deadline)?;
         Ok(adopted)
     }
 
     fn is_inside_now(
         &self,
         conversation: &Conversation,
-        pid: u32,
+        request: Request<'_>,
         deadline: &Deadline,
     ) -> Result<(), AdoptError> {
-        let job = conversation.job.job;
+        let (job, pid) = (conversation.job.job, request.pid);
         let not_held = |what: &str| {
             AdoptError::NotHeld(format!(
                 "slurmstepd of job {job} took process {pid}, but {what}"
             ))
         };
         let place = match self.steps.look(false) {
-            Look::Inside => return Ok(()),
+            Look::Inside => return tracked(&self.steps, job, request),
             Look::Outside(place) => place,
             Look::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
                 Ok(true) => return Ok(()),
@@ -229,6 +234,20 @@ impl Whereabouts {
             "it is in {}, not in the job (is ProctrackType=proctrack/cgroup set in slurm.conf?)",
             cgroup::described(&place)
         )))
+    }
+}
+
+/// Whether a process that is in the job's cgroup ends with the job. With cgroup v2 task/cgroup puts it there too,
+/// and only slurm.conf tells whether slurmstepd looks there for whom to end.
+fn tracked(steps: &Steps, job: u32, request: Request<'_>) -> Result<(), AdoptError> {
+    match request.other_tracking.filter(|_| steps.uses_v2()) {
+        None => Ok(()),
+        Some(other) => Err(AdoptError::NotHeld(format!(
+            "process {} is in the cgroup of job {job}, but would outlive the job: slurm.conf has \
+             ProctrackType={}, not proctrack/cgroup",
+            request.pid,
+            shown(other)
+        ))),
     }
 }
 
@@ -303,4 +322,31 @@ pub(crate) fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopt
         authority,
         ..Adopted::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_cgroup_v2_slurm_conf_tells_whether_a_process_is_tracked() {
+        let v1 = Steps::by(7, "6:freezer:/slurm/uid_2001/job_7\n0::/\n");
+        let v2 = Steps::by(7, "0::/scope/job_7/step_extern/slurm\n");
+        let request = |other_tracking| Request {
+            pid: 1,
+            join: Join::Nobody,
+            x11: false,
+            may_be_inside: false,
+            was_held: None,
+            other_tracking,
+        };
+        assert!(tracked(&v2, 7, request(None)).is_ok());
+        // Its freezer tells.
+        assert!(tracked(&v1, 7, request(Some("proctrack/linuxproc"))).is_ok());
+        let error = tracked(&v2, 7, request(Some("proctrack/linuxproc")));
+        let text = format!("{error:?}");
+        for word in ["NotHeld(", "job 7", "ProctrackType=proctrack/linuxproc"] {
+            assert!(text.contains(word), "{text}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::state_dir::{Content, StateDir, checksum};
 /// The file's name.
 const FILE: &CStr = c"node";
 /// What the file means; another number with each change of that.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// The longest file that is read, in bytes.
 const MOST_READ: u64 = 1 << 16;
 /// A file that was changed so recently could be changed once more without its ctime telling.
@@ -286,7 +286,7 @@ fn add_optional(texts: &mut Vec<u8>, text: Option<&[u8]>) {
 }
 
 /// The values that are looked at after the node is named.
-fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 7] {
+fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 8] {
     // Each field is named, so that a new one is not forgotten here.
     let Conf {
         slurmd_user,
@@ -295,6 +295,7 @@ fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 7] {
         auth_type,
         auth_info,
         tls_type,
+        proctrack_type,
         slurmd_port,
         // Of these the node's names and directories were made.
         spool_dir: _,
@@ -313,6 +314,7 @@ fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 7] {
         auth_type,
         auth_info,
         tls_type,
+        proctrack_type,
         slurmd_port,
     ]
 }

@@ -142,6 +142,7 @@ fn request(join: Join<'static>, x11: bool) -> adoption::Request<'static> {
         x11,
         may_be_inside: false,
         was_held: None,
+        other_tracking: None,
     }
 }
 

@@ -298,6 +298,25 @@ fn the_keys_for_caller_id_are_read() {
 }
 
 #[test]
+fn processes_that_are_not_tracked_by_cgroups() {
+    for (text, other) in [
+        ("", None),
+        ("ProctrackType=proctrack/cgroup", None),
+        ("proctracktype = proctrack/cgroup # by default", None),
+        ("ProctrackType=cgroup", None),
+        (
+            "ProctrackType=proctrack/linuxproc",
+            Some("proctrack/linuxproc"),
+        ),
+        ("ProctrackType=proctrack/cgroups", Some("proctrack/cgroups")),
+        ("#ProctrackType=proctrack/linuxproc", None),
+    ] {
+        let conf = read(&format!("ClusterName=c\n{text}\n"), Query::default()).expect(text);
+        assert_eq!(conf.other_tracking(), other, "{text}");
+    }
+}
+
+#[test]
 fn ports_of_several_slurmds_are_collected() {
     let query = Query {
         ports: true,
