@@ -183,7 +183,7 @@ impl Live<'_> {
             x11: !self.options.disable_x11,
             may_be_inside: self.entry != Entry::Account,
             was_held,
-            other_tracking: self.inquiry.node.conf.other_tracking(),
+            other_tracking: self.stepds.other_tracking.as_deref(),
         };
         let adopted = adoption::adopt(&mut census, job, request, &self.stepds.deadline, self.log);
         self.stepds.census = census;

@@ -32,6 +32,8 @@ pub(crate) struct Query<'a> {
 /// The stepds that have answered: adoption goes on with them.
 pub(crate) struct Stepds {
     pub census: Census,
+    /// ProctrackType, if it is not proctrack/cgroup.
+    pub other_tracking: Option<String>,
     /// The deadline of the whole login.
     pub deadline: Deadline,
 }
@@ -66,8 +68,12 @@ pub(crate) fn gather(
                 steps: Err(error),
                 caller: Caller::NotAsked,
             };
-            let census = Census::default();
-            return (facts, Stepds { census, deadline });
+            let stepds = Stepds {
+                census: Census::default(),
+                other_tracking: None,
+                deadline,
+            };
+            return (facts, stepds);
         }
     };
     let before_adoption = deadline.sooner(time_to_adopt(query.limit));
@@ -96,7 +102,12 @@ pub(crate) fn gather(
         false => Caller::NotAsked,
     };
     let steps = Ok(steps);
-    (Facts { steps, caller }, Stepds { census, deadline })
+    let stepds = Stepds {
+        census,
+        other_tracking: node.conf.other_tracking().map(str::to_owned),
+        deadline,
+    };
+    (Facts { steps, caller }, stepds)
 }
 
 /// What silent stepds must leave of the deadline for the one that is to adopt.

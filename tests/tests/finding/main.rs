@@ -229,6 +229,10 @@ const ALONE: &[(&str, Test)] = &[
     ("a job without an extern step", denied::without_contain),
     ("several slurmds", slurmds::own_directories),
     ("several slurmds, one directory", slurmds::one_directory),
+    (
+        "a second slurmd that leaves no trace",
+        slurmds::second_without_trace,
+    ),
 ];
 
 fn main() {

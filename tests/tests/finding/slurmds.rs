@@ -69,6 +69,49 @@ fn several(suite: Suite, spool_dir: &str) -> Result<()> {
     Ok(())
 }
 
+/// A second slurmd whose pid file is in no usual place counts from its start on, whatever the first one has told
+/// earlier logins.
+pub fn second_without_trace(suite: Suite) -> Result<()> {
+    let lines = "NodeName=b NodeHostname=node1 NodeAddr=10.88.0.1 Port=17002 CPUs=2\n\
+        NodeName=c NodeHostname=node1 NodeAddr=10.88.0.1 Port=17003 CPUs=2";
+    let cluster = tests::cluster(suite)?
+        .node_names(&["b"])
+        .hostname("node1")
+        .node_lines(lines)
+        .slurm_conf("SlurmdSpoolDir=/var/spool/slurmd-%n\nSlurmdPidFile=/run/slurmd-%n.pid")
+        .start()?;
+    let node = cluster.node(1);
+    node.sh("slurmd -N c")?;
+    let submit = |node: &str| {
+        let job = cluster.submit_only("alice", &["--nodelist", node])?;
+        wait_for_extern_step(&cluster, &format!("/var/spool/slurmd-{node}"), node, job)?;
+        anyhow::Ok(Some(job))
+    };
+    let (b, c) = (submit("b")?, submit("c")?);
+    let seen = |when: &str, expected| {
+        let found = job_of(&cluster, "alice", "", None, Module::Ours)?;
+        ensure!(
+            found == expected,
+            "{when}: {found:?}, expected {expected:?}"
+        );
+        anyhow::Ok(())
+    };
+    node.sh(
+        "pid=$(cat /run/slurmd-b.pid); while kill $pid; do sleep 0.1; done 2>/dev/null
+         cp /run/slurmd-c.pid /run/slurmd.pid",
+    )?;
+    // Long enough for its pid file to be trusted.
+    std::thread::sleep(Duration::from_millis(2500));
+    for _ in 0..2 {
+        seen("c alone", c)?;
+    }
+    node.sh("slurmd -N b; until test -s /run/slurmd-b.pid; do sleep 0.1; done")?;
+    for _ in 0..2 {
+        seen("b as well, the first of slurm.conf", b)?;
+    }
+    Ok(())
+}
+
 /// The job that a login gets into; none if it is denied.
 fn job_of(
     cluster: &Cluster,

@@ -1,9 +1,6 @@
-//! What finding the node has brought, kept between logins: most find what the one before found.
-//!
-//! Of two things: where the running slurmd takes its slurm.conf from, as long as all that slurmds leave
-//! where they start (pid files, systemd's mark of the service) is the same; and what slurm.conf says of
-//! this node, as long as each file that was read for it is. In doubt nothing is remembered, and the
-//! node is found as ever. Why, and where it could be wrong: docs/adr/0008-remembered-node.md.
+//! Caches what slurm.conf says of this node between logins, as long as each file that was read for it is as
+//! it was. In doubt nothing is kept, and slurm.conf is read as ever. Why, and where it could be wrong:
+//! docs/adr/0008-remembered-node.md.
 
 use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -15,13 +12,12 @@ use sys::FileStatus;
 
 use crate::log::Log;
 use crate::node::Node;
-use crate::node::slurmd::{ConfHint, Told, Trace};
 use crate::state_dir::{Content, StateDir, checksum};
 
 /// The file's name.
 const FILE: &CStr = c"node";
 /// What the file means; another number with each change of that.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 /// The longest file that is read, in bytes.
 const MOST_READ: u64 = 1 << 16;
 /// A file that was changed so recently could be changed once more without its ctime telling.
@@ -77,18 +73,9 @@ impl Sources {
 pub(crate) struct Memo {
     /// Somebody else's file is there: it is left alone.
     is_not_ours: bool,
-    hint: Option<Hint>,
     reading: Option<Reading>,
     /// Whether the reading's files are as they were, once that was looked at.
     is_same: Option<bool>,
-    is_new: bool,
-}
-
-/// What a slurmd told that had left this trace.
-#[derive(Debug)]
-struct Hint {
-    trace: [Mark; Trace::PLACES],
-    told: Told,
 }
 
 /// What was read, with which key and in which files.
@@ -114,13 +101,6 @@ fn mark(status: &FileStatus) -> Mark {
     mark
 }
 
-/// Of a trace: nothing is all zeros, which no file is.
-fn marks(trace: &Trace) -> [Mark; Trace::PLACES] {
-    trace
-        .found
-        .map(|status| status.map_or([0; 40], |status| mark(&status)))
-}
-
 impl Memo {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
     #[inline(never)]
@@ -135,24 +115,6 @@ impl Memo {
                 is_not_ours: true,
                 ..Self::default()
             },
-        }
-    }
-
-    /// What the slurmd that left this trace has told.
-    pub(crate) fn hint(&self, trace: &Trace) -> Option<&Told> {
-        let hint = self.hint.as_ref()?;
-        (hint.trace == marks(trace)).then_some(&hint.told)
-    }
-
-    /// Remembers that.
-    pub(crate) fn keep_hint(&mut self, trace: &Trace, told: &Told) {
-        let mut found = trace.found.iter().flatten();
-        if found.all(|status| is_settled(status, trace.when)) {
-            self.is_new = true;
-            self.hint = Some(Hint {
-                trace: marks(trace),
-                told: told.clone(),
-            });
         }
     }
 
@@ -171,30 +133,16 @@ impl Memo {
 
     /// The node as it was found with the same key in the same files, which is forgotten here with that.
     /// Whom the node trusts is to be looked up.
-    #[inline(never)]
-    pub(crate) fn take_node(
-        &mut self,
-        key: Key<'_>,
-        state_dir: &StateDir,
-        log: Log<'_>,
-    ) -> Option<Node> {
+    pub(crate) fn take_node(&mut self, key: Key<'_>) -> Option<Node> {
         let is_known = self.knows(key.path);
-        let mut reading = self.reading.take()?;
-        if !is_known || reading.host != key.host || reading.node.as_deref() != key.node {
-            return None;
-        }
-        self.save(
-            Some((key, &reading.files, &mut reading.found)),
-            state_dir,
-            log,
-        );
-        Some(reading.found)
+        let reading = self.reading.take()?;
+        let is_it = reading.host == key.host && reading.node.as_deref() == key.node;
+        (is_known && is_it).then_some(reading.found)
     }
 
     /// Remembers that it was found so.
-    #[inline(never)]
     pub(crate) fn keep_node(
-        &mut self,
+        &self,
         key: Key<'_>,
         sources: Sources,
         node: &mut Node,
@@ -206,73 +154,44 @@ impl Memo {
         // An empty text ends a list.
         let can_be_written = !key.host.is_empty() && !node.names.iter().any(String::is_empty);
         let is_to_keep = !files.is_empty() && files.iter().all(settled) && can_be_written;
-        let marked = files.into_iter().map(|(path, it)| (path, mark(&it)));
-        let files: Vec<_> = marked.collect();
-        self.is_new |= is_to_keep;
-        self.save(is_to_keep.then_some((key, &files, node)), state_dir, log);
-    }
-
-    fn save(&self, reading: Option<ToWrite<'_>>, state_dir: &StateDir, log: Log<'_>) {
-        if !self.is_new || self.is_not_ours || !state_dir.is_to_write() {
+        if !is_to_keep || self.is_not_ours || !state_dir.is_to_write() {
             return;
         }
-        let bytes = self.written(reading);
+        let marked = files.into_iter().map(|(path, it)| (path, mark(&it)));
+        let files: Vec<_> = marked.collect();
+        let bytes = written(key, &files, node);
         // Nobody would read more.
         if bytes.len() as u64 <= MOST_READ {
             state_dir.replace(FILE, &bytes, log);
         }
     }
-
-    /// Texts behind a checksum. A list ends with an empty one.
-    fn written(&self, reading: Option<ToWrite<'_>>) -> Vec<u8> {
-        let mut texts = Vec::new();
-        match &self.hint {
-            Some(hint) => {
-                let (kind, of) = match &hint.told.conf {
-                    ConfHint::File(path) => (FILE_HINT, Some(path)),
-                    ConfHint::Configless => (CONFIGLESS_HINT, None),
-                    ConfHint::Default { prefix } => (DEFAULT_HINT, prefix.as_ref()),
-                };
-                add(&mut texts, hint.trace.as_flattened());
-                add(&mut texts, kind);
-                add_optional(&mut texts, of.map(|path| path.as_os_str().as_bytes()));
-                let name = hint.told.node_name.as_deref();
-                add_optional(&mut texts, name.map(str::as_bytes));
-            }
-            None => add(&mut texts, b""),
-        }
-        if let Some((key, files, node)) = reading {
-            add(&mut texts, key.path.as_os_str().as_bytes());
-            add(&mut texts, key.host.as_bytes());
-            add_optional(&mut texts, key.node.map(str::as_bytes));
-            for (path, mark) in files {
-                add(&mut texts, path.as_os_str().as_bytes());
-                add(&mut texts, mark);
-            }
-            add(&mut texts, b"");
-            for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
-                add(&mut texts, name.as_bytes());
-                add(&mut texts, dir.as_os_str().as_bytes());
-            }
-            add(&mut texts, b"");
-            let is_named: &[u8] = if node.is_named { b"1" } else { b"0" };
-            add(&mut texts, is_named);
-            for value in kept_values(&mut node.conf) {
-                add_optional(&mut texts, value.as_deref().map(str::as_bytes));
-            }
-        }
-        let mut bytes = seal(&texts).to_ne_bytes().to_vec();
-        bytes.extend_from_slice(&texts);
-        bytes
-    }
 }
 
-/// A reading that is to be written.
-type ToWrite<'a> = (Key<'a>, &'a [(PathBuf, Mark)], &'a mut Node);
-
-const FILE_HINT: &[u8] = b"file";
-const CONFIGLESS_HINT: &[u8] = b"configless";
-const DEFAULT_HINT: &[u8] = b"default";
+/// Texts behind a checksum. A list ends with an empty one.
+fn written(key: Key<'_>, files: &[(PathBuf, Mark)], node: &mut Node) -> Vec<u8> {
+    let mut texts = Vec::new();
+    add(&mut texts, key.path.as_os_str().as_bytes());
+    add(&mut texts, key.host.as_bytes());
+    add_optional(&mut texts, key.node.map(str::as_bytes));
+    for (path, mark) in files {
+        add(&mut texts, path.as_os_str().as_bytes());
+        add(&mut texts, mark);
+    }
+    add(&mut texts, b"");
+    for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
+        add(&mut texts, name.as_bytes());
+        add(&mut texts, dir.as_os_str().as_bytes());
+    }
+    add(&mut texts, b"");
+    let is_named: &[u8] = if node.is_named { b"1" } else { b"0" };
+    add(&mut texts, is_named);
+    for value in kept_values(&mut node.conf) {
+        add_optional(&mut texts, value.as_deref().map(str::as_bytes));
+    }
+    let mut bytes = seal(&texts).to_ne_bytes().to_vec();
+    bytes.extend_from_slice(&texts);
+    bytes
+}
 
 fn add(texts: &mut Vec<u8>, text: &[u8]) {
     // No text comes near to what 32 bits can say.
@@ -336,21 +255,17 @@ fn seal(texts: &[u8]) -> u64 {
     checksum(release, texts)
 }
 
-#[inline(never)]
 fn parse(bytes: &[u8]) -> Option<Memo> {
     let (sum, bytes) = bytes.split_first_chunk()?;
     if seal(bytes).to_ne_bytes() != *sum {
         return None;
     }
     let mut texts = Texts(bytes);
-    let mut memo = Memo {
-        hint: texts.hint()?,
+    let reading = texts.reading()?;
+    texts.0.is_empty().then_some(Memo {
+        reading: Some(reading),
         ..Memo::default()
-    };
-    if !texts.0.is_empty() {
-        memo.reading = Some(texts.reading()?);
-    }
-    texts.0.is_empty().then_some(memo)
+    })
 }
 
 /// What is left to be read. None: it is not what we write.
@@ -385,30 +300,6 @@ impl<'a> Texts<'a> {
 
     fn mark(&mut self) -> Option<Mark> {
         self.next()?.try_into().ok()
-    }
-
-    fn hint(&mut self) -> Option<Option<Hint>> {
-        let mut marks = self.next()?;
-        if marks.is_empty() {
-            return Some(None);
-        }
-        let mut trace = [[0; 40]; Trace::PLACES];
-        for place in &mut trace {
-            let (mark, rest) = marks.split_first_chunk()?;
-            (*place, marks) = (*mark, rest);
-        }
-        if !marks.is_empty() {
-            return None;
-        }
-        let conf = match (self.next()?, self.optional()?.map(path)) {
-            (FILE_HINT, Some(path)) => ConfHint::File(path),
-            (CONFIGLESS_HINT, None) => ConfHint::Configless,
-            (DEFAULT_HINT, prefix) => ConfHint::Default { prefix },
-            _ => return None,
-        };
-        let node_name = self.optional_string()?;
-        let told = Told { conf, node_name };
-        Some(Some(Hint { trace, told }))
     }
 
     #[inline(never)]
@@ -460,17 +351,14 @@ pub fn sealed(texts: &[u8]) -> Vec<u8> {
 /// Reads the file, and writes what it says; for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn read_and_write(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut memo = parse(bytes)?;
-    let Some(mut reading) = memo.reading.take() else {
-        return Some(memo.written(None));
-    };
+    let mut reading = parse(bytes)?.reading?;
     let path = reading.found.path.clone();
     let key = Key {
         path: &path,
         host: &reading.host,
         node: reading.node.as_deref(),
     };
-    Some(memo.written(Some((key, &reading.files, &mut reading.found))))
+    Some(written(key, &reading.files, &mut reading.found))
 }
 
 #[cfg(test)]

@@ -10,13 +10,15 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proto::conf::{self, Conf, ConfError, Included, Query};
+use sys::Deadline;
 
 use crate::access;
 use crate::log::Log;
 use crate::node::cache::{Key, Memo, Sources};
-use crate::node::slurmd::{ConfHint, Slurmd, Told, Trace};
+use crate::node::slurmd::{ConfHint, Slurmd, Told};
 use crate::options::Options;
 use crate::state_dir::StateDir;
 use crate::text::said;
@@ -114,6 +116,8 @@ const ETC_DIRS: [&str; 4] = [
 ];
 /// Where Slurm looks for SlurmdSpoolDir if slurm.conf does not say, `read_config.h`.
 const DEFAULT_SPOOL_DIR: &str = "/var/spool/slurmd";
+/// To look at each process for a slurmd: some 3 microseconds each.
+const LONGEST_SCAN: Duration = Duration::from_secs(1);
 /// The largest file that is read as a part of slurm.conf, in bytes.
 const MAX_CONF: u64 = 256 << 20;
 
@@ -139,7 +143,7 @@ impl Node {
         let conf = conf.or_else(|| environment.slurm_conf.clone());
         let (slurmds, unseen) = match (&conf, given) {
             (Some(_), Some(_)) => (Vec::new(), None),
-            _ => running_slurmds(&mut memo, log),
+            _ => running_slurmds(options.timeout, log),
         };
         let path = match &conf {
             Some(path) => path.clone(),
@@ -152,7 +156,7 @@ impl Node {
             host: &full,
             node,
         };
-        let mut node = match memo.take_node(key, state_dir, log) {
+        let mut node = match memo.take_node(key) {
             Some(node) => {
                 log.debug(|| format!("{}: as it was at an earlier login", path.display()));
                 node
@@ -417,33 +421,32 @@ fn with_stepds(
 }
 
 /// What the running slurmds say, and what could not be looked at.
-#[inline(never)]
-fn running_slurmds(memo: &mut Memo, log: Log<'_>) -> (Vec<Told>, Option<String>) {
-    let trace = Trace::find();
-    if let Some(told) = trace.as_ref().and_then(|trace| memo.hint(trace)) {
-        return (vec![told.clone()], None);
-    }
+fn running_slurmds(timeout: Duration, log: Log<'_>) -> (Vec<Told>, Option<String>) {
     let (mut unseen, mut unseen_by_scan) = Default::default();
     let running = Slurmd::running(&mut unseen);
     let unseen = unseen.first();
     if let Some(unseen) = &unseen {
         log.error(|| format!("look for slurmd: {unseen}"));
     }
-    let Some((slurmd, found_by)) = running else {
-        let found = Slurmd::scan(&mut unseen_by_scan);
+    let mut scan = || {
+        let deadline = Deadline::after(timeout.min(LONGEST_SCAN));
+        let found = Slurmd::scan(&deadline, &mut unseen_by_scan);
+        if deadline.has_passed() {
+            log.error(|| "look for slurmd: too many processes to look at each in time".to_owned());
+        }
+        found
+    };
+    let Some(slurmd) = running else {
+        let found = scan();
         return (found, unseen.or_else(|| unseen_by_scan.first()));
     };
     let told = slurmd.told();
     let mut all = vec![told.clone()];
     if told.node_name.is_some() {
         // Another one may be another node.
-        let mut others = Slurmd::scan(&mut unseen_by_scan);
+        let mut others = scan();
         others.retain(|other| *other != told);
         all.append(&mut others);
-    }
-    // What another one has left says nothing of this slurmd.
-    if let (Some(trace), [told]) = (trace.filter(|trace| trace.first == found_by), &all[..]) {
-        memo.keep_hint(&trace, told);
     }
     (all, unseen)
 }

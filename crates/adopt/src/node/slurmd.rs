@@ -6,14 +6,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use sys::{Directory, FileStatus, Listing};
+use sys::{Deadline, Directory, Listing};
 
-use crate::access::{self, Unseen};
+use crate::access::Unseen;
 
 /// Where a slurmd of the usual builds leaves its pid, SlurmdPidFile of slurm.conf(5).
 const PID_FILES: [&str; 3] = [
@@ -26,9 +26,6 @@ const SERVICE_CGROUPS: [&str; 2] = [
     "/sys/fs/cgroup/system.slice/slurmd.service",
     "/sys/fs/cgroup/systemd/system.slice/slurmd.service",
 ];
-/// What systemd leaves as long as slurmd.service runs, anew at each start (`unit_export_invocation_id`). Not
-/// so the cgroup, which stays while jobs are in it.
-const SERVICE_RUN: &str = "/run/systemd/units/invocation:slurmd.service";
 /// Processes looked at in the service's cgroup, where old stepds and their tasks may be too.
 const MAX_SERVICE_PIDS: usize = 4096;
 /// The kernel cuts a process's name to this length, proc_pid_comm(5).
@@ -42,48 +39,6 @@ pub struct Slurmd {
     program: PathBuf,
     args: Vec<OsString>,
     slurm_conf: Option<PathBuf>,
-}
-
-/// What the slurmds of a host have left where they started: while none of it changes, the one that was
-/// found is still the one, or it has ended and no other came.
-#[derive(Debug, Clone)]
-pub struct Trace {
-    /// The first of the places where there is anything.
-    pub first: &'static str,
-    /// What is in each: the pid files, links followed, and systemd's mark of its service, which leads
-    /// nowhere.
-    pub found: [Option<FileStatus>; Trace::PLACES],
-    /// When that was looked at.
-    pub when: SystemTime,
-}
-
-impl Trace {
-    /// How many places there are.
-    pub const PLACES: usize = PID_FILES.len() + 1;
-
-    /// Looks at all of them; none if there is nothing in any, or if one can't be looked at.
-    #[must_use]
-    #[inline(never)]
-    pub fn find() -> Option<Self> {
-        let when = SystemTime::now();
-        let mut found = [None; Self::PLACES];
-        let mut first = None;
-        for (path, place) in PID_FILES.into_iter().chain([SERVICE_RUN]).zip(&mut found) {
-            let status = match path {
-                SERVICE_RUN => fs::symlink_metadata(path),
-                path => fs::metadata(path),
-            };
-            match status {
-                Ok(status) => {
-                    *place = Some(FileStatus::from(&status));
-                    first = first.or(Some(path));
-                }
-                Err(error) if access::is_absent(&error) => {}
-                Err(_) => return None,
-            }
-        }
-        first.map(|first| Self { first, found, when })
-    }
 }
 
 /// Where a slurmd takes its slurm.conf from.
@@ -110,16 +65,14 @@ pub struct Told {
 }
 
 impl Slurmd {
-    /// The slurmd that a pid file or the service's cgroup names, and the path of the [`Trace`] that
-    /// stays with it.
+    /// The slurmd that a pid file or the service's cgroup names.
     #[must_use]
-    #[inline(never)]
-    pub fn running(unseen: &mut Unseen) -> Option<(Self, &'static str)> {
+    pub fn running(unseen: &mut Unseen) -> Option<Self> {
         for path in PID_FILES {
             let text = read(Path::new(path), unseen);
             let found = text.and_then(|text| Self::of_pid(pid(&text)?, unseen));
-            if let Some(found) = found {
-                return Some((found, path));
+            if found.is_some() {
+                return found;
             }
         }
         for path in SERVICE_CGROUPS {
@@ -128,18 +81,18 @@ impl Slurmd {
             };
             let pids = text.split(|byte| *byte == b'\n').filter_map(pid);
             let mut pids = pids.take(MAX_SERVICE_PIDS);
-            if let Some(found) = pids.find_map(|pid| Self::of_pid(pid, unseen)) {
-                return Some((found, SERVICE_RUN));
+            let found = pids.find_map(|pid| Self::of_pid(pid, unseen));
+            if found.is_some() {
+                return found;
             }
         }
         None
     }
 
     /// Looks through all processes: all slurmds that have our root directory. One in a container, whose
-    /// files are others, is none of this host's.
+    /// files are others, is none of this host's. After the deadline no more are looked at.
     #[must_use]
-    #[inline(never)]
-    pub fn scan(unseen: &mut Unseen) -> Vec<Told> {
+    pub fn scan(deadline: &Deadline, unseen: &mut Unseen) -> Vec<Told> {
         let mut found: Vec<Told> = Vec::new();
         let mut listing = match Listing::open(Path::new("/proc")) {
             Ok(listing) => listing,
@@ -152,6 +105,11 @@ impl Slurmd {
             .some("read", Path::new("/proc"), listing.next())
             .flatten()
         {
+            if deadline.has_passed() {
+                let cause = io::Error::new(io::ErrorKind::TimedOut, "no time is left");
+                unseen.note("look through", Path::new("/proc"), cause);
+                break;
+            }
             let Some(pid) = pid(name.to_bytes()).filter(|pid| may_be_slurmd(*pid, unseen)) else {
                 continue;
             };
@@ -295,11 +253,11 @@ impl Arguments {
 
 /// All slurmds that run now, and what could not be looked at.
 #[must_use]
-pub fn all() -> (Vec<Told>, Option<String>) {
+pub fn all(deadline: &Deadline) -> (Vec<Told>, Option<String>) {
     let mut unseen = Unseen::default();
     let found = match Slurmd::running(&mut unseen) {
-        Some((slurmd, _)) => vec![slurmd.told()],
-        None => Slurmd::scan(&mut unseen),
+        Some(slurmd) => vec![slurmd.told()],
+        None => Slurmd::scan(deadline, &mut unseen),
     };
     (found, unseen.first())
 }
@@ -374,6 +332,8 @@ pub fn of_files(exe: &[u8], status: &[u8], cmdline: &[u8], environ: &[u8]) -> Op
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn hint(program: &str, args: &str, slurm_conf: Option<&str>) -> ConfHint {
@@ -384,6 +344,21 @@ mod tests {
             slurm_conf: slurm_conf.map(PathBuf::from),
         }
         .conf_hint()
+    }
+
+    #[test]
+    fn no_process_is_looked_at_after_the_deadline() {
+        let scan = |limit| {
+            let mut unseen = Unseen::default();
+            let found = Slurmd::scan(&Deadline::after(limit), &mut unseen);
+            (found, unseen.first())
+        };
+        let (found, unseen) = scan(Duration::ZERO);
+        let unseen = unseen.expect("not all are looked at");
+        assert_eq!(unseen, "look through /proc: no time is left");
+        assert!(found.is_empty(), "{found:?}");
+        let (_, unseen) = scan(Duration::from_secs(60));
+        assert!(unseen.is_none_or(|it| !it.contains("no time")));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn census(
     steps.problem = found.problem.take();
     if steps.own.is_empty() {
         steps.place = remarks::place(node);
-        steps.remarks = remarks::remarks(node, &found);
+        steps.remarks = remarks::remarks(node, &found, deadline);
     }
     census
 }

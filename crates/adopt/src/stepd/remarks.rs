@@ -1,5 +1,7 @@
 //! What is visible on the node that may be why a user has no job here.
 
+use sys::Deadline;
+
 use crate::facts::Remark;
 use crate::node::{Node, slurmd};
 use crate::stepd::spool::{Found, TOLD, listens};
@@ -7,7 +9,7 @@ use crate::text::shown;
 
 /// What may be why a user has no job here.
 #[must_use]
-pub fn remarks(node: &Node, found: &Found) -> Vec<Remark> {
+pub fn remarks(node: &Node, found: &Found, deadline: &Deadline) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let steps = found.other_steps.iter().filter(|(job, path)| {
         let has_extern = found.sockets.iter().any(|it| it.job.job == *job)
@@ -29,7 +31,7 @@ pub fn remarks(node: &Node, found: &Found) -> Vec<Remark> {
     if !names.is_empty() {
         remarks.push(Remark::OtherNodes(names));
     }
-    let (slurmds, unseen) = slurmd::all();
+    let (slurmds, unseen) = slurmd::all(deadline);
     let given: Vec<_> = slurmds
         .iter()
         .filter_map(|it| it.node_name.clone())

@@ -206,109 +206,42 @@ fn a_file_of_others_is_not_believed_nor_replaced() {
     assert!(scratch.find(N2, false).1, "it has been made again");
 }
 
-/// A memo with all that it can have, and the file of it.
-fn full(conf: ConfHint) -> (Memo, Vec<u8>) {
-    let found = || Node {
-        path: "/etc/slurm/slurm.conf".into(),
-        conf: Conf {
-            slurm_user: Some(String::new()),
-            slurmd_user: Some("root".into()),
-            auth_info: Some("a\0b".into()),
-            ..Conf::default()
-        },
-        names: vec!["n1".into(), "n1.example.org".into()],
-        spool_dirs: vec!["/s/1".into(), "/s/2".into()],
-        is_named: true,
-        ..Node::default()
-    };
-    let mut memo = Memo {
-        hint: Some(Hint {
-            trace: [[1; 40], [0; 40], [0; 40], [3; 40]],
-            told: Told {
-                node_name: matches!(conf, ConfHint::Configless).then(|| "n1".to_owned()),
-                conf,
+/// A reading with all that it can have, and the file of it.
+fn full() -> (Reading, Vec<u8>) {
+    let mut reading = Reading {
+        host: "n1".into(),
+        node: Some(String::new()),
+        files: vec![("/a".into(), [2; 40]), ("/b".into(), [0; 40])],
+        found: Node {
+            path: "/etc/slurm/slurm.conf".into(),
+            conf: Conf {
+                slurm_user: Some(String::new()),
+                slurmd_user: Some("root".into()),
+                auth_info: Some("a\0b".into()),
+                proctrack_type: Some("proctrack/linuxproc".into()),
+                ..Conf::default()
             },
-        }),
-        ..Memo::default()
+            names: vec!["n1".into(), "n1.example.org".into()],
+            spool_dirs: vec!["/s/1".into(), "/s/2".into()],
+            is_named: true,
+            ..Node::default()
+        },
     };
-    let files = vec![("/a".into(), [2; 40]), ("/b".into(), [0; 40])];
-    let mut node = found();
+    let path = reading.found.path.clone();
     let key = Key {
-        path: &found().path,
+        path: &path,
         host: "n1",
         node: Some(""),
     };
-    let bytes = memo.written(Some((key, &files, &mut node)));
-    memo.reading = Some(Reading {
-        host: "n1".into(),
-        node: Some(String::new()),
-        files,
-        found: node,
-    });
-    (memo, bytes)
+    let bytes = written(key, &reading.files, &mut reading.found);
+    (reading, bytes)
 }
 
 #[test]
 fn what_is_written_is_what_is_read() {
-    let prefix = |prefix: Option<&str>| ConfHint::Default {
-        prefix: prefix.map(PathBuf::from),
-    };
-    for conf in [
-        ConfHint::File("/a b/c".into()),
-        ConfHint::Configless,
-        prefix(None),
-        prefix(Some("/opt/slurm")),
-    ] {
-        let (memo, bytes) = full(conf);
-        let again = parse(&bytes).expect("read");
-        assert_eq!(format!("{again:?}"), format!("{memo:?}"));
-    }
-    let nothing = Memo::default().written(None);
-    let nothing = parse(&nothing).expect("read");
-    assert!(nothing.hint.is_none() && nothing.reading.is_none());
-}
-
-#[test]
-fn what_another_slurmd_told_is_no_hint() {
-    let status = sys::identify(Path::new("/etc/passwd")).expect("there");
-    let trace = Trace {
-        first: "/run/slurmd.pid",
-        found: [Some(status), None, None, None],
-        when: SystemTime::now(),
-    };
-    let mut memo = Memo::default();
-    assert_eq!(memo.hint(&trace), None);
-    let told = Told {
-        conf: ConfHint::Configless,
-        node_name: Some("n1".into()),
-    };
-    memo.keep_hint(&trace, &told);
-    assert_eq!(memo.hint(&trace), Some(&told));
-    let mut others = [(); 5].map(|()| status);
-    others[0].device += 1;
-    others[1].inode += 1;
-    others[2].size += 1;
-    others[3].changed.0 -= 1;
-    others[4].changed.1 ^= 1;
-    for other in others {
-        let mut trace = trace.clone();
-        trace.found[0] = Some(other);
-        assert_eq!(memo.hint(&trace), None, "{other:?}");
-    }
-    // A slurmd that has ended without removing its pid file, and one that leaves something else.
-    for place in 1..Trace::PLACES {
-        let mut trace = trace.clone();
-        trace.found[place] = Some(status);
-        assert_eq!(memo.hint(&trace), None, "{place}");
-    }
-    // What has just been left may be written again.
-    let mut memo = Memo::default();
-    let (seconds, nanos) = status.changed;
-    let changed = Duration::new(seconds.unsigned_abs(), u32::try_from(nanos).expect("nanos"));
-    let mut early = trace;
-    early.when = UNIX_EPOCH + changed;
-    memo.keep_hint(&early, &told);
-    assert_eq!(memo.hint(&early), None);
+    let (reading, bytes) = full();
+    let again = parse(&bytes).and_then(|it| it.reading).expect("read");
+    assert_eq!(format!("{again:?}"), format!("{reading:?}"));
 }
 
 #[test]
@@ -328,7 +261,7 @@ fn what_nobody_would_read_is_not_written() {
 
 #[test]
 fn what_is_torn_or_damaged_is_not_there() {
-    let (_, bytes) = full(ConfHint::Configless);
+    let (_, bytes) = full();
     for length in 0..bytes.len() {
         assert!(parse(&bytes[..length]).is_none(), "{length} bytes");
     }
@@ -344,23 +277,30 @@ fn what_is_torn_or_damaged_is_not_there() {
         texts.iter().for_each(|text| add(&mut bytes, text));
         sealed(&bytes)
     };
-    assert!(parse(&all(&[b""])).is_some());
+    let whole: &[&[u8]] = &[
+        b"/c", b"h", b"0", b"", b"/f", &[1; 40], b"", b"n", b"/s", b"", b"1",
+    ];
+    let values = [&b"0"[..], b""].repeat(8);
+    let with = |place: usize, text: &'static [u8]| {
+        let mut texts = [whole, &values].concat();
+        texts[place] = text;
+        all(&texts)
+    };
+    assert!(parse(&with(1, b"host")).is_some());
     for (nonsense, why) in [
         (sealed(b""), "nothing"),
         (sealed(&[9, 0, 0, 0, 1]), "a text longer than the rest"),
         (sealed(&u32::MAX.to_ne_bytes()), "one longer than memory"),
-        (all(&[b"", b"/c", b"h"]), "half a reading"),
+        (all(whole), "half a reading"),
         (
-            all(&[b"/pid", b"short", b"file", b"1", b"/c"]),
-            "half a mark",
+            all(&[whole, &values, &[b""]].concat()),
+            "more than a reading",
         ),
-        (all(&[b"/pid", &[0; 40], b"file", b"0", b""]), "no file"),
-        (
-            all(&[b"/pid", &[0; 40], b"mine", b"0", b""]),
-            "an unknown kind",
-        ),
-        (all(&[b"/pid", &[0; 40], b"default", b"2", b""]), "no flag"),
-        (all(&[b"\xFF"]), "no UTF-8"),
+        (with(1, b"\xFF"), "no UTF-8"),
+        (with(2, b"2"), "no flag"),
+        (with(3, b"x"), "a name that there is not"),
+        (with(5, b"short"), "half a mark"),
+        (with(10, b"2"), "neither yes nor no"),
     ] {
         assert!(parse(&nonsense).is_none(), "{why}");
     }
