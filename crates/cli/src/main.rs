@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         }
         Command::Tidy => {
             let deadline = Deadline::after(Duration::from_secs(5));
-            match Notes::open(&deadline).and_then(|notes| Users::new(notes).tidy()) {
+            match Notes::open(&deadline).and_then(|notes| Users::new(notes).tidy(&deadline)) {
                 Ok(()) => ExitCode::SUCCESS,
                 // An Epilog that fails takes the node out of service; the next login tidies up.
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {

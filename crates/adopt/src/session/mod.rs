@@ -275,7 +275,7 @@ pub fn make_runtime_dir(
 pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout.min(LONGEST_WAIT));
-        let ended = Notes::open(&deadline).and_then(|notes| Users::new(notes).end(uid));
+        let ended = Notes::open(&deadline).and_then(|notes| Users::new(notes).end(uid, &deadline));
         if let Err(error) = ended {
             log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));
         }

@@ -1,7 +1,7 @@
 //! What sessions leave for others than themselves: files of root's alone in [`state_dir::DIR`]`/sessions`.
 //!
 //! `UID.PROCESS` is a session that uses a runtime directory, `UID` a directory that we made (its text is the
-//! pid namespace of who made it), `login.PROCESS` the word of sshd's helper process to its monitor
+//! pid namespace of who made it and the count of sessions since), `login.PROCESS` the word of sshd's helper process to its monitor
 //! (session.rs). PROCESS is `PID.START.NAMESPACE`: only a process in that pid namespace can tell whether
 //! another one there still lives; all others leave the note alone.
 
@@ -21,8 +21,15 @@ const NAME: &str = "sessions";
 /// The notes, locked: nobody else who has opened them is at work.
 #[derive(Debug)]
 pub struct Notes {
+    state_dir: PathBuf,
     dir: PathBuf,
     _lock: File,
+}
+
+/// The notes, which others may change.
+#[derive(Debug)]
+pub struct Released {
+    state_dir: PathBuf,
 }
 
 /// A process: its number, when it started, and where that number is its own.
@@ -79,9 +86,21 @@ impl Notes {
         let dir = dir_in(state_dir)?;
         let lock = File::open(&dir)?;
         match sys::try_lock(&lock) {
-            Ok(()) => Ok(Some(Self { dir, _lock: lock })),
+            Ok(()) => Ok(Some(Self {
+                state_dir: state_dir.to_owned(),
+                dir,
+                _lock: lock,
+            })),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets others at them.
+    #[must_use]
+    pub fn release(self) -> Released {
+        Released {
+            state_dir: self.state_dir,
         }
     }
 
@@ -122,6 +141,16 @@ impl Notes {
             names.extend(name.to_str().map(str::to_owned));
         }
         Ok(names)
+    }
+}
+
+impl Released {
+    /// Waits for the lock again.
+    ///
+    /// # Errors
+    /// As [`Notes::open`].
+    pub fn open(&self, deadline: &Deadline) -> io::Result<Notes> {
+        Notes::open_at(&self.state_dir, deadline)
     }
 }
 

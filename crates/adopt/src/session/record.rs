@@ -11,6 +11,7 @@ use std::io;
 use std::time::Duration;
 
 use pam::Handle;
+use sys::Deadline;
 
 use crate::adoption::cgroup::Held;
 use crate::log::Log;
@@ -137,7 +138,7 @@ impl Record {
         let written = notes::write(&name, &self.to_string());
         if let Ok(Some(notes)) = Notes::try_open() {
             // Nothing else takes away what sessions that never came leave; somebody will.
-            let _ = Users::new(notes).tidy();
+            let _ = Users::new(notes).tidy(&Deadline::after(Duration::ZERO));
         }
         written
     }

@@ -7,10 +7,14 @@
 //! the job ends. A job that ends kills its sessions without a word, so that the next login, and
 //! `slurm-adopt tidy` in slurmd's Epilog, takes down what nobody uses any more.
 
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sys::Deadline;
 
 use crate::session::notes::{Judge, Notes, Process};
 
@@ -45,25 +49,42 @@ impl Users {
     ///
     /// # Errors
     /// The system's, or one that says what is at its place instead.
-    pub fn begin(&self, uid: u32, gid: u32) -> io::Result<PathBuf> {
-        // What can't be taken down is no trouble of this user's.
-        let _ = self.tidy();
+    pub fn begin(self, uid: u32, gid: u32) -> io::Result<PathBuf> {
         let path = self.path.join(uid.to_string());
         match is_good(&path, uid)? {
             // It may be systemd's: then it is not ours to take down.
             true => {}
             false => self.make(&path, uid, gid)?,
         }
-        let name = format!("{uid}.{}", Process::this().name());
-        self.notes.write(&name, "")?;
+        self.note_session(uid)?;
+        // What can't be taken down is no trouble of this user's; who has the lock by then tidies up.
+        let _ = self.tidy(&Deadline::after(Duration::ZERO));
         Ok(path)
+    }
+
+    /// Notes that this process uses the directory.
+    fn note_session(&self, uid: u32) -> io::Result<()> {
+        let name = uid.to_string();
+        match self.notes.read(&name).map(|text| Made::parse(&text)) {
+            Ok(Some(Made { namespace, count })) => {
+                let count = count.wrapping_add(1);
+                self.notes
+                    .write(&name, &Made { namespace, count }.to_string())?;
+            }
+            // Made by another release, or by nobody.
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let session = format!("{uid}.{}", Process::this().name());
+        self.notes.write(&session, "")
     }
 
     /// The session of this process has ended.
     ///
     /// # Errors
     /// The system's.
-    pub fn end(&self, uid: u32) -> io::Result<()> {
+    pub fn end(self, uid: u32, deadline: &Deadline) -> io::Result<()> {
         let this = Process::this();
         let is_own = |name: &str| {
             let process = name.strip_prefix(&format!("{uid}."))?;
@@ -76,7 +97,7 @@ impl Users {
         }
         match names.is_empty() {
             true => Ok(()),
-            false => self.tidy(),
+            false => self.tidy(deadline),
         }
     }
 
@@ -90,10 +111,51 @@ impl Users {
     /// sessions that have ended. What is another pid namespace's stays.
     ///
     /// # Errors
-    /// The system's, after all have been tried.
-    pub fn tidy(&self) -> io::Result<()> {
-        let names = self.notes.names()?;
+    /// The system's, after all have been tried; `TimedOut` where another process has the lock.
+    pub fn tidy(self, deadline: &Deadline) -> io::Result<()> {
         let here = Judge::here();
+        self.tidy_by(&here, deadline, |uids| here.in_use(uids))
+    }
+
+    /// `in_use` looks at every process: nobody is to wait for that, least of all if the job of this process is
+    /// suspended meanwhile. So the lock is released.
+    fn tidy_by(
+        self,
+        here: &Judge,
+        deadline: &Deadline,
+        in_use: impl FnOnce(&[u32]) -> io::Result<Vec<u32>>,
+    ) -> io::Result<()> {
+        let mut unused = self.unused(here)?;
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let Self {
+            notes,
+            path,
+            loginds,
+        } = self;
+        let released = notes.release();
+        let uids: Vec<_> = unused.iter().map(|it| it.0).collect();
+        let in_use = in_use(&uids)?;
+        unused.retain(|(uid, _)| !in_use.contains(uid));
+        let users = Self {
+            notes: released.open(deadline)?,
+            path,
+            loginds,
+        };
+        let now = users.unused(here)?;
+        let mut result = Ok(());
+        // Whose session has begun since may have left a process, even where it has ended too.
+        for (uid, made) in unused.into_iter().filter(|it| now.contains(it)) {
+            result = users.take_down(uid, made, here).and(result);
+        }
+        result
+    }
+
+    /// Users with a directory that we made and no session, and what its note says. Removes the notes of sessions
+    /// that have ended.
+    fn unused(&self, here: &Judge) -> io::Result<Vec<(u32, Made)>> {
+        let names = self.notes.names()?;
         let mut with_session = Vec::new();
         for (name, whose, process) in names.iter().filter_map(|name| {
             let (whose, process) = name.split_once('.')?;
@@ -105,18 +167,16 @@ impl Users {
                 _ => with_session.push(whose),
             }
         }
-        let mut unused: Vec<u32> = names.iter().filter_map(|it| it.parse().ok()).collect();
-        unused.retain(|uid| !with_session.contains(&&*uid.to_string()));
-        if unused.is_empty() {
-            return Ok(());
+        let mut unused = Vec::new();
+        for uid in names.iter().filter_map(|it| it.parse().ok()) {
+            let name = u32::to_string(&uid);
+            if !with_session.contains(&&*name) {
+                // What can't be read is left alone.
+                let text = self.notes.read(&name).unwrap_or_default();
+                unused.extend(Made::parse(&text).map(|made| (uid, made)));
+            }
         }
-        let in_use = here.in_use(&unused)?;
-        unused.retain(|uid| !in_use.contains(uid));
-        let mut result = Ok(());
-        for uid in unused {
-            result = self.take_down(uid, &here).and(result);
-        }
-        result
+        Ok(unused)
     }
 
     fn make(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
@@ -130,8 +190,11 @@ impl Users {
             let users = self.path.display();
             return Err(io::Error::other(format!("{users} is not root's alone")));
         }
-        let namespace = Judge::here().namespace().to_string();
-        self.notes.write(&uid.to_string(), &namespace)?;
+        let made = Made {
+            namespace: Judge::here().namespace(),
+            count: 0,
+        };
+        self.notes.write(&uid.to_string(), &made.to_string())?;
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -139,11 +202,10 @@ impl Users {
         sys::mount_tmpfs(path, &format!("mode=0700,uid={uid},gid={gid},{SIZE}"))
     }
 
-    fn take_down(&self, uid: u32, here: &Judge) -> io::Result<()> {
+    fn take_down(&self, uid: u32, made: Made, here: &Judge) -> io::Result<()> {
         let name = &uid.to_string();
         // From another pid namespace than that of who made it its users can't be seen.
-        let namespace = self.notes.read(name)?.parse();
-        if here.namespace() == 0 || namespace != Ok(here.namespace()) {
+        if here.namespace() == 0 || made.namespace != here.namespace() {
             return Ok(());
         }
         // A session of logind's, on the console for example, has come to use it: logind takes it down.
@@ -157,6 +219,32 @@ impl Users {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.notes.remove(name),
         }
+    }
+}
+
+/// What the note on a directory says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Made {
+    /// The pid namespace of who made it.
+    namespace: u64,
+    /// Sessions that have used it since.
+    count: u64,
+}
+
+impl Made {
+    /// None: another release wrote it.
+    fn parse(text: &str) -> Option<Self> {
+        let (namespace, count) = text.split_once(' ').unwrap_or((text, "0"));
+        Some(Self {
+            namespace: namespace.parse().ok()?,
+            count: count.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.namespace, self.count)
     }
 }
 
@@ -182,12 +270,8 @@ fn is_good(path: &Path, uid: u32) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-    use std::time::Duration;
-
-    use sys::Deadline;
-
     use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     struct Scratch(PathBuf);
 
@@ -201,8 +285,7 @@ mod tests {
         }
 
         fn users(&self) -> Users {
-            let deadline = Deadline::after(Duration::from_secs(5));
-            let notes = Notes::open_at(&self.0.join("run"), &deadline).expect("open");
+            let notes = Notes::open_at(&self.0.join("run"), &soon()).expect("open");
             let [path, loginds] = ["user", "logind"].map(|it| self.0.join(it));
             Users {
                 notes,
@@ -212,9 +295,23 @@ mod tests {
         }
     }
 
+    impl Scratch {
+        fn tidy(&self) {
+            self.users().tidy(&soon()).expect("tidy");
+        }
+
+        fn note(&self, name: &str, text: &str) {
+            self.users().notes.write(name, text).expect("note");
+        }
+    }
+
     /// Of no process.
     const NOBODYS: &str = "4294960007";
     const OTHERS: &str = "4294960008";
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(5))
+    }
 
     fn here() -> String {
         Judge::here().namespace().to_string()
@@ -239,30 +336,33 @@ mod tests {
         let uid = sys::effective_uid();
         let users = scratch.0.join("user");
         let dir = users.join(uid.to_string());
-        let notes = scratch.users();
         fs::create_dir(&users).expect("make it");
         fs::create_dir(&dir).expect("make it");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("mode");
-        assert_eq!(notes.begin(uid, 0).expect("begin"), dir);
-        assert_eq!(names(&notes), [format!("{uid}.{}", Process::this().name())]);
-        notes.end(uid).expect("end");
-        assert!(dir.is_dir() && names(&notes).is_empty());
+        assert_eq!(scratch.users().begin(uid, 0).expect("begin"), dir);
+        let session = format!("{uid}.{}", Process::this().name());
+        assert_eq!(names(&scratch.users()), [session]);
+        scratch.users().end(uid, &soon()).expect("end");
+        assert!(dir.is_dir() && names(&scratch.users()).is_empty());
     }
 
     #[test]
     fn what_logind_has_come_to_use_stays() {
         let scratch = Scratch::new("logind");
-        let notes = scratch.users();
         let dirs = [NOBODYS, OTHERS].map(|it| scratch.0.join("user").join(it));
         for (dir, name) in dirs.iter().zip([NOBODYS, OTHERS]) {
             fs::create_dir_all(dir).expect("make it");
-            notes.notes.write(name, &here()).expect("note");
+            scratch.note(name, &here());
         }
-        fs::create_dir(&notes.loginds).expect("make it");
-        fs::write(notes.loginds.join(NOBODYS), "").expect("write");
-        notes.tidy().expect("tidy");
+        fs::create_dir(&scratch.0.join("logind")).expect("make it");
+        fs::write(scratch.0.join("logind").join(NOBODYS), "").expect("write");
+        scratch.tidy();
         assert_eq!(dirs.map(|it| it.exists()), [true, false]);
-        assert!(names(&notes).is_empty(), "{:?}", names(&notes));
+        assert!(
+            names(&scratch.users()).is_empty(),
+            "{:?}",
+            names(&scratch.users())
+        );
     }
 
     #[test]
@@ -271,30 +371,31 @@ mod tests {
         let uid = sys::effective_uid();
         let users = scratch.0.join("user");
         let dir = users.join(uid.to_string());
-        let notes = scratch.users();
         fs::create_dir(&users).expect("make it");
         symlink("/tmp", &dir).expect("link");
-        assert!(notes.begin(uid, 0).is_err(), "a link");
+        assert!(scratch.users().begin(uid, 0).is_err(), "a link");
         fs::remove_file(&dir).expect("remove");
         fs::write(&dir, "").expect("write");
-        assert!(notes.begin(uid, 0).is_err(), "a file");
+        assert!(scratch.users().begin(uid, 0).is_err(), "a file");
         fs::remove_file(&dir).expect("remove");
         fs::create_dir(&dir).expect("make it");
         for mode in [0o755, 0o770, 0o701] {
             fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("mode");
-            assert!(notes.begin(uid, 0).is_err(), "{mode:o}");
+            assert!(scratch.users().begin(uid, 0).is_err(), "{mode:o}");
         }
         fs::remove_dir(&dir).expect("remove");
         fs::set_permissions(&users, fs::Permissions::from_mode(0o777)).expect("mode");
-        assert!(notes.begin(uid, 0).is_err(), "anybody may put one there");
+        assert!(
+            scratch.users().begin(uid, 0).is_err(),
+            "anybody may put one there"
+        );
         assert!(!dir.exists());
-        assert!(names(&notes).is_empty(), "no note is left");
+        assert!(names(&scratch.users()).is_empty(), "no note is left");
     }
 
     #[test]
     fn what_nobody_uses_is_taken_down() {
         let scratch = Scratch::new("tidy");
-        let notes = scratch.users();
         let dir = scratch.0.join("user").join(NOBODYS);
         fs::create_dir_all(&dir).expect("make it");
         let gone = Process {
@@ -303,27 +404,27 @@ mod tests {
         };
         let dead = [NOBODYS, "login"].map(|it| format!("{it}.{}", gone.name()));
         for name in [NOBODYS, &dead[0], &dead[1], "no note"] {
-            notes.notes.write(name, &here()).expect("note");
+            scratch.note(name, &here());
         }
-        notes.tidy().expect("tidy");
+        scratch.tidy();
         assert!(!dir.exists());
-        assert_eq!(names(&notes), ["no note"]);
+        assert_eq!(names(&scratch.users()), ["no note"]);
         // As long as somebody does it stays.
         fs::create_dir_all(&dir).expect("make it");
         let this = format!("{NOBODYS}.{}", Process::this().name());
         for name in [NOBODYS, &this] {
-            notes.notes.write(name, &here()).expect("note");
+            scratch.note(name, &here());
         }
-        notes.tidy().expect("tidy");
+        scratch.tidy();
         assert!(dir.exists());
-        notes.end(NOBODYS.parse().expect("a uid")).expect("end");
+        let uid = NOBODYS.parse().expect("a uid");
+        scratch.users().end(uid, &soon()).expect("end");
         assert!(!dir.exists());
     }
 
     #[test]
     fn what_can_be_in_use_stays() {
         let scratch = Scratch::new("use");
-        let notes = scratch.users();
         let uid = sys::effective_uid().to_string();
         let dirs = [&uid, NOBODYS].map(|it| scratch.0.join("user").join(it));
         for dir in &dirs {
@@ -331,14 +432,14 @@ mod tests {
         }
         let elsewhere = (Judge::here().namespace() + 1).to_string();
         // This process is one of that user's.
-        notes.notes.write(&uid, &here()).expect("note");
+        scratch.note(&uid, &here());
         for namespace in ["", "0", &elsewhere] {
-            notes.notes.write(NOBODYS, namespace).expect("note");
-            notes.tidy().expect("tidy");
+            scratch.note(NOBODYS, namespace);
+            scratch.tidy();
             assert!(dirs.iter().all(|it| it.is_dir()), "made in {namespace:?}");
         }
         // Sessions of another namespace, and of another release.
-        notes.notes.write(NOBODYS, &here()).expect("note");
+        scratch.note(NOBODYS, &here());
         let pid = i32::MAX;
         for process in [
             format!("{pid}.5.{elsewhere}"),
@@ -346,12 +447,15 @@ mod tests {
             "x".into(),
         ] {
             let name = format!("{NOBODYS}.{process}");
-            notes.notes.write(&name, "").expect("note");
-            notes.tidy().expect("tidy");
-            assert!(dirs[1].is_dir() && names(&notes).contains(&name), "{name}");
-            notes.notes.remove(&name).expect("it is there");
+            scratch.note(&name, "");
+            scratch.tidy();
+            assert!(
+                dirs[1].is_dir() && names(&scratch.users()).contains(&name),
+                "{name}"
+            );
+            scratch.users().notes.remove(&name).expect("it is there");
         }
-        notes.tidy().expect("tidy");
+        scratch.tidy();
         assert_eq!(dirs.map(|it| it.is_dir()), [true, false]);
     }
 
@@ -369,5 +473,62 @@ mod tests {
         ] {
             assert_eq!(Users::is_named(name, 7), is, "{name}");
         }
+    }
+
+    /// Logins that come meanwhile neither wait nor lose what they use.
+    #[test]
+    fn nobody_waits_for_the_search_and_what_begins_during_it_counts() {
+        let scratch = Scratch::new("race");
+        let uid = NOBODYS.parse().expect("a uid");
+        let dir = scratch.0.join("user").join(NOBODYS);
+        let after = |during: &dyn Fn()| {
+            fs::create_dir_all(&dir).expect("make it");
+            scratch.note(NOBODYS, &here());
+            let search = |uids: &[u32]| {
+                assert_eq!(uids, [uid]);
+                during();
+                Ok(Vec::new())
+            };
+            let users = scratch.users();
+            let tidied = users.tidy_by(&Judge::here(), &soon(), search);
+            tidied.expect("tidy");
+            let names = names(&scratch.users());
+            (dir.exists(), names.iter().any(|it| it == NOBODYS))
+        };
+        let begin = || scratch.users().note_session(uid).expect("note");
+        assert_eq!(after(&begin), (true, true), "a session");
+        let end = || {
+            let name = format!("{NOBODYS}.{}", Process::this().name());
+            scratch.users().notes.remove(&name).expect("remove");
+        };
+        end();
+        let passes = || {
+            begin();
+            end();
+        };
+        assert_eq!(after(&passes), (true, true), "one that has ended too");
+        let gone = || scratch.users().notes.remove(NOBODYS).expect("remove");
+        assert_eq!(after(&gone), (true, false), "taken down by another");
+        assert_eq!(after(&|| ()), (false, false));
+    }
+
+    #[test]
+    fn what_the_note_on_a_directory_says() {
+        for (text, made) in [
+            ("7 9", Some((7, 9))),
+            ("7", Some((7, 0))),
+            ("", None),
+            ("x 9", None),
+            ("7 x", None),
+        ] {
+            let made = made.map(|(namespace, count)| Made { namespace, count });
+            assert_eq!(Made::parse(text), made, "{text}");
+        }
+        let made = Made {
+            namespace: u64::MAX,
+            count: u64::MAX,
+        };
+        assert_eq!(Made::parse(&made.to_string()), Some(made));
+        assert!(made.to_string().len() <= 64, "as long as a note is read");
     }
 }
