@@ -253,8 +253,8 @@ fn one_log_line(cluster: &Cluster) -> Result<()> {
             bob,
             "user=bob uid=2002 decision=denied job=- ms=".to_owned(),
         ),
-        (alice, "the only job of this user here".to_owned()),
-        (bob, "no job of this user here, 1 of others".to_owned()),
+        (alice, "the user's only job here".to_owned()),
+        (bob, "no job on this node (1 job of other users".to_owned()),
         (alice, "pam_slurm_adopt(sshd:account)".to_owned()),
         // LOG_AUTHPRIV | LOG_INFO, syslog(3).
         (alice, "<86>".to_owned()),
@@ -275,10 +275,10 @@ fn bad_options(cluster: &Cluster) -> Result<()> {
     ensure!(outcome.end == tests::End::Code(6), "{outcome}");
     let log = node.syslog_since(mark)?;
     for part in [
-        "unknown option «bogus=1»",
-        "action_no_jobs can't be «allow»: it takes deny, ignore",
-        "timeout can't be «0»",
-        "log_level can't be «loud»",
+        "ignoring unknown option \"bogus=1\"",
+        "action_no_jobs: invalid value \"allow\" (expected deny or ignore); keeping deny",
+        "timeout: invalid value \"0\"",
+        "log_level: invalid value \"loud\"",
     ] {
         ensure!(
             log.matches(part).count() == 1,
@@ -423,8 +423,8 @@ fn explain(cluster: &Cluster) -> Result<()> {
     let alice = explain(&["alice", "action_adopt_failure=deny"])?;
     ensure!(alice.status == Status::Exited(0), "{alice}");
     for part in [
-        &format!("would be adopted into job {job}: the only job of this user here"),
-        "if its slurmstepd refuses: kept out (PAM_PERM_DENIED)",
+        &format!("would be adopted into job {job}: the user's only job here"),
+        "if its slurmstepd refuses: denied (PAM_PERM_DENIED)",
     ] {
         ensure!(alice.stdout.contains(part), "{alice}");
     }
@@ -443,7 +443,7 @@ fn explain(cluster: &Cluster) -> Result<()> {
     for part in [
         format!("would be adopted into job {newer}: the newest of 2 jobs here"),
         format!(
-            "if it is ending then: job {job}, and so on; if no slurmstepd takes it: kept out (PAM_PERM_DENIED)"
+            "if it is ending then: job {job}, and so on; if no slurmstepd takes it: denied (PAM_PERM_DENIED)"
         ),
     ] {
         ensure!(alice.stdout.contains(&part), "{alice}");

@@ -160,7 +160,7 @@ fn target(file: &Path, link: &str) -> PathBuf {
 }
 
 /// Where `[text](link)`, `![text](link)` and `[name]: link` point, without `#...`, except for what
-/// is not a file of ours. Code is passed over.
+/// is not a file of ours. Code is skipped.
 fn relative_links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;

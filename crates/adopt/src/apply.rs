@@ -133,7 +133,7 @@ impl Live<'_> {
             let record = self.new_record(job);
             let left = record.leave(&Key::of(self.options));
             left.map_err(|error| {
-                AdoptError::NotHeld(format!("leave a note for the session phase: {error}"))
+                AdoptError::NotHeld(format!("record the login for the session phase: {error}"))
             })?;
             return Ok(Adopted {
                 later: true,
@@ -148,7 +148,7 @@ impl Live<'_> {
         record.leaves_namespaces = adopted.leaves_namespaces;
         // A session phase that finds none looks for itself.
         if let Err(cause) = record.keep(&Key::of(self.options), self.handle) {
-            let line = || format!("leave word for the session phase: pam_set_data: {cause}");
+            let line = || format!("record the login for the session phase: pam_set_data: {cause}");
             self.log.error(line);
         }
         Ok(adopted)

@@ -89,7 +89,7 @@ pub fn nothing_unread(socket: &OwnedFd) -> Result<(), Broken> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error.into()),
         Ok(0) => Err(Broken::Ended),
-        Ok(_) => Err(Broken::Nonsense("it said more than it was asked".into())),
+        Ok(_) => Err(Broken::Nonsense("it sent unexpected data".into())),
     }
 }
 

@@ -43,7 +43,7 @@ enum End {
 }
 
 /// In the place of a login's own connection.
-const NO_CONNECTION: &str = "only a login has a connection to ask about";
+const NO_CONNECTION: &str = "explain has no connection to trace";
 
 /// Asks and decides for `user` with a PAM line's arguments; each step goes to `sink`.
 ///
@@ -159,7 +159,7 @@ impl fmt::Display for Explanation {
                 match instead {
                     Some(job) => writeln!(
                         f,
-                        "if it is ending then: job {job}, and so on; if no slurmstepd takes it: {}",
+                        "if that job is ending: job {job}, and so on; if no slurmstepd accepts the login: {}",
                         in_words(*if_refused)
                     )?,
                     None => writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?,
@@ -169,7 +169,7 @@ impl fmt::Display for Explanation {
             End::Settled(Verdict { answer, reason }) => {
                 write!(f, "would be {}: {reason}", in_words(*answer))?;
                 match report::user_text(*answer, reason) {
-                    Some(text) => write!(f, "\nand would read: {text}"),
+                    Some(text) => write!(f, "\nmessage: {text}"),
                     None => Ok(()),
                 }
             }
@@ -180,11 +180,11 @@ impl fmt::Display for Explanation {
 fn in_words(answer: Answer) -> &'static str {
     match answer {
         Answer::Adopted => "adopted (PAM_SUCCESS)",
-        Answer::Chosen => "let in, to be adopted by the session phase (PAM_SUCCESS)",
-        Answer::Allow => "let in without adoption (PAM_SUCCESS)",
-        Answer::Deny => "kept out (PAM_PERM_DENIED)",
+        Answer::Chosen => "admitted, to be adopted by the session phase (PAM_SUCCESS)",
+        Answer::Allow => "admitted without adoption (PAM_SUCCESS)",
+        Answer::Deny => "denied (PAM_PERM_DENIED)",
         Answer::Ignore => "left to the other modules (PAM_IGNORE)",
-        Answer::SessionError => "refused as no user of this host (PAM_SESSION_ERR)",
-        Answer::BadItem => "refused as a damaged call (PAM_BAD_ITEM)",
+        Answer::SessionError => "refused: no such user (PAM_SESSION_ERR)",
+        Answer::BadItem => "refused: PAM_SERVICE is missing (PAM_BAD_ITEM)",
     }
 }

@@ -114,12 +114,12 @@ impl fmt::Display for Remark {
                 let names = names.join(", ");
                 write!(
                     f,
-                    "the spool directory has sockets of {nodes} {names} alone; see nodename="
+                    "the spool directory has only sockets of {nodes} {names}; see nodename="
                 )
             }
             Self::NotNamed { name, is_host } => {
                 let kind = if *is_host { "host" } else { "node" };
-                write!(f, "{kind} {} is in no NodeName line", shown(name))
+                write!(f, "{kind} {} is not on any NodeName line", shown(name))
             }
             Self::SlurmdIs(name) => write!(f, "slurmd runs as node {}", shown(name)),
             Self::NoSlurmd => f.write_str("no slurmd runs here"),

@@ -176,7 +176,7 @@ fn trouble(steps: &Steps) -> Option<String> {
         return Some(silence(&steps.silent));
     }
     let (job, _) = steps.failed.first()?;
-    Some(format!("slurmstepd of job {job} gives no proper answer"))
+    Some(format!("slurmstepd of job {job} gives no usable answer"))
 }
 
 /// The line that each login leaves in the log.
@@ -195,9 +195,9 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
     let mut reason = outcome.verdict.reason.to_string();
     match &outcome.place {
         None => {}
-        Some(Was::Inside) => reason += "; it is there already",
+        Some(Was::Inside) => reason += "; already there",
         Some(Was::Elsewhere(place)) => {
-            reason += &format!("; taken there from {}", cgroup::described(place))
+            reason += &format!("; moved there from {}", cgroup::described(place))
         }
     }
     format!(
@@ -243,10 +243,16 @@ impl fmt::Display for Reason {
             }) => {
                 match problem {
                     Some(problem) => write!(f, "spool directory: {problem}")?,
-                    None => write!(f, "no job of this user here, {others} of others")?,
+                    None => match others {
+                        1 => f.write_str("no job on this node (1 job of other users")?,
+                        _ => write!(f, "no job on this node ({others} jobs of other users")?,
+                    },
                 }
-                if !place.is_empty() {
-                    write!(f, " ({place})")?;
+                match (problem.is_none(), place.is_empty()) {
+                    (true, true) => f.write_str(")")?,
+                    (true, false) => write!(f, "; {place})")?,
+                    (false, true) => {}
+                    (false, false) => write!(f, " ({place})")?,
                 }
                 if !silent.is_empty() {
                     write!(f, "; {}", silence(silent))?;
@@ -262,23 +268,21 @@ impl fmt::Display for Reason {
                 }
                 Ok(())
             }
-            Self::Several { count, why } => write!(
-                f,
-                "{count} jobs here and no telling which the connection comes from: {why}"
-            ),
-            Self::Job(Choice::OnlyJob) => f.write_str("the only job of this user here"),
-            Self::Job(Choice::Chosen) => f.write_str("the account phase chose it"),
-            Self::Job(Choice::Holder) => f.write_str("the process comes from it"),
-            Self::Job(Choice::Caller { source }) => {
-                write!(f, "the connection comes from it, says slurmd at {source}")
+            Self::Several { count, why } => {
+                write!(f, "{count} jobs on this node, source job unknown: {why}")
             }
-            Self::Job(Choice::Newest { of, why }) => write!(
-                f,
-                "the newest of {of} jobs here; where the connection comes from is not known: {why}"
-            ),
+            Self::Job(Choice::OnlyJob) => f.write_str("the user's only job here"),
+            Self::Job(Choice::Chosen) => f.write_str("chosen by the account phase"),
+            Self::Job(Choice::Holder) => f.write_str("the process runs in this job"),
+            Self::Job(Choice::Caller { source }) => {
+                write!(f, "the connection comes from this job (slurmd at {source})")
+            }
+            Self::Job(Choice::Newest { of, why }) => {
+                write!(f, "the newest of {of} jobs here; source job unknown: {why}")
+            }
             Self::Job(Choice::NextNewest { of, refused }) => write!(
                 f,
-                "the newest of {of} jobs here that took the login: job {refused} did not"
+                "the newest of {of} jobs here that accepts the login; job {refused} refused it"
             ),
             Self::Refused(cause) => write!(f, "adoption failed: {cause}"),
             Self::Suspended { job } => write!(f, "adoption failed: job {job} is suspended"),
@@ -305,16 +309,16 @@ impl fmt::Display for SourceUnknown {
             Self::Failed(cause) => f.write_str(cause),
             Self::NotOwn { job, source } => write!(
                 f,
-                "slurmd at {source} says job {job}, which is none of this user's here"
+                "slurmd at {source} names job {job}, which is not a job of this user here"
             ),
             Self::Silent { job } => f.write_str(&silence(&[*job])),
             Self::SourceRefused { job } => write!(
                 f,
-                "job {job}, which the connection comes from, did not take it"
+                "job {job}, where the connection comes from, refused the login"
             ),
             Self::ChosenRefused { job } => write!(
                 f,
-                "job {job}, which the account phase chose, did not take it"
+                "job {job}, chosen by the account phase, refused the login"
             ),
         }
     }
@@ -387,7 +391,7 @@ mod tests {
                     ..Steps::default()
                 }),
                 "you have no active jobs on this node \
-                 (slurmstepd of job 5 gives no proper answer)",
+                 (slurmstepd of job 5 gives no usable answer)",
             ),
             (
                 Reason::NoJob(Steps {
@@ -519,7 +523,7 @@ mod tests {
                 Reason::Job(Choice::OnlyJob)
             ),
             "user=alice uid=2001 decision=adopted job=4711 ms=1.2 \
-             reason=\"the only job of this user here\""
+             reason=\"the user's only job here\""
         );
         let missing = ItemError::Missing;
         assert_eq!(
@@ -543,11 +547,11 @@ mod tests {
             pid: 1,
         };
         for (place, end) in [
-            (None, "chose it\""),
-            (Some(Was::Inside), "chose it; it is there already\""),
+            (None, "account phase\""),
+            (Some(Was::Inside), "account phase; already there\""),
             (
                 Some(Was::Elsewhere("/user.slice/session-3.scope".into())),
-                "chose it; taken there from /user.slice/session-3.scope (pam_systemd)\"",
+                "account phase; moved there from /user.slice/session-3.scope (pam_systemd)\"",
             ),
         ] {
             let outcome = Outcome {

@@ -35,7 +35,7 @@ pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         ControlFlow::Continue(uid) => uid,
     };
     if session::is_slurmds_su(prepared.service()) {
-        let line = || "left alone: slurmd itself asks for the job's environment".to_owned();
+        let line = || "ignoring slurmd's own su for a job's environment".to_owned();
         prepared.log.debug(line);
         return report::code(entry, Answer::Ignore);
     }

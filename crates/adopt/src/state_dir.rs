@@ -64,7 +64,7 @@ impl StateDir {
         let opened = open().or_else(|error: io::Error| match is_to_write {
             true if is_fault(&error) => {
                 let fault = replace(path)?;
-                log.error(|| format!("{fault}; it is replaced"));
+                log.error(|| format!("{fault}; replacing it"));
                 open()
             }
             _ => Err(error),

@@ -22,9 +22,9 @@ use tests::{Matrix, Shared};
 /// Its IPv4 address: a name would lead to the other one first.
 const NODE2: &str = "10.88.0.2";
 /// In the log: the source's slurmd was asked, and its answer counted.
-const KNOWN: &str = "the connection comes from it, says slurmd at ";
+const KNOWN: &str = "the connection comes from this job (slurmd at ";
 /// In the log: it was asked, or should have been, and that came to nothing.
-const NOT_KNOWN: &str = "where the connection comes from is not known: ";
+const NOT_KNOWN: &str = "source job unknown: ";
 
 // Headings of docs/differences.md.
 const NEWEST: &str = "newest-is-the-newest";

@@ -181,11 +181,7 @@ pub fn one_job_only(site: &mut Site) -> Result<()> {
     let login = site.ssh(Source::Job(1, job), NODE2, Module::Ours, asked)?;
     site.says("one job, asked", &login, KNOWN);
     let login = site.ssh(Source::Job(1, job), NODE2, Module::Ours, "")?;
-    site.says(
-        "one job, not asked",
-        &login,
-        "the only job of this user here",
-    );
+    site.says("one job, not asked", &login, "the user's only job here");
     Ok(())
 }
 

@@ -156,7 +156,7 @@ type Row = (Step, Fault, Means, &'static str);
 fn table() -> Vec<Row> {
     const UNKNOWN: Means = Means::Unknown(OTHER);
     const IN: Means = Means::Adopted(JOB);
-    const KNOWN: &str = "the connection comes from it, says slurmd at 127.0.0.1";
+    const KNOWN: &str = "the connection comes from this job, says slurmd at 127.0.0.1";
     const NO_COMMON: &str = "no common protocol version or no common key";
     let munge_error = munged(3, &[&[5, 9][..], b"no memory", &[0; 4]].concat());
     let mut other_version = encoded();

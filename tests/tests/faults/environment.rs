@@ -129,12 +129,12 @@ const CONFS: &[(&str, &str, Means, &str)] = &[
         Means::Generic,
         "Too many levels of symbolic links",
     ),
-    ("empty", ": >$C", Means::Generic, "understand slurm.conf"),
+    ("empty", ": >$C", Means::Generic, "parse slurm.conf"),
     (
         "cut in a line",
         "good | head -c -10 >$C",
         Means::Generic,
-        "understand slurm.conf",
+        "parse slurm.conf",
     ),
     ("unreadable for others", "good >$C; chmod 0 $C", IN, FINE),
     (
@@ -171,7 +171,7 @@ const CONFS: &[(&str, &str, Means, &str)] = &[
         "noise",
         "good >$C; head -c 4096 /dev/urandom >>$C; echo x >>$C",
         Means::Generic,
-        "understand slurm.conf",
+        "parse slurm.conf",
     ),
 ];
 
@@ -415,7 +415,7 @@ pub fn many_steps(node: &Node) -> Result<()> {
     let nobody = Case {
         user: "carol",
         means: Means::NoJob,
-        reason: format!("no job of this user here, {STEPS} of others"),
+        reason: format!("no job on this node ({STEPS} jobs of other users"),
         timeout: 20.0,
         ..Case::new("2,000 steps of others", stepd::options("t"), IN, "")
     };

@@ -48,8 +48,8 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &[])?;
     let pid = node.pid_of_stepd(job)?;
     let socket = node.extern_socket(job);
-    let fine = "the only job of this user here";
-    let gone = "no job of this user here, 0 of others";
+    let fine = "the user's only job here";
+    let gone = "no job on this node (0 jobs of other users";
     let case = |what: &str, means, reason: &str| Case::new(what, "", means, reason);
     let adopted = Means::Adopted(job);
 
@@ -145,7 +145,7 @@ pub fn full_spool(cluster: &Cluster) -> Result<()> {
         Ok(node.list("/tmp")?.contains(&"began".into()))
     })?;
     node.sh(&format!("! head -c 2M /dev/zero >{DIR}/full 2>/dev/null"))?;
-    let fine = "the only job of this user here";
+    let fine = "the user's only job here";
     let case = Case::new("a full spool directory", "", Means::Adopted(job), fine);
     let done = both(node, case);
     node.sh(&format!("rm {DIR}/full /tmp/began"))?;

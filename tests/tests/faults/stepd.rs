@@ -70,12 +70,12 @@ use Fault::{
 };
 
 const SILENT: &str = "slurmstepd of job 7 does not answer";
-const STARTING: &str = "the extern step of job 7 last said that it was still starting";
+const STARTING: &str = "the extern step of job 7 is still starting";
 const CLOSED: &str = "slurmstepd of job 7: it closed the connection";
 const CLOSED_LATER: &str = "adoption failed: the slurmstepd closed the connection";
 const NO_DISPLAY: &str = "the job's X11 display: ";
 /// The reason of a login into the only job.
-pub const FINE: &str = "the only job of this user here";
+pub const FINE: &str = "the user's only job here";
 /// As a number of 32 bits that is negative, and one that is not.
 const GARBAGE: i32 = 0xEFBE_ADDE_u32 as i32;
 const LARGE: i32 = 0x7EAD_BEEF;
@@ -110,7 +110,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "owner",
             Says(&[GARBAGE]),
             NoJob,
-            "no job of this user here, 1 of others",
+            "no job on this node (1 job of other users",
         ),
         // Stands for no user.
         (
@@ -123,7 +123,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "owner",
             Says(&[0]),
             NoJob,
-            "no job of this user here, 1 of others",
+            "no job on this node (1 job of other users",
         ),
         ("owner", Stopped, IN, FINE),
         ("owner", Drips, IN, FINE),
@@ -152,7 +152,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "state",
             Says(&[RUNNING, 0]),
             NotAdopted,
-            "said more than it was asked",
+            "sent unexpected data",
         ),
         ("state", Stopped, IN, FINE),
         ("state", Drips, IN, FINE),
@@ -214,7 +214,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "namespaces",
             Says(&[0, RUNNING]),
             NotAdopted,
-            "said more than it was asked",
+            "sent unexpected data",
         ),
         ("namespaces", Stopped, IN, FINE),
         ("namespaces", Drips, IN, FINE),
@@ -466,7 +466,7 @@ pub fn connecting(node: &Node) -> Result<()> {
             "c0",
             "refused",
             Means::NoJob,
-            "no job of this user here, 0 of others",
+            "no job on this node (0 jobs of other users",
         ),
         ("c1", "backlog full", Means::NoJob, SILENT),
         (
@@ -628,13 +628,13 @@ pub fn of_the_caller(node: &Node) -> Result<()> {
                 Stopped,
                 None,
                 Means::Adopted(JOB),
-                "the connection comes from it",
+                "the connection comes from this job",
             ),
             (
                 Drips,
                 None,
                 Means::Adopted(JOB),
-                "the connection comes from it",
+                "the connection comes from this job",
             ),
         ] {
             let name = format!("k{}", cases.len());

@@ -20,7 +20,7 @@ fn look(node: &Node, job: u32) -> Result<(Found, bool)> {
     let call = Call::new("alice", "action_generic_failure=deny log_level=debug");
     let outcome = call.make(node, Module::Ours)?;
     let log = node.syslog_since(mark)?;
-    let remembered = log.contains("as it was at an earlier login");
+    let remembered = log.contains("cached by an earlier login");
     Ok((found(node, &outcome, job)?, remembered))
 }
 

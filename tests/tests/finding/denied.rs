@@ -230,14 +230,14 @@ pub fn reasons(suite: Suite) -> Result<()> {
     node.stop_slurmd()?;
     node.sh("slurmd -N node1")?;
     wait_for_slurmd(node)?;
-    let here = "(node node1, spool directory /var/spool/slurmd)";
-    reason("", &["no job of this user here, 1 of others", here])?;
+    let here = "node node1, spool directory /var/spool/slurmd)";
+    reason("", &["no job on this node (1 job of other users", here])?;
     reason(
         "nodename=gone",
         &[
-            "(node gone, spool directory /var/spool/slurmd)",
-            "has sockets of node node1 alone",
-            "node gone is in no NodeName line",
+            "node gone, spool directory /var/spool/slurmd)",
+            "has only sockets of node node1",
+            "node gone is not on any NodeName line",
             "slurmd runs as node node1",
         ],
     )?;
@@ -250,9 +250,9 @@ pub fn reasons(suite: Suite) -> Result<()> {
     has(
         &log,
         &[
-            "(node hosta, ",
-            "host hosta is in no NodeName line",
-            "has sockets of node node1 alone",
+            "node hosta, ",
+            "host hosta is not on any NodeName line",
+            "has only sockets of node node1",
             "no slurmd runs here",
         ],
     )?;
@@ -293,6 +293,6 @@ pub fn without_contain(suite: Suite) -> Result<()> {
     let explained = node.run(&["slurm-adopt", "explain", "alice"])?.to_string();
     has(
         &explained,
-        &[&format!("job {job} has no extern step"), "(node node1, "],
+        &[&format!("job {job} has no extern step"), "node node1, "],
     )
 }

@@ -73,7 +73,7 @@ pub fn name_of_slurmd(suite: Suite) -> Result<()> {
 
     node.stop_slurmd()?;
     let log = log_of(node, &Call::new("alice", ""))?;
-    let says = format!("has sockets of node {NAME} alone");
+    let says = format!("has only sockets of node {NAME}");
     ensure!(
         log.contains(&says) && log.contains("no slurmd runs here"),
         "{log}"

@@ -42,5 +42,5 @@ pub fn of_the_user(cluster: &Cluster) -> Result<()> {
         found == Got::Out && asked? == 0,
         "{found:?}: {outcome}: {log}"
     );
-    says("his own directory", &log, "no job of this user here")
+    says("his own directory", &log, "no job on this node")
 }

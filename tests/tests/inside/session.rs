@@ -46,11 +46,11 @@ fn keeps(_: &Place, cluster: &Cluster) -> Result<()> {
     // It is reached, but the account phase can't know that, and has entered the namespaces itself.
     let maybe = "session [success=ignore default=1] pam_permit.so";
     for (lines, said) in [
-        (&[&*account, maybe, &*session][..], "it is there already"),
-        (&[&*account, &*session], "it is there already"),
-        (&[&*session], "taken there from"),
+        (&[&*account, maybe, &*session][..], "already there"),
+        (&[&*account, &*session], "already there"),
+        (&[&*session], "moved there from"),
         // As where common-session has it too.
-        (&[&*session, &*session], "it is there already"),
+        (&[&*session, &*session], "already there"),
     ] {
         use_lines(cluster, lines)?;
         let mark = node.syslog_mark()?;

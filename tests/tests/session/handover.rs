@@ -183,7 +183,7 @@ fn taken_out(site: &Site) -> Result<()> {
         let login = site.log_in("alice", method)?;
         ensure!(login.shell()?.job(node)? == Some(job), "{login}");
         ensure!(set_in(&login.shell()?.env) == "SLURM_JOB_ID", "{login}");
-        logged(site, mark, &["; taken there from "])?;
+        logged(site, mark, &["; moved there from "])?;
         logins.push(login);
     }
     site.cluster().cancel(job)?;

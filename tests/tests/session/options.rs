@@ -22,7 +22,7 @@ fn comma(site: &Site) -> Result<()> {
     let login = site.log_in("bob", Method::PublicKey)?;
     ensure!(login.shell.is_none(), "{login}");
     login.end(node)?;
-    let told = format!("put a blank between options: {STRICT}");
+    let told = format!("separate options with a space: {STRICT}");
     logged(site, mark, &["taking only \"deny\" of", &told])
 }
 

@@ -135,7 +135,10 @@ fn unseen_freezer(site: &Site) -> Result<()> {
             site,
             mark,
             &[
-                &format!("look whether the job is suspended: {}", told_of(call, path)),
+                &format!(
+                    "check whether the job is suspended: {}",
+                    told_of(call, path)
+                ),
                 &format!("decision=adopted job={job}"),
             ],
         )?;

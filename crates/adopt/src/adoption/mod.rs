@@ -100,7 +100,7 @@ pub fn adopt(
     let stepd = conversation.pid;
     let is_elsewhere = cgroup::is_elsewhere(stepd).map_err(|error| {
         AdoptError::Refused(format!(
-            "see in which pid namespace its slurmstepd is: {error}"
+            "check the pid namespace of its slurmstepd: {error}"
         ))
     })?;
     if stepd == 0 || is_elsewhere {

@@ -37,9 +37,7 @@ fn wait_until_set_up(
             Err(Broken::Silent) => {
                 let job = conversation.job.job;
                 // Whether it goes on starting or has stopped is not to be seen.
-                log.error(|| {
-                    format!("the extern step of job {job} last said that it was still starting")
-                });
+                log.error(|| format!("the extern step of job {job} is still starting"));
                 return Err(AdoptError::Silent);
             }
             Err(broken) => return Err(broken.into()),
@@ -226,7 +224,7 @@ fn of_mounts(job: u32, uid: u32, stepd: i32) -> Result<OwnedFd, String> {
         Namespace::Mount.check(&fd).map_err(failed)?;
         return match is_it {
             true => Ok(fd),
-            false => Err(format!("{path} is another one by now")),
+            false => Err(format!("{path} was replaced meanwhile")),
         };
     }
     Err(format!("{proc}/mountinfo has none of job {job}{others}"))

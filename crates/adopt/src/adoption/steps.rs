@@ -43,7 +43,7 @@ impl Steps {
     #[must_use]
     pub fn beside(job: u32, stepd: i32, log: Log<'_>) -> Self {
         let cgroups = cgroups_of(&stepd.to_string()).unwrap_or_else(|error| {
-            log.error(|| format!("look where job {job} is: {error}"));
+            log.error(|| format!("find the cgroup of job {job}: {error}"));
             None
         });
         Self::by(job, &cgroups.unwrap_or_default())

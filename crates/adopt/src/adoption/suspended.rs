@@ -34,7 +34,7 @@ impl Freezer {
     #[must_use]
     pub fn of(steps: &Steps, stepd: i32, log: Log<'_>) -> Self {
         Self::find(steps, stepd).unwrap_or_else(|error| {
-            log.error(|| format!("look whether the job is suspended: {error}"));
+            log.error(|| format!("check whether the job is suspended: {error}"));
             Self::default()
         })
     }
@@ -184,7 +184,7 @@ pub fn guarded(
         Ok(UNSEEN) => {
             log.error(|| {
                 format!(
-                    "look whether the job was suspended meanwhile: {}",
+                    "check whether the job was suspended meanwhile: {}",
                     failure()
                 )
             });
@@ -193,14 +193,14 @@ pub fn guarded(
         Ok(_) => {
             log.error(|| {
                 format!(
-                    "the job was suspended, and the login could not leave it: {}",
+                    "the job was suspended, and the login could not be moved out of it: {}",
                     failure()
                 )
             });
             Ok(Ok(()))
         }
         Err(ProxyError::NotStarted(error)) => {
-            log.error(|| format!("start a process that asks: {error}"));
+            log.error(|| format!("start the process that asks for adoption: {error}"));
             Ok(work())
         }
         // It may have asked, so that nobody may ask again.

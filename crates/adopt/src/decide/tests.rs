@@ -122,26 +122,26 @@ fn settled_without_adoption() {
             "",
             &[][..],
             Answer::Deny,
-            "no job of this user here, 3 of others",
+            "no job on this node (3 jobs of other users",
         ),
         (
             "action_no_jobs=ignore",
             &[],
             Answer::Ignore,
-            "no job of this user here",
+            "no job on this node",
         ),
         ("action_unknown=allow", &[], Answer::Deny, "no job"),
         (
             "action_unknown=allow",
             &two,
             Answer::Allow,
-            "2 jobs here and no telling which the connection comes from: slurmd is lost",
+            "2 jobs on this node, source job unknown: slurmd is lost",
         ),
         (
             "action_unknown=deny",
             &two,
             Answer::Deny,
-            "2 jobs here and no telling which the connection comes from: slurmd is lost",
+            "2 jobs on this node, source job unknown: slurmd is lost",
         ),
     ] {
         let Plan::Settle(verdict) = plan(&options(line), Phase::Account, Ok(steps(own)), lost())
@@ -298,7 +298,7 @@ fn where_the_connection_comes_from() {
     };
     assert!(
         why(Caller::Job { job: 9, source })
-            .contains("slurmd at 10.0.0.9 says job 9, which is none")
+            .contains("slurmd at 10.0.0.9 names job 9, which is not")
     );
 }
 
@@ -320,9 +320,9 @@ fn the_next_newest_says_whose_place_it_takes() {
     assert_eq!(
         said,
         [
-            "the newest of 3 jobs here; where the connection comes from is not known: slurmd is lost",
-            "the newest of 3 jobs here that took the login: job 7 did not",
-            "the newest of 3 jobs here that took the login: job 9 did not",
+            "the newest of 3 jobs here; source job unknown: slurmd is lost",
+            "the newest of 3 jobs here that accepts the login; job 7 refused it",
+            "the newest of 3 jobs here that accepts the login; job 9 refused it",
         ]
     );
 }
@@ -434,15 +434,15 @@ fn a_session_without_a_job() {
         ..Steps::default()
     };
     for (line, phase, steps, answer, reason) in [
-        ("", ALONE, Steps::default(), Answer::Ignore, "no job of"),
-        ("", ALONE, silent(7), Answer::Ignore, "no job of"),
-        ("", AFTER_OTHERS, silent(7), Answer::Ignore, "no job of"),
+        ("", ALONE, Steps::default(), Answer::Ignore, "no job on"),
+        ("", ALONE, silent(7), Answer::Ignore, "no job on"),
+        ("", AFTER_OTHERS, silent(7), Answer::Ignore, "no job on"),
         (
             "",
             session(7),
             Steps::default(),
             Answer::Allow,
-            "adoption failed: job 7, which the account phase chose: no job of this user here",
+            "adoption failed: job 7, which the account phase chose: no job on this node",
         ),
         (
             "action_adopt_failure=deny",
@@ -463,7 +463,7 @@ fn a_session_without_a_job() {
             LOST,
             Steps::default(),
             Answer::Allow,
-            "adoption failed: the record of the account phase is missing or another user's: no job of",
+            "adoption failed: the record of the account phase is missing or another user's: no job on",
         ),
         (
             "action_adopt_failure=deny",

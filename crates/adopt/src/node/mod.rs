@@ -77,7 +77,7 @@ impl fmt::Display for NodeError {
                     shown(&path.to_string_lossy())
                 )
             }
-            Self::Broken(error) => write!(f, "understand slurm.conf: {error}"),
+            Self::Broken(error) => write!(f, "parse slurm.conf: {error}"),
             Self::HostName(cause) => write!(f, "gethostname: {cause}"),
         }
     }
@@ -158,7 +158,7 @@ impl Node {
         };
         let mut node = match memo.take_node(key) {
             Some(node) => {
-                log.debug(|| format!("{}: as it was at an earlier login", path.display()));
+                log.debug(|| format!("{}: cached by an earlier login", path.display()));
                 node
             }
             None => {
@@ -197,7 +197,7 @@ impl Node {
         };
         if let Some(error) = &conf.passed_over {
             sources.give_up();
-            log.error(|| format!("passed over a line of slurm.conf: {error}"));
+            log.error(|| format!("ignoring a line of slurm.conf: {error}"));
         }
         let template = conf.spool_dir.as_deref().unwrap_or(DEFAULT_SPOOL_DIR);
         let spool_dirs = names
@@ -237,7 +237,7 @@ fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
         .and_then(|user| match uid_of(user) {
             Ok(uid) => Some(uid),
             Err(error) => {
-                log.error(|| format!("SlurmdUser «{}»: {error}; not trusted", shown(user)));
+                log.error(|| format!("SlurmdUser \"{}\": {error}; not trusted", shown(user)));
                 None
             }
         });
@@ -416,7 +416,12 @@ fn with_stepds(
         }
     };
     let found = paths.iter().find(is_used)?;
-    log.debug(|| format!("{}: slurmstepds listen where it says", found.display()));
+    log.debug(|| {
+        format!(
+            "{}: slurmstepds listen in its spool directory",
+            found.display()
+        )
+    });
     Some(found.clone())
 }
 
@@ -426,13 +431,15 @@ fn running_slurmds(timeout: Duration, log: Log<'_>) -> (Vec<Told>, Option<String
     let running = Slurmd::running(&mut unseen);
     let unseen = unseen.first();
     if let Some(unseen) = &unseen {
-        log.error(|| format!("look for slurmd: {unseen}"));
+        log.error(|| format!("find the running slurmd: {unseen}"));
     }
     let mut scan = || {
         let deadline = Deadline::after(timeout.min(LONGEST_SCAN));
         let found = Slurmd::scan(&deadline, &mut unseen_by_scan);
         if deadline.has_passed() {
-            log.error(|| "look for slurmd: too many processes to look at each in time".to_owned());
+            log.error(|| {
+                "find the running slurmd: too many processes to look at each in time".to_owned()
+            });
         }
         found
     };
@@ -570,7 +577,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_sshds_alone() {
-        // Cargo sets neither variable; PATH stands for «there is an environment».
+        // Cargo sets neither variable; PATH stands for "there is an environment".
         assert!(std::env::var_os("PATH").is_some());
         for service in ["su", "login", "sshd2", ""] {
             let environment = Environment::of_service(service);

@@ -1,26 +1,28 @@
 //! What a value says that its option does not do: separators, quotes and names that match nothing.
 
-use crate::options::{BadArgument, Options, ROWS, Row, starts_with};
+use crate::options::Options;
+use crate::options::error::BadArgument;
+use crate::options::table::{OptionSpec, TABLE, starts_with};
 use crate::text::shown;
 
 /// What is wrong with a value that the option has taken, for the log.
-pub(super) fn of_taken(row: &Row, value: &str) -> Option<BadArgument> {
-    if let Some(line) = separated(row.name, value) {
+pub(super) fn of_taken(spec: &OptionSpec, value: &str) -> Option<BadArgument> {
+    if let Some(line) = separated(spec.name, value) {
         return Some(BadArgument::Glued {
             value: value.to_owned(),
-            taken: word(row, value).map(|(word, _)| word),
-            name: row.name,
+            taken: word(spec, value).map(|(word, _)| word),
+            name: spec.name,
             line,
         });
     }
-    let (taken, rest) = match (row.name, word(row, value)) {
+    let (taken, rest) = match (spec.name, word(spec, value)) {
         ("service", _) => return odd_service(value),
         ("nodename", _) => return odd_node(value),
         ("log_level", Some(("debug", "2" | "3" | "4" | "5"))) => return None,
         (_, found) => found?,
     };
     (!rest.is_empty()).then(|| BadArgument::Rest {
-        name: row.name,
+        name: spec.name,
         taken,
         value: value.to_owned(),
     })
@@ -32,7 +34,7 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
         |it: char| !it.is_ascii_alphanumeric() && !['_', '.', '-', '/'].contains(&it);
     let is_option = |text: &str| {
         let named = text.split_once('=').map(|(name, _)| name);
-        named.is_some_and(|it| ROWS.iter().any(|row| row.name.eq_ignore_ascii_case(it)))
+        named.is_some_and(|it| TABLE.iter().any(|spec| spec.name.eq_ignore_ascii_case(it)))
     };
     let is_end = |(index, sign): (usize, char)| {
         is_separator(sign) && value.get(index + sign.len_utf8()..).is_some_and(is_option)
@@ -47,12 +49,12 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
 }
 
 /// The word that the value begins with, of those that the option takes, and what follows it.
-fn word<'a>(row: &Row, value: &'a str) -> Option<(&'static str, &'a str)> {
+fn word<'a>(spec: &OptionSpec, value: &'a str) -> Option<(&'static str, &'a str)> {
     let is_word = |it: &str| {
         it.bytes()
             .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
     };
-    let mut words = row.values.iter().filter(|it| is_word(it));
+    let mut words = spec.values.iter().filter(|it| is_word(it));
     let word = words.find(|it| starts_with(value, it))?;
     Some((word, value.get(word.len()..)?))
 }

@@ -5,14 +5,16 @@
 //! Names and values match as SchedMD's module matches them: whatever the case, and a value by its
 //! beginning (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
 
+mod error;
 mod hints;
 pub(crate) mod network;
+mod table;
 
-use std::fmt;
 use std::time::Duration;
 
+pub use crate::options::error::BadArgument;
 use crate::options::network::Network;
-use crate::text::shown;
+pub use crate::options::table::{OptionSpec, TABLE};
 
 /// What to answer when a user without a job here logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,363 +154,6 @@ impl Default for Options {
     }
 }
 
-/// One option, for the parser and for people.
-#[derive(Debug, Clone, Copy)]
-pub struct OptionSpec {
-    /// Name before the `=`.
-    pub name: &'static str,
-    /// What may stand after it, the default first; a word in capitals stands for free text.
-    pub values: &'static [&'static str],
-    /// The default, as text.
-    pub default: &'static str,
-    /// Ours; SchedMD's module does not have it.
-    pub since_us: bool,
-    /// What it does, in Markdown.
-    pub doc: &'static str,
-    set: fn(&mut Options, &str) -> bool,
-}
-
-/// All options, in the order of the man page.
-pub const TABLE: &[OptionSpec] = &[
-    OptionSpec {
-        name: "action_no_jobs",
-        values: &["deny", "ignore"],
-        default: "deny",
-        since_us: false,
-        doc: "The user has no job on this node, or no slurmstepd of theirs answers. `deny`: deny the \
-              login (PAM_PERM_DENIED). `ignore`: leave it to the other modules (PAM_IGNORE).",
-        set: |options, value| {
-            choose(
-                &mut options.no_jobs,
-                value,
-                &[("deny", NoJobs::Deny), ("ignore", NoJobs::Ignore)],
-            )
-        },
-    },
-    OptionSpec {
-        name: "action_unknown",
-        values: &["newest", "allow", "deny"],
-        default: "newest",
-        since_us: false,
-        doc: "The user has several jobs on this node and the connection can't be traced to one of \
-              them. `newest`: adopt into the one whose extern step started last or, if that job is \
-              ending, into the next one. `allow`: admit the user *without* adoption. `deny`: deny the \
-              login.",
-        set: |options, value| {
-            let words = [
-                ("newest", Unknown::Newest),
-                ("allow", Unknown::Allow),
-                ("deny", Unknown::Deny),
-            ];
-            choose(&mut options.unknown, value, &words)
-        },
-    },
-    OptionSpec {
-        name: "action_adopt_failure",
-        values: &["allow", "deny"],
-        default: "allow",
-        since_us: false,
-        doc: "The job is suspended, its slurmstepd refuses the process or ends first, or the process \
-              is not in the job afterwards or can't stay there. `allow`: admit the user *without* \
-              adoption. `deny`: deny the login. Set `deny` once adoption works. (A slurmstepd that \
-              does not answer at all counts as no job.)",
-        set: |options, value| {
-            let words = [("allow", AdoptFailure::Allow), ("deny", AdoptFailure::Deny)];
-            choose(&mut options.adopt_failure, value, &words)
-        },
-    },
-    OptionSpec {
-        name: "action_generic_failure",
-        values: &["ignore", "allow", "deny"],
-        default: "ignore",
-        since_us: false,
-        doc: "The module can't tell what runs on this node: slurm.conf can't be found, read or parsed, \
-              or the module itself failed. `ignore`: leave it to the other modules. `allow`: admit the \
-              user. `deny`: deny the login.",
-        set: |options, value| {
-            let words = [
-                ("ignore", GenericFailure::Ignore),
-                ("allow", GenericFailure::Allow),
-                ("deny", GenericFailure::Deny),
-            ];
-            choose(&mut options.generic_failure, value, &words)
-        },
-    },
-    OptionSpec {
-        name: "log_level",
-        values: &[
-            "info",
-            "quiet",
-            "fatal",
-            "error",
-            "verbose",
-            "debug",
-            "debug2 to debug5",
-            "0 to 9",
-        ],
-        default: "info",
-        since_us: false,
-        doc: "What goes to the log (facility AUTHPRIV). `error`: what needs an admin. `info`: also one \
-              line per login. `debug`: also each step.",
-        set: log_level,
-    },
-    OptionSpec {
-        name: "nodename",
-        values: &["NAME"],
-        default: "the running slurmd's -N, else found in slurm.conf by the host's name",
-        since_us: false,
-        doc: "This node's NodeName. Needed with several slurmds on one host, and with `slurmd -F`, \
-              which gets its name from slurmctld.",
-        set: |options, value| text(value, |value| options.node_name = Some(value)),
-    },
-    OptionSpec {
-        name: "service",
-        values: &["NAMES", "*"],
-        default: "sshd",
-        since_us: false,
-        doc: "The PAM services that the module acts for: exact names, separated by commas, such as \
-              `sshd,login,cockpit`. `*`: all except `slurm`, slurmstepd's own.",
-        set: |options, value| text(value, |value| options.service = value),
-    },
-    OptionSpec {
-        name: "disable_x11",
-        values: &["0", "1"],
-        default: "0",
-        since_us: false,
-        doc: "`1`: don't give the login the job's X11 display.",
-        set: |options, value| {
-            choose(
-                &mut options.disable_x11,
-                value,
-                &[("0", false), ("1", true)],
-            )
-        },
-    },
-    OptionSpec {
-        name: "join_container",
-        values: &["true", "false"],
-        default: "true",
-        since_us: false,
-        doc: "`false`: don't enter the namespaces of the job's container plugin.",
-        set: |options, value| {
-            choose(
-                &mut options.join_container,
-                value,
-                &[("true", true), ("false", false)],
-            )
-        },
-    },
-    OptionSpec {
-        name: "single_job_skip_rpc",
-        values: &["1", "0"],
-        default: "1",
-        since_us: false,
-        doc: "`0`: trace the connection even if the user has only one job here.",
-        set: |options, value| {
-            choose(
-                &mut options.single_job_skip_rpc,
-                value,
-                &[("1", true), ("0", false)],
-            )
-        },
-    },
-    OptionSpec {
-        name: "ignore_root",
-        values: &["1", "0"],
-        default: "1",
-        since_us: false,
-        doc: "Accepted for compatibility. Root always passes (PAM_IGNORE), with either value, as in \
-              SchedMD's module.",
-        set: |options, value| {
-            choose(
-                &mut options.ignore_root,
-                value,
-                &[("1", true), ("0", false)],
-            )
-        },
-    },
-    OptionSpec {
-        name: "slurm_conf",
-        values: &["PATH"],
-        default: "as slurmd finds it",
-        since_us: true,
-        doc: "The slurm.conf to read, an absolute path. Overrides the environment and the search.",
-        set: |options, value| {
-            value.starts_with('/') && text(value, |value| options.slurm_conf = Some(value))
-        },
-    },
-    OptionSpec {
-        name: "timeout",
-        values: &["SECONDS"],
-        default: "5",
-        since_us: true,
-        doc: "Deadline for all questions of one login, both phases together, 0.1 to 60 seconds.",
-        set: |options, value| duration(&mut options.timeout, value),
-    },
-    OptionSpec {
-        name: "callerid_timeout",
-        values: &["SECONDS"],
-        default: "2",
-        since_us: true,
-        doc: "How long to wait for the slurmd where the connection comes from, 0.1 to 60 seconds, and \
-              never longer than *timeout* leaves.",
-        set: |options, value| duration(&mut options.callerid_timeout, value),
-    },
-    OptionSpec {
-        name: "callerid_skip",
-        values: &["NETWORKS"],
-        default: "no network",
-        since_us: true,
-        doc: "Networks that no job connects from, such as those of login nodes: nobody is asked there. \
-              `192.0.2.0/24`, `2001:db8::/32` or single addresses, separated by commas.",
-        set: |options, value| {
-            let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
-            networks.map(|it| options.callerid_skip = it).is_some()
-        },
-    },
-    OptionSpec {
-        name: "limits",
-        values: &["sshd", "job"],
-        default: "sshd",
-        since_us: true,
-        doc: "Session phase. `job`: give the login the memlock, nofile, stack, nproc and core limits \
-              of the job's own processes on this node (its batch script, else its first step, else its \
-              slurmstepd). A login keeps 256 open files, 1 MiB of stack and 64 processes, or what sshd \
-              has if that is less, because root's sshd runs with these limits too. The line must come \
-              after pam_limits, whose hard limits it overrides. `sshd`: leave the limits of sshd and \
-              pam_limits.",
-        set: |options, value| {
-            let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
-            choose(&mut options.limits, value, &words)
-        },
-    },
-    OptionSpec {
-        name: "runtime_dir",
-        values: &["leave", "create"],
-        default: "leave",
-        since_us: true,
-        doc: "Session phase. `create`: make /run/user/UID (a tmpfs of a tenth of the memory, private \
-              to the user) and set XDG_RUNTIME_DIR for an adopted login that has none, or whose \
-              XDG_RUNTIME_DIR names that directory but it is missing. It stays while the user has an \
-              adopted session or any process here; the next login of any user or `slurm-adopt tidy` \
-              removes it after that. `leave`: leave it to pam_systemd.",
-        set: |options, value| {
-            let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
-            choose(&mut options.runtime_dir, value, &words)
-        },
-    },
-];
-
-/// What the parser needs of a row of [`TABLE`]. The module has no other: texts for people are not in it.
-#[derive(Clone, Copy)]
-struct Row {
-    name: &'static str,
-    values: &'static [&'static str],
-    set: fn(&mut Options, &str) -> bool,
-}
-
-impl Row {
-    const fn of(spec: &OptionSpec) -> Self {
-        Self {
-            name: spec.name,
-            values: spec.values,
-            set: spec.set,
-        }
-    }
-}
-
-/// The rows of [`TABLE`], made from it by the compiler.
-static ROWS: [Row; TABLE.len()] = {
-    let mut rows = [Row::of(&TABLE[0]); TABLE.len()];
-    let mut index = 1;
-    while index < rows.len() {
-        rows[index] = Row::of(&TABLE[index]);
-        index += 1;
-    }
-    rows
-};
-
-/// An argument that was not taken, or not as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BadArgument {
-    /// No option has this name.
-    UnknownOption(String),
-    /// The option does not take this value, and keeps the one that it had.
-    BadValue {
-        /// The option's name.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What it takes, for people.
-        takes: String,
-    },
-    /// Another option stands in the value, behind a comma or the like. It does not count.
-    Glued {
-        /// The option's name.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// The word that was taken, if the option takes words.
-        taken: Option<&'static str>,
-        /// The options as they should be written.
-        line: String,
-    },
-    /// The value goes on after the word that was taken.
-    Rest {
-        /// The option's name.
-        name: &'static str,
-        /// The word.
-        taken: &'static str,
-        /// What was given.
-        value: String,
-    },
-    /// The name was taken, and is none that there can be.
-    OddName {
-        /// The option's name.
-        option: &'static str,
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-}
-
-impl fmt::Display for BadArgument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownOption(arg) => {
-                write!(f, "unknown option «{}» is passed over", shown(arg))
-            }
-            Self::BadValue { name, value, takes } => {
-                write!(
-                    f,
-                    "{name} can't be «{}»: it takes {takes}; not changed",
-                    shown(value)
-                )
-            }
-            Self::Glued {
-                name,
-                value,
-                taken,
-                line,
-            } => {
-                let (value, line) = (shown(value), shown(line));
-                match taken {
-                    Some(taken) => write!(f, "{name}: taking only \"{taken}\" of \"{value}\"")?,
-                    None => write!(f, "{name}: another option in the value \"{value}\"")?,
-                }
-                write!(f, "; put a blank between options: {line}")
-            }
-            Self::Rest { name, taken, value } => {
-                write!(f, "{name}: taking \"{taken}\" of \"{}\"", shown(value))
-            }
-            Self::OddName { option, name, why } => {
-                write!(f, "{option}: \"{}\" {why}", shown(name))
-            }
-        }
-    }
-}
-
 impl Options {
     /// Whether the module acts for this PAM service.
     #[must_use]
@@ -519,14 +164,25 @@ impl Options {
         services.any(|it| it == service || it == "*" && service != SLURMSTEPD)
     }
 
-    /// Parses the arguments of a PAM line; the last setting of an option wins. What can't be
-    /// taken, and changes nothing, comes back to be logged; so does what is taken otherwise than it looks.
+    /// Parses the arguments of a PAM line; the last setting of an option wins. Returns also, to be logged,
+    /// the arguments that change nothing, and those that mean something else than it looks.
     #[must_use]
-    pub fn parse(args: impl IntoIterator<Item: AsRef<[u8]>>) -> (Self, Vec<BadArgument>) {
+    pub fn parse<A>(args: A) -> (Self, Vec<BadArgument>)
+    where
+        A: IntoIterator<Item: AsRef<[u8]>, IntoIter: Clone>,
+    {
+        let args = args.into_iter();
         let mut options = Self::default();
         let mut bad = Vec::new();
-        for arg in args {
-            bad.extend(options.set(arg.as_ref()).err());
+        for (index, arg) in args.clone().enumerate() {
+            if let Err(mut argument) = options.set(arg.as_ref()) {
+                if let BadArgument::BadValue { name, kept, .. } = &mut argument {
+                    let earlier = args.clone().take(index);
+                    let taken = earlier.filter_map(|it| taken_value(name, it.as_ref()));
+                    *kept = taken.last().unwrap_or_else(|| kept.clone());
+                }
+                bad.push(argument);
+            }
         }
         (options, bad)
     }
@@ -535,94 +191,40 @@ impl Options {
         let arg: &str = &String::from_utf8_lossy(arg);
         let unknown = || BadArgument::UnknownOption(arg.to_owned());
         let (name, value) = arg.split_once('=').ok_or_else(unknown)?;
-        let row = ROWS
+        let spec = TABLE
             .iter()
-            .find(|row| row.name.eq_ignore_ascii_case(name))
+            .find(|spec| spec.name.eq_ignore_ascii_case(name))
             .ok_or_else(unknown)?;
-        if (row.set)(self, value) {
-            return hints::of_taken(row, value).map_or(Ok(()), Err);
+        if (spec.set)(self, value) {
+            return hints::of_taken(spec, value).map_or(Ok(()), Err);
         }
-        if let Some(line) = hints::separated(row.name, value) {
+        if let Some(line) = hints::separated(spec.name, value) {
             return Err(BadArgument::Glued {
-                name: row.name,
+                name: spec.name,
                 value: value.to_owned(),
                 taken: None,
                 line,
             });
         }
-        let takes = row.values.join(", ");
         Err(BadArgument::BadValue {
-            name: row.name,
+            name: spec.name,
             value: value.to_owned(),
-            takes,
+            takes: spec.values.join(" or "),
+            kept: spec.default.to_owned(),
         })
     }
 }
 
-fn choose<T: Copy>(place: &mut T, value: &str, words: &[(&str, T)]) -> bool {
-    let Some((_, chosen)) = words.iter().find(|(word, _)| starts_with(value, word)) else {
-        return false;
+/// The value of an argument that sets this option.
+fn taken_value(option: &str, arg: &[u8]) -> Option<String> {
+    let arg = String::from_utf8_lossy(arg);
+    let (name, value) = arg.split_once('=')?;
+    let is_taken = || match Options::default().set(arg.as_bytes()) {
+        Ok(()) | Err(BadArgument::Rest { .. } | BadArgument::OddName { .. }) => true,
+        Err(BadArgument::Glued { taken, .. }) => taken.is_some(),
+        Err(_) => false,
     };
-    *place = *chosen;
-    true
-}
-
-/// As strncasecmp(3) with the word's length.
-fn starts_with(value: &str, word: &str) -> bool {
-    value
-        .as_bytes()
-        .get(..word.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
-}
-
-fn text(value: &str, set: impl FnOnce(String)) -> bool {
-    if value.is_empty() {
-        return false;
-    }
-    set(value.to_owned());
-    true
-}
-
-fn log_level(options: &mut Options, value: &str) -> bool {
-    use LogLevel::{Debug, Error, Fatal, Info, Quiet, Verbose};
-    const LEVELS: [LogLevel; 6] = [Quiet, Fatal, Error, Info, Verbose, Debug];
-    if let Ok(number) = value.parse::<usize>() {
-        if let Some(level) = LEVELS
-            .get(number.min(LEVELS.len() - 1))
-            .filter(|_| number <= 9)
-        {
-            options.log_level = *level;
-            return true;
-        }
-        return false;
-    }
-    let words = [
-        ("quiet", Quiet),
-        ("fatal", Fatal),
-        ("error", Error),
-        ("info", Info),
-        ("verbose", Verbose),
-        ("debug", Debug),
-    ];
-    choose(&mut options.log_level, value, &words)
-}
-
-/// Seconds with at most three decimals.
-fn duration(place: &mut Duration, value: &str) -> bool {
-    const MILLIS: std::ops::RangeInclusive<u64> = 100..=60_000;
-    let (seconds, decimals) = value.split_once('.').unwrap_or((value, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_digit());
-    if !digits(seconds) || !digits(decimals) || seconds.len() > 3 || decimals.len() > 3 {
-        return false;
-    }
-    let Ok(millis) = format!("{seconds}{decimals:0<3}").parse() else {
-        return false;
-    };
-    if !MILLIS.contains(&millis) {
-        return false;
-    }
-    *place = Duration::from_millis(millis);
-    true
+    (name.eq_ignore_ascii_case(option) && is_taken()).then(|| value.to_owned())
 }
 
 #[cfg(test)]

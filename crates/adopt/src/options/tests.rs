@@ -163,11 +163,14 @@ fn what_is_not_taken_changes_nothing_and_is_named() {
     for (line, part) in [
         (
             "action_no_jobs=allow",
-            "action_no_jobs can't be «allow»: it takes deny, ignore",
+            "action_no_jobs: invalid value \"allow\" (expected deny or ignore); keeping deny",
         ),
-        ("action_no_jobs=ign", "«ign»"),
-        ("action_no_jobs=", "«»"),
-        ("action_no_jobs", "unknown option «action_no_jobs»"),
+        ("action_no_jobs=ign", "invalid value \"ign\""),
+        ("action_no_jobs=", "invalid value \"\""),
+        (
+            "action_no_jobs",
+            "ignoring unknown option \"action_no_jobs\"",
+        ),
         ("action_no_job=deny", "unknown option"),
         ("disable_x11=true", "disable_x11"),
         ("join_container=0", "join_container"),
@@ -220,16 +223,15 @@ fn a_value_that_is_taken_in_part_is_named() {
         ("log_level=info.", "taking \"info\" of \"info.\""),
         (
             "action_adopt_failure=deny,action_generic_failure=deny",
-            "action_adopt_failure: taking only \"deny\" of \"deny,action_generic_failure=deny\"; put a \
-             blank between options: action_adopt_failure=deny action_generic_failure=deny",
+            "action_adopt_failure: taking only \"deny\" of \"deny,action_generic_failure=deny\"; separate options with a space: action_adopt_failure=deny action_generic_failure=deny",
         ),
         (
             "Action_No_Jobs=deny;TIMEOUT=3,limits=job",
-            "put a blank between options: action_no_jobs=deny TIMEOUT=3 limits=job",
+            "separate options with a space: action_no_jobs=deny TIMEOUT=3 limits=job",
         ),
         (
             "service=sshd,login,timeout=3",
-            "service: another option in the value \"sshd,login,timeout=3\"; put a blank between options: \
+            "service: another option in the value \"sshd,login,timeout=3\"; separate options with a space: \
              service=sshd,login timeout=3",
         ),
         ("nodename=n1,service=sshd", ": nodename=n1 service=sshd"),
@@ -332,5 +334,22 @@ fn a_service_that_is_nearly_named_is_told() {
             _ => false,
         };
         assert!(is_so, "{value} for {service}: {found:?}");
+    }
+}
+
+#[test]
+fn an_invalid_value_keeps_what_was_set_before() {
+    for (line, kept) in [
+        ("action_no_jobs=maybe", "keeping deny"),
+        (
+            "action_no_jobs=ignore action_no_jobs=maybe",
+            "keeping ignore",
+        ),
+        ("timeout=9 timeout=0 timeout=8", "keeping 9"),
+        ("action_no_jobs=x action_no_jobs=maybe", "keeping deny"),
+    ] {
+        let (_, bad) = Options::parse(&line.split_whitespace().collect::<Vec<_>>());
+        let text = bad.last().expect(line).to_string();
+        assert!(text.ends_with(kept), "{line}: {text}");
     }
 }

@@ -72,8 +72,7 @@ impl Host {
 /// # Errors
 /// What is in the way, for the admin.
 pub fn adopts_later(stack: &Stack) -> Result<(), String> {
-    const WHY: &str = "with keyboard-interactive authentication sshd asks in a helper process, and adoption \
-                       of that does not hold";
+    const WHY: &str = "with keyboard-interactive authentication sshd runs the account phase in a helper process, which cannot be adopted";
     match (stack.reach(Facility::Session), stack.unread()) {
         (Reach::Always, None) => Ok(()),
         (Reach::Always | Reach::Absent, Some(cause)) => Err(format!(
@@ -164,7 +163,7 @@ pub fn leave_undecided(
             .map_err(|code| format!("pam_set_data: {code}")),
     };
     if let Err(cause) = left {
-        log.error(|| format!("leave word for the session phase: {cause}"));
+        log.error(|| format!("record the login for the session phase: {cause}"));
     }
 }
 
@@ -218,7 +217,7 @@ fn is_helper() -> io::Result<bool> {
     }
 }
 
-/// «sshd: USER [pam]», of whatever name sshd has.
+/// Whether it is "sshd: USER [pam]", whatever name sshd has.
 pub(crate) fn is_helpers(title: &[u8]) -> bool {
     let title = title.split(|sign| *sign == 0).next().unwrap_or_default();
     let is_titled = title.windows(2).any(|pair| pair == b": ");
@@ -283,7 +282,7 @@ pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     let job = Record::find(&Key::of(options), handle, log).and_then(|it| it.job);
     let Some(job) = job else { return };
     if let Some(scope) = cgroup::session_scope() {
-        log.error(|| format!("the session was not in job {job} but in {scope}"));
+        log.error(|| format!("the session ran in {scope}, not in job {job}"));
     }
 }
 

@@ -709,7 +709,10 @@ fn what_was_said_before_the_question_is_no_answer() {
     assert_eq!(census.steps.own.len(), 1);
     thread::sleep(Duration::from_millis(50));
     let result = spool.adopt(&mut census, 3, 1000);
-    assert!(format!("{result:?}").contains("said more"), "{result:?}");
+    assert!(
+        format!("{result:?}").contains("unexpected data"),
+        "{result:?}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::control::Control;
 use crate::walk::Walk;
 
-/// What modules return here: one that counts as success, one that is passed over, one that fails.
+/// What modules return here: one that counts as success, one that is ignored, one that fails.
 const CODES: [Code; 3] = [Code::SUCCESS, Code::IGNORE, Code::AUTH_ERR];
 
 /// xorshift: the same numbers from the same seed.

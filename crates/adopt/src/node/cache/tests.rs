@@ -24,7 +24,7 @@ impl Sink for Lines {
     }
 }
 
-const REMEMBERED: &str = "as it was at an earlier login";
+const REMEMBERED: &str = "cached by an earlier login";
 
 impl Scratch {
     fn new(name: &str) -> Self {
@@ -167,7 +167,7 @@ fn what_does_not_rest_on_files_alone_is_not_remembered() {
     scratch.settle();
     scratch.find(N2, false);
     assert!(!scratch.find(N2, false).1);
-    // A line that is passed over is told each time.
+    // A line that is ignored is told each time.
     scratch.write("slurm.conf", "ClusterName=c\nNodeName=n[1\nNodeName=n2\n");
     scratch.settle();
     scratch.find(N2, false);
