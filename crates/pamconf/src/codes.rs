@@ -19,7 +19,7 @@ impl Code {
     pub const SESSION_ERR: Self = Self(14);
     /// `PAM_IGNORE`
     pub const IGNORE: Self = Self(25);
-    /// `PAM_ABORT`: also what every call gets if libpam gives up on the files.
+    /// `PAM_ABORT`: also what pam_start(3) returns if libpam gives up on the files.
     pub const ABORT: Self = Self(26);
     /// `PAM_MODULE_UNKNOWN`: also libpam's own answer for a module that it can't load.
     pub const MODULE_UNKNOWN: Self = Self(28);

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::Facility;
+
 /// Reads a file, in full or not at all.
 pub type ReadFile<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
 
@@ -30,4 +32,13 @@ pub enum Flavor {
     Debian,
     /// For who can't tell: knows `@include`, and looks in all directories.
     Either,
+}
+
+/// When to read the service `other`.
+#[derive(Debug, Clone, Copy)]
+pub enum ReadOther<'a> {
+    /// Always, as libpam does, which gives up if a line there makes it.
+    Always,
+    /// If one of these facilities has no entry: to read fewer files, and see fewer problems.
+    IfLacking(&'a [Facility]),
 }

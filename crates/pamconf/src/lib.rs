@@ -26,7 +26,7 @@ mod words;
 
 pub use crate::codes::Code;
 pub use crate::control::{Action, Control, ControlError};
-pub use crate::layout::{Flavor, Layout, MOST_FILES, ReadFile};
+pub use crate::layout::{Flavor, Layout, MOST_FILES, ReadFile, ReadOther};
 pub use crate::model::{Facility, Handler, Item, Line, Place, Role, Service};
 pub use crate::problem::{Problem, ProblemKind};
 pub use crate::walk::{Step, Verdict, Walk};

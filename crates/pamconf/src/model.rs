@@ -168,8 +168,8 @@ impl Service {
         &self.problems
     }
 
-    /// The problem because of which libpam gives up: every call ends in `PAM_ABORT`, and the stacks are as far
-    /// as they were read.
+    /// The problem because of which libpam gives up: pam_start(3) fails with `PAM_ABORT`, and no stack is
+    /// walked. The stacks are as far as they were read.
     #[must_use]
     pub fn fatal(&self) -> Option<&Problem> {
         self.problems.iter().find(|it| it.is_fatal)

@@ -15,7 +15,7 @@ pub struct Problem {
     pub place: Option<Place>,
     /// What it is.
     pub kind: ProblemKind,
-    /// libpam gives up there: every call of the service ends in `PAM_ABORT`.
+    /// libpam gives up there: pam_start(3) fails with `PAM_ABORT`.
     pub is_fatal: bool,
 }
 
@@ -59,6 +59,9 @@ pub enum ProblemKind {
     },
     /// An `include`, `substack` or `@include` that names no file. Debian's libpam crashes.
     NoName,
+    /// An `@include` within an `include` or a `substack` that fails: Debian's libpam does not set the actions of
+    /// its entry, which then are what was left in memory. Here every value is a failure.
+    UnknownActions,
     /// The first word is none of the four. Such a line is in the auth stack, or in the stack that the
     /// including line is for.
     UnknownFacility {
@@ -72,7 +75,7 @@ pub enum ProblemKind {
     /// Nothing follows the control.
     NoModule,
     /// libpam gives up on a module or substack whose file name is empty or `?` without its ending
-    /// (`extract_modulename`).
+    /// (`extract_modulename`). Within an include it has the entry by then, and may crash in the walk.
     BadModuleName {
         /// The path.
         path: Vec<u8>,
@@ -115,6 +118,9 @@ impl fmt::Display for ProblemKind {
                 name.escape_ascii(),
                 MAX_LEVEL - 1
             ),
+            Self::UnknownActions => {
+                f.write_str("libpam fails here with the actions of some other line")
+            }
             Self::NoName => f.write_str("names no file to include"),
             Self::UnknownFacility { word } => write!(
                 f,

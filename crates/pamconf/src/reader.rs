@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::MAX_LEVEL;
 use crate::control::Control;
-use crate::layout::{Flavor, Layout, MOST_FILES, ReadFile};
+use crate::layout::{Flavor, Layout, MOST_FILES, ReadFile, ReadOther};
 use crate::lines::{Lines, Unfinished};
 use crate::model::{Facility, Handler, Item, Line, Place, Role, Service, Stacks};
 use crate::problem::{Problem, ProblemKind};
@@ -17,16 +17,23 @@ use crate::words::{Words, base_name, has_module_name};
 impl Service {
     /// Reads a service as libpam does where one of the directories exists. A name's part after its last slash
     /// counts, in lower case (`_pam_start_internal`, pam_start.c).
-    ///
-    /// `other` is read if one of the `needed` facilities has no entry. libpam reads it in any case, and gives
-    /// up if that is broken: to see it, read the service `other` too.
     #[must_use]
-    pub fn read(layout: &Layout, name: &str, needed: &[Facility], read_file: ReadFile<'_>) -> Self {
+    pub fn read(
+        layout: &Layout,
+        name: &str,
+        other: ReadOther<'_>,
+        read_file: ReadFile<'_>,
+    ) -> Self {
         let name = base_name(name);
         let mut reader = Reader::new(layout, read_file);
         reader.service(&name, name == OTHER);
         let is_lacking = |it: &Facility| reader.read.stack(*it).is_empty();
-        if name != OTHER && needed.iter().any(is_lacking) && reader.read.fatal().is_none() {
+        let is_wanted = match other {
+            ReadOther::Always => true,
+            ReadOther::IfLacking(needed) => needed.iter().any(is_lacking),
+        };
+        // libpam does not come to it if it has given up.
+        if is_wanted && name != OTHER && reader.read.fatal().is_none() {
             reader.service(OTHER, true);
         }
         if reader.has_no_file {
@@ -277,17 +284,17 @@ impl<'a> Reader<'a> {
             path: path.clone(),
             arguments: words.collect(),
         };
-        if !is_named {
-            self.read.lines.push(line);
-            self.problem(place, ProblemKind::BadModuleName { path }, false);
-            return Err(GivenUp);
-        }
         let role = if has_facility {
             Role::Module
         } else {
             Role::Fail
         };
         self.push(line, role, control, scope);
+        if !is_named {
+            // The entry is there by then.
+            self.problem(place, ProblemKind::BadModuleName { path }, false);
+            return Err(GivenUp);
+        }
         Ok(())
     }
 
@@ -305,6 +312,7 @@ impl<'a> Reader<'a> {
             (name, false) => Item::Include { name },
         };
         let facility = line.facility;
+        let is_at = line.control.is_empty();
         let index = self.read.lines.len();
         self.read.lines.push(line);
         let mut inner = Scope {
@@ -313,11 +321,11 @@ impl<'a> Reader<'a> {
             ..scope.clone()
         };
         if let (true, Some(facility)) = (is_substack, facility) {
+            self.entry(index, facility, Role::Substack, Control::FAILURE, scope);
             if let Some(path) = name.clone().filter(|it| !has_module_name(it)) {
                 self.problem(place, ProblemKind::BadModuleName { path }, false);
                 return Err(GivenUp);
             }
-            self.entry(index, facility, Role::Substack, Control::FAILURE, scope);
             inner.level += 1;
         }
         let Err(kind) = self.included(name, &mut inner) else {
@@ -325,10 +333,13 @@ impl<'a> Reader<'a> {
         };
         let hides_lines = kind.as_ref().is_some_and(ProblemKind::hides_lines);
         if let Some(kind) = kind {
-            self.problem(place, kind, false);
+            self.problem(place.clone(), kind, false);
         }
         match facility {
             Some(facility) => {
+                if is_at {
+                    self.problem(place, ProblemKind::UnknownActions, false);
+                }
                 self.entry(index, facility, Role::Fail, Control::FAILURE, scope);
                 Ok(())
             }

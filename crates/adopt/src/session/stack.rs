@@ -6,7 +6,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use pamconf::{Bypass, Code, Facility, Flavor, Handler, Layout, MOST_WAYS, Service, Ways};
+use pamconf::{
+    Bypass, Code, Facility, Flavor, Handler, Layout, MOST_WAYS, ReadOther, Service, Ways,
+};
 
 use crate::session::stack::module::Module;
 
@@ -82,9 +84,9 @@ impl Stack {
         } else {
             service
         };
-        let needed = [Facility::Account, Facility::Session];
+        let other = ReadOther::IfLacking(&[Facility::Account, Facility::Session]);
         let mut read_file = |path: &Path| sys::read_regular(path, LARGEST);
-        let read = Service::read(&layout, name, &needed, &mut read_file);
+        let read = Service::read(&layout, name, other, &mut read_file);
         Self::of(&read, service)
     }
 

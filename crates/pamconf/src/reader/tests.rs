@@ -24,7 +24,7 @@ impl Files {
             dirs: ["/etc", "/vendor"].map(PathBuf::from).to_vec(),
             flavor,
         };
-        Service::read(&layout, name, &Facility::ALL, &mut |path| {
+        Service::read(&layout, name, ReadOther::Always, &mut |path| {
             self.read_file(path)
         })
     }
@@ -460,4 +460,24 @@ fn bytes_need_not_be_text() {
     };
     assert_eq!(service.lines()[0].item, item);
     assert!(service.problems().is_empty());
+}
+
+#[test]
+fn other_is_left_out_on_request() {
+    let files = Files::new(&[
+        ("sshd", "auth required pam_a.so\n"),
+        ("other", "@include missing\n"),
+    ]);
+    let layout = Layout {
+        dirs: vec![PathBuf::from("/etc")],
+        flavor: Flavor::Debian,
+    };
+    let mut read = |other| Service::read(&layout, "sshd", other, &mut |path| files.read_file(path));
+    assert!(read(ReadOther::Always).fatal().is_some());
+    assert!(
+        read(ReadOther::IfLacking(&[Facility::Session]))
+            .fatal()
+            .is_some()
+    );
+    assert_eq!(read(ReadOther::IfLacking(&[Facility::Auth])).fatal(), None);
 }
