@@ -4,6 +4,7 @@
 
 mod long;
 mod matrix;
+pub mod root;
 pub mod rpc;
 pub mod session;
 mod shared;

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use lab::Suite;
 use serde_json::{Value, json};
 use tests::dist;
+use tests::root::in_root;
 
 const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
 
@@ -94,33 +95,13 @@ struct Host {
     by: Vec<String>,
 }
 
-/// The root, not to be written to, with our files at /mnt.
-const IN_ROOT: &str = "mount --bind \"$1\" \"$1\"
-mount -o remount,bind,ro \"$1\"
-mount --bind \"$2\" \"$1/mnt\"
-mount -t proc proc \"$1/proc\"
-root=$1
-shift 2
-exec chroot \"$root\" \"$@\"";
-
 impl Host {
     /// One of the lab's roots.
     fn root(suite: Suite) -> Self {
         let root = lab::roots::ensure(suite).expect("the lab's root");
         let files = files(suite.name(), "x86_64-unknown-linux-gnu", "/mnt");
-        let by = [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-ec",
-            IN_ROOT,
-            "sh",
-            path(&root),
-            path(&files),
-        ];
         Self {
-            by: by.map(str::to_owned).to_vec(),
+            by: in_root(&root, &files),
             dir: String::from("/mnt"),
             files,
         }

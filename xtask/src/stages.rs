@@ -261,6 +261,8 @@ impl Runner {
                             "--test=retval",
                             "--test=so",
                             "--test=stacks",
+                            "--",
+                            "--skip=root_of_",
                         ],
                     );
                 }
@@ -277,7 +279,12 @@ impl Runner {
             }
             Stage::Loading => {
                 if self.has_dist("loading") && self.has_lab("loading") {
-                    let roots = ["--package=tests", "--test=loading", "root_of_"];
+                    let roots = [
+                        "--package=tests",
+                        "--test=loading",
+                        "--test=stacks",
+                        "root_of_",
+                    ];
                     self.tests("loading", &roots);
                     let parsers = ["--package=tests", "--test=parsers"];
                     self.tests("parsers beside Slurm's", &parsers);

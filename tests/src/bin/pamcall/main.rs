@@ -11,6 +11,7 @@
 mod faults;
 mod meter;
 mod process;
+mod stacks;
 mod stepd;
 
 use std::collections::BTreeMap;
@@ -66,6 +67,10 @@ struct Args {
     /// after a tenth of them and after all.
     #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "stepd"])]
     within: Option<u32>,
+    /// Open a session with each directory of stacks that stdin names, one a line, and print for each what
+    /// libpam returned and what its modules said.
+    #[arg(long, conflicts_with_all = ["repeat", "within", "stepd", "confdir"])]
+    confdirs: bool,
     /// Live on for so many seconds once the answer is printed, if the user may come in.
     #[arg(long, value_name = "SECONDS")]
     stay: Option<u64>,
@@ -95,6 +100,9 @@ enum Phase {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if args.confdirs {
+        return stacks::open_each(&args.service, args.user.as_deref().unwrap_or_default());
+    }
     let _connection = args.accept.map(accept).transpose()?;
     let _loopback = args.loopback.map(loopback).transpose()?;
     let answer = match (args.repeat, args.within, &args.stepd) {

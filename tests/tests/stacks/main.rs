@@ -1,16 +1,23 @@
-//! Follows made-up PAM stacks twice: libpam with every answer of their modules, and our reading of them.
-//! No root needed.
+//! Follows made-up PAM stacks twice: libpam, and our reading of them. Walks are compared with the host's libpam
+//! and, as root, with that of each of the lab's roots.
 //!
 //! The modules are Linux-PAM's `pam_debug.so`, which answers what its line says; a copy of it that has our
 //! name takes our place.
 #![forbid(unsafe_code)]
 
+mod dice;
+mod files;
+mod walks;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adopt::stack::{Kind, Reach, Stack};
+use adopt::session::stack::{Reach, Stack};
 use pam::app::{Start, Transaction};
+use pamconf::Facility;
+
+use crate::dice::Dice;
 
 /// Stacks that are made up; with the same numbers each time.
 const STACKS: u64 = 200;
@@ -33,8 +40,7 @@ fn libpam_and_we_follow_a_stack_alike() {
     let Some(debug) = debug.iter().find(|it| it.exists()) else {
         panic!("no pam_debug.so in {MODULES:?}");
     };
-    let dir = Dir(env::temp_dir().join(format!("stacks-{}", std::process::id())));
-    fs::create_dir_all(&dir.0).expect("make the directory");
+    let dir = Dir::make("stacks");
     fs::copy(debug, dir.0.join("pam_slurm_adopt.so")).expect("copy pam_debug.so");
     let mut seen = Seen::default();
     for seed in 0..STACKS {
@@ -56,7 +62,7 @@ struct Seen {
 fn check(dir: &Path, made: &Made, seen: &mut Seen) {
     made.write(dir, &vec![CODES[0]; made.lines.len()]);
     let stack = Stack::read_in(&[dir.to_str().expect("text")], "sshd");
-    let reach = stack.reach(Kind::Session);
+    let reach = stack.reach(Facility::Session);
     let shown = || format!("seed {}: {reach:?}\n{made}", made.seed);
     let (mut passed, mut survived) = (false, false);
     for answers in made.answers() {
@@ -130,7 +136,7 @@ struct Made {
 
 impl Made {
     fn up(seed: u64, dir: &Path) -> Self {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Dice::of(seed);
         let count = 2 + dice.below(6);
         let ours = dice.below(count);
         let lines = (0..count).map(|index| match index == ours {
@@ -163,7 +169,7 @@ impl Made {
 
     /// Every answer of every module but ours, with ours answering either way; or some.
     fn answers(&self) -> Vec<Vec<&'static str>> {
-        let mut dice = Dice(self.seed | 1);
+        let mut dice = Dice::of(self.seed);
         let others = u32::try_from(self.lines.len() - 1).expect("a few");
         let all = CODES.len().pow(others) * 2;
         let numbers: Vec<usize> = match self.lines.len() <= FEW {
@@ -246,24 +252,15 @@ fn control(dice: &mut Dice) -> String {
     format!("[{}]", pairs.join(" "))
 }
 
-/// xorshift: the same numbers from the same seed.
-struct Dice(u64);
+struct Dir(PathBuf);
 
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let limit = u64::try_from(limit).expect("64 bits");
-        usize::try_from((self.0 >> 11) % limit).expect("below a usize")
-    }
-
-    fn one(&mut self, of: &[&str]) -> String {
-        of[self.below(of.len())].to_owned()
+impl Dir {
+    fn make(name: &str) -> Self {
+        let dir = env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("make the directory");
+        Self(dir)
     }
 }
-
-struct Dir(PathBuf);
 
 impl Drop for Dir {
     fn drop(&mut self) {
