@@ -1,6 +1,6 @@
-//! What builds the shipped files, from Debian's packages: a compiler, the standard library's source
-//! and what it takes to build and run programs for aarch64. They are unpacked under target/tools and
-//! nothing is installed.
+//! What builds the shipped files, from Debian's packages: a compiler with its standard library, and what
+//! it takes to build and run programs for aarch64. They are unpacked under target/tools and nothing
+//! is installed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -17,11 +17,9 @@ use crate::workspace::Workspace;
 /// the one compiler of what is shipped.
 const SUITE: &str = "trixie";
 
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 5] = [
+    // With the standard library for x86_64.
     "rustc",
-    // The standard library's source.
-    "rust-src",
-    // Built, for the unit tests.
     "libstd-rust-dev:arm64",
     "libc6:arm64",
     "libpam0g:arm64",
@@ -29,7 +27,7 @@ const PACKAGES: [&str; 6] = [
 ];
 
 /// What comes with the packages and is of no use here: two thirds of it all.
-const UNUSED: [&str; 15] = [
+const UNUSED: [&str; 14] = [
     "./dev",
     "./etc",
     "./var",
@@ -37,9 +35,7 @@ const UNUSED: [&str; 15] = [
     "./usr/lib/gcc",
     "./usr/libexec",
     "./usr/share",
-    // Of Rust's source only the library is wanted.
-    "./usr/src/rustc-*/compiler",
-    "./usr/src/rustc-*/src",
+    "./usr/src",
     "./usr/lib/*/gconv",
     "./usr/lib/x86_64-linux-gnu/*.a",
     "./usr/lib/x86_64-linux-gnu/lib*san.so*",
@@ -50,7 +46,7 @@ const UNUSED: [&str; 15] = [
 ];
 
 /// Increase this when what was unpacked before would not do any more.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// The unpacked packages and two scripts beside them.
 #[derive(Debug)]
@@ -89,15 +85,9 @@ impl Debian {
         Ok(debian)
     }
 
-    /// A script that is Debian's rustc: for the host and for aarch64. Where RUSTC_BOOTSTRAP unlocks
-    /// what is unstable it still refuses that outside of the standard library.
+    /// A script that is Debian's rustc: for the host and for aarch64.
     pub fn rustc(&self) -> PathBuf {
         self.0.join("rustc")
-    }
-
-    /// The directory with the standard library's source, as rustc finds it.
-    pub fn std_source(&self) -> PathBuf {
-        self.root().join("usr/lib/rustlib/src/rust")
     }
 
     /// A script that runs a program for aarch64 with its arguments, under qemu.
@@ -123,10 +113,6 @@ impl Debian {
     fn rustc_command(&self) -> String {
         format!(
             "lib=$root/usr/lib/{}\n\
-             case \"${{RUSTC_BOOTSTRAP:-}} $*\" in\n\
-             \\ * | *\" force-unstable-if-unmarked\"*) ;; # a stable compiler, or cargo builds std\n\
-             *) set -- \"$@\" -Zallow-features= ;;\n\
-             esac\n\
              exec \"$lib/{}\" --library-path \"$lib\" \"$root/usr/bin/rustc\" \"$@\"",
             Arch::X86_64.debian_dir(),
             Arch::X86_64.loader()

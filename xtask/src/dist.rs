@@ -21,33 +21,6 @@ const NAME: &str = "pam_slurm_adopt.so";
 const MODULE: &str = "libpam_slurm_adopt.so";
 const FORCED_PANIC: &str = "examples/libforced_panic.so";
 
-/// The hashes' portable code, and the small one: a login hashes some hundred bytes.
-const SMALL: [&str; 3] = [
-    "--cfg=sha2_backend=\"soft\"",
-    "--cfg=sha2_backend_soft=\"compact\"",
-    "--cfg=keccak_backend=\"soft\"",
-];
-
-/// Has cargo build std with our own crates: without its printer of backtraces, one of its default
-/// features, and without overflow checks, as those who release Rust do
-/// (docs/adr/0007-std-from-source.md).
-const STD: [&str; 5] = [
-    "-Zbuild-std=std,panic_unwind",
-    "-Zbuild-std-features=panic-unwind",
-    "--config=profile.release.package.core.overflow-checks=false",
-    "--config=profile.release.package.alloc.overflow-checks=false",
-    "--config=profile.release.package.std.overflow-checks=false",
-];
-
-/// Where in its source a panic was begun is told to nobody (`pam::enter` has only its text): each of
-/// these places is a structure that the loader must relocate.
-const NO_PLACES: &str = "-Zlocation-detail=none";
-
-/// What does nothing for each line of slurm.conf is built for size above all. Frames have a register of
-/// their own: they are reached with shorter instructions, and where they begin need not be told again
-/// after each push and pop (docs/adr/0007-std-from-source.md).
-const SMALLEST: [&str; 4] = ["adopt", "pam", "pam-slurm-adopt", "sys"];
-
 /// The directory with the built files.
 #[derive(Debug)]
 pub struct Dist(PathBuf);
@@ -126,10 +99,9 @@ pub fn build_stages(workspace: &Workspace, arch: Arch) -> Result<()> {
     )
 }
 
-/// `cargo test` with programs for that architecture and Debian's own std, as a command to be given what
-/// to test.
+/// `cargo test` with programs for that architecture, as a command to be given what to test.
 pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
-    Cross::install(workspace, arch)?.cargo("test", &[])
+    Cross::install(workspace, arch)?.cargo("test")
 }
 
 /// A target directory of its own: cargo gives a library's file the same name whatever the linker and
@@ -171,48 +143,30 @@ impl<'a> Cross<'a> {
         })
     }
 
-    /// Builds as it is shipped, with std.
+    /// Builds as it is shipped.
     fn release(&self, what: &[&str]) -> Result<()> {
-        let mut cargo = self.cargo("zigbuild", &[NO_PLACES])?;
-        cargo.args(["--release", "--locked"]).args(STD).args(what);
-        cargo.arg("-Zprofile-rustflags");
-        for it in SMALLEST {
-            let package = format!("--config=profile.release.package.{it}");
-            cargo.arg(format!("{package}.opt-level=\"z\""));
-            cargo.arg(format!(
-                "{package}.rustflags=[\"-Cforce-frame-pointers=yes\"]"
-            ));
-        }
-        // Without it a cargo that is not of the nightly channel refuses -Z. What it would unlock in
-        // our crates Debian's rustc is told to refuse.
-        run::check(cargo.env("RUSTC_BOOTSTRAP", "1"))
+        let mut cargo = self.cargo("zigbuild")?;
+        run::check(cargo.args(["--release", "--locked"]).args(what))
     }
 
-    /// A command of cargo-zigbuild, so far without what to build; rustc gets these flags besides.
-    fn cargo(&self, verb: &str, flags: &[&str]) -> Result<Command> {
-        let mut all = self.flags();
-        all.extend(flags.iter().map(|it| (*it).to_owned()));
+    /// A command of cargo-zigbuild, so far without what to build.
+    fn cargo(&self, verb: &str) -> Result<Command> {
         let mut cargo = self.zig.cargo(self.workspace.root(), verb)?;
         cargo
             .args(["--target", &self.arch.zigbuild_target(), "--target-dir"])
             .arg(&self.target_dir)
             // Not RUSTFLAGS: that one is split at blanks, and the directories may have some.
-            .env("CARGO_ENCODED_RUSTFLAGS", all.join("\u{1f}"))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags().join("\u{1f}"))
             .env("RUSTC", self.debian.rustc());
         Ok(cargo)
     }
 
     fn flags(&self) -> Vec<String> {
         let mut flags = vec![format!("-Lnative={}", self.stub.display())];
-        flags.extend(SMALL.map(String::from));
-        // Panics name the source's file: not where it is on this machine.
-        let (root, std) = (self.workspace.root(), self.debian.std_source());
-        let mut places = vec![root.to_owned(), std.clone()];
-        // Cargo names what lies in the current directory relative to it.
-        places.extend(std.strip_prefix(root).map(Path::to_owned));
-        places.extend(cargo_home().map(|it| it.join("registry/src")));
-        let without = |it: &PathBuf| format!("--remap-path-prefix={}/=", it.display());
-        flags.extend(places.iter().map(without));
+        // A panic's place in the log is a file of the source, not of this machine. Cargo names our own
+        // crates' files relative to the workspace.
+        let registry = cargo_home().map(|it| it.join("registry/src"));
+        flags.extend(registry.map(|it| format!("--remap-path-prefix={}/=", it.display())));
         flags
     }
 }
