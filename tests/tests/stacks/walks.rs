@@ -198,7 +198,7 @@ fn answer(path: &[u8], arguments: &[Vec<u8>]) -> (Code, Option<String>) {
     let mut named = arguments
         .iter()
         .filter(|it| it.starts_with(b"open_session="));
-    let text = named.next().and_then(|it| str::from_utf8(it).ok());
+    let text = named.next().and_then(|it| std::str::from_utf8(it).ok());
     let code = text.and_then(|it| Code::named(it.strip_prefix("open_session=")?));
     match code {
         Some(code) => (code, text.map(str::to_owned)),

@@ -354,7 +354,7 @@ mod tests {
             fs::create_dir_all(dir).expect("make it");
             scratch.note(name, &here());
         }
-        fs::create_dir(&scratch.0.join("logind")).expect("make it");
+        fs::create_dir(scratch.0.join("logind")).expect("make it");
         fs::write(scratch.0.join("logind").join(NOBODYS), "").expect("write");
         scratch.tidy();
         assert_eq!(dirs.map(|it| it.exists()), [true, false]);
