@@ -472,7 +472,7 @@ fn other_is_left_out_on_request() {
         dirs: vec![PathBuf::from("/etc")],
         flavor: Flavor::Debian,
     };
-    let mut read = |other| Service::read(&layout, "sshd", other, &mut |path| files.read_file(path));
+    let read = |other| Service::read(&layout, "sshd", other, &mut |path| files.read_file(path));
     assert!(read(ReadOther::Always).fatal().is_some());
     assert!(
         read(ReadOther::IfLacking(&[Facility::Session]))
