@@ -87,7 +87,7 @@ pub enum Stage {
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 10;
 /// Unit tests that qemu cannot run, and why. They run on the host as all others do.
-const NOT_EMULATED: [(&str, &str); 5] = [
+const NOT_EMULATED: [(&str, &str); 6] = [
     (
         "namespace::tests::knows_namespaces_from_other_files",
         "qemu-user has no ioctl NS_GET_NSTYPE",
@@ -102,6 +102,10 @@ const NOT_EMULATED: [(&str, &str); 5] = [
     ),
     (
         "proxy::tests::it_leaves_nothing_behind",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "adoption::suspended::tests::nobody_asks_again_after_a_process_that_ended",
         "qemu-user has no clone(2) with CLONE_VM alone",
     ),
     (

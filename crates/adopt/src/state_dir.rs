@@ -370,6 +370,45 @@ mod tests {
         fs::remove_dir_all(&scratch).expect("clean up");
     }
 
+    /// What any user can lock keeps nobody from it; what root has locked does, for a moment.
+    #[test]
+    fn the_lock_of_who_replaces_a_directory() {
+        let scratch = std::env::temp_dir().join(format!("run-lock-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&scratch);
+        DirBuilder::new()
+            .mode(0o755)
+            .create(&scratch)
+            .expect("make it");
+        let dir = scratch.join("dir");
+        let lock = scratch.join("dir.lock");
+        let spoil = || {
+            create(&dir).expect("make it");
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("mode");
+        };
+        spoil();
+        let users = File::open(&dir).expect("anybody may");
+        sys::try_lock(&users).expect("nobody has it");
+        make(&dir).expect("replace");
+        let mode = fs::metadata(&lock).expect("it is made").mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        spoil();
+        let roots = File::open(&lock).expect("open");
+        sys::try_lock(&roots).expect("nobody has it");
+        let error = make(&dir).expect_err("another is at it").to_string();
+        assert!(
+            error.contains("run mv ") && error.contains("/dir must be"),
+            "{error}"
+        );
+        drop(roots);
+        make(&dir).expect("replace");
+        // A link leads to what is not root's alone.
+        spoil();
+        fs::remove_file(&lock).expect("remove");
+        std::os::unix::fs::symlink("/dev/null", &lock).expect("link");
+        assert!(make(&dir).is_err());
+        fs::remove_dir_all(&scratch).expect("clean up");
+    }
+
     /// An update must not forget whose the stepds are.
     #[test]
     fn a_checksum_is_the_same_in_all_releases() {

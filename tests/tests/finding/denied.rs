@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::{Node, Suite};
-use tests::{Call, End, Module};
+use tests::{Call, End, Module, STRACE, bring_strace};
 
 use crate::Found::Job;
 use crate::places::wait_for_slurmd;
@@ -46,6 +46,26 @@ fn has(text: &str, parts: &[&str]) -> Result<()> {
     for part in parts {
         ensure!(text.contains(part), "lacks \"{part}\": {text}");
     }
+    Ok(())
+}
+
+/// What was found before the error counts, and the error is told to who has no job among that.
+pub fn partly_read(suite: Suite) -> Result<()> {
+    let (cluster, job) = start(suite)?;
+    let node = cluster.node(1);
+    bring_strace(node)?;
+    let call = |user: &str| {
+        let mut call = Call::new(user, "");
+        // The first call returns all names, the second one the end.
+        call.wrapper = Some(format!(
+            "exec {STRACE} -f -o /dev/null -P {SPOOL} -e inject=getdents64:error=EIO:when=2+ \"$@\""
+        ));
+        call
+    };
+    let log = log_of(node, &call("bob"))?;
+    has(&log, &[&format!("read {SPOOL}: Input/output error")])?;
+    let outcome = call("alice").make(node, Module::Ours)?;
+    ensure!(outcome.job(node)? == Some(job), "{outcome}");
     Ok(())
 }
 

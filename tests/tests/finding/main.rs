@@ -226,6 +226,10 @@ const ALONE: &[(&str, Test)] = &[
     ("the name that slurmd was given", evidence::name_of_slurmd),
     ("a stale cache", evidence::stale_cache),
     ("what is seen without a job", denied::reasons),
+    (
+        "a spool directory that is read in part",
+        denied::partly_read,
+    ),
     ("a job without an extern step", denied::without_contain),
     ("several slurmds", slurmds::own_directories),
     ("several slurmds, one directory", slurmds::one_directory),

@@ -13,6 +13,7 @@ use crate::place::{Place, STRICT, Test, inside, ssh, submit, use_lines, wait_for
 pub const TESTS: &[(&str, Test)] = &[
     ("a process that kill(2) may not see still lives", forbidden),
     ("tidy from another pid namespace removes nothing", elsewhere),
+    ("an Epilog that finds the lock taken does not fail", locked),
     (
         "a runtime directory outlives the session of a server",
         server,
@@ -101,6 +102,18 @@ fn forbidden(_: &Place, cluster: &Cluster) -> Result<()> {
         let after = left(cluster)?;
         ensure!(after == before, "{error}: {before:?} became {after:?}");
     }
+    Ok(())
+}
+
+/// slurmd takes a node out of service whose Epilog fails.
+fn locked(_: &Place, cluster: &Cluster) -> Result<()> {
+    let node = inside(cluster);
+    tidy(cluster)?;
+    let argv = ["flock", NOTES, "/usr/local/bin/slurm-adopt", "tidy"];
+    let output = node.run(&argv)?;
+    ensure!(output.success(), "{output}");
+    let told = "another process has the lock; nothing is removed";
+    ensure!(output.stderr.contains(told), "{output}");
     Ok(())
 }
 

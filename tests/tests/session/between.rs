@@ -8,7 +8,7 @@ use tests::{Module, OURS};
 
 use crate::Test;
 use crate::handover::logged;
-use crate::site::{NO_JOBS, OnNode, STRICT, Site, wait_for};
+use crate::site::{NO_JOBS, OnNode, STRICT, Site};
 
 pub const TESTS: &[(&str, Test)] = &[
     (
@@ -30,19 +30,12 @@ pub const TESTS: &[(&str, Test)] = &[
 
 const DENY_ADOPT: &str = "action_adopt_failure=deny";
 
-/// Puts a script of sh before our session line: libpam runs it as root at the session's begin.
-fn before_session(site: &Site, script: &str) -> Result<String> {
-    let text = format!("#!/bin/sh\n[ \"$PAM_TYPE\" = open_session ] || exit 0\n{script}\n");
-    site.node().write("/usr/local/bin/between", text, 0o755)?;
-    Ok("session required pam_exec.so quiet /usr/local/bin/between".into())
-}
-
 /// The job was chosen: what fails then is an adoption failure, whatever action_generic_failure says. Who is
 /// in the job already stays there.
 fn conf_is_gone(site: &Site) -> Result<()> {
     let node = site.node();
     let job = site.cluster().submit("alice", &[])?;
-    let hide = before_session(site, "mv /etc/slurm/slurm.conf /etc/slurm/away")?;
+    let hide = site.at_session("mv /etc/slurm/slurm.conf /etc/slurm/away")?;
     for options in [STRICT, DENY_ADOPT, "action_generic_failure=deny"] {
         for method in [Method::PublicKey, Method::KeyboardInteractive] {
             site.use_stack(Module::Ours, Lines::Both, options, &hide)?;
@@ -72,27 +65,17 @@ fn conf_is_gone(site: &Site) -> Result<()> {
 /// Whether the note to the session phase is removed, or the job ends as well.
 fn lost_record(site: &Site) -> Result<()> {
     let node = site.node();
-    let lose = before_session(
-        site,
-        "rm -f /run/slurm-adopt/sessions/login*; touch /run/held\n\
-         while test -e /run/hold; do sleep 0.02; done",
-    )?;
+    let lose = site.holding("rm -f /run/slurm-adopt/sessions/login*")?;
     site.use_stack(Module::Ours, Lines::Both, STRICT, &lose)?;
     for ends in [false, true] {
         let job = site.cluster().submit("alice", &[])?;
-        node.sh("rm -f /run/held; touch /run/hold")?;
         let mark = node.syslog_mark()?;
         let argv = ["ssh", "node1", "echo in job $SLURM_JOB_ID"];
-        let mut client = site
-            .client("alice", Method::KeyboardInteractive, &argv)
-            .spawn()?;
-        wait_for("the session to begin", || {
-            Ok(node.list("/run")?.contains(&"held".to_owned()) || !client.is_running()?)
-        })?;
+        let mut client = site.start_held("alice", Method::KeyboardInteractive, &argv)?;
         if ends {
             site.cluster().cancel(job)?;
         }
-        node.remove("/run/hold")?;
+        site.go_on()?;
         let end = client.wait(std::time::Duration::from_secs(20))?;
         let told = client.stdout()?;
         if ends {
@@ -290,21 +273,11 @@ fn after_transition(site: &Site) -> Result<()> {
         login.end(node)?;
     }
     // Nor does a login with both lines outlive a job that ends between them.
-    let hold = before_session(
-        site,
-        "touch /run/held; while test -e /run/hold; do sleep 0.02; done",
-    )?;
-    site.use_stack(Module::Ours, Lines::Both, STRICT, &hold)?;
-    node.sh("rm -f /run/held; touch /run/hold")?;
+    site.use_stack(Module::Ours, Lines::Both, STRICT, &site.holding("")?)?;
     let argv = ["ssh", "node1", "echo in"];
-    let mut client = site
-        .client("alice", Method::KeyboardInteractive, &argv)
-        .spawn()?;
-    wait_for("the session to begin", || {
-        Ok(node.list("/run")?.contains(&"held".to_owned()) || !client.is_running()?)
-    })?;
+    let mut client = site.start_held("alice", Method::KeyboardInteractive, &argv)?;
     site.cluster().cancel(job)?;
-    node.remove("/run/hold")?;
+    site.go_on()?;
     let end = client.wait(std::time::Duration::from_secs(20))?;
     let told = client.stdout().context("what it told")?;
     ensure!(

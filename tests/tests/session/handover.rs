@@ -18,6 +18,10 @@ pub const TESTS: &[(&str, Test)] = &[
     ("no job in the PAM environment", no_job),
     ("a helper without a session line", helper),
     ("a session that was taken out of its job", taken_out),
+    (
+        "a session that ends outside its job is logged",
+        ends_outside,
+    ),
     ("a job that ends between the phases", ends_between),
     (
         "a job that ends between the phases, its number hidden",
@@ -111,7 +115,7 @@ fn named(site: &Site, lines: Lines, job: &str) -> Result<()> {
 
 /// A line that sets SLURM_JOB_ID; to nothing: takes it away, pam_env.conf(5). Debian 12 lets users do
 /// that in a file of theirs, ~/.pam_environment, by the option user_readenv in its stack for sshd.
-fn name(site: &Site, job: &str) -> Result<String> {
+pub fn name(site: &Site, job: &str) -> Result<String> {
     const FILE: &str = "/etc/security/named.conf";
     let text = format!("SLURM_JOB_ID DEFAULT={job}\n");
     site.node().write(FILE, text, 0o644)?;
@@ -196,10 +200,42 @@ fn taken_out(site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// As where pam_systemd's line comes after ours: what moves the session then can't be undone, but it is told.
+fn ends_outside(site: &Site) -> Result<()> {
+    const PLACE: &str = "user.slice/user-2001.slice/session-7.scope";
+    let node = site.node();
+    let job = site.cluster().submit("alice", &[])?;
+    let move_out = site.at_session(&format!(
+        "for dir in /sys/fs/cgroup/freezer /sys/fs/cgroup; do
+             test -e $dir/cgroup.procs || continue
+             mkdir -p $dir/{PLACE} && echo $PPID >$dir/{PLACE}/cgroup.procs
+             exit
+         done"
+    ))?;
+    let stack = tests::session::stack(Module::Ours, Lines::Both, STRICT, "");
+    for (after, is_told) in [(move_out.as_str(), true), ("", false)] {
+        node.write("/etc/pam.d/sshd", format!("{stack}{after}\n"), 0o644)?;
+        let mark = node.syslog_mark()?;
+        let argv = ["ssh", "node1", "true"];
+        let login = site.client("alice", Method::PublicKey, &argv).output()?;
+        ensure!(login.success(), "{login}");
+        let told = format!("the session was not in job {job} but in /{PLACE} (pam_systemd)");
+        match is_told {
+            true => logged(site, mark, &[&told])?,
+            false => {
+                logged(site, mark, &["decision=adopted"])?;
+                let log = node.syslog_since(mark)?;
+                ensure!(!log.contains("the session was not in job"), "{log}");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The job that the account phase chose is gone when the session begins: whom that has put into the job
 /// ends with it, the others are kept out, and nothing is forwarded either.
 fn ends_between(site: &Site) -> Result<()> {
-    kept_out_without_job(site, HOLD)
+    kept_out_without_job(site, "")
 }
 
 /// The same, where a user's file says otherwise than the account phase, or nothing.
@@ -208,40 +244,30 @@ fn hidden(site: &Site) -> Result<()> {
     let node = site.node();
     let own = "/home/alice/.pam_environment";
     node.write_owned(own, "SLURM_JOB_ID DEFAULT=x\n", 0o644, (2001, 2001))?;
-    let before = format!("session required pam_env.so user_readenv=1\n{HOLD}");
-    let by_user = kept_out_without_job(site, &before);
+    let by_user = kept_out_without_job(site, "session required pam_env.so user_readenv=1");
     node.remove(own)?;
     by_user.context("by the user's own ~/.pam_environment")?;
     for job in ["", "x", "999999"] {
         let before = name(site, job)?;
-        kept_out_without_job(site, &format!("{before}\n{HOLD}"))
+        kept_out_without_job(site, &before)
             .with_context(|| format!("SLURM_JOB_ID set to «{job}»"))?;
     }
     Ok(())
 }
 
-const HOLD: &str = "session required pam_exec.so /usr/local/bin/hold";
-
+/// With that line before the one that holds the session.
 fn kept_out_without_job(site: &Site, before: &str) -> Result<()> {
-    let node = site.node();
-    const SCRIPT: &str = "#!/bin/sh\ntouch /run/held\n\
-                        while test -e /run/hold; do sleep 0.02; done\n";
-    node.write("/usr/local/bin/hold", SCRIPT, 0o755)?;
-    site.use_stack(Module::Ours, Lines::Both, STRICT, before)?;
+    let before = format!("{before}\n{}", site.holding("")?);
+    site.use_stack(Module::Ours, Lines::Both, STRICT, before.trim_start())?;
     for method in [Method::PublicKey, Method::KeyboardInteractive] {
         for argv in [
             &["ssh", "node1", "echo in"][..],
             &["ssh", "-N", "-L", "9001:localhost:22", "node1"],
         ] {
-            node.sh("rm -f /run/held; touch /run/hold")?;
             let job = site.cluster().submit("alice", &[])?;
-            let mut client = site.client("alice", method, argv).spawn()?;
-            wait_for("the session to begin", || {
-                Ok(node.list("/run")?.contains(&"held".to_owned()) || !client.is_running()?)
-            })?;
-            ensure!(client.is_running()?, "{method}: {}", client.stderr()?);
+            let mut client = site.start_held("alice", method, argv)?;
             site.cluster().cancel(job)?;
-            node.remove("/run/hold")?;
+            site.go_on()?;
             // sshd ends a command for which PAM opened no session with that status (session.c, do_child);
             // a connection without one it keeps, and forwards nothing (auth-pam.c, do_pam_session).
             let status = match method.is_keyboard_interactive() {

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod between;
 mod expired;
 mod handover;
@@ -26,6 +27,7 @@ fn main() {
         rows::TESTS,
         ways::TESTS,
         handover::TESTS,
+        admission::TESTS,
         expired::TESTS,
         reach::TESTS,
         between::TESTS,

@@ -54,6 +54,37 @@ impl Site {
         method.client(self.node(), user, argv)
     }
 
+    /// A line for a stack: when a session begins, libpam runs that script of sh as root.
+    pub fn at_session(&self, script: &str) -> Result<String> {
+        let text = format!("#!/bin/sh\n[ \"$PAM_TYPE\" = open_session ] || exit 0\n{script}\n");
+        self.node().write("/usr/local/bin/between", text, 0o755)?;
+        Ok("session required pam_exec.so quiet /usr/local/bin/between".into())
+    }
+
+    /// The same; after the script the session of [`Site::start_held`] waits for [`Site::go_on`].
+    pub fn holding(&self, script: &str) -> Result<String> {
+        self.at_session(&format!(
+            "{script}\ntouch /run/held\nwhile test -e /run/hold; do sleep 0.02; done"
+        ))
+    }
+
+    /// Starts a client whose session begins and is held.
+    pub fn start_held(&self, user: &str, method: Method, argv: &[&str]) -> Result<Background> {
+        let node = self.node();
+        node.sh("rm -f /run/held; touch /run/hold")?;
+        let mut client = self.client(user, method, argv).spawn()?;
+        wait_for("the session to begin", || {
+            Ok(node.list("/run")?.contains(&"held".to_owned()) || !client.is_running()?)
+        })?;
+        ensure!(client.is_running()?, "{method}: {}", client.stderr()?);
+        Ok(client)
+    }
+
+    /// Lets a held session go on.
+    pub fn go_on(&self) -> Result<()> {
+        self.node().remove("/run/hold")
+    }
+
     /// Opens a shell that tells of itself and stays.
     pub fn log_in(&self, user: &str, method: Method) -> Result<Login> {
         let client = self.client(user, method, &["ssh", "node1", Shell::LOOK_AROUND]);

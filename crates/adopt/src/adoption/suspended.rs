@@ -236,6 +236,7 @@ fn put_all(here: &str, there: &str, put: impl Fn(&Line<'_>) -> io::Result<()>) -
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::panic;
 
     use super::*;
 
@@ -260,6 +261,35 @@ mod tests {
             assert_eq!(*tried.borrow(), ["memory", "freezer", "cpu"], "{refuses}");
         }
         assert!(put("none").is_ok());
+    }
+
+    /// It may have asked before: the slurmstepd would count the login twice.
+    #[test]
+    fn nobody_asks_again_after_a_process_that_ended() {
+        let freezer = Freezer {
+            state: Some("/proc/self/no freezer".to_owned()),
+            is_suspended: false,
+        };
+        let log = Log::silent();
+        let asked = Cell::new(0);
+        let dies = || -> io::Result<()> {
+            asked.set(asked.get() + 1);
+            panic!("as if it were killed")
+        };
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| ()));
+        let done = guarded(&freezer, 1, &dies, log);
+        panic::set_hook(hook);
+        let text = format!("{:?}", done.expect_err("nobody knows how far it came"));
+        assert!(
+            text.starts_with("NotHeld(") && text.contains("by signal 9"),
+            "{text}"
+        );
+        assert_eq!(asked.get(), 1);
+        let fails = || Err(io::Error::other("no"));
+        let failed = guarded(&freezer, 1, &fails, log).expect("it has told");
+        assert_eq!(failed.expect_err("that").to_string(), "no");
+        assert!(guarded(&freezer, 1, &|| Ok(()), log).is_ok_and(|it| it.is_ok()));
     }
 
     #[test]
