@@ -249,7 +249,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             garbage,
             Then::Close,
             Some(unknown),
-            "bytes can't be",
+            "invalid length of the answer",
         ),
         (
             "a TLS alert",
@@ -270,7 +270,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
             huge,
             Then::Close,
             Some(unknown),
-            "bytes can't be",
+            "invalid length of the answer",
         ),
         (
             "code 2017",

@@ -202,7 +202,7 @@ fn table() -> Vec<Row> {
             Encode,
             Says(munge_error.clone()),
             UNKNOWN,
-            "munged's error 5: no memory (\"no memory",
+            "munged's error 5: no memory ('no memory",
         ),
         (
             Decode,

@@ -117,7 +117,7 @@ const TABLE: &[(&str, Fault, Means, &str)] = {
             "owner",
             Says(&[-1]),
             NoJob,
-            "; slurmstepd of job 7: invalid value -1 for \"uid\"",
+            "; slurmstepd of job 7: invalid value -1 for 'uid'",
         ),
         (
             "owner",
