@@ -255,13 +255,16 @@ mod tests {
     }
 
     #[test]
-    fn requests_for_namespaces() {
-        for (handover, request) in [
-            (NamespaceHandover::None, None),
-            (NamespaceHandover::MountOnly, Some(26)),
-            (NamespaceHandover::All, Some(28)),
+    fn how_namespaces_are_asked_for() {
+        for (version, request) in [
+            (Version::V20_02, None),
+            (Version::V20_11, Some(26)),
+            (Version::V25_05, Some(26)),
+            (Version::V25_11, Some(28)),
+            (Version::V26_11, Some(28)),
         ] {
-            assert_eq!(handover.request(), request.map(i32::to_ne_bytes));
+            let asked = version.hands_over_namespaces_by().request();
+            assert_eq!(asked, request.map(i32::to_ne_bytes), "{version}");
         }
     }
 
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_answers_are_read() {
+    fn owner_answers() {
         let good = |version, uid, state| {
             Ok(OwnerAnswer {
                 version,

@@ -42,7 +42,7 @@ macro_rules! releases {
 }
 
 releases! {
-    /// The oldest that is spoken. The extern step's number is 4294967295.
+    /// The oldest that we speak. The extern step's number is 4294967295.
     V19_05 = "19.05", 34;
     /// No change that concerns us.
     V20_02 = "20.02", 35;
@@ -64,12 +64,13 @@ releases! {
     /// ending step adopts nobody.
     V24_11 = "24.11", 42;
     /// slurmds may speak TLS only. The SACK socket's directory is named after the cluster. A slurmd
-    /// refuses a foreign version with return code 1007, not 1005.
+    /// refuses a foreign version with return code 1007; before, it closed the connection, up to 20.11.8
+    /// and 21.08.7 it sent return code 1005.
     V25_05 = "25.05", 43;
     /// stepds hand over all namespaces, and slurmds name the step in answers to the caller ID. A slurmd
     /// takes a foreign version for HTTP.
     V25_11 = "25.11", 44;
-    /// The SACK socket closes the connection where it refused a token with a return code.
+    /// The SACK socket refuses a token by closing the connection; before, by a return code.
     V26_05 = "26.05", 45;
     /// In development. With namespace/tmpfs a stepd hands its namespace over once only.
     V26_11 = "26.11", 46;
@@ -79,14 +80,14 @@ releases! {
 const STEP: u16 = 1 << 8;
 
 impl Version {
-    /// The oldest version that is spoken.
+    /// The oldest version that we speak.
     pub const OLDEST: Self = Self::V19_05;
-    /// Stands for every version of a stepd that no message's header has room for.
+    /// Stands for every version of a stepd that does not fit into a message's header.
     const TOO_LARGE: Self = Self(u16::MAX);
 
-    /// Takes what a stepd says in the handshake; none if it refuses ours (-1) or says nothing that is a
-    /// version (`slurmstepd/req.c:_handle_accept`, 19.05 to 26.05). No release is too new: the stepd
-    /// started the step, and what we ask of it has been stable since 19.05.
+    /// Takes the version of a stepd's handshake; none for -1, by which it refuses ours, and for other
+    /// numbers that are not positive (`slurmstepd/req.c:_handle_accept`, 19.05 to 26.05). No release is
+    /// too new: the numbers of requests have been stable since 19.05.
     #[must_use]
     pub fn from_stepd(number: i32) -> Option<Self> {
         (number > 0).then(|| u16::try_from(number).map_or(Self::TOO_LARGE, Self))
@@ -104,8 +105,8 @@ impl Version {
         self.0
     }
 
-    /// The version to send messages in on a node whose stepds speak this one; none if no slurmd speaks
-    /// such a one. A slurmd accepts the numbers of releases only, none in between
+    /// The version of messages to send on a node whose stepds speak this one; none if no message can
+    /// have it. A slurmd accepts the numbers of releases only, none in between
     /// (`slurm_protocol_pack.c:unpack_header`).
     #[must_use]
     pub fn for_messages(self) -> Option<Self> {
