@@ -15,6 +15,7 @@
 
 mod codes;
 mod control;
+mod finder;
 mod layout;
 mod lines;
 mod model;

@@ -1,14 +1,12 @@
 //! The files of a service.
 
-use std::ffi::OsStr;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::MAX_LEVEL;
 use crate::control::Control;
-use crate::layout::{Flavor, Layout, MOST_FILES, ReadFile, ReadOther};
+use crate::finder::{Finder, Found};
+use crate::layout::{Flavor, Layout, ReadFile, ReadOther};
 use crate::lines::{Lines, Unfinished};
 use crate::model::{Facility, Handler, Item, Line, Place, Role, Service, Stacks};
 use crate::problem::{Problem, ProblemKind};
@@ -73,9 +71,7 @@ struct GivenUp;
 
 struct Reader<'a> {
     layout: &'a Layout,
-    read_file: ReadFile<'a>,
-    /// Files that may still be read.
-    left: usize,
+    finder: Finder<'a>,
     has_no_file: bool,
     read: Service,
 }
@@ -92,20 +88,11 @@ struct Scope {
     level: usize,
 }
 
-/// What looking for a file came to.
-enum Found {
-    File(Arc<Path>, Vec<u8>),
-    Missing,
-    /// It may be there for libpam.
-    Hidden(ProblemKind),
-}
-
 impl<'a> Reader<'a> {
     fn new(layout: &'a Layout, read_file: ReadFile<'a>) -> Self {
         Self {
             layout,
-            read_file,
-            left: MOST_FILES,
+            finder: Finder::new(read_file),
             has_no_file: true,
             read: Service::default(),
         }
@@ -121,7 +108,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a service's own file, if there is one.
     fn service(&mut self, name: &str, is_other: bool) {
-        let (file, bytes) = match self.find(name.as_bytes(), &self.layout.dirs) {
+        let (file, bytes) = match self.finder.find(name.as_bytes(), &self.layout.dirs) {
             Found::File(file, bytes) => (file, bytes),
             Found::Missing => return,
             Found::Hidden(kind) => {
@@ -148,30 +135,6 @@ impl<'a> Reader<'a> {
                 last.is_fatal = true;
             }
         }
-    }
-
-    fn find(&mut self, name: &[u8], dirs: &[PathBuf]) -> Found {
-        if self.left == 0 {
-            let name = name.to_vec();
-            return Found::Hidden(ProblemKind::TooManyFiles { name });
-        }
-        self.left -= 1;
-        let name = Path::new(OsStr::from_bytes(name));
-        let root = [PathBuf::from("/")];
-        let dirs = if name.is_absolute() { &root } else { dirs };
-        for dir in dirs {
-            let path = dir.join(name);
-            let error = match (self.read_file)(&path) {
-                Ok(bytes) => return Found::File(Arc::from(path), bytes),
-                Err(error) => error,
-            };
-            let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-            if !absent.contains(&error.kind()) {
-                let error = error.to_string();
-                return Found::Hidden(ProblemKind::Unreadable { path, error });
-            }
-        }
-        Found::Missing
     }
 
     /// Takes the lines of a file; of pam.conf, those of the service and of `other`.
@@ -369,7 +332,7 @@ impl<'a> Reader<'a> {
             Flavor::Debian => self.layout.dirs.get(..1).unwrap_or_default(),
             Flavor::Upstream | Flavor::Either => &self.layout.dirs,
         };
-        match self.find(&name, dirs) {
+        match self.finder.find(&name, dirs) {
             Found::File(file, bytes) => {
                 scope.file = file;
                 self.lines(&bytes, scope, None).map_err(|GivenUp| None)
