@@ -1,15 +1,15 @@
-//! One point in time that every blocking call of a login shares.
+//! A point in time that blocking calls share.
 
 use std::time::{Duration, Instant};
 
-/// The moment at which a login must have its answer (CLOCK_MONOTONIC).
+/// The moment by which something must be done (CLOCK_MONOTONIC).
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     end: Instant,
 }
 
 impl Deadline {
-    /// Starts the clock: the deadline is `limit` from now.
+    /// A deadline `limit` from now.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         let now = Instant::now();
@@ -18,7 +18,7 @@ impl Deadline {
         }
     }
 
-    /// The same, but earlier.
+    /// This deadline, moved earlier.
     #[must_use]
     pub fn sooner(&self, by: Duration) -> Self {
         Self {
@@ -26,7 +26,7 @@ impl Deadline {
         }
     }
 
-    /// The same, but at most `limit` from now.
+    /// This deadline, or `limit` from now if that is earlier.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Deadline {
         }
     }
 
-    /// What is left; zero once it has passed.
+    /// Time left; zero when it has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())

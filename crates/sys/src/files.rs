@@ -1,39 +1,40 @@
-//! Files and directories, with fewer steps than std takes and relative to a directory that is open.
+//! Files and directories, opened without following links or blocking, and reached through an open directory.
 
-use std::ffi::{CStr, OsString, c_int};
+use std::ffi::{CStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::mem;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// For opening a file by its name: not where that is a link, open(2).
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+
+/// For opening a file: fail if its name is a symbolic link, open(2).
 pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
-/// The error of one that may not be a link, and is.
+/// The error number of such a failure.
 pub const IS_LINK: i32 = libc::ELOOP;
-/// Bytes that are asked for at once of a file that does not know its size, as those of /proc.
+/// First buffer for a file that reports no size, as those in /proc.
 const PIECE: usize = 4096;
 
-/// A directory that is open: it stays the one it is, whatever becomes of its name.
+/// An open directory: it stays the same one even if its name is moved or reused.
 #[derive(Debug)]
 pub struct Directory(File);
 
-/// What a file is, stat(2).
+/// The identity and state of a file, stat(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStatus {
-    /// Its owner.
+    /// The owner.
     pub uid: u32,
     /// Whether it is a socket.
     pub is_socket: bool,
-    /// Its length, in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// The device that it is on.
+    /// Device number of its file system.
     pub device: u64,
-    /// Its number there.
+    /// Inode number in that file system.
     pub inode: u64,
-    /// When it was last changed: seconds since 1970, and nanoseconds.
+    /// Time of the last status change (ctime): seconds since 1970, and nanoseconds.
     pub changed: (i64, i64),
 }
 
@@ -51,11 +52,11 @@ impl From<&Metadata> for FileStatus {
 }
 
 impl Directory {
-    /// Opens it only to reach what is in it: needs no right to list it, and can't. Not where its name
-    /// is a link.
+    /// Opens a directory to reach the files in it (O_PATH): needs no permission to list it, and cannot. Fails
+    /// if the path names a symbolic link.
     ///
     /// # Errors
-    /// The system's; `InvalidInput` for a path that is not absolute.
+    /// Those of open(2); `InvalidInput` for a relative path.
     pub fn open(path: &Path) -> io::Result<Self> {
         absolute(path)?;
         File::options()
@@ -65,137 +66,96 @@ impl Directory {
             .map(Self)
     }
 
-    /// Its descriptor's number, as /proc/self/fd has it.
+    /// The descriptor's number, a name in /proc/self/fd.
     pub(crate) fn number(&self) -> String {
         self.0.as_raw_fd().to_string()
     }
 
-    /// What it is itself.
+    /// Metadata of the directory itself.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of fstat(2).
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.0.metadata()
     }
 
-    /// Whether it is on a file system that only memory holds: nothing there is older than the boot.
+    /// Whether it is on tmpfs or ramfs, so that nothing in it is older than the last boot.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of fstatfs(2).
     pub fn is_in_memory(&self) -> io::Result<bool> {
         /// `linux/magic.h`.
-        const TMPFS_MAGIC: i128 = 0x0102_1994;
-        const RAMFS_MAGIC: i128 = 0x8584_58F6;
-        // SAFETY: statfs is plain data for which all-zero is a valid value.
-        let mut found: libc::statfs = unsafe { mem::zeroed() };
-        // SAFETY: the descriptor is open, the pointer valid for the call.
-        if unsafe { libc::fstatfs(self.0.as_raw_fd(), &raw mut found) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok([TMPFS_MAGIC, RAMFS_MAGIC].contains(&i128::from(found.f_type)))
+        const TMPFS_MAGIC: fs::FsWord = 0x0102_1994;
+        const RAMFS_MAGIC: fs::FsWord = 0x8584_58F6;
+        Ok([TMPFS_MAGIC, RAMFS_MAGIC].contains(&fs::fstatfs(&self.0)?.f_type))
     }
 
-    /// Opens a file in it to be read; of a FIFO without waiting, and no link.
+    /// Opens a file in the directory for reading. Does not follow a link, nor wait for a FIFO's writer.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of openat(2).
     pub fn file(&self, name: &CStr) -> io::Result<File> {
-        let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC | NO_FOLLOW;
-        // SAFETY: the directory is open, the name NUL-terminated; openat(2) needs no mode here.
-        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: openat(2) just returned this descriptor; nobody else owns it.
-        Ok(unsafe { File::from_raw_fd(fd) })
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(fs::openat(&self.0, name, flags, Mode::empty())?.into())
     }
 
-    /// Reads a regular file in it, as [`read_regular`] does, but no link.
+    /// Reads a regular file in the directory as [`read_regular`] does, but does not follow a link.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`read_regular`].
     pub fn read(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
         let file = self.file(name)?;
         let found = file.metadata()?;
         read_open(file, &found, limit)
     }
 
-    /// Where a link in it leads, readlink(2).
+    /// The target of a symbolic link in the directory, readlinkat(2).
     ///
     /// # Errors
-    /// The system's.
+    /// Those of readlinkat(2).
     pub fn read_link(&self, name: &CStr) -> io::Result<OsString> {
-        let mut target = vec![0; libc::PATH_MAX as usize];
-        // SAFETY: the directory is open, the name NUL-terminated, the buffer writable for its length.
-        let count = unsafe {
-            libc::readlinkat(
-                self.0.as_raw_fd(),
-                name.as_ptr(),
-                target.as_mut_ptr().cast(),
-                target.len(),
-            )
-        };
-        // One that fills the buffer may have been cut.
-        match usize::try_from(count) {
-            Ok(count) if count < target.len() => target.truncate(count),
-            Ok(_) => return Err(io::Error::other("the link is too long")),
-            Err(_) => return Err(io::Error::last_os_error()),
-        }
-        Ok(OsString::from_vec(target))
+        let target = fs::readlinkat(&self.0, name, Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()))
     }
 }
 
-/// Whether both are open on one file: of namespaces, whether they are one, namespaces(7).
+/// Whether two descriptors refer to the same file; for namespaces, whether they are the same namespace,
+/// namespaces(7).
 ///
 /// # Errors
-/// The system's.
+/// Those of fstat(2).
 pub fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
-    let identity = |fd: &OwnedFd| -> io::Result<(u64, u64)> {
-        // SAFETY: stat is plain data for which all-zero is a valid value.
-        let mut found: libc::stat64 = unsafe { mem::zeroed() };
-        // SAFETY: the descriptor is open, the pointer valid for the call.
-        match unsafe { libc::fstat64(fd.as_raw_fd(), &raw mut found) } {
-            0 => Ok((found.st_dev, found.st_ino)),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    Ok(identity(one)? == identity(other)?)
+    let (one, other) = (fs::fstat(one)?, fs::fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// What a file in an open directory is; of a link, what the link is.
-pub(crate) fn status_at(dir: RawFd, name: &CStr) -> io::Result<FileStatus> {
-    // SAFETY: stat is plain data for which all-zero is a valid value.
-    let mut found: libc::stat64 = unsafe { mem::zeroed() };
-    let flags: c_int = libc::AT_SYMLINK_NOFOLLOW;
-    // SAFETY: the name is NUL-terminated, the pointer valid for the call; a descriptor that is none is
-    // an error.
-    if unsafe { libc::fstatat64(dir, name.as_ptr(), &raw mut found, flags) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+/// Status of a file in an open directory; for a symbolic link, of the link itself.
+pub(crate) fn status_at(dir: impl AsFd, name: &CStr) -> io::Result<FileStatus> {
+    let found = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileStatus {
         uid: found.st_uid,
-        is_socket: found.st_mode & libc::S_IFMT == libc::S_IFSOCK,
+        is_socket: FileType::from_raw_mode(found.st_mode).is_socket(),
         size: found.st_size as u64,
         device: found.st_dev,
         inode: found.st_ino,
-        changed: (found.st_ctime, found.st_ctime_nsec),
+        changed: (found.st_ctime, found.st_ctime_nsec as i64),
     })
 }
 
-/// Reads a regular file of at most `limit` bytes. Never waits for one that is something else
-/// (a FIFO, a device) to be opened.
+/// Reads a regular file of at most `limit` bytes. Never blocks on opening something else (a FIFO, a
+/// device).
 ///
 /// # Errors
-/// The system's, or one that says what the file is instead; `InvalidInput` for a path that is not absolute.
+/// Those of the system; `Other` if the file is not regular or too large; `InvalidInput` for a relative path.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_identified(path, limit).map(|(_, bytes)| bytes)
 }
 
-/// The same, with what the file was before it was read: one that is changed meanwhile is another
-/// one afterwards.
+/// As [`read_regular`], with the file's status from before the read: if the file changes meanwhile, a
+/// later status differs.
 ///
 /// # Errors
-/// As there.
+/// Those of [`read_regular`].
 pub fn read_identified(path: &Path, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
     let file = open(path)?;
     let found = file.metadata()?;
@@ -203,17 +163,16 @@ pub fn read_identified(path: &Path, limit: u64) -> io::Result<(FileStatus, Vec<u
     Ok((FileStatus::from(&found), bytes))
 }
 
-/// What a file is that can be read. It is opened for that: on a network file system that asks the
-/// server, which stat(2) may not.
+/// Status of a readable file. Opens the file: on a network file system that asks the server, where
+/// stat(2) may answer from a cache.
 ///
 /// # Errors
-/// The system's; `InvalidInput` for a path that is not absolute.
+/// Those of the system; `InvalidInput` for a relative path.
 pub fn identify(path: &Path) -> io::Result<FileStatus> {
     Ok(FileStatus::from(&open(path)?.metadata()?))
 }
 
-/// Refuses a relative path: it leads to wherever the host's current directory is, and with su that is the
-/// user's choice.
+/// Refuses a relative path: it depends on the current directory, which a user may have chosen.
 pub(crate) fn absolute(path: &Path) -> io::Result<()> {
     match path.is_absolute() {
         true => Ok(()),
@@ -232,10 +191,10 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// [`read_regular`] of a file that is open, and was found to be that.
+/// As [`read_regular`], for an open file with its metadata.
 ///
 /// # Errors
-/// As there.
+/// Those of [`read_regular`].
 pub fn read_open(file: File, found: &Metadata, limit: u64) -> io::Result<Vec<u8>> {
     if !found.is_file() {
         return Err(io::Error::other("not a regular file"));
@@ -244,13 +203,13 @@ pub fn read_open(file: File, found: &Metadata, limit: u64) -> io::Result<Vec<u8>
     if found.len() > limit {
         return Err(too_large());
     }
-    // One more byte than it should have tells a growing file.
+    // One byte more than reported, to notice a file that grows.
     let size = match usize::try_from(found.len().min(limit)) {
         Ok(0) | Err(_) => PIECE,
         Ok(size) => size + 1,
     };
     let mut bytes = Vec::new();
-    // Not to end the process where there is no memory for a long file.
+    // Without memory for a long file, an error: a failed allocation would abort the process.
     let reserved = bytes.try_reserve_exact(size);
     reserved.map_err(|_| io::ErrorKind::OutOfMemory)?;
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -333,7 +292,7 @@ mod tests {
     #[test]
     fn a_file_has_the_status_that_std_gives_it() {
         let dir = File::open("/etc").expect("open");
-        let ours = status_at(dir.as_raw_fd(), c"passwd");
+        let ours = status_at(&dir, c"passwd");
         let std = std::fs::metadata("/etc/passwd");
         let (ours, std) = (ours.expect("ask"), std.expect("ask std"));
         assert_eq!(ours, FileStatus::from(&std));

@@ -1,7 +1,8 @@
-//! The system calls that std lacks: files in an open directory, sockets with a deadline and without SIGPIPE, peer credentials,
-//! passed descriptors, namespaces, mounts, resource limits, user look-ups, the privileges of the process.
+//! The Linux calls that std lacks: files in an open directory, sockets that never block or raise SIGPIPE, peer
+//! credentials, passed descriptors, namespaces, mounts, resource limits, user look-ups, the privileges of the process.
 //!
-//! This crate and `pam` are the only ones with `unsafe` code. Nothing here knows of Slurm or PAM.
+//! Calls go through rustix. `unsafe` code remains for what it lacks: clone(2) with its stack and signal mask,
+//! getpwnam_r(3), getresuid(2), two ioctls, SO_PEERCRED (rustix has no pid 0), and sockets known by number only.
 
 mod deadline;
 mod files;
@@ -24,8 +25,8 @@ pub use files::{
 pub use limits::{Limit, Resource, limit, limit_in, set_limit};
 pub use listing::Listing;
 pub use mount::{mount_tmpfs, unmount};
-pub use namespace::{Namespace, receive_descriptor};
-pub use proc::{Proc, ProcessDir, ProcessStat, pid_namespace};
+pub use namespace::{Namespace, pid_namespace, receive_descriptor};
+pub use proc::{Proc, ProcessDir, ProcessStat};
 pub use process::{
     effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, try_lock,
 };

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::mem;
-use std::ptr;
 
-/// A resource that a process may use up to a limit, getrlimit(2).
+use rustix::process::{self, Rlimit};
+
+/// A limited resource, getrlimit(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// RLIMIT_MEMLOCK, in bytes.
@@ -30,19 +30,19 @@ impl Resource {
         Self::Core,
     ];
 
-    fn number(self) -> libc::__rlimit_resource_t {
+    fn kind(self) -> process::Resource {
         match self {
-            Self::LockedMemory => libc::RLIMIT_MEMLOCK,
-            Self::OpenFiles => libc::RLIMIT_NOFILE,
-            Self::Stack => libc::RLIMIT_STACK,
-            Self::Processes => libc::RLIMIT_NPROC,
-            Self::Core => libc::RLIMIT_CORE,
+            Self::LockedMemory => process::Resource::Memlock,
+            Self::OpenFiles => process::Resource::Nofile,
+            Self::Stack => process::Resource::Stack,
+            Self::Processes => process::Resource::Nproc,
+            Self::Core => process::Resource::Core,
         }
     }
 }
 
 impl fmt::Display for Resource {
-    /// As in limits.conf(5).
+    /// Name in limits.conf(5).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LockedMemory => "memlock",
@@ -54,17 +54,17 @@ impl fmt::Display for Resource {
     }
 }
 
-/// A soft and a hard limit; `u64::MAX` is none.
+/// A soft and a hard limit; `u64::MAX` means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// What holds.
+    /// The limit that applies.
     pub soft: u64,
-    /// Up to which the process may raise it.
+    /// The limit up to which the process may raise the soft one.
     pub hard: u64,
 }
 
-/// The limit of a process in the text of its /proc/PID/limits, proc(5). prlimit(2) would take the process's
-/// number, which may be another's by then.
+/// Finds a limit in the text of /proc/PID/limits, proc(5). Unlike prlimit(2) that needs no pid, which could
+/// be another process's by then.
 #[must_use]
 pub fn limit_in(limits: &str, resource: Resource) -> Option<Limit> {
     let start = match resource {
@@ -84,36 +84,27 @@ pub fn limit_in(limits: &str, resource: Resource) -> Option<Limit> {
 }
 
 /// A limit of this process, getrlimit(2).
-///
-/// # Errors
-/// The system's.
-pub fn limit(resource: Resource) -> io::Result<Limit> {
-    // SAFETY: rlimit64 is plain data for which all-zero is a valid value.
-    let mut found: libc::rlimit64 = unsafe { mem::zeroed() };
-    // SAFETY: the pointer is valid for the call.
-    match unsafe { libc::getrlimit64(resource.number(), &raw mut found) } {
-        0 => Ok(Limit {
-            soft: found.rlim_cur,
-            hard: found.rlim_max,
-        }),
-        _ => Err(io::Error::last_os_error()),
+#[must_use]
+pub fn limit(resource: Resource) -> Limit {
+    let found = process::getrlimit(resource.kind());
+    Limit {
+        soft: found.current.unwrap_or(u64::MAX),
+        hard: found.maximum.unwrap_or(u64::MAX),
     }
 }
 
 /// Sets a limit of this process, setrlimit(2).
 ///
 /// # Errors
-/// The system's.
+/// Those of setrlimit(2).
 pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
-    let new = libc::rlimit64 {
-        rlim_cur: limit.soft,
-        rlim_max: limit.hard,
+    let finite = |value| Some(value).filter(|it| *it != u64::MAX);
+    let new = Rlimit {
+        current: finite(limit.soft),
+        maximum: finite(limit.hard),
     };
-    // SAFETY: the pointer to the new limit is valid for the call, and no old one is asked for.
-    match unsafe { libc::prlimit64(0, resource.number(), &raw const new, ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    process::setrlimit(resource.kind(), new)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -124,15 +115,15 @@ mod tests {
     fn limits_as_proc_has_them() {
         let text = std::fs::read_to_string("/proc/self/limits").expect("/proc");
         for resource in Resource::ALL {
-            let asked = limit(resource).expect("ask");
+            let asked = limit(resource);
             assert_eq!(limit_in(&text, resource), Some(asked), "{resource}");
             assert_eq!(limit_in("", resource), None);
             assert_eq!(limit_in("Max open files x", resource), None);
         }
         // Threads of this process share the limit: one that nothing here depends on.
-        let old = limit(Resource::Core).expect("ask");
+        let old = limit(Resource::Core);
         set_limit(Resource::Core, Limit { soft: 0, ..old }).expect("lower it");
-        let new = limit(Resource::Core).expect("ask");
+        let new = limit(Resource::Core);
         assert_eq!(new, Limit { soft: 0, ..old });
         set_limit(Resource::Core, old).expect("put it back");
         let wrong = Limit { soft: 2, hard: 1 };

@@ -1,96 +1,66 @@
-//! A directory's names without a copy of each, and what they stand for without going there anew.
+//! A directory's names, and the status of each relative to the open directory.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::ptr::NonNull;
+
+use rustix::fs::{Dir, DirEntry};
 
 use crate::files::{self, FileStatus};
 
 /// A directory that is being listed.
 #[derive(Debug)]
-pub struct Listing(NonNull<libc::DIR>);
+pub struct Listing {
+    dir: Dir,
+    /// The last one read: it holds the name that is lent out.
+    entry: Option<DirEntry>,
+}
 
 impl Listing {
-    /// Opens it.
+    /// Opens a directory for listing.
     ///
     /// # Errors
-    /// The system's; `InvalidInput` for a path that is not absolute.
+    /// Those of open(2); `InvalidInput` for a relative path.
     pub fn open(path: &Path) -> io::Result<Self> {
         files::absolute(path)?;
-        let path = CString::new(path.as_os_str().as_bytes())?;
-        loop {
-            // SAFETY: the path is NUL-terminated. opendir(3) waits for nothing that is no directory, and
-            // closes on exec (glibc, sysdeps/unix/sysv/linux/opendir.c).
-            let dir = unsafe { libc::opendir(path.as_ptr()) };
-            let error = io::Error::last_os_error();
-            match NonNull::new(dir) {
-                Some(dir) => return Ok(Self(dir)),
-                None if error.kind() == io::ErrorKind::Interrupted => {}
-                None => return Err(error),
-            }
-        }
+        let dir = File::options()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_NONBLOCK)
+            .open(path)?;
+        Self::of(dir.into())
     }
 
     /// Lists a directory that is open for reading.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     pub(crate) fn of(dir: OwnedFd) -> io::Result<Self> {
-        // SAFETY: the descriptor is open; fdopendir(3) takes it over unless it fails.
-        let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
-        let stream = NonNull::new(stream).ok_or_else(io::Error::last_os_error)?;
-        // closedir(3) closes it.
-        let _ = dir.into_raw_fd();
-        Ok(Self(stream))
+        let dir = Dir::new(dir)?;
+        Ok(Self { dir, entry: None })
     }
 
-    /// The next name, `.` and `..` among them; none at the end.
+    /// The next name, including `.` and `..`; `None` at the end.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of getdents(2).
     #[allow(
         clippy::should_implement_trait,
-        reason = "an iterator could not lend what is valid until the next call"
+        reason = "an iterator could not lend a name until the next call"
     )]
     pub fn next(&mut self) -> io::Result<Option<&CStr>> {
-        // SAFETY: __errno_location(3) is this thread's errno; readdir(3) tells its end from an error
-        // by that alone.
-        unsafe { *libc::__errno_location() = 0 };
-        // SAFETY: the stream is open, and ours alone (&mut).
-        let entry = unsafe { libc::readdir64(self.0.as_ptr()) };
-        if entry.is_null() {
-            let error = io::Error::last_os_error();
-            return match error.raw_os_error() {
-                Some(0) | None => Ok(None),
-                Some(_) => Err(error),
-            };
-        }
-        // SAFETY: readdir(3): d_name is NUL-terminated, and stays until the next call on this stream,
-        // which needs the &mut that the answer holds. No reference is made to the entry as a whole,
-        // which may be shorter than its type.
-        Ok(Some(unsafe {
-            CStr::from_ptr((&raw const (*entry).d_name).cast())
-        }))
+        self.entry = self.dir.read().transpose()?;
+        Ok(self.entry.as_ref().map(DirEntry::file_name))
     }
 
-    /// What a file in it is; of a link, what the link is.
+    /// Status of a file in the directory; for a symbolic link, of the link itself.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of fstatat(2).
     pub fn status(&self, name: &CStr) -> io::Result<FileStatus> {
-        // SAFETY: the stream is open; dirfd(3) only tells its descriptor.
-        let fd = unsafe { libc::dirfd(self.0.as_ptr()) };
-        files::status_at(fd, name)
-    }
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        // SAFETY: the stream is open, and used no more.
-        unsafe { libc::closedir(self.0.as_ptr()) };
+        files::status_at(self.dir.fd()?, name)
     }
 }
 

@@ -2,50 +2,32 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// Mounts a tmpfs on a directory: no device files, no set-user-ID programs. `options` are those of
+use rustix::mount::{MountFlags, UnmountFlags};
+
+/// Mounts a tmpfs on a directory, without device files and set-user-ID programs. `options` are those of
 /// tmpfs(5).
 ///
 /// # Errors
-/// The system's, mount(2).
+/// Those of mount(2); `InvalidInput` for a relative path.
 pub fn mount_tmpfs(dir: &Path, options: &str) -> io::Result<()> {
-    let dir = path_of(dir)?;
+    crate::files::absolute(dir)?;
     let options = CString::new(options).map_err(io::Error::other)?;
-    // SAFETY: four NUL-terminated strings; tmpfs takes its options as one, mount(2).
-    let code = unsafe {
-        libc::mount(
-            c"tmpfs".as_ptr(),
-            dir.as_ptr(),
-            c"tmpfs".as_ptr(),
-            libc::MS_NOSUID | libc::MS_NODEV,
-            options.as_ptr().cast(),
-        )
-    };
-    result(code)
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount(c"tmpfs", dir, c"tmpfs", flags, options.as_c_str())?;
+    Ok(())
 }
 
-/// Takes away what is mounted on a directory, whoever still uses it; not where the name is a link.
+/// Unmounts what is mounted on a directory, even while it is in use (MNT_DETACH). Fails if the path names
+/// a symbolic link.
 ///
 /// # Errors
-/// The system's, umount2(2): `InvalidInput` where nothing is mounted.
+/// Those of umount2(2): `InvalidInput` if nothing is mounted there, or for a relative path.
 pub fn unmount(dir: &Path) -> io::Result<()> {
-    let dir = path_of(dir)?;
-    // SAFETY: a NUL-terminated string.
-    result(unsafe { libc::umount2(dir.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) })
-}
-
-fn path_of(path: &Path) -> io::Result<CString> {
-    crate::files::absolute(path)?;
-    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
-}
-
-fn result(code: i32) -> io::Result<()> {
-    match code {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    crate::files::absolute(dir)?;
+    rustix::mount::unmount(dir, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
+    Ok(())
 }
 
 #[cfg(test)]

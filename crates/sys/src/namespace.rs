@@ -1,16 +1,24 @@
-//! Namespaces that another process hands over, and how to enter them.
+//! Namespaces: which one a descriptor stands for, and how to receive and enter one.
 
 use std::ffi::c_int;
 use std::fmt;
 use std::fs::File;
-use std::io;
-use std::mem;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 
-/// The kinds that a job's container may have, namespaces(7).
+use rustix::cmsg_space;
+use rustix::fs::{FsWord, PROC_SUPER_MAGIC, fstatfs};
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
+use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A kind of namespace, namespaces(7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Namespace {
-    /// Mounts: /tmp and /dev/shm of the job.
+    /// Mounts: a container may have its own /tmp and /dev/shm.
     Mount,
     /// Process ids; takes effect for children only, setns(2).
     Pid,
@@ -40,51 +48,38 @@ impl Namespace {
         }
     }
 
-    fn flag(self) -> c_int {
+    fn kind(self) -> LinkNameSpaceType {
         match self {
-            Self::Mount => libc::CLONE_NEWNS,
-            Self::Pid => libc::CLONE_NEWPID,
-            Self::User => libc::CLONE_NEWUSER,
+            Self::Mount => LinkNameSpaceType::Mount,
+            Self::Pid => LinkNameSpaceType::ProcessID,
+            Self::User => LinkNameSpaceType::User,
         }
     }
 
-    /// Checks that the descriptor stands for a namespace, and where the kernel can tell (Linux 4.11
-    /// on), that it is of this kind. [`Namespace::enter`] is refused for another one anyway.
+    /// Checks that the descriptor stands for a namespace and, where the kernel can tell (Linux 4.11 and
+    /// later), for one of this kind. [`Namespace::enter`] refuses another kind in any case.
     ///
     /// # Errors
     /// It stands for something else.
     pub fn check(self, fd: &OwnedFd) -> io::Result<()> {
-        /// `linux/magic.h`; before Linux 3.19 namespaces were files of procfs.
-        const NSFS_MAGIC: i128 = 0x6E73_6673;
-        const PROC_SUPER_MAGIC: i128 = 0x9FA0;
-        /// `linux/nsfs.h`: `_IO(0xb7, 0x3)`.
-        const NS_GET_NSTYPE: u32 = 0xB703;
-        // SAFETY: statfs is plain data for which all-zero is a valid value.
-        let mut found: libc::statfs = unsafe { mem::zeroed() };
-        // SAFETY: the descriptor is open, the pointer valid for the call.
-        if unsafe { libc::fstatfs(fd.as_raw_fd(), &raw mut found) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if ![NSFS_MAGIC, PROC_SUPER_MAGIC].contains(&i128::from(found.f_type)) {
+        /// `linux/magic.h`.
+        const NSFS_MAGIC: FsWord = 0x6E73_6673;
+        // Before Linux 3.19 namespaces were files of procfs.
+        if ![NSFS_MAGIC, PROC_SUPER_MAGIC].contains(&fstatfs(fd)?.f_type) {
             return Err(io::Error::other("not a namespace"));
         }
-        // SAFETY: the descriptor is open; this request takes no third argument, ioctl_nsfs(2).
-        let flag = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) };
-        if flag == self.flag() {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        match flag {
-            -1 if error.raw_os_error() == Some(libc::ENOTTY) => Ok(()),
-            -1 => Err(error),
-            _ => Err(io::Error::other("a namespace of another kind")),
+        match Question::Kind.ask(fd) {
+            Ok(kind) if kind == self.kind() as c_int => Ok(()),
+            Ok(_) => Err(io::Error::other("a namespace of another kind")),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
-    /// The one that this thread is in, of pids the one that its children will be in (Linux 4.12).
+    /// The namespace that this thread is in; for pids, the one that its children will be in (Linux 4.12).
     ///
     /// # Errors
-    /// The system's.
+    /// Those of open(2).
     pub fn current(self) -> io::Result<OwnedFd> {
         let name = match self {
             Self::Mount => "mnt",
@@ -95,53 +90,78 @@ impl Namespace {
         File::open(format!("/proc/thread-self/ns/{name}")).map(OwnedFd::from)
     }
 
-    /// Puts this process (of one thread) into the namespace behind `fd`, setns(2).
+    /// Moves this process (of one thread) into the namespace behind `fd`, setns(2).
     ///
     /// # Errors
-    /// The system's, also where `fd` stands for another kind.
+    /// Those of setns(2): `InvalidInput` if `fd` stands for another kind.
     pub fn enter(self, fd: &OwnedFd) -> io::Result<()> {
-        // SAFETY: setns(2) has no pointer arguments; the descriptor is open.
-        match unsafe { libc::setns(fd.as_raw_fd(), self.flag()) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
+        move_into_link_name_space(fd.as_fd(), Some(self.kind()))?;
+        Ok(())
+    }
+}
+
+/// The pid namespace of this process, as [`Proc::pid_namespace`](crate::Proc::pid_namespace) but without
+/// procfs. Needs Linux 6.11.
+///
+/// # Errors
+/// Those of the system.
+pub fn pid_namespace() -> io::Result<u64> {
+    let process = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    let fd = Question::PidNamespace.ask(&process)?;
+    // SAFETY: OwnedFd::from_raw_fd: "The resource pointed to by fd must be open and suitable for assuming
+    // ownership". The request has just returned this new descriptor, and nothing else owns it.
+    let namespace = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(File::from(namespace).metadata()?.ino())
+}
+
+/// An ioctl(2) without an argument, which answers by its return value.
+#[derive(Clone, Copy)]
+enum Question {
+    /// `NS_GET_NSTYPE`, `linux/nsfs.h`: `_IO(0xb7, 0x3)`.
+    Kind = 0xB703,
+    /// `PIDFD_GET_PID_NAMESPACE`, `linux/pidfd.h`: `_IO(0xff, 5)`. The answer is a new descriptor.
+    PidNamespace = 0xFF05,
+}
+
+impl Question {
+    fn ask(self, fd: &OwnedFd) -> io::Result<c_int> {
+        // SAFETY: ioctl_nsfs(2) and pidfd_open(2): neither request uses the third argument, so that the
+        // kernel accesses no memory of this process.
+        match unsafe { libc::ioctl(fd.as_raw_fd(), self as _, 0) } {
+            -1 => Err(io::Error::last_os_error()),
+            answer => Ok(answer),
         }
     }
 }
 
-/// Receives one byte and the descriptor that comes with it (`SCM_RIGHTS`), without blocking; the
+/// Receives one byte and the descriptor that comes with it (`SCM_RIGHTS`), without blocking. The
 /// descriptor is close-on-exec. `None` at the end of the stream.
 ///
 /// # Errors
-/// The system's, `WouldBlock` when nothing is there yet, `InvalidData` when the byte comes without
-/// a descriptor or with more than one.
+/// Those of recvmsg(2): `WouldBlock` if nothing has arrived yet; `InvalidData` if the byte comes without a
+/// descriptor or with more than one.
 pub fn receive_descriptor(fd: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    /// Room for more than the one, so that none that came is lost sight of.
+    /// Descriptors that there is room for: one too many is noticed.
     const ROOM: usize = 8;
-    let mut byte = 0u8;
-    let mut data = libc::iovec {
-        iov_base: (&raw mut byte).cast(),
-        iov_len: 1,
-    };
-    // Of u64, so that it is aligned for cmsghdr.
-    let mut control = [0u64; 2 + ROOM];
-    // SAFETY: msghdr is plain data for which all-zero is a valid value.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = &raw mut data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = mem::size_of_val(&control) as _;
-    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
-    let count = crate::socket::retry_interrupted(|| {
-        // SAFETY: all pointers in the message are valid for the call, with their lengths.
-        unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) }
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(ROOM))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let message = retry_on_intr(|| {
+        rustix::net::recvmsg(fd, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
     })?;
-    let received = descriptors_of(&message);
-    if count == 0 {
+    let mut received: Vec<OwnedFd> = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+            received.extend(descriptors);
+        }
+    }
+    if message.bytes == 0 {
         return Ok(None);
     }
-    let truncated = message.msg_flags & libc::MSG_CTRUNC != 0;
+    let is_truncated = message.flags.contains(ReturnFlags::CTRUNC);
     match <[OwnedFd; 1]>::try_from(received) {
-        Ok([one]) if !truncated => Ok(Some(one)),
+        Ok([one]) if !is_truncated => Ok(Some(one)),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "not one descriptor",
@@ -149,68 +169,26 @@ pub fn receive_descriptor(fd: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Takes ownership of all descriptors that a message brought.
-fn descriptors_of(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut received = Vec::new();
-    // SAFETY: recvmsg(2) filled the control buffer and its length; cmsg(3) says that the macros
-    // may walk it then.
-    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
-    while !header.is_null() {
-        // SAFETY: not null, so it points to a whole header within the control buffer, cmsg(3).
-        let it = unsafe { &*header };
-        if it.cmsg_level == libc::SOL_SOCKET && it.cmsg_type == libc::SCM_RIGHTS {
-            // SAFETY: pure arithmetic on a length.
-            let start = unsafe { libc::CMSG_LEN(0) } as usize;
-            let bytes = (it.cmsg_len as usize).saturating_sub(start);
-            // SAFETY: the header is one of the buffer.
-            let data: *const RawFd = unsafe { libc::CMSG_DATA(header) }.cast();
-            for index in 0..bytes / mem::size_of::<RawFd>() {
-                // SAFETY: within the data of this header; it need not be aligned. unix(7): each is
-                // a new descriptor of this process, owned by nobody yet.
-                received.push(unsafe { OwnedFd::from_raw_fd(data.add(index).read_unaligned()) });
-            }
-        }
-        // SAFETY: message and header are those that the walk began with.
-        header = unsafe { libc::CMSG_NXTHDR(message, header) };
-    }
-    received
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+    use std::os::fd::BorrowedFd;
     use std::os::unix::net::UnixStream;
+
+    use rustix::io::{FdFlags, fcntl_getfd};
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
     use super::*;
 
     /// Sends one byte with these descriptors.
-    fn send(stream: &UnixStream, fds: &[RawFd]) {
-        let mut byte = 7u8;
-        let mut data = libc::iovec {
-            iov_base: (&raw mut byte).cast(),
-            iov_len: 1,
-        };
-        let mut control = [0u64; 16];
-        // SAFETY: plain data.
-        let mut message: libc::msghdr = unsafe { mem::zeroed() };
-        message.msg_iov = &raw mut data;
-        message.msg_iovlen = 1;
-        if !fds.is_empty() {
-            let size = mem::size_of_val(fds) as u32;
-            message.msg_control = control.as_mut_ptr().cast();
-            // SAFETY: arithmetic; then a header that fits into the buffer.
-            unsafe {
-                message.msg_controllen = libc::CMSG_SPACE(size) as _;
-                let header = libc::CMSG_FIRSTHDR(&raw const message);
-                (*header).cmsg_level = libc::SOL_SOCKET;
-                (*header).cmsg_type = libc::SCM_RIGHTS;
-                (*header).cmsg_len = libc::CMSG_LEN(size) as _;
-                let to: *mut RawFd = libc::CMSG_DATA(header).cast();
-                std::ptr::copy_nonoverlapping(fds.as_ptr(), to, fds.len());
-            }
-        }
-        // SAFETY: all pointers are valid for the call.
-        let sent = unsafe { libc::sendmsg(stream.as_raw_fd(), &raw const message, 0) };
-        assert_eq!(sent, 1);
+    fn send(stream: &UnixStream, fds: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(32))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let message = SendAncillaryMessage::ScmRights(fds);
+        assert!(fds.is_empty() || control.push(message));
+        let data = [IoSlice::new(&[7])];
+        let sent = sendmsg(stream, &data, &mut control, SendFlags::empty());
+        assert_eq!(sent, Ok(1));
     }
 
     fn open_descriptors() -> usize {
@@ -225,20 +203,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 
         let file = Namespace::Mount.current().expect("/proc/self/ns/mnt");
-        send(&theirs, &[file.as_raw_fd()]);
+        send(&theirs, &[file.as_fd()]);
         let got = receive_descriptor(&ours)
             .expect("receive")
             .expect("a descriptor");
         Namespace::Mount.check(&got).expect("a mount namespace");
-        // SAFETY: fcntl(2) with F_GETFD has no pointer arguments.
-        let flags = unsafe { libc::fcntl(got.as_raw_fd(), libc::F_GETFD) };
-        assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+        assert_eq!(fcntl_getfd(&got), Ok(FdFlags::CLOEXEC));
         drop(got);
 
-        let raw = file.as_raw_fd();
+        let one = file.as_fd();
         // Other tests of this process open and close descriptors meanwhile: look at many.
         let before = open_descriptors();
-        for fds in [&[][..], &[raw; 2], &[raw; 4], &[raw; 20]].repeat(20) {
+        for fds in [&[][..], &[one; 2], &[one; 4], &[one; 20]].repeat(20) {
             send(&theirs, fds);
             let error = receive_descriptor(&ours).expect_err("not one");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{}", fds.len());
@@ -261,7 +237,7 @@ mod tests {
             for other in kinds {
                 assert_eq!(other.check(&fd).is_ok(), other == kind, "{other} of {kind}");
             }
-            assert_eq!(Namespace::from_flag(kind.flag()), Some(kind));
+            assert_eq!(Namespace::from_flag(kind.kind() as i32), Some(kind));
         }
         for path in ["/proc/self/ns/net", "/dev/null", "/", "/etc/passwd"] {
             let fd = File::open(path).expect("open").into();

@@ -1,76 +1,68 @@
 //! Facts about this process and host.
 
+use std::fs::File;
 use std::io;
 
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource};
+
 /// Whether a user other than root may signal or control this process: its real, effective and saved uid,
-/// getresuid(2), are not all root's. Who may signal it is said in kill(2): a sender whose real or
-/// effective uid is the real or saved one of this process. `AT_SECURE` is no
-/// answer to that: the kernel sets it at a transition between SELinux domains too, getauxval(3), as from
-/// sshd to sshd-session, where all three stay root's.
+/// getresuid(2), are not all root's. A process may signal this one if its real or effective uid is this
+/// one's real or saved uid, kill(2). `AT_SECURE` does not answer that: the kernel sets it at a transition
+/// between SELinux domains too, getauxval(3), as from sshd to sshd-session, where all three stay root's.
 #[must_use]
 pub fn is_set_user_id() -> bool {
     let [mut real, mut effective, mut saved] = [u32::MAX; 3];
-    // SAFETY: the three pointers are valid for the call.
+    // SAFETY: getresuid(2) stores a uid_t through each of its three pointers; each is a local variable's.
     let code = unsafe { libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved) };
     code != 0 || [real, effective, saved] != [0; 3]
 }
 
-/// The uid that this process acts as, geteuid(2).
+/// Effective uid of this process, geteuid(2).
 #[must_use]
 pub fn effective_uid() -> u32 {
-    // SAFETY: geteuid(2) has no arguments and can't fail.
-    unsafe { libc::geteuid() }
+    rustix::process::geteuid().as_raw()
 }
 
-/// Whether there is a process with this number in this process's pid namespace, kill(2). Only ESRCH says
-/// no: EPERM, and EACCES of SELinux, are about one that is there.
+/// Whether this pid exists in this process's pid namespace, kill(2). Only ESRCH means no: EPERM, and EACCES
+/// of SELinux, are about a process that exists.
 #[must_use]
 pub fn is_there(pid: u32) -> bool {
     let Ok(pid @ 1..) = i32::try_from(pid) else {
         return false;
     };
-    // SAFETY: kill(2) has no pointer arguments; signal 0 is none.
-    let code = unsafe { libc::kill(pid, 0) };
-    code == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+    Pid::from_raw(pid)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-/// Tries to be the only one with a lock on an open file, until that is closed; flock(2).
+/// Tries to take the exclusive lock on an open file, flock(2). It is held until the file is closed.
 ///
 /// # Errors
-/// The system's; `WouldBlock` when another has it.
-pub fn try_lock(file: &std::fs::File) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
-    // SAFETY: flock(2) has no pointer arguments; the descriptor is open.
-    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+/// Those of flock(2); `WouldBlock` if another holds it.
+pub fn try_lock(file: &File) -> io::Result<()> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(())
 }
 
-/// Whether files that this process writes may not grow beyond some size (RLIMIT_FSIZE): the kernel
-/// sends SIGXFSZ to who tries, getrlimit(2).
+/// Whether the size of files that this process writes is limited (RLIMIT_FSIZE): a write beyond the limit
+/// raises SIGXFSZ, getrlimit(2).
 #[must_use]
 pub fn is_file_size_limited() -> bool {
-    // SAFETY: rlimit is plain data for which all-zero is a valid value.
-    let mut found: libc::rlimit = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is valid for the call.
-    let code = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut found) };
-    code != 0 || found.rlim_cur != libc::RLIM_INFINITY
+    rustix::process::getrlimit(Resource::Fsize)
+        .current
+        .is_some()
 }
 
-/// The host's name as the kernel has it, gethostname(2).
+/// The host's name, gethostname(2).
 ///
 /// # Errors
-/// The system's error, or one that says the name is no UTF-8.
+/// `Other` if the name is not UTF-8.
 pub fn hostname() -> io::Result<String> {
-    // HOST_NAME_MAX is 64 on Linux; one more for the NUL.
-    let mut buffer = [0u8; 65];
-    // SAFETY: the buffer is writable for the length given; gethostname(2) stays within it.
-    if unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let name = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8(name.to_vec()).map_err(|_| io::Error::other("the host name is not UTF-8"))
+    let host = rustix::system::uname();
+    let name = host.nodename().to_str();
+    name.map(str::to_owned)
+        .map_err(|_| io::Error::other("the host name is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -96,7 +88,7 @@ mod tests {
 
     #[test]
     fn one_has_the_lock() {
-        let open = || std::fs::File::open("/proc/self/status").expect("open");
+        let open = || File::open("/proc/self/status").expect("open");
         let (first, second) = (open(), open());
         try_lock(&first).expect("nobody has it");
         let refused = try_lock(&second).expect_err("the first has it");

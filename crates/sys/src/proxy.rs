@@ -1,28 +1,30 @@
-//! Work in a process of its own that shares this one's memory.
+//! Work in a second process that shares this one's memory.
 
-use std::ffi::{c_int, c_long, c_void};
+use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
-/// The stack of the other process, and in front of it a page that nobody may touch.
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
+
+/// Stack of the second process, and in front of it memory that nothing may access.
 const STACK: usize = 256 << 10;
 const GUARD: usize = 64 << 10;
-/// All signals, as the kernel has them: 64 on each architecture of ours.
+/// The kernel's set of signals: 64 on the architectures that we support.
 type SignalSet = u64;
 
 type Work<'a> = &'a dyn Fn() -> u8;
 
-/// Has another process do the work, and waits for its end: posix_spawn(3) begins a child this way. That
-/// process is not moved, frozen or limited where this one is, from the outside, in the meantime.
+/// Does the work in a second process and waits for its end, as posix_spawn(3) begins a child. If something
+/// moves, freezes or limits this process meanwhile, that does not affect the second one.
 ///
-/// Returns what the work returned. A panic in it is an error.
+/// Returns the result of the work. A panic in it is an error.
 ///
-/// The other process shares this one's memory, but has descriptors of its own: what it opens is not open
-/// here. So nothing that remembers a descriptor, as syslog(3) does, may be called. The host hears no
-/// SIGCHLD, and a wait(2) of its own does not find the process. No signal is taken until the work is
-/// done; the caller limits how long that takes.
+/// The second process shares this one's memory, but has its own descriptors: what it opens is not open
+/// here. So the work must not call what remembers a descriptor, such as syslog(3). The host gets no SIGCHLD,
+/// and its own wait(2) does not find the process. Signals are blocked until the work is done; the caller
+/// limits how long that takes.
 ///
 /// # Errors
 /// [`ProxyError`].
@@ -35,12 +37,12 @@ pub fn by_proxy(work: Work<'_>) -> Result<u8, ProxyError> {
     done
 }
 
-/// Why the work was not done by another process.
+/// Reason why the second process did not do the work.
 #[derive(Debug)]
 pub enum ProxyError {
-    /// There is no such process: nothing was done.
+    /// There is no second process: nothing was done.
     NotStarted(io::Error),
-    /// How far it came is not known.
+    /// It ended early: the work may be partly done.
     Ended(io::Error),
 }
 
@@ -52,55 +54,61 @@ impl fmt::Display for ProxyError {
     }
 }
 
-fn start(stack: &Stack, work: &Work<'_>) -> io::Result<libc::pid_t> {
-    // No exit signal: clone(2) calls it a clone child, which only __WALL or __WCLONE wait for.
+fn start(stack: &Stack, work: &Work<'_>) -> io::Result<Pid> {
+    // Without an exit signal it is a "clone child", clone(2), which only __WALL or __WCLONE wait for.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     let argument = ptr::from_ref(work).cast_mut().cast::<c_void>();
-    // SAFETY: the stack is writable, nobody else's, and grows downwards from its aligned top. `run` gets
-    // what it expects. With CLONE_VFORK this thread goes on only when the other process has ended, so
-    // that stack and work outlive it and that the thread-local data that both have is used by one.
-    match unsafe { libc::clone(run, stack.top(), flags, argument) } {
-        -1 => Err(io::Error::last_os_error()),
-        pid => Ok(pid),
-    }
+    // SAFETY: clone(2): the stack points "to the topmost address of the memory space set up for the child
+    // stack"; this one is writable, aligned and used by nothing else. `run` gets the argument it expects.
+    // CLONE_VFORK: "the execution of the calling process is suspended until the child releases its virtual
+    // memory resources", so stack and work outlive the child, and only one of both uses the memory and the
+    // thread-local data that they share.
+    let pid = unsafe { libc::clone(run, stack.top(), flags, argument) };
+    let pid = Some(pid).filter(|it| *it > 0).and_then(Pid::from_raw);
+    pid.ok_or_else(io::Error::last_os_error)
 }
 
-/// What the other process does from its first instruction on.
+/// Entry point of the second process.
 extern "C" fn run(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes a pointer to a `Work` that lives until this process has ended.
     let work = unsafe { *argument.cast::<Work<'_>>() };
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(code) => c_int::from(code),
         Err(_) => {
-            // Each code may be the work's own. SAFETY: neither call has pointers.
-            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            // By a signal, since any exit code may be a result of the work.
+            let _ = kill_process(getpid(), Signal::KILL);
             0
         }
     }
 }
 
-fn wait(pid: libc::pid_t) -> io::Result<u8> {
-    let mut status = 0;
-    // SAFETY: the pointer is valid for the call. No signal can interrupt it: all are blocked.
-    if unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } != pid {
-        return Err(io::Error::last_os_error());
-    }
-    match libc::WIFEXITED(status) {
-        true => Ok((libc::WEXITSTATUS(status) & 0xFF) as u8),
-        false => Err(io::Error::other(format!(
-            "the process that was to ask was ended by signal {}",
-            libc::WTERMSIG(status)
-        ))),
+fn wait(pid: Pid) -> io::Result<u8> {
+    // No EINTR: all signals are blocked.
+    let ended = waitpid(
+        Some(pid),
+        WaitOptions::from_bits_retain(libc::__WALL as u32),
+    )?;
+    let status = ended.map(|(_, status)| status);
+    match status.and_then(|it| it.exit_status()) {
+        Some(code) => Ok((code & 0xFF) as u8),
+        None => {
+            let signal = status.and_then(|it| it.terminating_signal());
+            Err(io::Error::other(format!(
+                "the second process was ended by signal {}",
+                signal.unwrap_or_default()
+            )))
+        }
     }
 }
 
-/// A stack, until it is dropped.
+/// Memory for a stack; unmapped when dropped.
 struct Stack(*mut c_void);
 
 impl Stack {
     fn new() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
-        // SAFETY: a new mapping where the kernel likes; it takes nothing that is in use.
+        // SAFETY: mmap(2): without an address "the kernel chooses the (page-aligned) address at which to
+        // create the mapping", and without MAP_FIXED it replaces no other mapping.
         let found = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -116,64 +124,59 @@ impl Stack {
         }
         let stack = Self(found);
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the mapping is ours, GUARD + STACK bytes long and not in use yet. GUARD is a multiple of
-        // each page size.
-        match unsafe { libc::mprotect(stack.0.byte_add(GUARD), STACK, access) } {
+        let usable = stack.0.wrapping_byte_add(GUARD);
+        // SAFETY: mprotect(2) changes the access to these pages alone: they are within the new mapping, which
+        // nothing uses yet. GUARD is a multiple of every page size.
+        match unsafe { libc::mprotect(usable, STACK, access) } {
             0 => Ok(stack),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
     fn top(&self) -> *mut c_void {
-        // SAFETY: the end of the mapping, which a pointer into it may have.
-        unsafe { self.0.byte_add(GUARD + STACK) }
+        self.0.wrapping_byte_add(GUARD + STACK)
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and who used it has ended.
+        // SAFETY: munmap(2) deletes this mapping alone, and the process that used it has ended.
         unsafe { libc::munmap(self.0, GUARD + STACK) };
     }
 }
 
-/// All signals wait until this is dropped. The system call itself, because the other process must not
-/// run the host's handlers for those either that glibc keeps to itself.
+/// Blocks all signals until it is dropped; holds the mask from before.
 struct Blocked(SignalSet);
 
 impl Blocked {
     fn all() -> io::Result<Self> {
-        let mut before = 0;
-        // SAFETY: both pointers are valid for the call, and the kernel's set has eight bytes.
-        match unsafe { set_mask(&SignalSet::MAX, &raw mut before) } {
-            0 => Ok(Self(before)),
-            _ => Err(io::Error::last_os_error()),
-        }
+        set_mask(&SignalSet::MAX).map(Self)
     }
 }
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        // SAFETY: as above; an old set that is not wanted may be null.
-        unsafe { set_mask(&self.0, ptr::null_mut()) };
+        let _ = set_mask(&self.0);
     }
 }
 
-/// rt_sigprocmask(2) with SIG_SETMASK.
-///
-/// # Safety
-/// `before` is null or writable.
-unsafe fn set_mask(mask: &SignalSet, before: *mut SignalSet) -> c_long {
-    let size = size_of::<SignalSet>();
-    // SAFETY: the caller's word, and the reference is valid.
-    unsafe {
+/// rt_sigprocmask(2) with SIG_SETMASK; returns the mask from before. Not sigprocmask(3), which spares the
+/// signals that glibc uses itself: the second process must not run the host's handlers for those either.
+fn set_mask(mask: &SignalSet) -> io::Result<SignalSet> {
+    let mut before: SignalSet = 0;
+    // SAFETY: the kernel reads the mask and writes the one from before, each of the size given in bytes.
+    let code = unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
             ptr::from_ref(mask),
-            before,
-            size,
+            &raw mut before,
+            size_of::<SignalSet>(),
         )
+    };
+    match code {
+        0 => Ok(before),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!(code.expect("a process"), 42);
         let (pid, blocked) = seen.take();
         assert!(pid != 0 && pid != std::process::id());
-        // All but SIGKILL and SIGSTOP, which can't be.
+        // All but SIGKILL and SIGSTOP, which cannot be blocked.
         assert_eq!(blocked, "SigBlk:\tfffffffffffbfeff");
     }
 
@@ -211,7 +214,7 @@ mod tests {
         fs::write(&path, "").expect("write");
         let opened = || fs::File::open(&path).map(std::mem::forget).is_ok();
         assert_eq!(by_proxy(&|| u8::from(opened())).expect("a process"), 1);
-        // Other tests open and close theirs meanwhile.
+        // Other tests open and close descriptors meanwhile.
         let mut fds = fs::read_dir("/proc/thread-self/fd").expect("/proc");
         let is_it = |fd: &std::path::Path| fs::read_link(fd).is_ok_and(|it| it == path);
         assert!(!fds.any(|fd| fd.is_ok_and(|fd| is_it(&fd.path()))));

@@ -1,28 +1,29 @@
-//! Unix stream sockets that never block and never raise SIGPIPE.
+//! Unix stream sockets that never block and never raise SIGPIPE, and waiting for sockets.
 
-use std::ffi::c_int;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::ptr;
 use std::time::Duration;
 
-/// Who made the listening end, unix(7) `SO_PEERCRED`.
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+/// Credentials of the process that made the listening end, unix(7) `SO_PEERCRED`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerCredentials {
     /// In this process's pid namespace; 0 if it is not visible there.
     pub pid: i32,
-    /// As this process's user namespace sees it.
+    /// In this process's user namespace.
     pub uid: u32,
 }
 
-/// What [`poll`] waits for, and what came.
+/// An event that [`poll`] waits for, and whether it came.
 #[derive(Debug)]
 pub struct Interest<'fd> {
     fd: BorrowedFd<'fd>,
-    events: i16,
+    events: PollFlags,
     ready: bool,
 }
 
@@ -32,82 +33,58 @@ impl<'fd> Interest<'fd> {
     pub fn readable(fd: &'fd OwnedFd) -> Self {
         Self {
             fd: fd.as_fd(),
-            events: libc::POLLIN,
+            events: PollFlags::IN,
             ready: false,
         }
     }
 
-    /// Waits until `fd` can be written to: until it is connected, or can't be.
+    /// Waits until `fd` can be written to: it is connected, or connecting has failed.
     #[must_use]
     pub fn writable(fd: &'fd OwnedFd) -> Self {
         Self {
-            events: libc::POLLOUT,
+            events: PollFlags::OUT,
             ..Self::readable(fd)
         }
     }
 
-    /// Whether the last [`poll`] found it so.
+    /// Whether the last [`poll`] found it ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
     }
 }
 
-/// Connects a close-on-exec, non-blocking stream socket to the socket file at `path`; where that is too
-/// long for sun_path, unix(7), by way of /proc.
+/// Connects a close-on-exec, non-blocking stream socket to the socket file at `path`; through /proc if the
+/// path is too long for sun_path, unix(7).
 ///
 /// # Errors
-/// The system's; `WouldBlock` when the listener's backlog is full (try again later),
-/// `InvalidInput` when the file's name alone is too long; one that says so where /proc is needed and is not
-/// there.
+/// Those of connect(2); `WouldBlock` if the listener's backlog is full (try again later); `InvalidInput` if
+/// the file's name alone is too long; `Other` if /proc is needed and missing.
 pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
     crate::files::absolute(path)?;
-    let address = match address_of(path.as_os_str().as_bytes()) {
-        Some(address) => address,
-        None => return connect_beyond(path),
+    let address = match net::SocketAddrUnix::new(path) {
+        Ok(address) => address,
+        Err(Errno::NAMETOOLONG) => return connect_beyond(path),
+        Err(error) => return Err(error.into()),
     };
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: socket(2) has no pointer arguments.
-    let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: socket(2) just returned this descriptor; nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let length = mem::size_of::<libc::sockaddr_un>() as libc::socklen_t;
-    retry_interrupted(|| {
-        // SAFETY: the address is a valid, NUL-terminated sockaddr_un of the length given.
-        unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), length) as isize }
-    })?;
-    Ok(fd)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    retry_on_intr(|| net::connect(&socket, &address))?;
+    Ok(socket)
 }
 
-/// None where the path does not fit, or has a NUL.
-fn address_of(path: &[u8]) -> Option<libc::sockaddr_un> {
-    // SAFETY: sockaddr_un is plain data for which all-zero is a valid value.
-    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    if path.len() >= address.sun_path.len() || path.contains(&0) {
-        return None;
-    }
-    for (to, from) in address.sun_path.iter_mut().zip(path) {
-        *to = *from as libc::c_char;
-    }
-    Some(address)
-}
-
-/// A directory may have been named by a short link when the socket was made in it.
+/// A path may be too long for sun_path although the socket was bound: through a shorter link.
 fn connect_beyond(path: &Path) -> io::Result<OwnedFd> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "path too long for a socket");
     let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(too_long)?;
     let dir = crate::Directory::open(dir)?;
     let there = Path::new("/proc/self/fd").join(dir.number());
     let short = there.join(name);
-    if address_of(short.as_os_str().as_bytes()).is_none() {
+    if net::SocketAddrUnix::new(&short).is_err() {
         return Err(too_long());
     }
     connect_unix(&short).map_err(|error| match error.kind() {
-        // Else it would pass for a socket that is gone.
+        // NotFound would mean that the socket is gone.
         io::ErrorKind::NotFound if there.symlink_metadata().is_err() => {
             io::Error::other("path too long for a socket, and no /proc to shorten it")
         }
@@ -115,10 +92,10 @@ fn connect_beyond(path: &Path) -> io::Result<OwnedFd> {
     })
 }
 
-/// The credentials of the process that listened at the other end, when it began to listen.
+/// Credentials of the process that listens at the other end, from when it began to listen.
 ///
 /// # Errors
-/// The system's.
+/// Those of getsockopt(2).
 pub fn peer_credentials(fd: &OwnedFd) -> io::Result<PeerCredentials> {
     let mut found = libc::ucred {
         pid: 0,
@@ -126,7 +103,9 @@ pub fn peer_credentials(fd: &OwnedFd) -> io::Result<PeerCredentials> {
         gid: u32::MAX,
     };
     let mut length = mem::size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: value and length pointers are valid for the call; SO_PEERCRED stores a ucred.
+    // Not rustix's: its Pid can't be 0, which is the pid of a process in another pid namespace.
+    // SAFETY: getsockopt(2) writes at most `length` bytes to the value, and the length. Both are local
+    // variables, and unix(7): SO_PEERCRED stores a ucred.
     let code = unsafe {
         libc::getsockopt(
             fd.as_raw_fd(),
@@ -145,88 +124,48 @@ pub fn peer_credentials(fd: &OwnedFd) -> io::Result<PeerCredentials> {
     })
 }
 
-/// Sends all of `bytes` at once, without blocking and without SIGPIPE (the host may not ignore
-/// it). slurmstepd takes a request number with one read, so a part of it is an error.
+/// Sends all of `bytes` at once, without blocking and without SIGPIPE (the host may not ignore it). Peers
+/// may take a request with a single read, so sending a part of it is an error.
 ///
 /// # Errors
-/// The system's, or `WriteZero` when not everything went out.
+/// Those of send(2); `WriteZero` if not everything was sent.
 pub fn send(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-    let sent = retry_interrupted(|| {
-        // SAFETY: the slice is readable for its length.
-        unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) }
-    })?;
-    if sent == bytes.len() {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::WriteZero.into())
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    match retry_on_intr(|| net::send(fd, bytes, flags))? == bytes.len() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WriteZero.into()),
     }
 }
 
-/// Receives what is there, without blocking; 0 at the end of the stream.
+/// Receives what has arrived, without blocking; 0 at the end of the stream.
 ///
 /// # Errors
-/// The system's; `WouldBlock` when nothing is there yet.
+/// Those of recv(2); `WouldBlock` if nothing has arrived yet.
 pub fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    retry_interrupted(|| {
-        // SAFETY: the slice is writable for its length.
-        unsafe {
-            libc::recv(
-                fd.as_raw_fd(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                libc::MSG_DONTWAIT,
-            )
-        }
-    })
+    let (count, _) = retry_on_intr(|| net::recv(fd, &mut *buffer, RecvFlags::DONTWAIT))?;
+    Ok(count)
 }
 
-/// Waits until one is ready or `timeout` has passed; marks those that are ready. An interrupted
-/// call returns as if nothing were ready: the caller knows its deadline.
+/// Waits until one is ready or `timeout` has passed; marks those that are ready. An interrupted call
+/// returns with none ready: the caller knows its deadline.
 ///
 /// # Errors
-/// The system's.
+/// Those of poll(2).
 pub fn poll(interests: &mut [Interest<'_>], timeout: Duration) -> io::Result<()> {
-    let mut entries: Vec<libc::pollfd> = interests
+    let mut entries: Vec<PollFd<'_>> = interests
         .iter()
-        .map(|it| libc::pollfd {
-            fd: it.fd.as_raw_fd(),
-            events: it.events,
-            revents: 0,
-        })
+        .map(|it| PollFd::from_borrowed_fd(it.fd, it.events))
         .collect();
-    let pointer = if entries.is_empty() {
-        ptr::null_mut()
-    } else {
-        entries.as_mut_ptr()
-    };
-    // Round up: a wait of 0.4 ms must not spin.
-    let millis = timeout.as_nanos().div_ceil(1_000_000);
-    let millis = c_int::try_from(millis).unwrap_or(c_int::MAX);
-    // SAFETY: the array holds as many entries as we say.
-    let code = unsafe { libc::poll(pointer, entries.len() as libc::nfds_t, millis) };
-    if code < 0 {
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
+    // A timeout that Timespec cannot hold never passes.
+    let timeout = Timespec::try_from(timeout).ok();
+    match rustix::event::poll(&mut entries, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
     }
     for (interest, entry) in interests.iter_mut().zip(&entries) {
-        interest.ready = code > 0 && entry.revents != 0;
+        interest.ready = !entry.revents().is_empty();
     }
     Ok(())
-}
-
-pub(crate) fn retry_interrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    loop {
-        if let Ok(count) = usize::try_from(call()) {
-            return Ok(count);
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -260,8 +199,7 @@ mod tests {
     fn a_full_backlog_would_block() {
         let path = scratch("full");
         let listener = UnixListener::bind(&path).expect("bind");
-        // SAFETY: a test's own descriptor; listen(2) has no pointer arguments.
-        unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        net::listen(&listener, 0).expect("listen");
         let mut held = Vec::new();
         let error = loop {
             match connect_unix(&path) {

@@ -1,15 +1,16 @@
 //! TCP: the connections that this process holds, and new ones that never block.
 
-use std::ffi::c_int;
 use std::io;
-use std::mem;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::listing::Listing;
 
-/// One TCP connection, seen from here. IPv4 addresses in IPv6 form are given as IPv4.
+/// A TCP connection as this process sees it. IPv4-mapped IPv6 addresses are given as IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection {
     /// This end.
@@ -18,19 +19,26 @@ pub struct Connection {
     pub peer: SocketAddr,
 }
 
-/// The TCP connections among this process's descriptors, in their order.
+/// The TCP connections among this process's descriptors, in the order of their numbers.
 ///
 /// # Errors
-/// The system's, where /proc/self/fd can't be read.
+/// Those of the system, if /proc/self/fd cannot be read.
 pub fn tcp_connections() -> io::Result<Vec<Connection>> {
     let mut found: Vec<(RawFd, Connection)> = Vec::new();
     let mut listing = Listing::open(Path::new("/proc/self/fd"))?;
     while let Some(name) = listing.next()? {
-        if let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) {
-            if let Some(connection) = connection(fd) {
-                let place = found.partition_point(|(other, _)| *other < fd);
-                found.insert(place, (fd, connection));
-            }
+        let Some(fd @ 0..) = name.to_str().ok().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // SAFETY: BorrowedFd::borrow_raw: "The resource pointed to by fd must remain open for the duration
+        // of the returned BorrowedFd, and it must not have the value -1". The number is not negative, and
+        // this process's own directory has just listed it; this thread closes nothing meanwhile. Should
+        // another thread do that, the kernel answers EBADF or about another socket: the number is only
+        // asked for its names, never read, written or closed.
+        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+        if let Some(connection) = connection(socket) {
+            let place = found.partition_point(|(other, _)| *other < fd);
+            found.insert(place, (fd, connection));
         }
     }
     Ok(found
@@ -39,145 +47,52 @@ pub fn tcp_connections() -> io::Result<Vec<Connection>> {
         .collect())
 }
 
-fn connection(fd: RawFd) -> Option<Connection> {
+/// Both ends of a connected TCP socket; `None` for any other descriptor.
+fn connection(socket: BorrowedFd<'_>) -> Option<Connection> {
+    if sockopt::socket_type(socket).ok()? != SocketType::STREAM {
+        return None;
+    }
     Some(Connection {
-        local: address(fd, libc::getsockname)?,
-        peer: address(fd, libc::getpeername)?,
+        local: address(net::getsockname(socket).ok()?)?,
+        peer: address(net::getpeername(socket).ok()??)?,
     })
 }
 
-type Name = unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> c_int;
-
-/// One end of a connected stream socket; `None` for whatever else the number stands for.
-fn address(fd: RawFd, name: Name) -> Option<SocketAddr> {
-    let mut kind: c_int = 0;
-    let mut length = mem::size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: value and length pointers are valid for the call; SO_TYPE stores an int. A number
-    // that is no open socket is an error to the kernel (EBADF, ENOTSOCK), not to us.
-    let code = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_TYPE,
-            (&raw mut kind).cast(),
-            &raw mut length,
-        )
-    };
-    if code != 0 || kind != libc::SOCK_STREAM {
-        return None;
+fn address(found: net::SocketAddrAny) -> Option<SocketAddr> {
+    let mut address = SocketAddr::try_from(found).ok()?;
+    address.set_ip(address.ip().to_canonical());
+    if let SocketAddr::V6(address) = &mut address {
+        address.set_flowinfo(0);
     }
-    // SAFETY: sockaddr_storage is plain data for which all-zero is a valid value.
-    let mut found: libc::sockaddr_storage = unsafe { mem::zeroed() };
-    let mut length = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: both pointers are valid for the call, the length is that of the storage.
-    if unsafe { name(fd, (&raw mut found).cast(), &raw mut length) } != 0 {
-        return None;
-    }
-    match c_int::from(found.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: the kernel stored a sockaddr_in: the family says so, and the storage is
-            // large and aligned enough for any address, sockaddr(3type).
-            let it = unsafe { *(&raw const found).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(it.sin_addr.s_addr));
-            Some(SocketAddrV4::new(ip, u16::from_be(it.sin_port)).into())
-        }
-        libc::AF_INET6 => {
-            // SAFETY: as above, a sockaddr_in6.
-            let it = unsafe { *(&raw const found).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(it.sin6_addr.s6_addr);
-            let port = u16::from_be(it.sin6_port);
-            Some(match ip.to_ipv4_mapped() {
-                Some(ip) => SocketAddrV4::new(ip, port).into(),
-                None => SocketAddrV6::new(ip, port, 0, it.sin6_scope_id).into(),
-            })
-        }
-        _ => None,
-    }
+    Some(address)
 }
 
-/// Begins to connect a close-on-exec, non-blocking stream socket; it is writable once it is
-/// connected or can't be, and [`connect_error`] then says which.
+/// Begins to connect a close-on-exec, non-blocking stream socket. It becomes writable when the connection
+/// is made or has failed; [`connect_error`] tells which.
 ///
 /// # Errors
-/// The system's, where it knows at once.
+/// Those that the system reports at once.
 pub fn connect_tcp(to: &SocketAddr) -> io::Result<OwnedFd> {
-    let (family, address) = raw_address(to);
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: socket(2) has no pointer arguments.
-    let fd = unsafe { libc::socket(family, kind, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: socket(2) just returned this descriptor; nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let (pointer, length) = match &address {
-        RawAddress::V4(it) => ((&raw const *it).cast(), mem::size_of_val(it)),
-        RawAddress::V6(it) => ((&raw const *it).cast(), mem::size_of_val(it)),
+    let family = match to {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    // SAFETY: pointer and length are those of a valid address that lives until after the call.
-    if unsafe { libc::connect(fd.as_raw_fd(), pointer, length as libc::socklen_t) } != 0 {
-        let error = io::Error::last_os_error();
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match net::connect(&socket, to) {
         // connect(2): an interrupted call goes on in the background as well.
-        let begun = [libc::EINPROGRESS, libc::EINTR];
-        if !error
-            .raw_os_error()
-            .is_some_and(|code| begun.contains(&code))
-        {
-            return Err(error);
-        }
-    }
-    Ok(fd)
-}
-
-enum RawAddress {
-    V4(libc::sockaddr_in),
-    V6(libc::sockaddr_in6),
-}
-
-fn raw_address(address: &SocketAddr) -> (c_int, RawAddress) {
-    match address {
-        SocketAddr::V4(address) => {
-            // SAFETY: sockaddr_in is plain data for which all-zero is a valid value.
-            let mut raw: libc::sockaddr_in = unsafe { mem::zeroed() };
-            raw.sin_family = libc::AF_INET as libc::sa_family_t;
-            raw.sin_port = address.port().to_be();
-            raw.sin_addr.s_addr = u32::from(*address.ip()).to_be();
-            (libc::AF_INET, RawAddress::V4(raw))
-        }
-        SocketAddr::V6(address) => {
-            // SAFETY: sockaddr_in6 is plain data for which all-zero is a valid value.
-            let mut raw: libc::sockaddr_in6 = unsafe { mem::zeroed() };
-            raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-            raw.sin6_port = address.port().to_be();
-            raw.sin6_addr.s6_addr = address.ip().octets();
-            raw.sin6_scope_id = address.scope_id();
-            (libc::AF_INET6, RawAddress::V6(raw))
-        }
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// What became of [`connect_tcp`] (SO_ERROR).
+/// The outcome of [`connect_tcp`] (SO_ERROR).
 ///
 /// # Errors
-/// Why it is not connected.
+/// The reason why it is not connected.
 pub fn connect_error(fd: &OwnedFd) -> io::Result<()> {
-    let mut error: c_int = 0;
-    let mut length = mem::size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: value and length pointers are valid for the call; SO_ERROR stores an int.
-    let code = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut error).cast(),
-            &raw mut length,
-        )
-    };
-    match (code, error) {
-        (0, 0) => Ok(()),
-        (0, error) => Err(io::Error::from_raw_os_error(error)),
-        _ => Err(io::Error::last_os_error()),
-    }
+    sockopt::socket_error(fd)??;
+    Ok(())
 }
 
 #[cfg(test)]

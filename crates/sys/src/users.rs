@@ -1,19 +1,19 @@
-//! The user database, through NSS.
+//! User look-ups through NSS.
 
 use std::ffi::{CString, c_int};
 use std::fmt;
 use std::io;
 use std::ptr;
 
-/// A buffer beyond this is no passwd entry.
+/// Largest buffer for a passwd entry.
 const MAX_ENTRY: usize = 1 << 20;
 
-/// Why a name has no uid.
+/// Reason why a name has no uid.
 #[derive(Debug)]
 pub enum UserLookupError {
-    /// The user database knows no such name.
+    /// The user database has no such name.
     Unknown,
-    /// The user database could not be asked.
+    /// The look-up failed.
     Failed(io::Error),
 }
 
@@ -28,34 +28,34 @@ impl fmt::Display for UserLookupError {
 
 /// The uid of a user name, getpwnam_r(3).
 ///
-/// How long NSS takes is not ours to bound.
+/// There is no limit to how long NSS takes.
 ///
 /// # Errors
-/// [`UserLookupError::Unknown`] or the system's error.
+/// [`UserLookupError`].
 pub fn uid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
     ids_of_user(name).map(|(uid, _)| uid)
 }
 
-/// The gid of a user's primary group, in the same way.
+/// The gid of a user's primary group, as [`uid_of_user`].
 ///
 /// # Errors
-/// As there.
+/// [`UserLookupError`].
 pub fn gid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
     ids_of_user(name).map(|(_, gid)| gid)
 }
 
 fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
     let name = CString::new(name).map_err(|_| UserLookupError::Unknown)?;
-    // Enough for most, and nothing that can fail where memory is short: root must pass.
+    // On the stack and large enough for most entries: a look-up of root must not fail for lack of memory.
     let mut small = [0u8; 1024];
     let mut large = Vec::new();
     let mut buffer = &mut small[..];
     loop {
-        // SAFETY: passwd is plain data for which all-zero is a valid value.
+        // SAFETY: passwd consists of integers and pointers, for which all-zero is valid, mem::zeroed.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut found: *mut libc::passwd = ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, the length is the buffer's own;
-        // getpwnam_r(3) stores &entry or NULL in `found`.
+        // SAFETY: getpwnam_r(3) reads the NUL-terminated name, writes the entry, at most `buffer.len()`
+        // bytes of the buffer, and to `found` a pointer to the entry or NULL. All are valid for the call.
         let code: c_int = unsafe {
             libc::getpwnam_r(
                 name.as_ptr(),

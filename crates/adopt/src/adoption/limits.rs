@@ -61,13 +61,10 @@ impl JobLimits {
     #[inline(never)]
     pub fn set(self, log: Log<'_>) {
         for (resource, job) in self.0 {
-            let set = sys::limit(resource).and_then(|sshd| {
-                let limit = bounded(job, sshd, floor(resource));
-                sys::set_limit(resource, limit)?;
-                Ok(limit)
-            });
-            match set {
-                Ok(Limit { soft, hard }) => {
+            let limit = bounded(job, sys::limit(resource), floor(resource));
+            match sys::set_limit(resource, limit) {
+                Ok(()) => {
+                    let Limit { soft, hard } = limit;
                     log.debug(|| format!("{resource}: {soft}, at most {hard}"));
                 }
                 Err(error) => log.error(|| format!("the limit {resource} of the job: {error}")),
