@@ -1,6 +1,6 @@
 //! Jobs on a running cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -39,7 +39,12 @@ impl Cluster {
 
     /// Waits until a job (of an array: every task) runs and all its extern steps listen.
     pub fn wait_running(&self, job: u32) -> Result<()> {
+        let mut looks = Sparing::new();
         poll::until_true(&format!("job {job} to run"), LIMIT, || {
+            // squeue costs more than the sockets of extern steps, which come just before the job runs.
+            if !looks.is_due(&self.all_extern_sockets()?) {
+                return Ok(false);
+            }
             let format = "--format=%A %T %D";
             let list = self
                 .node(1)
@@ -85,10 +90,36 @@ impl Cluster {
         Ok(ready)
     }
 
+    fn all_extern_sockets(&self) -> Result<Vec<String>> {
+        let end = format!(".{EXTERN_STEP}");
+        let mut all = Vec::new();
+        for node in self.nodes() {
+            all.extend(node.unix_sockets()?);
+        }
+        all.retain(|it| it.ends_with(&end));
+        all.sort();
+        Ok(all)
+    }
+
     /// Cancels a job and waits until its extern step is gone from all nodes.
     pub fn cancel(&self, job: u32) -> Result<()> {
         self.node(1).run(&["scancel", &job.to_string()])?.ok()?;
         self.wait_gone(job)
+    }
+
+    /// Cancels all jobs that there are, of whichever user, and waits until their extern steps are gone.
+    pub fn cancel_listed(&self) -> Result<()> {
+        let jobs = self.node(1).run(&["squeue", "-h", "--format=%A"])?.ok()?;
+        let jobs: Vec<&str> = jobs.split_whitespace().collect();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let argv = [&["scancel"], &jobs[..]].concat();
+        self.node(1).run(&argv)?.ok()?;
+        jobs.iter().try_for_each(|job| {
+            let id = job.parse().with_context(|| format!("job {job}"))?;
+            self.wait_gone(id)
+        })
     }
 
     /// Waits until the job's extern step is gone from all nodes.
@@ -149,7 +180,11 @@ impl Cluster {
     pub fn wait_state(&self, state: &str) -> Result<()> {
         let names: Vec<&str> = self.nodes().iter().map(Node::name).collect();
         let nodes = format!("--nodes={}", names.join(","));
+        let mut looks = Sparing::new();
         poll::until_true(&format!("all nodes to be {state}"), LIMIT, || {
+            if !looks.is_due(&()) {
+                return Ok(false);
+            }
             let list = self
                 .node(1)
                 .run(&["sinfo", "-h", "-N", "--format=%T", &nodes])?;
@@ -158,6 +193,39 @@ impl Cluster {
                 && list.stdout.lines().all(|line| line.trim() == state))
         })
         .with_context(|| self.logs())
+    }
+}
+
+/// Says when to ask slurmctld again: asking takes a program, which the tests beside this one wait for.
+struct Sparing<T> {
+    seen: Option<T>,
+    next: Instant,
+    pause: Duration,
+}
+
+impl<T: Clone + PartialEq> Sparing<T> {
+    const SHORTEST: Duration = Duration::from_millis(40);
+    const LONGEST: Duration = Duration::from_millis(320);
+
+    fn new() -> Self {
+        Self {
+            seen: None,
+            next: Instant::now(),
+            pause: Self::SHORTEST,
+        }
+    }
+
+    /// Whether to ask now: something else has changed, or a while has passed, longer each time.
+    fn is_due(&mut self, now: &T) -> bool {
+        if self.seen.as_ref() != Some(now) {
+            self.seen = Some(now.clone());
+            self.pause = Self::SHORTEST;
+        } else if Instant::now() < self.next {
+            return false;
+        }
+        self.next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(Self::LONGEST);
+        true
     }
 }
 

@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use lab::{Cluster, Command, Node, Status, Suite};
 use serde_json::Value;
 
-pub use long::{is_long, record};
+pub use long::{is_long, left_out, record};
 pub use matrix::Matrix;
 pub use shared::Shared;
 pub use strace::{STRACE, bring_strace};

@@ -14,10 +14,10 @@ pub fn is_long() -> bool {
     env::var_os("SLURM_ADOPT_LONG").is_some_and(|it| it == "1")
 }
 
-/// Says that a test is not part of this run.
+/// Says that so many of what a long run has are not part of this one.
 #[allow(clippy::print_stdout, reason = "for the reader of the run's output")]
-pub(crate) fn left_out(name: &str) {
-    println!("left out: {name}: takes long, ./test --long has it");
+pub fn left_out(count: usize, what: &str, reason: &str) {
+    println!("left out: {count} {what} run with --long: {reason}");
 }
 
 /// Leaves one row for docs/reliability.md, if this run is to leave any: what was done, with which

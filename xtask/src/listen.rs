@@ -42,6 +42,10 @@ pub struct Heard {
     pub ignored: Vec<String>,
     /// Each row for docs/session.md, in JSON.
     pub session_rows: Vec<String>,
+    /// The seconds of each test that told them.
+    pub times: Vec<(f64, String)>,
+    /// What this run leaves to long runs, a line each.
+    pub left_out: Vec<String>,
 }
 
 impl Heard {
@@ -52,8 +56,18 @@ impl Heard {
             self.ignored.push(ignored);
         } else if let Some(row) = session::told(line) {
             self.session_rows.push(row.to_owned());
+        } else if let Some(time) = test_seconds(line) {
+            self.times.push(time);
+        } else if let Some(what) = line.strip_prefix("left out: ") {
+            self.left_out.push(what.trim_end().to_owned());
         }
     }
+}
+
+/// Reads `test-seconds 1.5 name`, which `tests::Matrix` prints.
+fn test_seconds(line: &str) -> Option<(f64, String)> {
+    let (seconds, name) = line.strip_prefix("test-seconds ")?.split_once(' ')?;
+    Some((seconds.parse().ok()?, name.trim_end().to_owned()))
 }
 
 /// Reads `test name ... ignored, reason`.
@@ -168,6 +182,7 @@ mod tests {
         let script = "echo 'test a ... ok'; echo 'test b ... ignored, no root'; \
                       echo 'test c ... ignored'; \
                       echo 'test result: ok. 1 passed; 0 failed; 2 ignored; 0 measured'; \
+                      echo 'test-seconds 1.5 24.11/d e'; echo 'left out: 3 rows run with --long'; \
                       echo 'test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured'";
         listen(&mut limited(&shell(script), 1), &mut heard).expect("exit status 0");
         assert_eq!(
@@ -179,6 +194,8 @@ mod tests {
             }
         );
         assert_eq!(heard.ignored, ["b: no root", "c: no reason given"]);
+        assert_eq!(heard.times, [(1.5, "24.11/d e".to_owned())]);
+        assert_eq!(heard.left_out, ["3 rows run with --long"]);
     }
 
     #[test]

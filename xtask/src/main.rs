@@ -17,6 +17,7 @@ mod named;
 mod report;
 mod rooms;
 mod run;
+mod runner;
 mod sanitize;
 mod session;
 mod so;

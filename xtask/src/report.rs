@@ -55,6 +55,9 @@ pub struct Report {
     failures: Vec<String>,
     failed: u32,
     ignored: Vec<String>,
+    left_out: Vec<String>,
+    stages: Vec<(String, Duration)>,
+    tests: Vec<(f64, String)>,
     ci: bool,
 }
 
@@ -67,6 +70,9 @@ impl Report {
             failures: Vec::new(),
             failed: 0,
             ignored: Vec::new(),
+            left_out: Vec::new(),
+            stages: Vec::new(),
+            tests: Vec::new(),
             ci,
         }
     }
@@ -163,8 +169,32 @@ impl Report {
         self.failed += 1;
     }
 
-    /// Says what failed and what was ignored, and last how many of each.
-    pub fn finish(self) -> ExitCode {
+    /// Takes down how long a stage took.
+    pub fn stage(&mut self, name: &str, took: Duration) {
+        println!("        {name}: {:.0} s", took.as_secs_f64());
+        self.stages.push((name.to_owned(), took));
+    }
+
+    /// Takes down how long each of a stage's tests took.
+    pub fn times(&mut self, stage: &str, times: Vec<(f64, String)>) {
+        let times = times.into_iter();
+        self.tests
+            .extend(times.map(|(took, test)| (took, format!("{stage}: {test}"))));
+    }
+
+    /// Takes down what a stage leaves to long runs.
+    pub fn left_out(&mut self, stage: &str, what: Vec<String>) {
+        self.left_out
+            .extend(what.into_iter().map(|it| format!("{stage}: {it}")));
+    }
+
+    /// Prints the seconds of each stage and of the slowest tests, what failed, was left out or ignored, and last
+    /// how many passed and failed.
+    pub fn finish(mut self) -> ExitCode {
+        self.print_times();
+        for line in &self.left_out {
+            println!("left out: {line}");
+        }
         for line in &self.ignored {
             println!("ignored: {line}");
         }
@@ -181,7 +211,24 @@ impl Report {
             ExitCode::FAILURE
         }
     }
+
+    fn print_times(&mut self) {
+        let all: Duration = self.stages.iter().map(|(_, took)| *took).sum();
+        for (name, took) in &self.stages {
+            println!("{:>7.1} s  {name}", took.as_secs_f64());
+        }
+        if !self.stages.is_empty() {
+            println!("{:>7.1} s  all stages", all.as_secs_f64());
+        }
+        self.tests.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        for (took, test) in self.tests.iter().take(SLOWEST) {
+            println!("{took:>7.1} s  slow test: {test}");
+        }
+    }
 }
+
+/// How many of the slowest tests the report names.
+const SLOWEST: usize = 10;
 
 #[cfg(test)]
 mod tests {

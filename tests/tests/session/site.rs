@@ -108,12 +108,7 @@ impl Site {
 
     /// Has all jobs end.
     pub fn finish(&self) -> Result<()> {
-        let jobs = self.node().run(&["squeue", "-h", "--format=%A"])?.ok()?;
-        for job in jobs.lines() {
-            let job = job.trim().parse().with_context(|| format!("job {job}"))?;
-            self.cluster.cancel(job)?;
-        }
-        Ok(())
+        self.cluster.cancel_listed()
     }
 }
 

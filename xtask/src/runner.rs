@@ -1,0 +1,330 @@
+//! What the stages share: programs that are built once, cargo as a gate, tests whose output is heard.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::arch::Arch;
+use crate::debian::Debian;
+use crate::dist::{self, Dist};
+use crate::listen::{Heard, limited, listen};
+use crate::report::{Counts, Report};
+use crate::run;
+use crate::sanitize;
+use crate::workspace::Workspace;
+
+/// Unit tests that qemu cannot run, and why. They run on the host as all others do.
+const NOT_EMULATED: [(&str, &str); 5] = [
+    (
+        "namespace::tests::knows_namespaces_from_other_files",
+        "qemu-user has no ioctl NS_GET_NSTYPE",
+    ),
+    (
+        "namespace::tests::takes_one_descriptor_and_loses_none",
+        "qemu-user has no ioctl NS_GET_NSTYPE",
+    ),
+    (
+        "proxy::tests::another_process_does_it_in_the_same_memory",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "proxy::tests::it_leaves_nothing_behind",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "proxy::tests::a_panic_is_an_error",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+];
+/// Return-code tests that run under valgrind too, where a call takes a second: to the end, to the
+/// wall, and not at all.
+const UNDER_VALGRIND: [&str; 3] = [
+    "a_panic_is_a_generic_failure_and_the_host_lives",
+    "nobody_has_a_job_where_nothing_runs",
+    "root_passes_before_anything_can_fail",
+];
+/// Minutes after which a stage is ended and has failed.
+const LONGEST: u32 = 25;
+/// The same of a long run.
+const LONGEST_OF_LONG: u32 = 240;
+
+/// A run of stages.
+pub struct Runner {
+    /// Of a long run: where its results go.
+    pub long: Option<PathBuf>,
+    /// The checkout.
+    pub workspace: Workspace,
+    /// What passed so far.
+    pub report: Report,
+    /// Rows for docs/session.md, as the tests told them.
+    pub session_rows: Vec<String>,
+    /// Built at most once; `Some(false)`: could not be. In the order of the architectures.
+    dist: [Option<bool>; Arch::ALL.len()],
+    lab: Option<bool>,
+}
+
+impl Runner {
+    /// One that has run nothing yet.
+    pub fn new(workspace: Workspace, long: Option<PathBuf>) -> Self {
+        Self {
+            long,
+            workspace,
+            report: Report::new(),
+            session_rows: Vec::new(),
+            dist: [None; Arch::ALL.len()],
+            lab: None,
+        }
+    }
+
+    /// One gate that is cargo, in a directory of the repository.
+    pub fn cargo(&mut self, name: &str, dir: &str, arguments: &[&str]) {
+        let dir = self.workspace.path(dir);
+        self.report.gate(name, || {
+            let mut cargo = run::cargo(&dir);
+            // Of rustdoc alone: a dead link in a comment is an error.
+            cargo.args(arguments).env("RUSTDOCFLAGS", "--deny=warnings");
+            run::check(&mut cargo).map(|()| run::describe(&cargo))
+        });
+    }
+
+    /// Whether there is a module for the lab's nodes.
+    pub fn has_dist(&mut self, name: &str) -> bool {
+        self.has_dist_for(Arch::X86_64, name)
+    }
+
+    pub fn has_dist_for(&mut self, arch: Arch, name: &str) -> bool {
+        let there = self.need_dist(arch);
+        if !there {
+            self.report.not_run(name, "the module was not built");
+        }
+        there
+    }
+
+    pub fn need_dist(&mut self, arch: Arch) -> bool {
+        let workspace = &self.workspace;
+        let report = &mut self.report;
+        *self.dist[arch as usize].get_or_insert_with(|| {
+            report.gate(&format!("dist {arch}"), || {
+                dist::build(workspace, arch).map(|dist| dist.dir().display().to_string())
+            })
+        })
+    }
+
+    /// The same tests while their memory is watched.
+    pub fn sanitize(&mut self) {
+        let name = "under AddressSanitizer";
+        match sanitize::missing() {
+            Ok(None) => self.address_sanitizer(name),
+            Ok(Some(reason)) => {
+                let counts = Counts {
+                    ignored: 1,
+                    ..Counts::default()
+                };
+                let none = Duration::ZERO;
+                self.report.tests(name, none, Ok(()), counts, &[reason]);
+            }
+            Err(error) => self.report.not_run(name, &format!("{error:#}")),
+        }
+        if self.has_dist("return codes under valgrind") {
+            let mut cargo = run::cargo(self.workspace.root());
+            cargo
+                .args([
+                    "test",
+                    "--no-fail-fast",
+                    "--package=tests",
+                    "--test=retval",
+                    "--",
+                ])
+                .args(UNDER_VALGRIND)
+                .env("SLURM_ADOPT_UNDER", sanitize::VALGRIND);
+            println!("under valgrind only: {}", UNDER_VALGRIND.join(", "));
+            self.test_programs("return codes under valgrind", &cargo);
+        }
+    }
+
+    fn address_sanitizer(&mut self, name: &str) {
+        let mut unit = sanitize::cargo(&self.workspace, "test");
+        unit.args(["--no-fail-fast", "--lib"])
+            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
+        self.test_programs(&format!("unit tests {name}"), &unit);
+        let dist = match sanitize::build(&self.workspace) {
+            Ok(dist) => dist,
+            Err(error) => return self.report.not_run(name, &format!("{error:#}")),
+        };
+        let mut retval = sanitize::cargo(&self.workspace, "test");
+        retval
+            .args(["--no-fail-fast", "--package=tests", "--test=retval"])
+            .env("SLURM_ADOPT_DIST", dist);
+        self.test_programs(&format!("return codes {name}"), &retval);
+    }
+
+    /// What can be tested of the module for a processor that is not the host's.
+    pub fn aarch64(&mut self) {
+        let arch = Arch::Aarch64;
+        let name = "unit tests for aarch64";
+        if !self.has_dist_for(arch, name) {
+            return;
+        }
+        let prepared = Debian::install(&self.workspace)
+            .and_then(|debian| Ok((debian.runner(), dist::test(&self.workspace, arch)?)));
+        let (runner, mut unit) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return self.report.not_run(name, &format!("{error:#}")),
+        };
+        // As a list of one: a plain text would be split at blanks.
+        let list = serde_json::json!([runner]);
+        unit.arg("--config")
+            .arg(format!("target.{}.runner={list}", arch.target()))
+            .args(["--no-fail-fast", "--lib"])
+            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
+            .arg("--");
+        for (test, reason) in NOT_EMULATED {
+            println!("left out of {name}: {test}: {reason}");
+            unit.args(["--skip", test]);
+        }
+        self.test_programs(name, &unit);
+        let mut loading = run::cargo(self.workspace.root());
+        loading
+            .args(["test", "--package=tests", "--test=loading", "aarch64_"])
+            .env("SLURM_ADOPT_RUN_AARCH64", runner);
+        self.test_programs("loading for aarch64", &loading);
+    }
+
+    pub fn has_lab(&mut self, name: &str) -> bool {
+        if self.lab.is_none() {
+            let workspace = &self.workspace;
+            let built = self.report.gate("lab: build", || {
+                let mut cargo = run::cargo(workspace.root());
+                run::check(cargo.args(["build", "--quiet", "--package=lab", "--bins"])).map(|()| "")
+            });
+            self.lab = Some(built);
+        }
+        if self.lab == Some(false) {
+            self.report.not_run(name, "the lab was not built");
+        }
+        self.lab == Some(true)
+    }
+
+    /// A stage of test programs.
+    pub fn tests(&mut self, name: &str, what: &[&str]) {
+        let mut cargo = run::cargo(self.workspace.root());
+        cargo.args(["test", "--no-fail-fast"]).args(what);
+        self.test_programs(name, &cargo);
+    }
+
+    fn test_programs(&mut self, name: &str, cargo: &Command) {
+        let (took, outcome, heard) = self.stream(name, cargo);
+        self.report
+            .tests(name, took, outcome, heard.counts, &heard.ignored);
+    }
+
+    /// The virtual machine's checks: one gate, unless it tells of tests.
+    pub fn machine(&mut self) {
+        let mut lab = Command::new(self.lab_program());
+        lab.arg("vm-demo")
+            .arg("--module")
+            .arg(self.dist_place().module());
+        lab.current_dir(self.workspace.root());
+        let name = "virtual machine";
+        let (took, outcome, heard) = self.stream(name, &lab);
+        if heard.counts == Counts::default() {
+            self.report.gate(name, || {
+                outcome.map(|()| format!("{:.1} s", took.as_secs_f64()))
+            });
+        } else {
+            self.report
+                .tests(name, took, outcome, heard.counts, &heard.ignored);
+        }
+    }
+
+    /// Those of a test program of the clusters whose name has the filter, in the virtual machine: with
+    /// cgroup v2.
+    pub fn machine_tests(&mut self, test: &str, filter: &str) {
+        let name = format!("{test} in the virtual machine");
+        let program = match self.test_program(test) {
+            Ok(program) => program,
+            Err(error) => {
+                self.report.gate(&name, || Err::<String, _>(error));
+                return;
+            }
+        };
+        let mut lab = Command::new(self.lab_program());
+        lab.args(["vm-test", "forky"]).arg(self.dist_place().dir());
+        lab.arg(program).args([filter, "--color", "never"]);
+        lab.current_dir(self.workspace.root());
+        let (took, outcome, heard) = self.stream(&name, &lab);
+        self.report
+            .tests(&name, took, outcome, heard.counts, &heard.ignored);
+    }
+
+    /// Where cargo built that test of the package tests.
+    fn test_program(&self, test: &str) -> Result<PathBuf> {
+        let mut cargo = run::cargo(self.workspace.root());
+        cargo.args([
+            "test",
+            "--package=tests",
+            "--no-run",
+            "--message-format=json",
+        ]);
+        let output = cargo
+            .args(["--quiet", "--test", test])
+            .output()
+            .context("run cargo")?;
+        ensure!(
+            output.status.success(),
+            "cargo test --no-run: {}",
+            output.status
+        );
+        let told = String::from_utf8_lossy(&output.stdout);
+        let mut messages = told.lines().filter_map(|it| serde_json::from_str(it).ok());
+        let program = messages.find_map(|it: serde_json::Value| {
+            let is_it = it["target"]["name"] == test;
+            it["executable"]
+                .as_str()
+                .filter(|_| is_it)
+                .map(PathBuf::from)
+        });
+        program.with_context(|| format!("cargo names no program of the test {test}"))
+    }
+
+    /// What the lab's nodes run.
+    fn dist_place(&self) -> Dist {
+        Dist::place(&self.workspace, Arch::X86_64)
+    }
+
+    fn lab_program(&self) -> PathBuf {
+        self.workspace.target("debug/slurm-adopt-lab")
+    }
+
+    /// Runs it with its output going on to ours, and hears what it tells of tests.
+    fn stream(&mut self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
+        println!("        {name} ...");
+        let start = Instant::now();
+        let longest = match self.long {
+            Some(_) => LONGEST_OF_LONG,
+            None => LONGEST,
+        };
+        let mut command = limited(command, longest);
+        if let Some(results) = &self.long {
+            command
+                .env("SLURM_ADOPT_LONG", "1")
+                .env("SLURM_ADOPT_RESULTS", results);
+        }
+        if !command
+            .get_envs()
+            .any(|(name, _)| name == "SLURM_ADOPT_DIST")
+        {
+            command.env("SLURM_ADOPT_DIST", self.dist_place().dir());
+        }
+        command.env("SLURM_ADOPT_LAB_BIN", self.lab_program());
+        let mut heard = Heard::default();
+        let outcome = listen(&mut command, &mut heard);
+        self.session_rows.append(&mut heard.session_rows);
+        self.report.times(name, std::mem::take(&mut heard.times));
+        self.report
+            .left_out(name, std::mem::take(&mut heard.left_out));
+        (start.elapsed(), outcome, heard)
+    }
+}
