@@ -74,59 +74,84 @@ pub fn build(name: &str, suite: Suite, packages: &[&str]) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Tries Debian's usual mirrors, then those that are left when a suite grows old.
+/// Has apt fetch the packages before they are installed. A security update that the archive lists and does not
+/// have any more gives way to the release's own package: its source is pinned. `$1` is the root.
+const FETCH: &str = r#"
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+errors=$1/tmp/lab-fetch
+until apt-get --yes --download-only install $(echo "$LAB_PACKAGES" | tr , ' ') >/dev/null 2>"$errors"; do
+    missing=$(sed -n 's,^E: Failed to fetch .*/pool/updates/[^ ]*/\([^/]*\)/[^/]* 404 .*,\1,p' "$errors" | sort -u)
+    test -n "$missing" || { cat "$errors" >&2; exit 1; }
+    for source in $missing; do
+        ! grep -qsx "Package: src:$source" "$1/etc/apt/preferences.d/lab" || { cat "$errors" >&2; exit 1; }
+        printf 'Package: src:%s\nPin: release l=Debian-Security\nPin-Priority: -1\n\n' "$source" \
+            >>"$1/etc/apt/preferences.d/lab"
+    done
+done
+rm -f "$errors"
+"#;
+
+/// Without security updates at all: where one of an essential package is missing.
+const NO_SECURITY: &str = r#"
+mkdir -p "$1/etc/apt/preferences.d"
+printf 'Package: *\nPin: release l=Debian-Security\nPin-Priority: -1\n' >"$1/etc/apt/preferences.d/lab"
+"#;
+
+/// From the mirrors that mmdebstrap takes for the suite.
 fn make(suite: Suite, packages: &str, new: &Path) -> Result<()> {
-    let mirrors: &[Option<&str>] = match suite {
-        Suite::Bullseye => &[
-            None,
-            Some("deb http://deb.debian.org/debian bullseye main"),
-            Some("deb http://archive.debian.org/debian bullseye main"),
-        ],
-        _ => &[None],
-    };
-    let mut error = String::new();
-    for mirror in mirrors {
+    let mut errors = String::new();
+    for before in [None, Some(NO_SECURITY)] {
         remove(new)?;
         fs::create_dir(new).with_context(|| format!("making {}", new.display()))?;
-        let mut command = Command::new("unshare");
-        command.args([
-            "--mount",
-            "--propagation",
-            "private",
-            "--",
-            "sh",
-            "-ec",
-            IN_PLACE,
-            "sh",
-        ]);
-        command.arg(new);
-        command.args(["--variant=minbase", "--format=directory", "--quiet"]);
-        // The host's keyring package may be older than the suite's newest key.
-        command.arg("--keyring=/usr/share/keyrings/");
-        // A suite in the making, or one that is archived, may be past its date.
-        command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
-        command.arg("--aptopt=Acquire::Languages \"none\"");
-        for unused in ["man", "doc", "locale"] {
-            command.arg(format!("--dpkgopt=path-exclude=/usr/share/{unused}/*"));
-        }
-        command
-            .arg(format!("--include={packages}"))
-            .arg(suite.name())
-            .arg("/mnt")
-            .args(*mirror);
-        command.stdin(Stdio::null()).env_remove("TMPDIR");
-        let output = command.output().context("running unshare")?;
+        let output = mmdebstrap(suite, packages, new, before)
+            .output()
+            .context("running unshare")?;
         if output.status.success() {
             return Ok(());
         }
-        error = String::from_utf8_lossy(&output.stderr).into_owned();
+        errors += &String::from_utf8_lossy(&output.stderr);
     }
     remove(new)?;
     bail!(
         "making {} with mmdebstrap:\n{}",
         new.display(),
-        error.trim_end()
+        errors.trim_end()
     )
+}
+
+fn mmdebstrap(suite: Suite, packages: &str, new: &Path, before: Option<&str>) -> Command {
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        "sh",
+        "-ec",
+        IN_PLACE,
+        "sh",
+    ]);
+    command.arg(new);
+    command.args(["--variant=minbase", "--format=directory", "--quiet"]);
+    // The host's keyring package may be older than the suite's newest key.
+    command.arg("--keyring=/usr/share/keyrings/");
+    // A suite in the making, or one that is archived, may be past its date.
+    command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+    command.arg("--aptopt=Acquire::Languages \"none\"");
+    for unused in ["man", "doc", "locale"] {
+        command.arg(format!("--dpkgopt=path-exclude=/usr/share/{unused}/*"));
+    }
+    command.args(before.map(|it| format!("--setup-hook={it}")));
+    command
+        .arg(format!("--essential-hook={FETCH}"))
+        .arg(format!("--include={packages}"))
+        .arg(suite.name())
+        .arg("/mnt");
+    command
+        .env("LAB_PACKAGES", packages)
+        .env_remove("TMPDIR")
+        .stdin(Stdio::null());
+    command
 }
 
 fn remove(root: &Path) -> Result<()> {
