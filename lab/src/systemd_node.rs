@@ -29,6 +29,12 @@ pub const GPU: &str = "/dev/full";
 /// How long it may take to boot: a minute on an idle host.
 const BOOT: Duration = Duration::from_secs(600);
 
+/// The root of such a machine; made if it is not there.
+pub fn root(suite: Suite) -> Result<PathBuf> {
+    let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
+    roots::build(&format!("systemd-{suite}"), suite, &packages)
+}
+
 /// A running machine. It is switched off when this is dropped.
 #[derive(Debug)]
 pub struct SystemdNode {
@@ -48,8 +54,7 @@ impl SystemdNode {
     }
 
     fn boot(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
-        let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
-        let root = roots::build(&format!("systemd-{suite}"), suite, &packages)?;
+        let root = root(suite)?;
         let scratch = Scratch::new(&format!("systemd-{suite}"))?;
         let upper = scratch.path.join("upper");
         for (from, to) in files {
@@ -64,7 +69,12 @@ impl SystemdNode {
         let install = "chroot disk /bin/sh -ec \"$3\"";
         vm::make_disk(&scratch.path, &root, &image, install, INSTALL.as_ref())?;
 
-        let mut command = vm::qemu(&root, &image, vm::Threads::One)?;
+        // Seen with forky's kernel alone.
+        let threads = match suite {
+            Suite::Forky => vm::Threads::One,
+            _ => vm::Threads::Two,
+        };
+        let mut command = vm::qemu(&root, &image, threads)?;
         command
             .args(["-display", "none", "-monitor", "none", "-serial"])
             .arg(format!("file:{}", console(&scratch).display()))

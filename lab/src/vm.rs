@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +28,32 @@ pub(crate) const PACKAGES: &[&str] = &[
     "iproute2",
     "util-linux",
 ];
+
+/// A test program of the clusters, and which of its tests to run: all whose name has the filter.
+#[derive(Clone, Debug)]
+pub struct TestProgram {
+    /// Where it is on the host.
+    pub program: PathBuf,
+    /// A part of the tests' names; empty: all.
+    pub filter: String,
+}
+
+impl FromStr for TestProgram {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (program, filter) = text.rsplit_once('=').context("no PROGRAM=FILTER")?;
+        Ok(Self {
+            program: program.into(),
+            filter: filter.into(),
+        })
+    }
+}
+
+/// The root of the machine's own Debian; made if it is not there.
+pub fn root() -> Result<PathBuf> {
+    roots::build("vm", Suite::Trixie, PACKAGES)
+}
 
 /// Where the machine has the checkout.
 const CHECKOUT: &str = "/srv/slurm-adopt";
@@ -71,33 +98,37 @@ impl Machine {
         })
     }
 
-    /// One that runs a test program with what it needs of `dist`, and these arguments.
-    pub fn of_test(suite: Suite, program: &Path, dist: &Path, arguments: &[&str]) -> Result<Self> {
-        let here = paths::checkout()?;
-        let mut files = vec![
-            (here.join("lab/host.sh"), "lab/host.sh".to_string()),
-            (program.into(), "target/test".to_string()),
-        ];
+    /// Has it run test programs after that, with what they need of `dist`. All of them run, whatever fails.
+    pub fn add_tests(&mut self, dist: &Path, tests: &[TestProgram]) -> Result<()> {
         for name in ["pam_slurm_adopt.so", "pamcall", "slurm-adopt"] {
-            files.push((dist.join(name), format!("target/dist/{name}")));
+            self.files
+                .push((dist.join(name), format!("target/dist/{name}")));
         }
-        let command = format!(
-            "SLURM_ADOPT_DIST=$PWD/target/dist SLURM_ADOPT_LAB_BIN=$PWD/{PROGRAM} \
-             ./target/test {}",
-            quoted(arguments)
+        let mut script = format!(
+            "SECONDS=0; status=0; {} || status=$?; echo \"test-seconds $SECONDS the demo\"\n\
+             export SLURM_ADOPT_MACHINE=1 SLURM_ADOPT_DIST=$PWD/target/dist\n\
+             export SLURM_ADOPT_LAB_BIN=$PWD/{PROGRAM}\n",
+            self.command
         );
-        Ok(Self {
-            suite,
-            files,
-            command,
-            limit: Duration::from_secs(1200),
-        })
+        if let Ok(long) = std::env::var("SLURM_ADOPT_LONG") {
+            script += &format!("export SLURM_ADOPT_LONG={}\n", quoted(&[&long]));
+        }
+        for (number, test) in tests.iter().enumerate() {
+            let program = format!("target/test{number}");
+            self.files.push((test.program.clone(), program.clone()));
+            let filter = Some(&*test.filter).filter(|it| !it.is_empty());
+            let arguments: Vec<&str> = filter.into_iter().chain(["--color", "never"]).collect();
+            script += &format!("./{program} {} || status=$?\n", quoted(&arguments));
+        }
+        self.command = format!("({script}exit $status)");
+        self.limit = Duration::from_secs(1200);
+        Ok(())
     }
 
     /// Builds the disk, boots, runs the command and checks how it went; hands each line of its
     /// output on.
     pub fn run(&self, mut line: impl FnMut(&str)) -> Result<()> {
-        let root = roots::build("vm", Suite::Trixie, PACKAGES)?;
+        let root = root()?;
         let nodes = roots::ensure(self.suite)?;
         let dir = Scratch::new("vm")?;
         self.write_checkout(&dir.path.join("upper"))?;

@@ -34,7 +34,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::arch::Arch;
 use crate::report::Report;
-use crate::stages::{Size, Stage};
+use crate::runner::Size;
+use crate::stages::Stage;
 use crate::workspace::Workspace;
 
 #[derive(Debug, Parser)]
@@ -48,7 +49,7 @@ struct Args {
 enum Task {
     /// Run all gates and tests, the cheap ones first.
     Test {
-        /// Without what starts clusters and machines.
+        /// Without clusters, machines, the other processor, sanitizers and fuzzing.
         #[arg(long)]
         quick: bool,
         /// The long runs in full (hours), and their results into docs/reliability.md.
@@ -128,60 +129,53 @@ fn perform(task: &Task) -> Result<ExitCode> {
                 (false, true) => Size::Long,
                 (false, false) => Size::Default,
             };
-            Ok(stages::all(workspace, size, *write, only))
+            return Ok(stages::all(workspace, size, *write, only));
         }
-        Task::Dist { arch: only } => {
-            for arch in Arch::ALL {
-                if only.is_none_or(|it| it == arch) {
-                    let dist = dist::build(&workspace, arch)?;
-                    println!("{}", dist.module().display());
-                    println!("{}", dist.cli().display());
-                    println!("{}", dist.forced_panic().display());
-                    println!("{}", dist.pamcall().display());
-                }
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Budgets { write: true } => {
-            budgets::write(&workspace)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Task::Dist { arch } => build_dist(&workspace, *arch)?,
+        Task::Budgets { write: true } => budgets::write(&workspace)?,
+        Task::Docs { check: false } => docs::write(&workspace)?,
+        Task::Bench(wanted) => bench::run(&workspace, wanted)?,
         Task::Budgets { write: false } => {
-            let mut report = Report::new();
-            budgets::gates(&workspace, &mut report);
-            Ok(report.finish())
+            return gates(|report| budgets::gates(&workspace, report));
         }
-        Task::Docs { check: false } => {
-            docs::write(&workspace)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Docs { check: true } => {
-            let mut report = Report::new();
-            docs::gates(&workspace, &mut report);
-            Ok(report.finish())
-        }
+        Task::Docs { check: true } => return gates(|report| docs::gates(&workspace, report)),
         Task::Fuzz { seconds, target } => {
-            let mut report = Report::new();
-            fuzz::gates(&workspace, *seconds, target.as_deref(), &mut report);
-            Ok(report.finish())
+            return gates(|report| fuzz::gates(&workspace, *seconds, target.as_deref(), report));
         }
-        Task::Bench(wanted) => {
-            bench::run(&workspace, wanted)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Gate { group } => {
-            let mut report = Report::new();
-            match group {
-                Gates::So => {
-                    for arch in Arch::ALL {
-                        dist::build(&workspace, arch)?;
-                        so::gates(&workspace, arch, &mut report);
-                    }
-                    so::source_gates(&workspace, &mut report);
-                }
-                Gates::Unsafe => rooms::gate(&workspace, &mut report),
-            }
-            Ok(report.finish())
+        Task::Gate { group: Gates::So } => return so_gates(&workspace),
+        Task::Gate {
+            group: Gates::Unsafe,
+        } => return gates(|report| rooms::gate(&workspace, report)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs some gates, and says how they went.
+fn gates(run: impl FnOnce(&mut Report)) -> Result<ExitCode> {
+    let mut report = Report::new();
+    run(&mut report);
+    Ok(report.finish())
+}
+
+fn build_dist(workspace: &Workspace, only: Option<Arch>) -> Result<()> {
+    for arch in Arch::ALL {
+        if only.is_none_or(|it| it == arch) {
+            let dist = dist::build(workspace, arch)?;
+            println!("{}", dist.module().display());
+            println!("{}", dist.cli().display());
+            println!("{}", dist.forced_panic().display());
+            println!("{}", dist.pamcall().display());
         }
     }
+    Ok(())
+}
+
+fn so_gates(workspace: &Workspace) -> Result<ExitCode> {
+    let mut report = Report::new();
+    for arch in Arch::ALL {
+        dist::build(workspace, arch)?;
+        so::gates(workspace, arch, &mut report);
+    }
+    so::source_gates(workspace, &mut report);
+    Ok(report.finish())
 }

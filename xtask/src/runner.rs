@@ -1,7 +1,7 @@
 //! What the stages share: programs that are built once, cargo as a gate, tests whose output is heard.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -50,8 +50,20 @@ const LONGEST: u32 = 25;
 /// The same of a long run.
 const LONGEST_OF_LONG: u32 = 240;
 
+/// How much is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Without what starts clusters and machines, is for another processor, or takes a long build.
+    Quick,
+    /// Everything, the long runs in a small form.
+    Default,
+    /// The long runs in full, and their results into docs/reliability.md.
+    Long,
+}
+
 /// A run of stages.
 pub struct Runner {
+    size: Size,
     /// Of a long run: where its results go.
     pub long: Option<PathBuf>,
     /// The checkout.
@@ -63,19 +75,75 @@ pub struct Runner {
     /// Built at most once; `Some(false)`: could not be. In the order of the architectures.
     dist: [Option<bool>; Arch::ALL.len()],
     lab: Option<bool>,
+    /// What makes the lab's roots while other stages run.
+    roots: Option<Roots>,
+}
+
+/// A program that makes the lab's roots, and since when.
+struct Roots(Child, Instant);
+
+impl Drop for Roots {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Runner {
     /// One that has run nothing yet.
-    pub fn new(workspace: Workspace, long: Option<PathBuf>) -> Self {
+    pub fn new(workspace: Workspace, size: Size, long: Option<PathBuf>) -> Self {
         Self {
+            size,
             long,
             workspace,
             report: Report::new(),
             session_rows: Vec::new(),
             dist: [None; Arch::ALL.len()],
             lab: None,
+            roots: None,
         }
+    }
+
+    /// The architectures that it builds for. A quick run has the host's alone.
+    pub fn arches(&self) -> &'static [Arch] {
+        match self.size {
+            Size::Quick => &[Arch::X86_64],
+            Size::Default | Size::Long => &Arch::ALL,
+        }
+    }
+
+    /// Begins to make the lab's roots, which is mostly waiting: for the mirror and for the disk.
+    pub fn begin_roots(&mut self) {
+        if !self.has_lab("the lab's roots") {
+            return;
+        }
+        let mut lab = Command::new(self.lab_program());
+        lab.args(["roots", "--machines"])
+            .current_dir(self.workspace.root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        match lab.spawn() {
+            Ok(child) => self.roots = Some(Roots(child, Instant::now())),
+            Err(error) => self.report.not_run("the lab's roots", &error.to_string()),
+        }
+    }
+
+    /// Waits until the roots are there.
+    pub fn finish_roots(&mut self) {
+        let Some(mut roots) = self.roots.take() else {
+            return;
+        };
+        self.report.gate("the lab's roots", || {
+            let waited = Instant::now();
+            let status = roots.0.wait().context("wait for the lab")?;
+            ensure!(status.success(), "slurm-adopt-lab roots: {status}");
+            let (all, waited) = (roots.1.elapsed(), waited.elapsed());
+            Ok(format!(
+                "{:.0} s, of which nothing else ran for {:.0} s",
+                all.as_secs_f64(),
+                waited.as_secs_f64()
+            ))
+        });
     }
 
     /// One gate that is cargo, in a directory of the repository.
@@ -220,43 +288,27 @@ impl Runner {
             .tests(name, took, outcome, heard.counts, &heard.ignored);
     }
 
-    /// The virtual machine's checks: one gate, unless it tells of tests.
-    pub fn machine(&mut self) {
-        let mut lab = Command::new(self.lab_program());
-        lab.arg("vm-demo")
-            .arg("--module")
-            .arg(self.dist_place().module());
-        lab.current_dir(self.workspace.root());
+    /// The demo and tests of the clusters in one virtual machine with cgroup v2: each test program with a part
+    /// of its tests' names.
+    pub fn machine(&mut self, tests: &[(&str, &str)]) {
         let name = "virtual machine";
-        let (took, outcome, heard) = self.stream(name, &lab);
-        if heard.counts == Counts::default() {
-            self.report.gate(name, || {
-                outcome.map(|()| format!("{:.1} s", took.as_secs_f64()))
-            });
-        } else {
-            self.report
-                .tests(name, took, outcome, heard.counts, &heard.ignored);
-        }
-    }
-
-    /// Those of a test program of the clusters whose name has the filter, in the virtual machine: with
-    /// cgroup v2.
-    pub fn machine_tests(&mut self, test: &str, filter: &str) {
-        let name = format!("{test} in the virtual machine");
-        let program = match self.test_program(test) {
-            Ok(program) => program,
-            Err(error) => {
-                self.report.gate(&name, || Err::<String, _>(error));
-                return;
-            }
-        };
         let mut lab = Command::new(self.lab_program());
-        lab.args(["vm-test", "forky"]).arg(self.dist_place().dir());
-        lab.arg(program).args([filter, "--color", "never"]);
+        lab.args(["vm", "--suite", "forky", "--module"])
+            .arg(self.dist_place().module())
+            .arg("--dist")
+            .arg(self.dist_place().dir());
+        for (test, filter) in tests {
+            match self.test_program(test) {
+                Ok(program) => {
+                    let mut option = program.into_os_string();
+                    option.push(format!("={filter}"));
+                    lab.arg("--test").arg(option);
+                }
+                Err(error) => return self.report.not_run(name, &format!("{error:#}")),
+            }
+        }
         lab.current_dir(self.workspace.root());
-        let (took, outcome, heard) = self.stream(&name, &lab);
-        self.report
-            .tests(&name, took, outcome, heard.counts, &heard.ignored);
+        self.test_programs(name, &lab);
     }
 
     /// Where cargo built that test of the package tests.

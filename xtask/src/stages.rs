@@ -14,7 +14,7 @@ use crate::fuzz;
 use crate::licences;
 use crate::long;
 use crate::rooms;
-use crate::runner::Runner;
+use crate::runner::{Runner, Size};
 use crate::session;
 use crate::so;
 use crate::workspace::Workspace;
@@ -80,30 +80,25 @@ pub enum Stage {
 
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 10;
-/// How much is to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// Without what starts clusters and machines.
-    Quick,
-    /// Everything, the long runs in a small form.
-    Default,
-    /// The long runs in full, and their results into docs/reliability.md.
-    Long,
-}
-
 /// The stages chosen, or all. `write`: rows for docs/session.md are put there.
 pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
     let long = (size == Size::Long).then(|| long::begin(&workspace));
-    let mut runner = Runner::new(workspace, long);
+    let mut runner = Runner::new(workspace, size, long);
     let before = kept_on_host();
     let mut has_session = false;
     for stage in Stage::value_variants() {
         if !only.is_empty() && !only.contains(stage) {
             continue;
         }
-        if size == Size::Quick && *stage >= Stage::Lab {
-            println!("left out by --quick: {stage:?}");
+        if size == Size::Quick && !stage.is_quick() {
+            println!("left out by --quick: {}", stage.name());
             continue;
+        }
+        if *stage == Stage::Clippy && only.is_empty() && size != Size::Quick {
+            runner.begin_roots();
+        }
+        if *stage >= Stage::Lab {
+            runner.finish_roots();
         }
         has_session |= *stage == Stage::Session;
         runner.stage(*stage);
@@ -183,6 +178,11 @@ impl Stage {
         }
     }
 
+    /// Whether it takes no cluster, no machine, no other processor and no long build.
+    fn is_quick(self) -> bool {
+        self < Self::Lab && ![Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
+    }
+
     /// As `--only` has it.
     fn name(self) -> String {
         self.to_possible_value()
@@ -259,15 +259,15 @@ impl Runner {
     }
 
     fn dist(&mut self) {
-        for arch in Arch::ALL {
-            self.need_dist(arch);
+        for arch in self.arches() {
+            self.need_dist(*arch);
         }
     }
 
     fn so(&mut self) {
-        for arch in Arch::ALL {
-            if self.has_dist_for(arch, &format!("so {arch}")) {
-                so::gates(&self.workspace, arch, &mut self.report);
+        for arch in self.arches() {
+            if self.has_dist_for(*arch, &format!("so {arch}")) {
+                so::gates(&self.workspace, *arch, &mut self.report);
             }
         }
         so::source_gates(&self.workspace, &mut self.report);
@@ -294,11 +294,8 @@ impl Runner {
 
     fn vm(&mut self) {
         if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
-            self.machine();
-            // The newest Slurm, whose cgroup/v2 names a job's directory by chance. Of finding the node what
-            // looks into cgroups: the rest is the same there, and took six minutes.
-            self.machine_tests("finding", "26.05/a service that changes");
-            self.machine_tests("e2e", "26.05/");
+            // Of finding the node what looks into cgroups: the rest is the same there.
+            self.machine(&[("finding", "26.05/a service that changes"), ("e2e", "")]);
             let systemd = ["--package=tests", "--test=machine"];
             self.tests("hosts with systemd", &systemd);
         }

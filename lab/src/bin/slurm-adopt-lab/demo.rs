@@ -27,10 +27,7 @@ pub fn run(options: &Options) -> Result<()> {
     let ssh_version = node.run(&["ssh", "-V"])?.stderr;
     println!("    {}", node.run(&["slurmd", "-V"])?.ok()?.trim());
     println!("    {}", ssh_version.trim());
-    let module = options
-        .module
-        .as_deref()
-        .unwrap_or("SchedMD's own, for comparison");
+    let module = options.module().unwrap_or("SchedMD's own, for comparison");
     println!("    pam_slurm_adopt.so: {module}");
 
     chapter("Alice has no job on node1. She may not log in");

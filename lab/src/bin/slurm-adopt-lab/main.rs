@@ -10,32 +10,88 @@
 mod demo;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use lab::vm::Machine;
+use clap::{Args, Parser, Subcommand};
+use lab::vm::{Machine, TestProgram};
 use lab::{Cluster, Suite};
 
-const USAGE: &str = "\
-usage: slurm-adopt-lab demo [OPTIONS]         show what the module does, and check it
-       slurm-adopt-lab shell [OPTIONS]        a root shell on the first node of a cluster
-       slurm-adopt-lab hold [OPTIONS]         a cluster until the standard input ends
-       slurm-adopt-lab vm-demo [OPTIONS]      the demo in a virtual machine with cgroup v2
-       slurm-adopt-lab vm-test SUITE DIST PROGRAM [ARGUMENT...]
-                                              a test program in such a machine
-       slurm-adopt-lab roots [SUITE...]       make the root directories
+/// Throwaway real Slurm clusters.
+#[derive(Debug, Parser)]
+#[command(name = "slurm-adopt-lab")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
 
-  --suite SUITE    bullseye, bookworm, trixie (the default) or forky
-  --nodes N        that many nodes
-  --module PATH    the module to use in the place of SchedMD's; «original» is that one
-";
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show what the module does, and check it.
+    Demo(Options),
+    /// Open a root shell on the first node of a cluster.
+    Shell(Options),
+    /// Run a cluster until the standard input ends.
+    Hold(Options),
+    /// Run the demo, then test programs, in a virtual machine with systemd and cgroup v2.
+    Vm(VmOptions),
+    /// Make the root directories: of all suites, or of those named.
+    Roots {
+        /// bullseye, bookworm, trixie or forky.
+        suites: Vec<Suite>,
+        /// Those of the default run's virtual machines too.
+        #[arg(long)]
+        machines: bool,
+    },
+    // The processes of a cluster; lab::Cluster starts them.
+    #[command(hide = true)]
+    Keep { dir: PathBuf },
+    #[command(hide = true)]
+    Node { dir: PathBuf, number: usize },
+    #[command(hide = true)]
+    Init { dir: PathBuf, number: usize },
+    #[command(hide = true)]
+    Agent { dir: PathBuf, number: usize },
+}
+
+/// A cluster.
+#[derive(Debug, Args)]
+struct Options {
+    /// Whose Slurm: bullseye, bookworm, trixie or forky.
+    #[arg(long, default_value_t = Suite::Trixie)]
+    suite: Suite,
+    /// How many nodes it has.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    nodes: usize,
+    /// The module to use instead of SchedMD's; "original" is that one.
+    #[arg(long, value_name = "PATH", default_value = ORIGINAL)]
+    module: String,
+}
+
+const ORIGINAL: &str = "original";
+
+#[derive(Debug, Args)]
+struct VmOptions {
+    /// Whose Slurm: bullseye, bookworm, trixie or forky.
+    #[arg(long, default_value_t = Suite::Trixie)]
+    suite: Suite,
+    /// The module of the demo instead of SchedMD's.
+    #[arg(long, value_name = "PATH")]
+    module: Option<PathBuf>,
+    /// The directory with what test programs load.
+    #[arg(long, value_name = "DIR", requires = "test")]
+    dist: Option<PathBuf>,
+    /// A test program, and a filter for its tests; may be given several times.
+    #[arg(long, value_name = "PROGRAM=FILTER", requires = "dist")]
+    test: Vec<TestProgram>,
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match run(&words) {
+    match run(&Arguments::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("slurm-adopt-lab: {error:#}");
@@ -44,55 +100,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(words: &[&str]) -> Result<()> {
-    match words {
-        // The processes of a cluster; lab::Cluster starts them.
-        ["keep", dir] => lab::keeper::run(Path::new(dir)),
-        ["node", dir, number] => lab::init::enter(Path::new(dir), number.parse()?),
-        ["init", dir, number] => lab::init::run(Path::new(dir), number.parse()?),
-        ["agent", dir, number] => lab::agent::run(Path::new(dir), number.parse()?),
-
-        ["demo", options @ ..] => demo::run(&Options::parse(options)?),
-        ["vm-demo", options @ ..] => vm_demo(&Options::parse(options)?),
-        ["vm-test", suite, dist, program, arguments @ ..] => {
-            let (program, dist) = (Path::new(program), Path::new(dist));
-            boot(&Machine::of_test(suite.parse()?, program, dist, arguments)?)
-        }
-        ["shell", options @ ..] => shell(&Options::parse(options)?),
-        ["hold", options @ ..] => hold(&Options::parse(options)?),
-        ["roots", suites @ ..] => roots(suites),
-        _ => bail!("no such command\n{USAGE}"),
+fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Demo(options) => demo::run(options),
+        Task::Shell(options) => shell(options),
+        Task::Hold(options) => hold(options),
+        Task::Vm(options) => vm(options),
+        Task::Roots { suites, machines } => roots(suites, *machines),
+        Task::Keep { dir } => lab::keeper::run(dir),
+        Task::Node { dir, number } => lab::init::enter(dir, *number),
+        Task::Init { dir, number } => lab::init::run(dir, *number),
+        Task::Agent { dir, number } => lab::agent::run(dir, *number),
     }
 }
 
-struct Options {
-    suite: Suite,
-    nodes: usize,
-    module: Option<String>,
-}
-
 impl Options {
-    fn parse(words: &[&str]) -> Result<Self> {
-        let mut options = Self {
-            suite: Suite::Trixie,
-            nodes: 1,
-            module: None,
-        };
-        for pair in words.chunks(2) {
-            match pair {
-                ["--suite", suite] => options.suite = suite.parse()?,
-                ["--nodes", count] => options.nodes = count.parse().context("--nodes")?,
-                ["--module", "original"] => options.module = None,
-                ["--module", path] => options.module = Some(path.to_string()),
-                _ => bail!("what is «{}»?\n{USAGE}", pair.join(" ")),
-            }
-        }
-        Ok(options)
+    /// The module that was given, if it is not SchedMD's.
+    fn module(&self) -> Option<&str> {
+        Some(&*self.module).filter(|it| *it != ORIGINAL)
     }
 
     fn start(&self) -> Result<Cluster> {
         let mut cluster = Cluster::new(self.suite).nodes(self.nodes);
-        if let Some(module) = &self.module {
+        if let Some(module) = self.module() {
             cluster = cluster.module(module);
         }
         cluster.start()
@@ -120,7 +150,8 @@ fn shell(options: &Options) -> Result<()> {
     ]);
     // That process holds the node's pid namespace but is not itself in it.
     command.arg(format!("--pid=/proc/{pid}/ns/pid_for_children"));
-    command.args(["--root", "--wd", "bash", "-i"]);
+    // The directory comes after the root: before, "/" is the host's.
+    command.args(["--root", "sh", "-c", "cd /root && exec bash -i"]);
     command
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -139,32 +170,57 @@ fn hold(options: &Options) -> Result<()> {
     cluster.stop()
 }
 
-fn vm_demo(options: &Options) -> Result<()> {
-    boot(&Machine::of_demo(
-        options.suite,
-        options.module.as_ref().map(Path::new),
-    )?)
-}
-
-fn boot(machine: &Machine) -> Result<()> {
+fn vm(options: &VmOptions) -> Result<()> {
     let began = Instant::now();
     println!("Booting a virtual machine with systemd and cgroup v2 ...");
+    let mut machine = Machine::of_demo(options.suite, options.module.as_deref())?;
+    if let Some(dist) = &options.dist {
+        machine.add_tests(dist, &options.test)?;
+    }
     machine.run(|line| println!("{line}"))?;
     let took = began.elapsed().as_secs();
     println!("All went well in the virtual machine; {took} s in all.");
     Ok(())
 }
 
-fn roots(names: &[&str]) -> Result<()> {
-    let mut suites = Suite::ALL.to_vec();
-    if !names.is_empty() {
-        suites = names
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_>>()?;
+/// Two at a time: making one is mostly waiting, for the mirror and for the disk.
+fn roots(suites: &[Suite], machines: bool) -> Result<()> {
+    let all = match suites {
+        [] => &Suite::ALL,
+        some => some,
+    };
+    type Make = Box<dyn FnOnce() -> Result<PathBuf> + Send>;
+    let mut makes: Vec<Make> = Vec::new();
+    for suite in all.iter().copied() {
+        makes.push(Box::new(move || lab::roots::ensure(suite)));
     }
-    for suite in suites {
-        println!("{}", lab::roots::ensure(suite)?.display());
+    if machines {
+        makes.push(Box::new(lab::vm::root));
+        makes.push(Box::new(|| lab::systemd_node::root(Suite::Trixie)));
     }
-    Ok(())
+    let next = Mutex::new(makes.into_iter());
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<()> {
+        while let Some(make) = take() {
+            println!("{}", make()?.display());
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let here = work();
+        here.and(other.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
 }
