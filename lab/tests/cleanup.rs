@@ -16,17 +16,18 @@ use rustix::process::{Pid, Signal, kill_process};
 /// One test at a time, so that none sees another's cluster.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// What a cluster must leave as it was: a line for each thing.
+/// What a cluster must leave as it was: a line for each thing of the kinds that a cluster makes. What else comes
+/// and goes meanwhile (a container that starts, a package that is installed) is not the lab's.
 fn host() -> Result<BTreeSet<String>> {
     let mut all = BTreeSet::new();
     for line in fs::read_to_string("/proc/self/mountinfo")?.lines() {
         all.insert(format!("mount {line}"));
     }
     for line in fs::read_to_string("/proc/net/dev")?.lines() {
-        all.insert(format!(
-            "interface {}",
-            line.split(':').next().unwrap_or_default()
-        ));
+        let name = line.split(':').next().unwrap_or_default().trim();
+        if INTERFACES.contains(&name) {
+            all.insert(format!("interface {name}"));
+        }
     }
     all.insert(format!(
         "host name {}",
@@ -55,14 +56,29 @@ fn host() -> Result<BTreeSet<String>> {
             fs::read_to_string(path).unwrap_or_default()
         ));
     }
-    // Clusters of other programs that run meanwhile are their own affair, and so is what the
-    // test runner and the rest of the machine do in the temporary directories.
+    let lab = paths::lab_dir()?.display().to_string();
     all.retain(|line| {
+        // Clusters of other programs are their own affair.
         let others = line.contains(cgroup::PREFIX) && !line.contains(&own_prefix());
-        !others && !line.starts_with("/tmp/") && !line.starts_with("/var/tmp/")
+        let is_temporary = line.starts_with("/tmp/") || line.starts_with("/var/tmp/");
+        let is_of_a_cluster = line.contains(&lab) || NAMES.iter().any(|it| line.contains(it));
+        let is_one_of_its_kind = WHOLE.iter().any(|it| line.starts_with(it));
+        !others && !is_temporary && (is_of_a_cluster || is_one_of_its_kind)
     });
     Ok(all)
 }
+
+/// What network interfaces of a cluster's are called, in namespaces of their own.
+const INTERFACES: [&str; 4] = ["br0", "eth0", "veth1", "veth2"];
+/// A part of the names of the cgroups, mounts and files that a cluster makes, wherever they are.
+const NAMES: [&str; 5] = ["slurm", "munge", "sshd", "/dev/log", "/pamcall"];
+/// The host has one of each.
+const WHOLE: [&str; 4] = [
+    "interface ",
+    "host name ",
+    "cgroup.subtree_control ",
+    "unified/cgroup.subtree_control ",
+];
 
 fn own_prefix() -> String {
     format!("{}{}-", cgroup::PREFIX, std::process::id())
