@@ -19,7 +19,7 @@ pub fn enter(dir: &Path, number: usize) -> Result<()> {
     let spec = keeper::read_spec(dir)?;
     cgroup::enter(&spec.hierarchies, &spec.id, number)?;
     if spec.one_cpu {
-        stay_on_one_cpu()?;
+        stay_on_one_cpu(&spec.id)?;
     }
 
     let program = std::env::current_exe().context("finding the path of this program")?;
@@ -43,14 +43,23 @@ pub fn enter(dir: &Path, number: usize) -> Result<()> {
     Err(error).context("running unshare")
 }
 
-/// Ties this process, and all it starts, to the first of the CPUs that it may run on.
-fn stay_on_one_cpu() -> Result<()> {
+/// Ties this process, and all it starts, to one of the CPUs that it may run on: a program's clusters take them in
+/// turn, and all nodes of one the same.
+fn stay_on_one_cpu(id: &str) -> Result<()> {
     let all = sched_getaffinity(None).context("asking for this process's CPUs")?;
-    let first = (0..CpuSet::MAX_CPU)
-        .find(|cpu| all.is_set(*cpu))
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|cpu| all.is_set(*cpu))
+        .collect();
+    let count: usize = id
+        .split('-')
+        .nth(1)
+        .and_then(|it| it.parse().ok())
+        .context("a cluster's id has no number")?;
+    let cpu = cpus
+        .get(count % cpus.len().max(1))
         .context("this process has no CPU")?;
     let mut one = CpuSet::new();
-    one.set(first);
+    one.set(*cpu);
     sched_setaffinity(None, &one).context("staying on one CPU")
 }
 
