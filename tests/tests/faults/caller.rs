@@ -13,7 +13,6 @@ use crate::fake::{Door, Fake, Peer, Reads};
 use crate::policy::Means;
 use crate::stepd::{self, DIR, JOB, OTHER};
 
-/// Of 26.05.
 const VERSION: u16 = 0x2D00;
 /// A question of auth/slurm needs no key.
 const SECRET: &[u8] = b"a key that only this test has";
@@ -150,213 +149,153 @@ impl Fault {
     }
 }
 
-type Row = (Step, Fault, Means, &'static str);
-
 /// Where, what, what the man page says of it, and the reason that the log must name.
+#[derive(Debug)]
+struct Row {
+    step: Step,
+    fault: Fault,
+    means: Means,
+    reason: &'static str,
+}
+
+/// A fault after which the caller's job is not known.
+fn unknown(step: Step, fault: Fault, reason: &'static str) -> Row {
+    Row {
+        step,
+        fault,
+        means: Means::Unknown(OTHER),
+        reason,
+    }
+}
+
+/// A delay after which it is.
+fn known(step: Step, fault: Fault) -> Row {
+    Row {
+        step,
+        fault,
+        means: Means::Adopted(JOB),
+        reason: "the connection comes from this job (slurmd at 127.0.0.1",
+    }
+}
+
 fn table() -> Vec<Row> {
-    const UNKNOWN: Means = Means::Unknown(OTHER);
-    const IN: Means = Means::Adopted(JOB);
-    const KNOWN: &str = "the connection comes from this job, says slurmd at 127.0.0.1";
-    const NO_COMMON: &str = "no common protocol version or no common key";
-    let munge_error = munged(3, &[&[5, 9][..], b"no memory", &[0; 4]].concat());
+    let steps = [Encode, Decode, Slurmd, Create, Verify];
+    let silent = [Encode, Slurmd, Create].map(|step| {
+        let reason = "does not answer";
+        unknown(step, Connecting(Door::Full), reason)
+    });
+    let mut table = munged_says();
+    table.extend(slurmd_says());
+    table.extend(sack_says());
+    table.extend(steps.into_iter().flat_map(breaks_off));
+    table.extend(silent);
+    table
+}
+
+const NO_COMMON: &str = "no common protocol version or no common key";
+/// What is nobody's message.
+const NOISE: &[u8] = b"\xDE\xAD\xBE\xEF 16 bytes or more";
+
+/// With a length of two gigabytes there.
+fn huge(mut answer: Vec<u8>, place: usize) -> Vec<u8> {
+    answer[place..place + 4].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF]);
+    answer
+}
+
+fn munged_says() -> Vec<Row> {
+    let error = munged(3, &[&[5, 9][..], b"no memory", &[0; 4]].concat());
     let mut other_version = encoded();
     other_version[4] = 5;
-    let huge = |mut answer: Vec<u8>, place: usize| {
-        answer[place..place + 4].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF]);
-        answer
-    };
-    let mut longer = slurmd(Slurmd, JOB);
-    longer[10..14].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF]);
+    let encode = |said: Vec<u8>, reason| unknown(Encode, Says(said), reason);
+    let decode = |said: Vec<u8>, reason| unknown(Decode, Says(said), reason);
+    vec![
+        unknown(Encode, Connecting(Door::Shut), "Connection refused"),
+        encode(NOISE.to_vec(), "magic"),
+        encode(other_version, "version"),
+        encode(huge(encoded(), 7), "length of the body"),
+        // The length of the credential within the body.
+        encode(huge(encoded(), 13), "credential"),
+        encode(decoded(0, 0, &payload()), "message type"),
+        encode(error, "munged's error 5: no memory ('no memory"),
+        decode(NOISE.to_vec(), "magic"),
+        decode(huge(decoded(0, 0, &payload()), 7), "length of the body"),
+        decode(encoded(), "message type"),
+        decode(decoded(2003, 0, &payload()), "is from uid 2003"),
+        decode(decoded(0, 2001, &payload()), "is not for us"),
+        decode(decoded(0, 0, b"another message"), "is for another message"),
+    ]
+}
+
+fn slurmd_says() -> Vec<Row> {
     let no_val = 0xFFFF_FFFE;
     let credential = (rpc::MUNGE, "MUNGE:BB:".to_owned());
     let says = |version, kind, body: &[u8]| rpc::message(version, kind, Some(&credential), body);
-    let mut table = vec![
-        (
-            Encode,
-            Connecting(Door::Shut),
-            UNKNOWN,
-            "Connection refused",
-        ),
-        (
-            Encode,
-            Says(b"\xDE\xAD\xBE\xEF 16 bytes or more".to_vec()),
-            UNKNOWN,
-            "magic",
-        ),
-        (Encode, Says(other_version), UNKNOWN, "version"),
-        (
-            Encode,
-            Says(huge(encoded(), 7)),
-            UNKNOWN,
-            "length of the body",
-        ),
-        // The length of the credential within the body.
-        (Encode, Says(huge(encoded(), 13)), UNKNOWN, "credential"),
-        (
-            Encode,
-            Says(decoded(0, 0, &payload())),
-            UNKNOWN,
-            "message type",
-        ),
-        (
-            Encode,
-            Says(munge_error.clone()),
-            UNKNOWN,
-            "munged's error 5: no memory ('no memory",
-        ),
-        (
-            Decode,
-            Says(b"\xDE\xAD\xBE\xEF 16 bytes or more".to_vec()),
-            UNKNOWN,
-            "magic",
-        ),
-        (
-            Decode,
-            Says(huge(decoded(0, 0, &payload()), 7)),
-            UNKNOWN,
-            "length of the body",
-        ),
-        (Decode, Says(encoded()), UNKNOWN, "message type"),
-        (
-            Decode,
-            Says(decoded(2003, 0, &payload())),
-            UNKNOWN,
-            "is from uid 2003",
-        ),
-        (
-            Decode,
-            Says(decoded(0, 2001, &payload())),
-            UNKNOWN,
-            "is not for us",
-        ),
-        (
-            Decode,
-            Says(decoded(0, 0, b"another message")),
-            UNKNOWN,
-            "is for another message",
-        ),
-        (
+    let answer = |job| says(VERSION, RESPONSE_CALLERID, &body(job));
+    let in_version = |version| says(version, RESPONSE_CALLERID, &body(JOB));
+    let unsigned = rpc::message(VERSION, RESPONSE_CALLERID, None, &body(JOB));
+    let http = b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec();
+    let slurmd_is = |said: Vec<u8>, reason| unknown(Slurmd, Says(said), reason);
+    vec![
+        unknown(
             Slurmd,
             Connecting(Door::Shut),
-            UNKNOWN,
             "connect: Connection refused",
         ),
-        (
-            Slurmd,
-            Says(b"\xDE\xAD\xBE\xEF 16 bytes or more".to_vec()),
-            UNKNOWN,
-            NO_COMMON,
-        ),
-        (
-            Slurmd,
-            Says(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
-            UNKNOWN,
-            "the answer is HTTP",
-        ),
-        (
-            Slurmd,
-            Says(huge(slurmd(Slurmd, JOB), 0)),
-            UNKNOWN,
+        slurmd_is(NOISE.to_vec(), NO_COMMON),
+        slurmd_is(http, "the answer is HTTP"),
+        slurmd_is(
+            huge(slurmd(Slurmd, JOB), 0),
             "invalid length of the answer: 2147483647 bytes",
         ),
-        (Slurmd, Says(longer), UNKNOWN, NO_COMMON),
-        (
-            Slurmd,
-            Says(says(0x2C00, RESPONSE_CALLERID, &body(JOB))),
-            UNKNOWN,
-            "it answers in 25.11 (protocol 0x2c00)",
-        ),
-        (
-            Slurmd,
-            Says(says(0x1000, RESPONSE_CALLERID, &body(JOB))),
-            UNKNOWN,
-            NO_COMMON,
-        ),
-        (
-            Slurmd,
-            Says(says(VERSION, 5035, &body(JOB))),
-            UNKNOWN,
-            NO_COMMON,
-        ),
-        (
-            Slurmd,
-            Says(rpc::return_code(VERSION, 2017)),
-            UNKNOWN,
-            "Slurm error 2017",
-        ),
-        (
-            Slurmd,
-            Says(rpc::message(VERSION, RESPONSE_CALLERID, None, &body(JOB))),
-            UNKNOWN,
-            "has no credential",
-        ),
-        (
-            Slurmd,
-            Says(says(VERSION, RESPONSE_CALLERID, &body(555))),
-            UNKNOWN,
-            "is for another message",
-        ),
-        (
-            Slurmd,
-            Says(says(VERSION, RESPONSE_CALLERID, &body(no_val))),
-            UNKNOWN,
-            "is for another message",
-        ),
-        (
-            Create,
-            Says(vec![0x7F, 0xFF, 0xFF, 0xFF, 0]),
-            UNKNOWN,
-            "token",
-        ),
-        (Create, Says(vec![0; 4]), UNKNOWN, "token"),
-        (Create, Says(vec![0, 0, 0, 2, 0xFF, 0xFE]), UNKNOWN, "token"),
-        (
-            Verify,
-            Says(vec![0, 0, 0, 1]),
-            UNKNOWN,
-            "not made with this cluster's key",
-        ),
+        slurmd_is(huge(slurmd(Slurmd, JOB), 10), NO_COMMON),
+        slurmd_is(in_version(0x2C00), "it answers in 25.11 (protocol 0x2c00)"),
+        slurmd_is(in_version(0x1000), NO_COMMON),
+        slurmd_is(says(VERSION, 5035, &body(JOB)), NO_COMMON),
+        slurmd_is(rpc::return_code(VERSION, 2017), "Slurm error 2017"),
+        slurmd_is(unsigned, "has no credential"),
+        slurmd_is(answer(555), "is for another message"),
+        slurmd_is(answer(no_val), "is for another message"),
+    ]
+}
+
+fn sack_says() -> Vec<Row> {
+    const OTHER_KEY: &str = "not made with this cluster's key";
+    vec![
+        unknown(Create, Says(vec![0x7F, 0xFF, 0xFF, 0xFF, 0]), "token"),
+        unknown(Create, Says(vec![0; 4]), "token"),
+        unknown(Create, Says(vec![0, 0, 0, 2, 0xFF, 0xFE]), "token"),
+        unknown(Verify, Says(vec![0, 0, 0, 1]), OTHER_KEY),
         // How 26.05 says no.
-        (Verify, Closes, UNKNOWN, "not made with this cluster's key"),
-        (Verify, Killed, UNKNOWN, "not made with this cluster's key"),
-        (
-            Verify,
-            EndsAfter(2),
-            UNKNOWN,
-            "not made with this cluster's key",
-        ),
+        unknown(Verify, Closes, OTHER_KEY),
+        unknown(Verify, Killed, OTHER_KEY),
+        unknown(Verify, EndsAfter(2), OTHER_KEY),
+    ]
+}
+
+/// Before, within and after the header of an answer.
+fn breaks_off(step: Step) -> Vec<Row> {
+    const SILENT: &str = "it does not answer";
+    let (whose, ended, header) = match step {
+        Encode | Decode => ("ask munged at /var/faults/", "closed the connection", 11),
+        Slurmd => ("slurmd at 127.0.0.1:", NO_COMMON, 4),
+        Create | Verify => ("SACK socket", "closed the connection", 4),
+    };
+    let mut rows = vec![
+        unknown(step, Hangs, whose),
+        known(step, Stopped),
+        known(step, Drips),
     ];
-    for step in [Encode, Decode, Slurmd, Create, Verify] {
-        let (whose, ended, header) = match step {
-            Encode | Decode => ("ask munged at /var/faults/", "closed the connection", 11),
-            Slurmd => ("slurmd at 127.0.0.1:", NO_COMMON, 4),
-            Create | Verify => ("SACK socket", "closed the connection", 4),
-        };
-        table.extend([
-            (step, Hangs, UNKNOWN, whose),
-            (step, Stopped, IN, KNOWN),
-            (step, Drips, IN, KNOWN),
-        ]);
-        if step != Verify {
-            table.extend([
-                (step, Closes, UNKNOWN, ended),
-                (step, Killed, UNKNOWN, ended),
-                (step, EndsAfter(header / 2), UNKNOWN, ended),
-                (step, EndsAfter(header), UNKNOWN, ended),
-                (step, EndsAfter(header + 1), UNKNOWN, ended),
-                (step, HangsAfter(header / 2), UNKNOWN, "it does not answer"),
-                (step, HangsAfter(header), UNKNOWN, "it does not answer"),
-                (step, HangsAfter(header + 1), UNKNOWN, "it does not answer"),
-            ]);
-        }
-        if step == Slurmd {
-            table.push((step, Resets, UNKNOWN, NO_COMMON));
+    if step != Verify {
+        rows.extend([unknown(step, Closes, ended), unknown(step, Killed, ended)]);
+        for count in [header / 2, header, header + 1] {
+            rows.push(unknown(step, EndsAfter(count), ended));
+            rows.push(unknown(step, HangsAfter(count), SILENT));
         }
     }
-    for step in [Encode, Slurmd, Create] {
-        table.push((step, Connecting(Door::Full), UNKNOWN, "does not answer"));
+    if step == Slurmd {
+        rows.push(unknown(step, Resets, NO_COMMON));
     }
-    table
+    rows
 }
 
 /// Each fault of who vouches and of who is asked; some at a time, so that the fake stays quick.
@@ -372,7 +311,13 @@ pub fn each_step(node: &Node) -> Result<()> {
 
 fn some(node: &Node, rows: &[(usize, Row)]) -> Result<()> {
     let (mut cases, mut peers) = (Vec::new(), Vec::new());
-    for (number, (step, fault, means, reason)) in rows {
+    for (number, row) in rows {
+        let Row {
+            step,
+            fault,
+            means,
+            reason,
+        } = row;
         let name = format!("m{number}");
         let site = Site::new(node, &name, 7000 + number, step.is_slurm())?;
         for (mut peer, steps) in site.peers(*step) {
