@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod lane;
 mod long;
 mod matrix;
 pub mod root;

@@ -1,5 +1,6 @@
-//! Every test on every suite that can do it: four clusters side by side, on each one test after the other.
+//! Every test on the suites that it is for: clusters side by side, on each one test after the other.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,15 +8,18 @@ use anyhow::Result;
 use lab::Suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::lane::Lane;
 use crate::long::{is_long, left_out};
 
 /// The tests of a program, with what those of one suite share.
 pub struct Matrix<Stage> {
-    stages: Vec<(Suite, Arc<Mutex<Stage>>)>,
+    lanes: Vec<(Suite, Arc<Lane<Stage>>)>,
     trials: Vec<Trial>,
     times: Arc<Mutex<Vec<(String, Duration)>>>,
     arguments: Arguments,
-    /// The suite that has the next test of those that one has.
+    /// Tests that depend on the release, and whether they have come.
+    by_release: Vec<(&'static str, bool)>,
+    /// How many tests were given to one of several equal places.
     turn: usize,
     /// Why a default run leaves tests out, and how many.
     left_out: Vec<(&'static str, usize)>,
@@ -30,15 +34,31 @@ impl<Stage: Send + 'static> Matrix<Stage> {
     /// No tests yet; `stage` makes what a suite's tests share. It should start no cluster: not all
     /// suites need be chosen.
     pub fn new(stage: impl Fn(Suite) -> Stage) -> Self {
-        let stages = Suite::ALL.map(|suite| (suite, Arc::new(Mutex::new(stage(suite)))));
+        Self::with_lanes(&Suite::ALL, 1, stage)
+    }
+
+    /// The same on these suites alone, with so many clusters of each: its tests take the next one in turn. For
+    /// tests that mostly wait.
+    pub fn with_lanes(suites: &[Suite], lanes: usize, stage: impl Fn(Suite) -> Stage) -> Self {
+        let each = (0..lanes).flat_map(|_| suites.iter().copied());
         Self {
-            stages: stages.into(),
+            lanes: each
+                .map(|suite| (suite, Arc::new(Lane::new(stage(suite)))))
+                .collect(),
             trials: Vec::new(),
             times: Arc::default(),
             arguments: Arguments::from_args(),
+            by_release: Vec::new(),
             turn: 0,
             left_out: Vec::new(),
         }
+    }
+
+    /// Names the tests of [`Matrix::add_in_turn`] that depend on Slurm's release after all.
+    #[must_use]
+    pub fn by_release(mut self, names: &[&'static str]) -> Self {
+        self.by_release = names.iter().map(|it| (*it, false)).collect();
+        self
     }
 
     /// Adds a test on every suite.
@@ -59,37 +79,85 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         name: &str,
         test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
     ) {
-        let stages = self.stages.iter();
-        for (suite, stage) in stages.filter(|(suite, _)| suites.contains(suite)) {
-            let (suite, stage, test) = (*suite, Arc::clone(stage), test.clone());
-            let name = format!("{}/{name}", suite.slurm());
-            let (times, timed) = (Arc::clone(&self.times), name.clone());
-            self.trials.push(Trial::test(name, move || {
-                let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = Instant::now();
-                let done = test(suite, &mut stage);
-                let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
-                times.push((timed, start.elapsed()));
-                done.map_err(|error| Failed::from(format!("{error:#}")))
-            }));
+        for suite in Suite::ALL.into_iter().filter(|it| suites.contains(it)) {
+            let Some(lane) = self.next_lane(suite) else {
+                continue;
+            };
+            self.push(suite, &lane, name, test.clone());
         }
     }
 
-    /// Adds a test of what does not depend on Slurm's release. A default run has it on one of those suites, the
-    /// next in turn; a long run, and one with a filter on the command line, on each.
+    /// Adds a test to that one of a suite's lanes.
+    pub fn add_to_lane(
+        &mut self,
+        suite: Suite,
+        lane: usize,
+        name: &str,
+        test: impl Fn(Suite, &mut Stage) -> Result<()> + Send + 'static,
+    ) {
+        let mut lanes = self.lanes.iter().filter(|(it, _)| *it == suite);
+        let lane = lanes.nth(lane).map(|(_, lane)| Arc::clone(lane));
+        let lane = lane.expect("as many lanes as were asked for");
+        self.push(suite, &lane, name, test);
+    }
+
+    fn push(
+        &mut self,
+        suite: Suite,
+        lane: &Arc<Lane<Stage>>,
+        name: &str,
+        test: impl Fn(Suite, &mut Stage) -> Result<()> + Send + 'static,
+    ) {
+        let name = format!("{}/{name}", suite.slurm());
+        let (lane, times, timed) = (Arc::clone(lane), Arc::clone(&self.times), name.clone());
+        self.trials.push(Trial::test(name, move || {
+            lane.run(|stage| {
+                let start = Instant::now();
+                let done = test(suite, stage);
+                let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+                times.push((timed, start.elapsed()));
+                done.map_err(|error| Failed::from(format!("{error:#}")))
+            })
+        }));
+    }
+
+    /// A suite's lane, which goes behind its others.
+    fn next_lane(&mut self, suite: Suite) -> Option<Arc<Lane<Stage>>> {
+        let at = self.lanes.iter().position(|(it, _)| *it == suite)?;
+        let lane = self.lanes.remove(at);
+        let next = Arc::clone(&lane.1);
+        self.lanes.push(lane);
+        Some(next)
+    }
+
+    /// Adds a test of what does not depend on Slurm's release, unless it was named before. A default run has it
+    /// on one of those suites, the next in turn; a long run, and one with a filter on the command line, on each.
     pub fn add_in_turn(
         &mut self,
         suites: &[Suite],
         name: &str,
         test: impl Fn(Suite, &mut Stage) -> Result<()> + Clone + Send + 'static,
     ) {
-        if self.has_all() || suites.is_empty() {
-            return self.add_on(suites, name, test);
+        let named = self.by_release.iter_mut().find(|(it, _)| *it == name);
+        let places = match named {
+            Some((_, has_come)) => {
+                *has_come = true;
+                0..suites.len()
+            }
+            None => self.turn(suites.len()),
+        };
+        self.add_on(&suites[places], name, test);
+    }
+
+    /// Which of so many equal places a test of what does not depend on them has: the next in turn, or all.
+    pub fn turn(&mut self, places: usize) -> Range<usize> {
+        if self.has_all() || places == 0 {
+            return 0..places;
         }
-        let suite = suites[self.turn % suites.len()];
+        let place = self.turn % places;
         self.turn += 1;
-        self.leave_out(ONE_IN_TURN, suites.len() - 1);
-        self.add_on(&[suite], name, test);
+        self.leave_out(ONE_IN_TURN, places - 1);
+        place..place + 1
     }
 
     /// Adds a test on those suites that is for long runs alone, and for those that ask for it on the command line.
@@ -119,7 +187,8 @@ impl<Stage: Send + 'static> Matrix<Stage> {
 
     /// Runs those that the command line chooses, takes the stages down and ends the program.
     pub fn run(self) -> ! {
-        let threads = self.stages.len();
+        // Some wait for their lane while others have nobody.
+        let threads = 3 * self.lanes.len();
         self.run_with(threads)
     }
 
@@ -129,6 +198,9 @@ impl<Stage: Send + 'static> Matrix<Stage> {
     }
 
     fn run_with(self, threads: usize) -> ! {
+        for (name, has_come) in &self.by_release {
+            assert!(*has_come, "no test \"{name}\"");
+        }
         let test_threads = self.arguments.test_threads.or(Some(threads));
         let arguments = Arguments {
             test_threads,
@@ -139,7 +211,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         }
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         print_times(&self.times.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(self.stages);
+        drop(self.lanes);
         conclusion.exit()
     }
 }

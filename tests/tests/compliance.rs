@@ -84,6 +84,18 @@ struct Case {
     difference: Option<Difference>,
     /// How long SchedMD's module is watched before it counts as hanging.
     patience: Duration,
+    by: By,
+}
+
+/// What of Slurm's release may matter for a case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Each may have its own way.
+    Release,
+    /// What is new in 24.11: SchedMD's module then waits for ten seconds, so not on each.
+    Branch,
+    /// Nothing.
+    Nothing,
 }
 
 /// Where SchedMD's module does something else, and under which heading the reason stands.
@@ -102,6 +114,18 @@ fn case(name: &'static str, world: World, user: &str, options: &str, ours: Expec
         ours,
         difference: None,
         patience: tests::HANG,
+        // Where nothing is set, what is in the world is all that matters.
+        by: match options.is_empty() && world.is_by_release() {
+            true => By::Release,
+            false => By::Nothing,
+        },
+    }
+}
+
+impl World {
+    /// Whether it has something that releases of Slurm may hold otherwise. Thirty jobs are as two.
+    fn is_by_release(self) -> bool {
+        !matches!(self, Self::Empty | Self::ThirtyJobs)
     }
 }
 
@@ -124,12 +148,16 @@ impl Case {
 
     fn differs(mut self, heading: &'static str, theirs: fn(Suite, &Case) -> Expected) -> Self {
         self.difference = Some(Difference { heading, theirs });
+        // The difference may be the release's.
+        if self.world != World::ThirtyJobs {
+            self.by = By::Release;
+        }
         self
     }
 
     /// SchedMD's module hangs here.
     fn hangs(mut self, heading: &'static str) -> Self {
-        self.patience = Duration::from_secs(8);
+        self.patience = Duration::from_secs(if tests::is_long() { 8 } else { 3 });
         self.differs(heading, |_, _| ends(End::Hung))
     }
 }
@@ -419,6 +447,10 @@ fn without_slurm_conf() -> Vec<Case> {
                 .env("SLURMD_NODENAME", "stranger")
                 .differs("an-unknown-host-name-is-a-node-name", stranger),
         );
+    }
+    // Each action, before and since 24.11; each release without one.
+    for case in cases.iter_mut().filter(|it| !it.call.options.is_empty()) {
+        case.by = By::Branch;
     }
     cases.push(
         case(
@@ -775,7 +807,23 @@ fn main() {
     let mut matrix = Matrix::new(Stage::new);
     for case in cases() {
         let name = format!("{:?}/{}/{}", case.world, case.name, case.call.options);
-        matrix.add(&name, move |suite, stage| check(suite, &case, stage));
+        let (by, world) = (case.by, case.world);
+        let test = move |suite, stage: &mut Stage| check(suite, &case, stage);
+        match (by, world) {
+            (By::Release, _) => matrix.add(&name, test),
+            (By::Branch, _) => {
+                let (old, new) = Suite::ALL.split_at(2);
+                matrix.add_in_turn(old, &name, test.clone());
+                matrix.add_in_turn(new, &name, test);
+            }
+            // It takes long to make: once for all of its cases.
+            (By::Nothing, World::ThirtyJobs) => {
+                let [others @ .., newest] = Suite::ALL;
+                matrix.add_on(&[newest], &name, test.clone());
+                matrix.add_long(&others, &name, test);
+            }
+            (By::Nothing, _) => matrix.add_in_turn(&Suite::ALL, &name, test),
+        }
     }
     matrix.run();
 }

@@ -34,6 +34,14 @@ const TESTS: &[(&str, Test)] = &[
     ("explain says what a login meets", explain),
 ];
 
+/// What Slurm's cgroups decide: on each release, and in a machine with cgroup v2.
+const BY_CGROUP: [&str; 4] = [
+    "the owner of a job gets into it, nobody else",
+    "the session ends with its job",
+    "a job that ends during the login",
+    "explain says what a login meets",
+];
+
 fn without_a_job(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     for user in ["alice", "bob"] {
@@ -479,8 +487,22 @@ fn run(stage: &mut Shared<Cluster>, test: Test) -> Result<()> {
 
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
+    for name in BY_CGROUP {
+        assert!(
+            TESTS.iter().any(|(it, _)| *it == name),
+            "no test \"{name}\""
+        );
+    }
+    let in_machine = std::env::var_os("SLURM_ADOPT_MACHINE").is_some();
     for (name, test) in TESTS {
-        matrix.add(name, |_, stage| run(stage, *test));
+        let test = |_, stage: &mut Shared<Cluster>| run(stage, *test);
+        match (in_machine, BY_CGROUP.contains(name)) {
+            // The newest Slurm, whose cgroup/v2 names a job's directory by chance.
+            (true, true) => matrix.add_on(&[Suite::Forky], name, test),
+            (true, false) => matrix.add_long(&[Suite::Forky], name, test),
+            (false, true) => matrix.add(name, test),
+            (false, false) => matrix.add_in_turn(&Suite::ALL, name, test),
+        }
     }
     matrix.run();
 }

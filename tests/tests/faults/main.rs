@@ -50,7 +50,8 @@ const LIVE: &[(&str, LiveTest)] = &[
 ];
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
+    let suites = [Suite::Bookworm, Suite::Forky];
+    let mut matrix = Matrix::with_lanes(&suites, 2, |suite| Shared::new(suite, start));
     for (name, test) in FAKE {
         matrix.add_on(&[Suite::Forky], name, |_, stage| test(stage.up()?.node(1)));
     }
@@ -59,7 +60,7 @@ fn main() {
         environment::memory(stage.up()?.node(1))
     });
     for (name, test) in LIVE {
-        matrix.add_on(&[Suite::Bookworm, Suite::Forky], name, |_, stage| {
+        matrix.add_on(&suites, name, |_, stage| {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
         });
     }

@@ -146,7 +146,7 @@ const TESTS: &[(&str, Test)] = &[
 ];
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
+    let mut matrix = Matrix::with_lanes(&[Suite::Forky], 3, |suite| Shared::new(suite, start));
     for (name, test) in TESTS {
         matrix.add_on(&[Suite::Forky], name, |_, stage| {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())

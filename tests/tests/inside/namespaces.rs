@@ -151,7 +151,10 @@ fn session_line(_: &Place, cluster: &Cluster) -> Result<()> {
         all.retain(|(_, line)| line == "sleep 77777");
         anyhow::Ok(all)
     };
-    ensure!(shells()?.len() == logins.len(), "{:?}", shells()?);
+    // "in" comes before the program that stays.
+    wait_for("a program in each login", || {
+        Ok(shells()?.len() == logins.len())
+    })?;
     for (pid, _) in shells()? {
         let cgroup = node.run(&["cat", &format!("/proc/{pid}/cgroup")])?.ok()?;
         ensure!(job_of_cgroup(node, &cgroup)? == Some(job), "{cgroup}");

@@ -168,10 +168,12 @@ impl Place {
     fn start(&self, suite: Suite) -> Result<Cluster> {
         let mut cluster = tests::cluster(suite)?
             .nodes(2)
-            .one_cpu()
             .copy(tests::dist("slurm-adopt")?, "/usr/local/bin/slurm-adopt")
             .slurm_conf("PrologFlags=contain,x11")
             .slurm_conf(self.slurm_conf);
+        if !self.joins.is_empty() {
+            cluster = cluster.one_cpu();
+        }
         for (path, content) in SCRIPTS.iter().chain(self.files) {
             cluster = cluster.file(path, content, 0o755);
         }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use lab::Status;
 use serde_json::Value;
-use tests::{Call, Module, STRACE, bring_strace, is_long, job_of_cgroup, record};
+use tests::{Call, Module, STRACE, bring_strace, is_long, job_of_cgroup, left_out, record};
 
 use crate::crowd::{Crowd, each_in_a_thread, name};
 
 /// Seconds that an adopted process stays to be ended with its job.
 const STAY: &str = "15";
+/// At how many points a default run cancels the job.
+const POINTS: usize = 12;
 /// Who logs in: those who have no other job.
 const USERS: [usize; 4] = [20, 21, 22, 23];
 
@@ -37,8 +39,19 @@ pub fn at_each_call(crowd: &mut Crowd) -> Result<()> {
     crowd.settle().context("start the jobs that stay")?;
     bring_strace(crowd.target())?;
     let all = points(crowd)?;
-    let step = if is_long() { 1 } else { 5 };
+    let step = match is_long() {
+        true => 1,
+        false => all.len().div_ceil(POINTS),
+    };
     let chosen: Vec<_> = all.iter().step_by(step).collect();
+    if chosen.len() < all.len() {
+        let rest = all.len() - chosen.len();
+        left_out(
+            rest,
+            "points of a login",
+            "these are before, at and after the adoption",
+        );
+    }
     let ends = Mutex::new(BTreeMap::<End, usize>::new());
     let users = Mutex::new(USERS.to_vec());
     each_in_a_thread(USERS.len(), &chosen, |point| {

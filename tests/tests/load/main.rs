@@ -30,7 +30,7 @@ fn logins(crowd: &mut Crowd) -> Result<()> {
     const AT_A_TIME: usize = 50;
     let (turns, each) = match is_long() {
         true => (4, 250),
-        false => (2, 100),
+        false => (2, 60),
     };
     crowd.settle().context("start the jobs that stay")?;
     let mut made = [(Module::Ours, Vec::new()), (Module::SchedMd, Vec::new())];

@@ -35,7 +35,7 @@ const EACH_RELEASE: [&str; 7] = [
 ];
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start));
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, Site::start)).by_release(&EACH_RELEASE);
     let tests = [
         rows::TESTS,
         ways::TESTS,
@@ -48,30 +48,13 @@ fn main() {
         suspended::TESTS,
         options::TESTS,
     ];
-    let tests = tests.concat();
-    let clusters = programs::CLUSTERS.iter().map(|(name, _)| *name);
-    let names: Vec<&str> = tests
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(clusters)
-        .collect();
-    for name in EACH_RELEASE {
-        assert!(names.contains(&name), "no test \"{name}\"");
-    }
-    for (name, test) in tests {
-        let test =
-            move |_, stage: &mut Shared<Site>| stage.run(|site| test(site), |site| site.finish());
-        match EACH_RELEASE.contains(&name) {
-            true => matrix.add(name, test),
-            false => matrix.add_in_turn(&Suite::ALL, name, test),
-        }
+    for (name, test) in tests.concat() {
+        matrix.add_in_turn(&Suite::ALL, name, move |_, stage| {
+            stage.run(|site| test(site), |site| site.finish())
+        });
     }
     for (name, test) in programs::CLUSTERS {
-        let test = move |suite, _: &mut Shared<Site>| test(suite);
-        match EACH_RELEASE.contains(name) {
-            true => matrix.add(name, test),
-            false => matrix.add_in_turn(&Suite::ALL, name, test),
-        }
+        matrix.add_in_turn(&Suite::ALL, name, move |suite, _| test(suite));
     }
     matrix.run();
 }
