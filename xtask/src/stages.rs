@@ -157,7 +157,7 @@ impl Stage {
             Self::Budgets => Work::Own(|it| budgets::gates(&it.workspace, &mut it.report)),
             Self::Retval => Work::Module(
                 "return codes",
-                &["--test=retval", "--test=so", "--test=stacks"],
+                &["--lib", "--test=retval", "--test=so", "--test=stacks"],
             ),
             Self::Sanitize => Work::Own(Runner::sanitize),
             Self::Aarch64 => Work::Own(Runner::aarch64),
