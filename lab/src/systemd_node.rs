@@ -69,12 +69,7 @@ impl SystemdNode {
         let install = "chroot disk /bin/sh -ec \"$3\"";
         vm::make_disk(&scratch.path, &root, &image, install, INSTALL.as_ref())?;
 
-        // Seen with forky's kernel alone.
-        let threads = match suite {
-            Suite::Forky => vm::Threads::One,
-            _ => vm::Threads::Two,
-        };
-        let mut command = vm::qemu(&root, &image, threads)?;
+        let mut command = vm::qemu(&root, &image)?;
         command
             .args(["-display", "none", "-monitor", "none", "-serial"])
             .arg(format!("file:{}", console(&scratch).display()))

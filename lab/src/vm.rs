@@ -239,7 +239,7 @@ struct Console {
 
 impl Console {
     fn boot(root: &Path, image: &Path) -> Result<Self> {
-        let mut command = qemu(root, image, Threads::Two)?;
+        let mut command = qemu(root, image)?;
         command.arg("-nographic");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut qemu = command.spawn().context("running qemu-system-x86_64")?;
@@ -294,28 +294,17 @@ impl Drop for Console {
     }
 }
 
-/// How many of the host's threads are a machine's two processors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Threads {
-    /// One for both: of two, one comes upon code at times that the other is just patching (panic of
-    /// Linux 7.2 in sched_clock_cpu; never seen of trixie's 6.12).
-    One,
-    /// One for each: half the time.
-    Two,
-}
-
 /// QEMU with what all machines have: a machine that boots from that disk by the root's kernel.
-pub(crate) fn qemu(root: &Path, image: &Path, threads: Threads) -> Result<Command> {
+pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
     // It goes with this process, as the nodes of a cluster do.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     // With cmpxchg16b, QEMU 7.2's emulator corrupts flags and the guest's kernel panics at times.
     command.args([
         "-accel",
-        match threads {
-            Threads::One => "tcg,thread=single",
-            Threads::Two => "tcg,thread=multi",
-        },
+        // One thread of the host for both processors: of two, one comes upon code at times that the other is just
+        // patching, and the kernel panics (Linux 6.12 in get_random_u64, 7.2 in sched_clock_cpu).
+        "tcg,thread=single",
         "-cpu",
         "Nehalem,-cx16",
         "-smp",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -283,32 +284,67 @@ impl Runner {
     }
 
     fn test_programs(&mut self, name: &str, cargo: &Command) {
-        let (took, outcome, heard) = self.stream(name, cargo);
+        println!("        {name} ...");
+        let run = hear(self.prepare(cargo));
+        self.take(name, run);
+    }
+
+    /// Counts what a run told.
+    fn take(&mut self, name: &str, run: Run) {
+        let Run {
+            took,
+            outcome,
+            heard,
+        } = run;
+        self.session_rows.extend(heard.session_rows);
+        self.report.times(name, heard.times);
+        self.report.left_out(name, heard.left_out);
         self.report
             .tests(name, took, outcome, heard.counts, &heard.ignored);
     }
 
-    /// The demo and tests of the clusters in one virtual machine with cgroup v2: each test program with a part
-    /// of its tests' names.
-    pub fn machine(&mut self, tests: &[(&str, &str)]) {
-        let name = "virtual machine";
+    /// A machine with the demo and tests of the clusters (each test program with a part of its tests' names), and
+    /// beside it one whose own Debian is the node: each is emulated by one thread of the host.
+    pub fn machines(&mut self, tests: &[(&str, &str)]) {
+        let (first, second) = ("virtual machine", "hosts with systemd");
+        let lab = match self.machine(tests) {
+            Ok(lab) => lab,
+            Err(error) => return self.report.not_run(first, &format!("{error:#}")),
+        };
+        if let Err(error) = self.test_program("machine") {
+            return self.report.not_run(second, &format!("{error:#}"));
+        }
+        let mut systemd = run::cargo(self.workspace.root());
+        systemd.args([
+            "test",
+            "--no-fail-fast",
+            "--package=tests",
+            "--test=machine",
+        ]);
+        let commands = [self.prepare(&lab), self.prepare(&systemd)];
+        println!("        {first} and {second}, side by side ...");
+        let [one, other] = commands.map(|it| thread::spawn(move || hear(it)));
+        for (name, thread) in [(first, one), (second, other)] {
+            match thread.join() {
+                Ok(run) => self.take(name, run),
+                Err(_) => self.report.not_run(name, "a thread panicked"),
+            }
+        }
+    }
+
+    fn machine(&self, tests: &[(&str, &str)]) -> Result<Command> {
         let mut lab = Command::new(self.lab_program());
         lab.args(["vm", "--suite", "forky", "--module"])
             .arg(self.dist_place().module())
             .arg("--dist")
             .arg(self.dist_place().dir());
         for (test, filter) in tests {
-            match self.test_program(test) {
-                Ok(program) => {
-                    let mut option = program.into_os_string();
-                    option.push(format!("={filter}"));
-                    lab.arg("--test").arg(option);
-                }
-                Err(error) => return self.report.not_run(name, &format!("{error:#}")),
-            }
+            let mut option = self.test_program(test)?.into_os_string();
+            option.push(format!("={filter}"));
+            lab.arg("--test").arg(option);
         }
         lab.current_dir(self.workspace.root());
-        self.test_programs(name, &lab);
+        Ok(lab)
     }
 
     /// Where cargo built that test of the package tests.
@@ -350,10 +386,8 @@ impl Runner {
         self.workspace.target("debug/slurm-adopt-lab")
     }
 
-    /// Runs it with its output going on to ours, and hears what it tells of tests.
-    fn stream(&mut self, name: &str, command: &Command) -> (Duration, Result<()>, Heard) {
-        println!("        {name} ...");
-        let start = Instant::now();
+    /// The same command with a limit of its time and what test programs have in their environment.
+    fn prepare(&self, command: &Command) -> Command {
         let longest = match self.long {
             Some(_) => LONGEST_OF_LONG,
             None => LONGEST,
@@ -371,12 +405,25 @@ impl Runner {
             command.env("SLURM_ADOPT_DIST", self.dist_place().dir());
         }
         command.env("SLURM_ADOPT_LAB_BIN", self.lab_program());
-        let mut heard = Heard::default();
-        let outcome = listen(&mut command, &mut heard);
-        self.session_rows.append(&mut heard.session_rows);
-        self.report.times(name, std::mem::take(&mut heard.times));
-        self.report
-            .left_out(name, std::mem::take(&mut heard.left_out));
-        (start.elapsed(), outcome, heard)
+        command
+    }
+}
+
+/// What came of test programs.
+struct Run {
+    took: Duration,
+    outcome: Result<()>,
+    heard: Heard,
+}
+
+/// Runs it with its output going on to ours, and hears what it tells of tests.
+fn hear(mut command: Command) -> Run {
+    let start = Instant::now();
+    let mut heard = Heard::default();
+    let outcome = listen(&mut command, &mut heard);
+    Run {
+        took: start.elapsed(),
+        outcome,
+        heard,
     }
 }

@@ -132,6 +132,18 @@ fn kept_on_host() -> Option<SystemTime> {
     fs::metadata(KEPT).and_then(|it| it.modified()).ok()
 }
 
+/// What runs in a machine with cgroup v2 and the newest Slurm, which names a job's directory there by chance: the
+/// test programs and a part of the tests' names. Of each what looks into cgroups; e2e chooses by itself.
+const IN_MACHINE: [(&str, &str); 4] = [
+    ("finding", "26.05/a service that changes"),
+    ("session", "26.05/a suspended job is passed over"),
+    (
+        "inside",
+        "26.05/no namespaces: limits=job gives the job's limits",
+    ),
+    ("e2e", ""),
+];
+
 /// How a stage is run.
 enum Work {
     /// By itself.
@@ -294,10 +306,7 @@ impl Runner {
 
     fn vm(&mut self) {
         if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
-            // Of finding the node what looks into cgroups: the rest is the same there.
-            self.machine(&[("finding", "26.05/a service that changes"), ("e2e", "")]);
-            let systemd = ["--package=tests", "--test=machine"];
-            self.tests("hosts with systemd", &systemd);
+            self.machines(&IN_MACHINE);
         }
     }
 }
