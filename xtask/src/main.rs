@@ -13,6 +13,7 @@ mod fuzz;
 mod licences;
 mod listen;
 mod long;
+mod machines;
 mod named;
 mod report;
 mod rooms;
