@@ -42,7 +42,7 @@ impl FromStr for TestProgram {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (program, filter) = text.rsplit_once('=').context("no PROGRAM=FILTER")?;
+        let (program, filter) = text.split_once('=').context("no PROGRAM=FILTER")?;
         Ok(Self {
             program: program.into(),
             filter: filter.into(),
