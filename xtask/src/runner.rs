@@ -16,7 +16,11 @@ use crate::sanitize;
 use crate::workspace::Workspace;
 
 /// Unit tests that qemu cannot run, and why. They run on the host as all others do.
-const NOT_EMULATED: [(&str, &str); 5] = [
+const NOT_EMULATED: [(&str, &str); 6] = [
+    (
+        "adoption::suspended::tests::nobody_asks_again_after_a_process_that_ended",
+        "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
     (
         "namespace::tests::knows_namespaces_from_other_files",
         "qemu-user has no ioctl NS_GET_NSTYPE",
@@ -215,7 +219,7 @@ impl Runner {
     fn address_sanitizer(&mut self, name: &str) {
         let mut unit = sanitize::cargo(&self.workspace, "test");
         unit.args(["--no-fail-fast", "--lib"])
-            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
+            .args(["proto", "pamconf", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
         self.test_programs(&format!("unit tests {name}"), &unit);
         let dist = match sanitize::build(&self.workspace) {
             Ok(dist) => dist,
@@ -246,7 +250,7 @@ impl Runner {
         unit.arg("--config")
             .arg(format!("target.{}.runner={list}", arch.target()))
             .args(["--no-fail-fast", "--lib"])
-            .args(["proto", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
+            .args(["proto", "pamconf", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
             .arg("--");
         for (test, reason) in NOT_EMULATED {
             println!("left out of {name}: {test}: {reason}");

@@ -160,7 +160,10 @@ impl Stage {
             Self::Lock => Work::Own(Runner::lock),
             Self::Licences => Work::Own(|it| licences::gates(&it.workspace, &mut it.report)),
             Self::Fmt => Work::Own(Runner::fmt),
-            Self::Unsafe => Work::Own(|it| rooms::gate(&it.workspace, &mut it.report)),
+            Self::Unsafe => Work::Own(|it| {
+                rooms::gate(&it.workspace, &mut it.report);
+                rooms::order_gate(&it.workspace, &mut it.report);
+            }),
             Self::Clippy => Work::Own(Runner::clippy),
             Self::Unit => Work::Own(Runner::unit),
             Self::Docs => Work::Own(Runner::docs),
@@ -169,7 +172,14 @@ impl Stage {
             Self::Budgets => Work::Own(|it| budgets::gates(&it.workspace, &mut it.report)),
             Self::Retval => Work::Module(
                 "return codes",
-                &["--lib", "--test=retval", "--test=so", "--test=stacks"],
+                &[
+                    "--lib",
+                    "--test=retval",
+                    "--test=so",
+                    "--test=stacks",
+                    "--",
+                    "--skip=root_of_",
+                ],
             ),
             Self::Sanitize => Work::Own(Runner::sanitize),
             Self::Aarch64 => Work::Own(Runner::aarch64),
@@ -297,7 +307,12 @@ impl Runner {
 
     fn loading(&mut self) {
         if self.has_dist("loading") && self.has_lab("loading") {
-            let roots = ["--package=tests", "--test=loading", "root_of_"];
+            let roots = [
+                "--package=tests",
+                "--test=loading",
+                "--test=stacks",
+                "root_of_",
+            ];
             self.tests("loading", &roots);
             let parsers = ["--package=tests", "--test=parsers"];
             self.tests("parsers beside Slurm's", &parsers);
