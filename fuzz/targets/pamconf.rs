@@ -36,7 +36,8 @@ fuzz_target!(|bytes: &[u8]| {
     for facility in Facility::ALL {
         let walk = read.walk(facility, |entry, _| result(results, entry));
         let stack = read.stack(facility);
-        assert!(stack.len() <= 2 * MOST_FILES + read.lines().len());
+        // A substack that can't be read is two entries.
+        assert!(stack.len() <= 2 * read.lines().len());
         for handler in stack {
             let line = read.line(handler).expect("each entry has a line");
             assert!(line.facility == Some(facility) && line.level == handler.level);
