@@ -26,6 +26,12 @@ const PACKAGES: [&str; 5] = [
     "libpam-modules:arm64",
 ];
 
+/// The release with the last gcc (11) whose unwinder needs nothing that glibc 2.17 lacks: later ones call
+/// `_dl_find_object`, of glibc 2.35.
+const UNWINDER_SUITE: &str = "bookworm";
+
+const UNWINDER_PACKAGES: [&str; 2] = ["libgcc-11-dev", "libgcc-11-dev:arm64"];
+
 /// What comes with the packages and is of no use here: two thirds of it all.
 const UNUSED: [&str; 14] = [
     "./dev",
@@ -58,11 +64,15 @@ impl Debian {
         Self(workspace.target("tools/debian"))
     }
 
-    /// Fetches and unpacks them unless they are there, which takes half a minute.
+    /// Fetches and unpacks them unless they are there, which takes a minute.
     pub fn install(workspace: &Workspace) -> Result<Self> {
         let debian = Self::place(workspace);
         let stamp = debian.0.join("recipe");
-        let recipe = format!("{RECIPE} {SUITE} {}\n", PACKAGES.join(" "));
+        let recipe = format!(
+            "{RECIPE} {SUITE} {} {UNWINDER_SUITE} {}\n",
+            PACKAGES.join(" "),
+            UNWINDER_PACKAGES.join(" ")
+        );
         if fs::read_to_string(&stamp).is_ok_and(|made| made == recipe) {
             return Ok(debian);
         }
@@ -76,7 +86,10 @@ impl Debian {
         }
         let root = debian.root();
         fs::create_dir_all(&root).with_context(|| format!("make {}", root.display()))?;
-        unpack(&root)?;
+        let unused = UNUSED.map(|it| format!("--exclude={it}"));
+        unpack(SUITE, &PACKAGES, &root, &unused)?;
+        let unwinders = Arch::ALL.map(|arch| format!("./{}", unwinder_path(arch)));
+        unpack(UNWINDER_SUITE, &UNWINDER_PACKAGES, &root, &unwinders)?;
         // As in any Debian: programs name their loader /lib/ld-linux-aarch64.so.1.
         symlink("usr/lib", root.join("lib")).context("link lib to usr/lib")?;
         debian.write_script(&debian.rustc(), &debian.rustc_command())?;
@@ -88,6 +101,11 @@ impl Debian {
     /// A script that is Debian's rustc: for the host and for aarch64.
     pub fn rustc(&self) -> PathBuf {
         self.0.join("rustc")
+    }
+
+    /// libgcc's unwinder, to be linked with.
+    pub fn unwinder(&self, arch: Arch) -> PathBuf {
+        self.root().join(unwinder_path(arch))
     }
 
     /// A script that runs a program for aarch64 with its arguments, under qemu.
@@ -127,8 +145,13 @@ impl Debian {
     }
 }
 
-/// As a stream of tar's, since apt can't do with a blank in a path.
-fn unpack(root: &Path) -> Result<()> {
+fn unwinder_path(arch: Arch) -> String {
+    format!("usr/lib/gcc/{}/11/libgcc_eh.a", arch.debian_dir())
+}
+
+/// Unpacks what tar takes of the packages by these arguments: as a stream, since apt can't do with a
+/// blank in a path.
+fn unpack(suite: &str, packages: &[&str], root: &Path, selection: &[String]) -> Result<()> {
     let mut fetch = Command::new("mmdebstrap");
     fetch
         .args(["--variant=extract", "--format=tar", "--quiet"])
@@ -136,8 +159,8 @@ fn unpack(root: &Path) -> Result<()> {
         // The host's keyring package may be older than the suite's newest key.
         .arg("--keyring=/usr/share/keyrings/")
         .arg("--aptopt=Acquire::Languages \"none\"")
-        .arg(format!("--include={}", PACKAGES.join(",")))
-        .args([SUITE, "-"])
+        .arg(format!("--include={}", packages.join(",")))
+        .args([suite, "-"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .env_remove("TMPDIR");
@@ -148,9 +171,9 @@ fn unpack(root: &Path) -> Result<()> {
     let stream = fetching.stdout.take().context("its stdout is a pipe")?;
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--no-same-owner", "--no-wildcards-match-slash"])
-        .args(UNUSED.map(|it| format!("--exclude={it}")))
         .arg("--directory")
         .arg(root)
+        .args(selection)
         .stdin(stream);
     let unpacked = tar
         .status()

@@ -62,12 +62,7 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
     // Not all at once: cargo would give the module the features that the test driver wants.
-    cross.release(&[
-        "--package=pam-slurm-adopt",
-        "--lib",
-        "--examples",
-        "--features=pam/static-unwinder",
-    ])?;
+    cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
     cross.release(&["--package=slurm-adopt"])?;
     cross.release(&["--package=tests", "--bin=pamcall"])?;
     let built = built(workspace, arch);
@@ -162,7 +157,12 @@ impl<'a> Cross<'a> {
     }
 
     fn flags(&self) -> Vec<String> {
-        let mut flags = vec![format!("-Lnative={}", self.stub.display())];
+        let unwinder = self.debian.unwinder(self.arch);
+        let mut flags = vec![
+            format!("-Lnative={}", self.stub.display()),
+            // Comes before zig's own, which has the loader map libpthread and libdl.
+            format!("-Clink-arg={}", unwinder.display()),
+        ];
         // A panic's place in the log is a file of the source, not of this machine. Cargo names our own
         // crates' files relative to the workspace.
         let registry = cargo_home().map(|it| it.join("registry/src"));

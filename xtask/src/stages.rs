@@ -251,7 +251,7 @@ impl Runner {
             "--quiet",
             "--workspace",
             "--all-targets",
-            "--features=pam/app,pam/static-unwinder",
+            "--features=pam/app",
             "--",
             "--deny=warnings",
         ];

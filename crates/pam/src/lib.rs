@@ -11,8 +11,6 @@ mod codes;
 mod entry;
 mod ffi;
 mod handle;
-#[cfg(any(test, feature = "static-unwinder"))]
-mod unwinder;
 
 pub use codes::{Code, ItemError, MessageStyle, ReturnCode, Severity};
 pub use entry::{RawArgs, RawHandle, enter};
