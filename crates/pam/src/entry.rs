@@ -1,8 +1,9 @@
 //! The wall between libpam and the rest: raw pointers are checked here, and no panic gets out.
 
 use std::ffi::{CStr, c_char, c_int};
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use crate::codes::ReturnCode;
 use crate::ffi;
@@ -25,8 +26,8 @@ const MAX_ARGS: usize = 4096;
 /// Runs `body` with a checked handle and a copy of the module's arguments.
 ///
 /// If `body` panics the host lives on and gets what `on_panic` makes of the same handle and
-/// arguments; if that panics too, PAM_SERVICE_ERR. The panic hook is silenced: stderr is the
-/// host's. Nothing is left behind: no thread, no signal handler.
+/// arguments and of the panic's text and place; if that panics too, PAM_SERVICE_ERR. The panic hook
+/// prints nothing: stderr is the host's. Nothing is left behind: no thread, no signal handler.
 pub fn enter(
     handle: RawHandle,
     argc: c_int,
@@ -35,26 +36,43 @@ pub fn enter(
     on_panic: impl FnOnce(&Handle, &[Vec<u8>], &str) -> ReturnCode,
 ) -> c_int {
     // This copy of std belongs to the .so alone, so the hook is ours to replace.
-    panic::set_hook(Box::new(|_| {}));
-    let answer = panic::catch_unwind(AssertUnwindSafe(|| {
+    panic::set_hook(Box::new(keep_place));
+    let answer = catch(|| {
         let Some(raw) = NonNull::new(handle.0) else {
             return ReturnCode::ServiceError;
         };
         let handle = Handle::new(raw);
         let args = copy_args(argc, &argv);
-        match panic::catch_unwind(AssertUnwindSafe(|| body(&handle, &args))) {
-            Ok(code) => code,
-            Err(payload) => {
-                let cause = payload
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-                    .unwrap_or("no text");
-                on_panic(&handle, &args, cause)
-            }
-        }
-    }));
+        catch(|| body(&handle, &args)).unwrap_or_else(|cause| on_panic(&handle, &args, &cause))
+    });
     answer.unwrap_or(ReturnCode::ServiceError).as_raw()
+}
+
+/// Where the last panic was begun. Not thread-local: std would leave a destructor with the host's
+/// thread. If two threads of a host panic at once, the log may name the wrong one's place.
+static PLACE: Mutex<Option<String>> = Mutex::new(None);
+
+fn keep_place(panic: &PanicHookInfo<'_>) {
+    let place = panic
+        .location()
+        .map(|it| format!("{}:{}", it.file(), it.line()));
+    *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place;
+}
+
+/// What `body` returns, or the text and the place of its panic.
+fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no text");
+        let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match place {
+            Some(place) => format!("{text} ({place})"),
+            None => text.to_owned(),
+        }
+    })
 }
 
 fn copy_args(argc: c_int, argv: &RawArgs) -> Vec<Vec<u8>> {
@@ -70,4 +88,21 @@ fn copy_args(argc: c_int, argv: &RawArgs) -> Vec<Vec<u8>> {
             (!arg.is_null()).then(|| unsafe { CStr::from_ptr(arg) }.to_bytes().to_vec())
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_with_its_text_and_place() {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(keep_place));
+        let line = line!() + 1;
+        let caught: Result<(), _> = catch(|| panic!("out of {}", "luck"));
+        panic::set_hook(before);
+        let place = format!("{}:{line}", file!());
+        assert_eq!(caught, Err(format!("out of luck ({place})")));
+        assert_eq!(catch(|| 7), Ok(7));
+    }
 }
