@@ -45,7 +45,7 @@ const CALLER_ID: f64 = 20.0;
 /// Of what SchedMD's module adds to the memory of the process.
 const MEMORY_PART: f64 = 8.0;
 /// Bytes.
-const MODULE_SIZE: u64 = 400_000;
+const MODULE_SIZE: u64 = 1_000_000;
 /// Of a login that is kept out of an idle node.
 const SYSCALLS: i64 = 60;
 /// The row for memory and system calls.
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn met_missed_and_not_measured() {
         let module = ModuleFile {
-            bytes: 400_001,
+            bytes: 1_000_001,
             ..ModuleFile::default()
         };
         // SchedMD's 10 ms net; ours 1 ms net, of which 0.4 ms are the stepd's.
@@ -153,7 +153,7 @@ mod tests {
             of(&targets, "10,000 NodeName lines, first login"),
             (None, None)
         );
-        assert_eq!(of(&targets, "size of the .so"), no("400001"));
+        assert_eq!(of(&targets, "size of the .so"), no("1000001"));
         let memory = "added peak memory, no jobs on the node";
         assert_eq!(of(&targets, memory), yes("1000 of 10000 KiB"));
         let calls = "system calls of a denial, no jobs on the node";

@@ -172,7 +172,7 @@ impl<'a> Cross<'a> {
 }
 
 /// Where cargo keeps the sources of foreign crates.
-fn cargo_home() -> Option<PathBuf> {
+pub fn cargo_home() -> Option<PathBuf> {
     let by_default = || Some(Path::new(&env::var_os("HOME")?).join(".cargo"));
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)

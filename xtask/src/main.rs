@@ -5,6 +5,7 @@
 mod arch;
 mod bench;
 mod budgets;
+mod crates;
 mod debian;
 mod dist;
 mod docs;
@@ -177,6 +178,6 @@ fn so_gates(workspace: &Workspace) -> Result<ExitCode> {
         dist::build(workspace, arch)?;
         so::gates(workspace, arch, &mut report);
     }
-    so::source_gates(workspace, &mut report);
+    crates::gates(workspace, &mut report);
     Ok(report.finish())
 }

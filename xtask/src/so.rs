@@ -1,61 +1,50 @@
 //! Gates on the built module: what it asks of a host, what it shows to it, what it weighs.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use crate::arch::{Arch, GLIBC};
 use crate::debian::Debian;
-use crate::dist::Dist;
+use crate::dist::{self, Dist};
 use crate::elf::Facts;
 use crate::report::Report;
-use crate::run;
 use crate::stub;
 use crate::workspace::Workspace;
 
-/// What every process with PAM has loaded, as the loader. All else each login would map for us, were
-/// it an empty libpthread.
+/// What every process with PAM has loaded, besides the loader. Any other library, even an empty
+/// libpthread, would be mapped for each login.
 const LIBRARIES: [&str; 2] = ["libc.so.6", "libpam.so.0"];
 
 /// Of the file, in bytes: a module that is larger has taken in something that nobody meant.
 const MAX_SIZE: u64 = 1_000_000;
 
-/// What would print into whatever sshd's stderr is, start threads or change how the process takes signals.
-/// Not clone(2), which `sys::by_proxy` calls (docs/adr/0010-a-proxy-for-frozen-jobs.md).
-const FORBIDDEN: [&str; 26] = [
-    "stdout",
-    "stderr",
-    "printf",
-    "vprintf",
-    "dprintf",
-    "fprintf",
-    "vfprintf",
-    "__printf_chk",
-    "__fprintf_chk",
-    "__vfprintf_chk",
-    "__assert_fail",
-    "putchar",
-    "puts",
-    "fputs",
-    "fputc",
-    "fwrite",
-    "fflush",
-    "perror",
-    "exit",
-    "fork",
-    "pthread_create",
-    "thrd_create",
-    "signal",
-    "sigaction",
-    "sigprocmask",
-    "pthread_sigmask",
+/// Functions that none of our code and nothing that we link with may call, by what they would do to the
+/// host. What it does call of the kind: write(2) and abort(3), by which std and the unwinder say that
+/// they give up; clone(2) in `sys::by_proxy` (docs/adr/0010-a-proxy-for-frozen-jobs.md); getenv(3); what
+/// std's hook for panics calls to print a backtrace, and `pam::enter` replaces that hook.
+const FORBIDDEN: [(&str, &str); 5] = [
+    (
+        "prints",
+        "stdout stderr printf vprintf dprintf fprintf vfprintf __printf_chk __fprintf_chk \
+         __vfprintf_chk putchar puts fputs fputc fwrite fflush perror",
+    ),
+    ("ends the host", "exit __assert_fail"),
+    (
+        "starts threads or processes",
+        "fork vfork pthread_create thrd_create",
+    ),
+    (
+        "changes how the host takes signals",
+        "signal sigaction sigprocmask pthread_sigmask",
+    ),
+    (
+        "outlives the call",
+        "atexit __cxa_atexit __cxa_thread_atexit_impl pthread_key_create openlog setenv",
+    ),
 ];
-
-/// The committed list of the crates in the module.
-const CRATES: &str = "xtask/so-crates.txt";
 
 /// Runs those of one architecture's module and counts each.
 pub fn gates(workspace: &Workspace, arch: Arch, report: &mut Report) {
@@ -63,19 +52,20 @@ pub fn gates(workspace: &Workspace, arch: Arch, report: &mut Report) {
         Arch::X86_64 => stub::compare_with_real(Path::new(stub::REAL)),
         Arch::Aarch64 => stub::compare_with_real(&Debian::install(workspace)?.libpam()),
     });
-    let facts = match Facts::read(&Dist::place(workspace, arch).module()) {
+    let module = Dist::place(workspace, arch).module();
+    report.gate(&format!("so {arch}: paths in panics"), || {
+        let bytes = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
+        let mut dirs = vec![workspace.path("crates")];
+        dirs.extend(dist::cargo_home().map(|it| it.join("registry")));
+        paths(&bytes, &dirs)
+    });
+    let facts = match Facts::read(&module) {
         Ok(facts) => facts,
         Err(error) => return report.not_run(&format!("so {arch}"), &format!("{error:#}")),
     };
     for (name, check) in CHECKS {
         report.gate(&format!("so {arch}: {name}"), || check(&facts, arch));
     }
-}
-
-/// Runs those of the source and counts each.
-pub fn source_gates(workspace: &Workspace, report: &mut Report) {
-    report.gate("so: crates", || crates(workspace));
-    report.gate("so: oldest Rust", || rust_versions(workspace));
 }
 
 type Check = fn(&Facts, Arch) -> Result<String>;
@@ -138,14 +128,32 @@ fn symbols(facts: &Facts, _: Arch) -> Result<String> {
         facts.path
     );
     for name in &facts.imports {
-        ensure!(
-            !FORBIDDEN.contains(&name.as_str()),
-            "{} calls for {name}",
-            facts.path
-        );
+        let found = FORBIDDEN
+            .iter()
+            .find(|(_, names)| names.split(' ').any(|it| it == name));
+        if let Some((what, _)) = found {
+            bail!("{} calls {name}, which {what}", facts.path);
+        }
     }
     Ok(names.join(" "))
 }
+
+/// Checks that panics name a file of the source, and none of the directories in which it was built.
+fn paths(bytes: &[u8], dirs: &[PathBuf]) -> Result<String> {
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|it| it == text);
+    ensure!(has(OWN_SOURCE.as_bytes()), "no panic is in {OWN_SOURCE}");
+    for dir in dirs {
+        ensure!(
+            !has(dir.as_os_str().as_bytes()),
+            "{} of this machine is in the module",
+            dir.display()
+        );
+    }
+    Ok(format!("{OWN_SOURCE}, no directory of this machine"))
+}
+
+/// Where most of the module's code is.
+const OWN_SOURCE: &str = "crates/adopt/src/";
 
 fn glibc(facts: &Facts, _: Arch) -> Result<String> {
     let mut newest = (0, 0);
@@ -210,129 +218,8 @@ fn flags(facts: &Facts, _: Arch) -> Result<String> {
     ))
 }
 
-fn crates(workspace: &Workspace) -> Result<String> {
-    let path = workspace.path(CRATES);
-    let list = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    compare_crates(&tree(workspace)?, &list)
-}
-
-/// A line `name vVERSION` for each crate in the module, for whatever architecture.
-fn tree(workspace: &Workspace) -> Result<String> {
-    let mut lines = String::new();
-    for arch in Arch::ALL {
-        lines += &run::output(run::cargo(workspace.root()).args([
-            "tree",
-            "--package=pam-slurm-adopt",
-            "--edges=normal",
-            "--target",
-            arch.target(),
-            "--prefix=none",
-            "--format={p}",
-        ]))?;
-    }
-    Ok(lines)
-}
-
-/// Checks that each crate in the module says it builds with the oldest Rust that ours do.
-fn rust_versions(workspace: &Workspace) -> Result<String> {
-    let metadata =
-        run::output(run::cargo(workspace.root()).args(["metadata", "--format-version=1"]))?;
-    let metadata: Value =
-        serde_json::from_str(&metadata).context("parse the answer of cargo metadata")?;
-    compare_rust_versions(&tree(workspace)?, &metadata)
-}
-
-fn compare_rust_versions(tree: &str, metadata: &Value) -> Result<String> {
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata: no packages")?;
-    let declared = |name: &str, version: &str| {
-        let is_it = |it: &&Value| it["name"] == name && it["version"] == version;
-        let package = packages
-            .iter()
-            .find(is_it)
-            .with_context(|| format!("cargo metadata has no {name} {version}"))?;
-        let text = package["rust_version"].as_str();
-        text.and_then(rust_version)
-            .with_context(|| format!("{name} {version} does not say with which Rust it builds"))
-    };
-    let crates: BTreeSet<(&str, &str)> = tree.lines().filter_map(name_and_version).collect();
-    let (_, own) = *crates
-        .iter()
-        .find(|(name, _)| *name == MODULE)
-        .with_context(|| format!("cargo tree did not list {MODULE}"))?;
-    let floor = declared(MODULE, own)?;
-    for (name, version) in &crates {
-        let (major, minor) = declared(name, version)?;
-        ensure!(
-            (major, minor) <= floor,
-            "{name} {version} wants Rust {major}.{minor}, the module is to build with {}.{}",
-            floor.0,
-            floor.1
-        );
-    }
-    let (major, minor) = floor;
-    Ok(format!(
-        "{major}.{minor} will do for {} crates",
-        crates.len()
-    ))
-}
-
-/// The module's crate.
-const MODULE: &str = "pam-slurm-adopt";
-
-/// `1.85` or `1.85.0`.
-fn rust_version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-/// Compares the output of cargo tree with the committed list: names and, of foreign crates, the
-/// version up to the first number that may not break us.
-fn compare_crates(tree: &str, list: &str) -> Result<String> {
-    let found: BTreeSet<String> = tree.lines().filter_map(crate_of_line).collect();
-    let allowed: BTreeSet<String> = list
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
-        .filter(|line| !line.is_empty())
-        .collect();
-    ensure!(!found.is_empty(), "cargo tree listed no crate");
-    let more: Vec<_> = found.difference(&allowed).cloned().collect();
-    let fewer: Vec<_> = allowed.difference(&found).cloned().collect();
-    ensure!(
-        more.is_empty() && fewer.is_empty(),
-        "the module's crates are not those of {CRATES}: new [{}], gone [{}]",
-        more.join(", "),
-        fewer.join(", ")
-    );
-    Ok(found.into_iter().collect::<Vec<_>>().join(", "))
-}
-
-/// `libc v0.2.191` gives `libc 0.2`, `pam v0.1.0 (/src/crates/pam)` gives `pam`.
-fn crate_of_line(line: &str) -> Option<String> {
-    let (name, version) = name_and_version(line)?;
-    if line.contains("(/") {
-        return Some(name.to_owned());
-    }
-    let mut numbers = version.split('.');
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    Some(if major == "0" {
-        format!("{name} 0.{minor}")
-    } else {
-        format!("{name} {major}")
-    })
-}
-
-/// The first two words of such a line, without the v.
-fn name_and_version(line: &str) -> Option<(&str, &str)> {
-    let mut words = line.split_whitespace();
-    Some((words.next()?, words.next()?.strip_prefix('v')?))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const ARCH: Arch = Arch::X86_64;
@@ -410,7 +297,20 @@ mod tests {
             ..good()
         };
         let error = symbols(&prints, ARCH).expect_err("it prints").to_string();
-        assert!(error.contains("fprintf"), "{error}");
+        assert!(error.contains("calls fprintf, which prints"), "{error}");
+    }
+
+    #[test]
+    fn a_module_that_names_a_directory_of_the_machine_fails() {
+        let dirs = ["/home/me/.cargo/registry", "/src/crates"].map(PathBuf::from);
+        paths(b"at crates/adopt/src/run.rs:1", &dirs).expect("a file of the source");
+        for bad in [
+            &b"crates/adopt/src/run.rs /home/me/.cargo/registry"[..],
+            b"/src/crates/adopt/src/run.rs",
+            b"no place at all",
+        ] {
+            assert!(paths(bad, &dirs).is_err(), "{}", bad.escape_ascii());
+        }
     }
 
     #[test]
@@ -480,18 +380,6 @@ mod tests {
     }
 
     #[test]
-    fn crates_must_be_those_of_the_list() {
-        let tree = "pam v0.1.0 (/src/crates/pam)\nlibc v0.2.191\nlibc v0.2.191\nserde v1.0.2\n";
-        compare_crates(tree, "# ours\npam\nlibc 0.2 # system calls\nserde 1\n").expect("the same");
-        let more = compare_crates(tree, "pam\nlibc 0.2\n")
-            .expect_err("one more")
-            .to_string();
-        assert!(more.contains("new [serde 1], gone []"), "{more}");
-        assert!(compare_crates(tree, "pam\nlibc 0.2\nserde 1\nsys\n").is_err());
-        assert!(compare_crates(tree, "pam\nlibc 0.3\nserde 1\n").is_err());
-        assert!(compare_crates("", "").is_err());
-    }
-    #[test]
     fn another_architecture_or_a_page_too_small_fails() {
         let error = architecture(&good(), Arch::Aarch64).expect_err("another");
         assert!(error.to_string().contains("machine 62"), "{error}");
@@ -506,28 +394,5 @@ mod tests {
             ..small
         };
         architecture(&large, Arch::Aarch64).expect("64 KiB");
-    }
-
-    #[test]
-    fn crates_must_build_with_the_modules_rust() {
-        let tree = "pam-slurm-adopt v0.1.0 (/src/crates/module)\na v1.0.2\n";
-        let judge = |version: Value| {
-            let package = |name: &str, number: &str, version: Value| json!({ "name": name, "version": number, "rust_version": version });
-            let packages = [
-                package("a", "0.9.0", "1.99".into()),
-                package("a", "1.0.2", version),
-                package(MODULE, "0.1.0", "1.85".into()),
-            ];
-            compare_rust_versions(tree, &json!({ "packages": packages }))
-        };
-        for good in ["1.56", "1.56.1", "1.85", "1.85.1"] {
-            judge(good.into()).expect(good);
-        }
-        for bad in ["1.86", "2.0", "new"] {
-            assert!(judge(bad.into()).is_err(), "{bad}");
-        }
-        let error = judge(Value::Null).expect_err("none").to_string();
-        assert!(error.starts_with("a 1.0.2 does not say"), "{error}");
-        assert!(compare_rust_versions("a v1.0.2\n", &json!({ "packages": [] })).is_err());
     }
 }

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use crate::arch::Arch;
 use crate::budgets;
+use crate::crates;
 use crate::docs;
 use crate::fuzz;
 use crate::licences;
@@ -292,7 +293,7 @@ impl Runner {
                 so::gates(&self.workspace, *arch, &mut self.report);
             }
         }
-        so::source_gates(&self.workspace, &mut self.report);
+        crates::gates(&self.workspace, &mut self.report);
     }
 
     fn fuzz(&mut self) {
