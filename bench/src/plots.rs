@@ -241,7 +241,7 @@ fn of_ssh(results: &Results) -> Option<String> {
     const END: f64 = WIDTH - 40.0;
     let bottom = 112.0 + EACH * rows.len() as f64;
     let subtitle = "Public key, median and 95th percentile (line); starts at zero.";
-    let mut picture = Picture::new(bottom + 62.0, "The whole of «ssh host true»", subtitle);
+    let mut picture = Picture::new(bottom + 62.0, "The whole of 'ssh host true'", subtitle);
     let step = step_of(most);
     let steps = (most / step).ceil();
     let place = |millis: f64| START + millis / (steps * step) * (END - START);

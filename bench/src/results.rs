@@ -23,7 +23,7 @@ pub struct About {
     pub date: String,
     /// A small run, which only shows that the benchmark works.
     pub quick: bool,
-    /// The commit that was built, with «-dirty» behind it where files had been changed.
+    /// The commit that was built, with "-dirty" behind it where files had been changed.
     pub commit: String,
     /// The compiler of our module.
     pub rustc: String,

@@ -306,7 +306,7 @@ fn walk(dir: &Path, visit: &mut dyn FnMut(&Path)) {
 
 fn write(path: &Path, value: &str) -> Result<()> {
     let value = value.trim();
-    fs::write(path, value).with_context(|| format!("writing «{value}» to {}", path.display()))
+    fs::write(path, value).with_context(|| format!("writing '{value}' to {}", path.display()))
 }
 
 #[cfg(test)]

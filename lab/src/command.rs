@@ -82,7 +82,7 @@ impl Command {
         let mut running = self.spawn()?;
         let status = match running
             .wait(limit)
-            .with_context(|| format!("running «{what}»"))?
+            .with_context(|| format!("running '{what}'"))?
         {
             Some(status) => status,
             None => {
@@ -104,7 +104,7 @@ impl Command {
     pub fn spawn(self) -> Result<Background> {
         let what = self.argv.join(" ");
         self.start()
-            .with_context(|| format!("starting «{what}» on {}", self.node.name()))
+            .with_context(|| format!("starting '{what}' on {}", self.node.name()))
     }
 
     fn start(&self) -> Result<Background> {
@@ -293,7 +293,7 @@ impl Output {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "«{}»: {:?}", self.what, self.status)?;
+        write!(f, "'{}': {:?}", self.what, self.status)?;
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if !text.trim().is_empty() {
                 write!(f, "\n{name}: {}", text.trim_end())?;

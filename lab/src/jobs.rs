@@ -34,7 +34,7 @@ impl Cluster {
         let id = self.node(1).run_as(user, &argv)?.ok()?;
         id.trim()
             .parse()
-            .with_context(|| format!("sbatch said «{}»", id.trim()))
+            .with_context(|| format!("sbatch said '{}'", id.trim()))
     }
 
     /// Waits until a job (of an array: every task) runs and all its extern steps listen.
@@ -56,14 +56,14 @@ impl Cluster {
             for line in list.lines() {
                 let fields: Vec<&str> = line.split_whitespace().collect();
                 let [id, state, nodes] = fields[..] else {
-                    bail!("squeue said «{line}»")
+                    bail!("squeue said '{line}'")
                 };
                 let id = id
                     .parse()
-                    .with_context(|| format!("squeue said «{line}»"))?;
+                    .with_context(|| format!("squeue said '{line}'"))?;
                 let nodes: usize = nodes
                     .parse()
-                    .with_context(|| format!("squeue said «{line}»"))?;
+                    .with_context(|| format!("squeue said '{line}'"))?;
                 match state {
                     "PENDING" | "CONFIGURING" => return Ok(false),
                     "RUNNING" => {}
@@ -163,7 +163,7 @@ impl Cluster {
     /// Removes the sockets of steps that have ended.
     ///
     /// A stepd told to end just after its start leaves its own: it has the user's rights at that
-    /// moment and «Unable to unlink domain socket: Permission denied» in its log.
+    /// moment and "Unable to unlink domain socket: Permission denied" in its log.
     fn remove_stale(&self, text: &str) -> Result<()> {
         for node in self.nodes() {
             let start = format!("{}_", node.name());

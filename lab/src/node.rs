@@ -251,7 +251,7 @@ impl Node {
         let title = format!("slurmstepd: [{job}.extern]");
         match self.processes(&title)?.as_slice() {
             [(pid, _), ..] => Ok(*pid),
-            [] => bail!("no «{title}» runs on {}", self.name),
+            [] => bail!("no '{title}' runs on {}", self.name),
         }
     }
 

@@ -76,7 +76,7 @@ fn find_program() -> Result<PathBuf> {
     }
     if !path.is_file() {
         bail!(
-            "no {}: run «cargo build -p lab» or set SLURM_ADOPT_LAB_BIN",
+            "no {}: run 'cargo build -p lab' or set SLURM_ADOPT_LAB_BIN",
             path.display()
         );
     }

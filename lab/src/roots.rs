@@ -64,7 +64,7 @@ pub fn build(name: &str, suite: Suite, packages: &[&str]) -> Result<PathBuf> {
         return Ok(root);
     }
     let began = Instant::now();
-    note(&format!("making the root «{name}» of Debian {suite} ..."));
+    note(&format!("making the root '{name}' of Debian {suite} ..."));
     let new = dir.join(format!("{name}.new"));
     make(suite, &packages, &new)?;
     remove(&root)?;

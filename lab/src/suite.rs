@@ -81,7 +81,7 @@ impl FromStr for Suite {
         match Self::ALL.into_iter().find(|suite| suite.name() == name) {
             Some(suite) => Ok(suite),
             None => bail!(
-                "no suite «{name}»: there are {}",
+                "no suite '{name}': there are {}",
                 Self::ALL.map(Suite::name).join(", ")
             ),
         }

@@ -143,7 +143,7 @@ impl SystemdNode {
         let head = self.take_line(end).with_context(what)?;
         let numbers: Result<Vec<usize>, _> = head.split_whitespace().map(str::parse).collect();
         let Ok(&[status, stdout, stderr]) = numbers.as_deref() else {
-            bail!("{}: the agent answered «{head}»", what());
+            bail!("{}: the agent answered '{head}'", what());
         };
         let stdout = self.take(stdout, end).with_context(what)?;
         let stderr = self.take(stderr, end).with_context(what)?;

@@ -142,7 +142,7 @@ impl Machine {
         let status = console.read_until_end(self.limit, &mut line)?;
         if status != "0" {
             bail!(
-                "«{}» in the virtual machine ended with exit status {status}",
+                "'{}' in the virtual machine ended with exit status {status}",
                 self.command
             );
         }
@@ -314,7 +314,7 @@ pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
     command.arg("-kernel").arg(boot_file(root, "vmlinuz-")?);
     command.arg("-initrd").arg(boot_file(root, "initrd.img-")?);
     // The kernel's check of the timer counts the host's time: it fails where the host is busy
-    // («IO-APIC + timer doesn't work», Linux 7.2).
+    // ("IO-APIC + timer doesn't work", Linux 7.2).
     command.args([
         "-append",
         "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check net.ifnames=0 \

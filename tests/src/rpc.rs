@@ -100,7 +100,7 @@ fn framed(version: u16, flags: u16, kind: u16, auth: &[u8], body: &[u8]) -> Vec<
     [&length(rest.len())[..], &rest].concat()
 }
 
-/// «That failed», without a credential.
+/// "That failed", without a credential.
 #[must_use]
 pub fn return_code(version: u16, code: u32) -> Vec<u8> {
     message(version, RESPONSE_RC, None, &code.to_be_bytes())

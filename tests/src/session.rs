@@ -50,11 +50,11 @@ pub struct SessionRow {
     pub lines: Lines,
     /// Whose module.
     pub module: Module,
-    /// Where the user's shell is found: «in the job», «kept out», or its cgroup.
+    /// Where the user's shell is found: "in the job", "kept out", or its cgroup.
     pub shell: String,
     /// What is set in its environment: `SLURM_JOB_ID`, `XDG_RUNTIME_DIR` ...; what should not be, too.
     pub set: String,
-    /// What is still there after the job has been cancelled, «nothing» if all ended with it.
+    /// What is still there after the job has been cancelled, "nothing" if all ended with it.
     pub outlives: String,
 }
 
@@ -97,7 +97,7 @@ const fn yes_or_no(is_so: bool) -> &'static str {
     if is_so { "yes" } else { "no" }
 }
 
-/// What of an environment, as env(1) prints it, the PAM stack may have set there; «nothing» if none.
+/// What of an environment, as env(1) prints it, the PAM stack may have set there; "nothing" if none.
 #[must_use]
 pub fn set_in(env: &str) -> String {
     let names = env.lines().filter_map(|line| line.split_once('='));

@@ -728,7 +728,7 @@ fn check(suite: Suite, case: &Case, stage: &mut Stage) -> Result<()> {
     let ours = case.call.make(node, Module::Ours)?;
     if case.call.wrapper.as_deref() == Some(UNKNOWN_PID) && cgroup::version(suite)? == Version::V2 {
         // With cgroup v2 no stepd minds that there is no such process. A login whose pid stands for
-        // nothing in the stepd's eyes is told «adopted» by both modules.
+        // nothing in the stepd's eyes is told "adopted" by both modules.
         let told = adopted(Inside::ToldOnly);
         expect(&told, &ours, jobs, node).with_context(|| format!("ours: {ours}"))?;
         let theirs = case.call.make(node, Module::SchedMd)?;

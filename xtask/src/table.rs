@@ -21,13 +21,13 @@ pub type Row = Vec<String>;
 impl Table {
     /// Reads a row from an object in JSON, the last cells of which may be known without it.
     pub fn read(&self, line: &str, known: &[&str]) -> Result<Row> {
-        let object: Value = serde_json::from_str(line).with_context(|| format!("read «{line}»"))?;
+        let object: Value = serde_json::from_str(line).with_context(|| format!("read '{line}'"))?;
         let told = self.columns.len() - known.len();
         let mut row = Row::new();
         for (name, _) in &self.columns[..told] {
             let text = object[name]
                 .as_str()
-                .with_context(|| format!("«{line}» has no {name}"))?;
+                .with_context(|| format!("'{line}' has no {name}"))?;
             row.push(text.replace('|', "/").replace('\n', " "));
         }
         row.extend(known.iter().map(|cell| (*cell).to_owned()));

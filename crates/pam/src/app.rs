@@ -33,7 +33,7 @@ pub struct Start<'text> {
 pub enum AppItem {
     /// PAM_RHOST: where the user comes from.
     RemoteHost,
-    /// PAM_TTY: «ssh» with sshd.
+    /// PAM_TTY: "ssh" with sshd.
     Tty,
     /// PAM_USER, as a host changes it between the phases.
     User,
@@ -42,7 +42,7 @@ pub enum AppItem {
 /// What a module said through the conversation, pam_conv(3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// How it is to be shown: «error», «info», or «prompt» (answered with PAM_CONV_ERR).
+    /// How it is to be shown: "error", "info", or "prompt" (answered with PAM_CONV_ERR).
     pub style: &'static str,
     /// The text, with U+FFFD for bytes that are no UTF-8.
     pub text: String,

@@ -86,7 +86,7 @@ pub fn ports(suite: Suite) -> Result<()> {
     ] {
         // A slurmd of 20.11 with a port of its own can't tell: it asks whoever has SlurmdPort.
         let (ours, reason) = match suite {
-            Suite::Bullseye => (Landing::KeptOut, "no telling which"),
+            Suite::Bullseye => (Landing::KeptOut, "source job unknown"),
             _ => (Landing::Job(job), KNOWN),
         };
         let login = site.both(source, NODE2, deny, ours, theirs)?;

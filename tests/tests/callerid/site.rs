@@ -23,7 +23,7 @@ pub enum Landing {
     Job(u32),
     /// Let in, into no job.
     NoJob,
-    /// Kept out: «unable to determine source job».
+    /// Kept out: "unable to determine source job".
     KeptOut,
     /// The module ended the process by this signal.
     Killed(i32),
@@ -255,7 +255,7 @@ impl Site {
         ours: Landing,
         theirs: Theirs<'_>,
     ) -> Result<Login> {
-        let what = format!("ssh {to} from {source:?}, «{options}»");
+        let what = format!("ssh {to} from {source:?}, '{options}'");
         let login = self.ssh(source, to, Module::SchedMd, options)?;
         self.judge_theirs(&what, &login, ours, theirs)?;
         let login = self.ssh(source, to, Module::Ours, options)?;
@@ -272,7 +272,7 @@ impl Site {
         ours: Landing,
         theirs: Theirs<'_>,
     ) -> Result<Login> {
-        let what = format!("{} from {source:?}, «{options}»", to.connect);
+        let what = format!("{} from {source:?}, '{options}'", to.connect);
         let login = self.call(source, to, Module::SchedMd, options)?;
         self.judge_theirs(&what, &login, ours, theirs)?;
         let login = self.call(source, to, Module::Ours, options)?;
@@ -324,7 +324,7 @@ impl Site {
     pub fn says(&mut self, what: &str, login: &Login, text: &str) {
         self.expect(
             login.log.contains(text),
-            format!("{what}: the log lacks «{text}»: {}", login.log),
+            format!("{what}: the log lacks '{text}': {}", login.log),
         );
     }
 

@@ -101,7 +101,7 @@ impl Case {
             return fail(&format!("took {} µs", outcome.micros));
         }
         if !self.reason.split(" | ").any(|it| log.contains(it)) {
-            return fail(&format!("the log lacks «{}»", self.reason));
+            return fail(&format!("the log lacks '{}'", self.reason));
         }
         if !outcome.left_open.is_empty() {
             return fail(&format!("left open: {:?}", outcome.left_open));

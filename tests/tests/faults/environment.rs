@@ -305,7 +305,7 @@ pub fn process(node: &Node) -> Result<()> {
         "no /proc, two jobs",
         stepd::options("q"),
         Means::Unknown(OTHER),
-        "look through the descriptors: ",
+        "list open descriptors: ",
     );
     two.wrapper = Some(NO_PROC.to_owned());
     cases.push(two);

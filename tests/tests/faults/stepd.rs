@@ -569,7 +569,7 @@ pub fn of_the_newest(node: &Node) -> Result<()> {
         }
         peers.extend([older, newest]);
         // By action_unknown= it may not come to that.
-        let reason = format!("{reason} | 2 jobs here and no telling");
+        let reason = format!("{reason} | 2 jobs on this node, source job unknown");
         let what = format!("{step}: {fault:?} of the newest job, {other:?} of the older");
         let mut case = Case::new(what, options(&name), means, &reason);
         case.timeout = 1.0;

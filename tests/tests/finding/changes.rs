@@ -105,7 +105,7 @@ pub fn of_slurm_conf(suite: Suite) -> Result<()> {
         if how.starts_with("ln") {
             // The links lead to files that have long settled.
             let seen = look(node, job)?;
-            ensure!(seen == (expected, false), "right after «{how}»: {seen:?}");
+            ensure!(seen == (expected, false), "right after '{how}': {seen:?}");
             thread::sleep(SETTLED);
         } else {
             not_before_settled(node, job, expected, changed, &[how])?;
@@ -123,7 +123,7 @@ pub fn of_slurm_conf(suite: Suite) -> Result<()> {
     ] {
         node.sh(&format!("cd /run/slurm-adopt; {damage}"))?;
         let seen = look(node, job).context(damage)?;
-        ensure!(seen == (Job, false), "after «{damage}»: {seen:?}");
+        ensure!(seen == (Job, false), "after '{damage}': {seen:?}");
         node.sh("cd /run/slurm-adopt; rm -rf node away")?;
         anew_then_remembered(node, job, Job, damage)?;
     }

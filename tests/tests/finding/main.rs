@@ -68,7 +68,7 @@ fn both_look(node: &Node, job: u32, options: &str, ours: Found, theirs: Found) -
         let found = look_as(&call, node, job, module)?;
         ensure!(
             found == expected,
-            "{module:?} with «{options}»: {found:?}, expected {expected:?}"
+            "{module:?} with '{options}': {found:?}, expected {expected:?}"
         );
     }
     Ok(())

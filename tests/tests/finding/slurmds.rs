@@ -61,7 +61,7 @@ fn several(suite: Suite, spool_dir: &str) -> Result<()> {
             let found = job_of(&cluster, user, options, variable, module)?;
             ensure!(
                 found == expected,
-                "{module:?}, {user}, «{options}», SLURMD_NODENAME={variable:?}: \
+                "{module:?}, {user}, '{options}', SLURMD_NODENAME={variable:?}: \
                  {found:?}, expected {expected:?}"
             );
         }

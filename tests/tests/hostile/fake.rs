@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::{Background, Node, Suite};
 
-/// One process a connection. Writes «asked» for each question whose job it is, and «adopt PID» for
+/// One process a connection. Writes "asked" for each question whose job it is, and "adopt PID" for
 /// each request to adopt.
 const PERL: &str = r#"
 use strict; use Socket; $| = 1; $SIG{PIPE} = $SIG{CHLD} = 'IGNORE'; umask 0;

@@ -25,7 +25,7 @@ fn names() -> Vec<String> {
         "\u{85}next\u{2028}line",
         "\u{7f}\u{8}\u{8}\u{8}",
         "\\n\\x0a",
-        "»",
+        "'",
     ]
     .map(str::to_owned)
     .into();
@@ -45,13 +45,13 @@ fn behind_the_name<'a>(what: &str, log: &'a str) -> Result<&'a str> {
     };
     let mut lines = log.split('\n').filter(|line| !not_ours(line));
     let line = lines.next().unwrap_or_default();
-    ensure!(lines.next().is_none(), "«{what}»: not one line: {log:?}");
-    ensure!(line.starts_with("<86>"), "«{what}»: {line:?}");
+    ensure!(lines.next().is_none(), "'{what}': not one line: {log:?}");
+    ensure!(line.starts_with("<86>"), "'{what}': {line:?}");
     let (head, _) = line.split_once(": user=").context("no user=")?;
-    ensure!(head.contains("pam_slurm_adopt"), "«{what}»: {line:?}");
-    let plain = |sign: char| matches!(sign, ' '..='~' | '…' | '«' | '»');
-    ensure!(line.chars().all(plain), "«{what}»: {line:?}");
-    ensure!(line.len() < 2048, "«{what}»: {} bytes", line.len());
+    ensure!(head.contains("pam_slurm_adopt"), "'{what}': {line:?}");
+    let plain = |sign: char| matches!(sign, ' '..='~');
+    ensure!(line.chars().all(plain), "'{what}': {line:?}");
+    ensure!(line.len() < 2048, "'{what}': {} bytes", line.len());
     let name = &line[head.len() + ": user=".len()..];
     let Some(name) = name.strip_prefix('"') else {
         let end = name.find(' ').context("nothing behind the name")?;
@@ -63,7 +63,7 @@ fn behind_the_name<'a>(what: &str, log: &'a str) -> Result<&'a str> {
         escaped = sign == '\\' && !escaped;
         ends
     });
-    let end = end.with_context(|| format!("«{what}»: the name has no end: {line}"))?;
+    let end = end.with_context(|| format!("'{what}': the name has no end: {line}"))?;
     Ok(&name[end + 1..])
 }
 
@@ -76,7 +76,7 @@ pub fn users(cluster: &Cluster) -> Result<()> {
         let log = both(node, &shown, &call, Got::NoUser, Got::NoUser)?;
         let rest = behind_the_name(&shown, &log)?;
         let right = " uid=- decision=no-such-user job=- ms=";
-        ensure!(rest.starts_with(right), "«{shown}»: {log}");
+        ensure!(rest.starts_with(right), "'{shown}': {log}");
     }
     // A line of passwd takes more than useradd does.
     let alices = cluster.submit("alice", &[])?;
@@ -99,7 +99,7 @@ pub fn users(cluster: &Cluster) -> Result<()> {
         let log = both(node, &name, &call, expected, expected)?;
         let rest = behind_the_name(&name, &log)?;
         let right = format!(" uid=2001 decision=adopted job={alices} ms=");
-        ensure!(rest.starts_with(&right), "«{name}»: {log}");
+        ensure!(rest.starts_with(&right), "'{name}': {log}");
     }
     Ok(())
 }
@@ -131,21 +131,21 @@ pub fn hosts(cluster: &Cluster) -> Result<()> {
         let log = node.syslog_since(mark)?;
         let theirs = call.make(node, Module::SchedMd)?;
         if is_long && ours.end == AUDIT_FAILED {
-            ensure!(theirs.end == AUDIT_FAILED, "«{shown}»: SchedMD's: {theirs}");
+            ensure!(theirs.end == AUDIT_FAILED, "'{shown}': SchedMD's: {theirs}");
         } else {
-            ensure!(got(node, &ours)? == Got::Job(newer), "«{shown}»: {ours}");
+            ensure!(got(node, &ours)? == Got::Job(newer), "'{shown}': {ours}");
             let theirs = got(node, &theirs)?;
             ensure!(
                 [older, newer].map(Got::Job).contains(&theirs),
-                "«{shown}»: SchedMD's: {theirs:?}"
+                "'{shown}': SchedMD's: {theirs:?}"
             );
         }
         let rest = behind_the_name(&shown, &log)?;
         let right = format!(" uid=2001 decision=adopted job={newer} ms=");
-        let why = "is not known: sshd has no TCP connection open\"";
+        let why = "source job unknown: sshd has no TCP connection open\"";
         ensure!(
             rest.starts_with(&right) && rest.ends_with(why),
-            "«{shown}»: {log}"
+            "'{shown}': {log}"
         );
     }
     Ok(())

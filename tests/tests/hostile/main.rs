@@ -3,7 +3,7 @@
 //! cluster, SchedMD's where it is safe to run.
 //!
 //! Not here, because they are elsewhere: who lies about the job that a login comes from (callerid
-//! «liars», «from another user's job»), unsafe directories (finding «an unsafe spool directory»),
+//! "liars", "from another user's job"), unsafe directories (finding "an unsafe spool directory"),
 //! stopped slurmstepds (compliance, e2e). docs/threat-model.md has the list.
 
 #![forbid(unsafe_code)]
@@ -98,7 +98,7 @@ fn only_ours(node: &Node, what: &str, call: &Call, ours: Got) -> Result<String> 
 }
 
 fn says(what: impl fmt::Display, log: &str, text: &str) -> Result<()> {
-    ensure!(log.contains(text), "{what}: the log lacks «{text}»: {log}");
+    ensure!(log.contains(text), "{what}: the log lacks '{text}': {log}");
     Ok(())
 }
 

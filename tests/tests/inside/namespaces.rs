@@ -76,7 +76,7 @@ fn tmp(_: &Place, cluster: &Cluster) -> Result<()> {
             .ok()
             .with_context(|| format!("{module:?}"))?;
         let got = wait_for_file(cluster, "/home/alice/got")?;
-        ensure!(got == copied, "{module:?}: the job got «{got}»");
+        ensure!(got == copied, "{module:?}: the job got '{got}'");
 
         let outside = node.list("/tmp")?;
         ensure!(
@@ -266,7 +266,7 @@ fn descriptors(place: &Place, cluster: &Cluster) -> Result<()> {
         wait_for("the login's sleep", || Ok(!sleeping(cluster)?.is_empty()))?;
         let title = "alice [";
         let sshd = node.processes(title)?;
-        ensure!(sshd.len() == 1, "{module:?}: not one «{title}»: {sshd:?}");
+        ensure!(sshd.len() == 1, "{module:?}: not one '{title}': {sshd:?}");
         let shell = sleeping(cluster)?;
         for (who, pid, left) in [("sshd", sshd[0].0, left), ("the shell", shell[0], 0)] {
             let kinds = node.sh(&format!("stat -L -f -c %T /proc/{pid}/fd/* || true"))?;

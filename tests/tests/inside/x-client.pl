@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use Socket;
 
-my ($host, $display) = ($ENV{DISPLAY} // '') =~ /^(.+):(\d+)(?:\.\d+)?$/ or die "DISPLAY is «" . ($ENV{DISPLAY} // '') . "»\n";
+my ($host, $display) = ($ENV{DISPLAY} // '') =~ /^(.+):(\d+)(?:\.\d+)?$/ or die "DISPLAY is '" . ($ENV{DISPLAY} // '') . "'\n";
 my ($cookie) = `xauth list '$ENV{DISPLAY}'` =~ /MIT-MAGIC-COOKIE-1\s+([0-9a-f]+)/;
 my ($name, $data) = defined $cookie ? ('MIT-MAGIC-COOKIE-1', pack 'H*', $cookie) : ('', '');
 my $address = inet_aton($host) or die "no host $host\n";

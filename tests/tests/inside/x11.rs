@@ -62,7 +62,7 @@ impl Forwarding {
             .with_context(|| format!("{:?}", self.job.stderr()))?;
         let words: Vec<&str> = told.split_whitespace().collect();
         let [job, display, authority] = words[..] else {
-            anyhow::bail!("the job said «{told}»")
+            anyhow::bail!("the job said '{told}'")
         };
         let job = job.parse().with_context(|| told.clone())?;
         cluster.wait_running(job)?;

@@ -241,7 +241,7 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
                 }
                 ensure!(
                     Instant::now() < end,
-                    "{} outlives job {job}: said «{told}»",
+                    "{} outlives job {job}: said '{told}'",
                     name(*user)
                 );
             };

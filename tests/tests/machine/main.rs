@@ -38,7 +38,7 @@ fn main() {
         "the job's memory, cores and devices",
     ];
     for name in always {
-        assert!(tests.iter().any(|(it, _)| *it == name), "no test «{name}»");
+        assert!(tests.iter().any(|(it, _)| *it == name), "no test '{name}'");
     }
     for (name, test) in tests {
         let test = move |_, stage: &mut Shared<Site>| stage.run(test, Site::finish);

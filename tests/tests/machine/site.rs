@@ -270,7 +270,7 @@ impl std::fmt::Display for Login {
         let (cgroup, env) = shell.map_or(("kept out", ""), |it| (it.cgroup.trim(), &it.env));
         write!(
             f,
-            "{}: {cgroup} «{}»\n{env}",
+            "{}: {cgroup} '{}'\n{env}",
             self.method,
             self.stderr.trim()
         )

@@ -257,7 +257,7 @@ fn after_transition(site: &Site) -> Result<()> {
     let mark = node.syslog_mark()?;
     let login = site.log_in("alice", Method::KeyboardInteractive)?;
     ensure!(login.shell.is_none(), "{login}");
-    logged(site, mark, &["asks in a helper process"])?;
+    logged(site, mark, &["runs the account phase in a helper process"])?;
     login.end(node)?;
     let options = format!("{STRICT} runtime_dir=create");
     site.use_stack(Module::Ours, Lines::Both, &options, "")?;

@@ -98,8 +98,8 @@ fn no_job(site: &Site) -> Result<()> {
             named(site, lines, value)?;
             let login = site.log_in("alice", Method::KeyboardInteractive)?;
             if let Some(shell) = &login.shell {
-                ensure!(shell.job(node)? == Some(job), "«{value}» {lines}: {login}");
-                ensure!(shell.is_told(job), "«{value}» {lines}: {login}");
+                ensure!(shell.job(node)? == Some(job), "'{value}' {lines}: {login}");
+                ensure!(shell.is_told(job), "'{value}' {lines}: {login}");
             }
             login.end(node)?;
         }
@@ -250,7 +250,7 @@ fn hidden(site: &Site) -> Result<()> {
     for job in ["", "x", "999999"] {
         let before = name(site, job)?;
         kept_out_without_job(site, &before)
-            .with_context(|| format!("SLURM_JOB_ID set to «{job}»"))?;
+            .with_context(|| format!("SLURM_JOB_ID set to '{job}'"))?;
     }
     Ok(())
 }
@@ -278,7 +278,7 @@ fn kept_out_without_job(site: &Site, before: &str) -> Result<()> {
             if argv.contains(&"-N") && status == 254 {
                 wait_for("the client to listen", || listens(site))?;
                 let forwarded = banner(site)?;
-                ensure!(forwarded.is_empty(), "{method}: forwarded «{forwarded}»");
+                ensure!(forwarded.is_empty(), "{method}: forwarded '{forwarded}'");
                 continue;
             }
             let end = client.wait(Duration::from_secs(20))?;

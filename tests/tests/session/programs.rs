@@ -118,7 +118,7 @@ fn slurms_su(site: &Site) -> Result<()> {
         let mark = node.syslog_mark()?;
         with_su_line(node, options, || {
             let with = run()?;
-            ensure!(with == without, "«{options}»: {with}");
+            ensure!(with == without, "'{options}': {with}");
             Ok(())
         })?;
         let log = node.syslog_since(mark)?;
@@ -126,7 +126,7 @@ fn slurms_su(site: &Site) -> Result<()> {
         let mut lines = log.lines().filter(|it| it.contains("pam_slurm_adopt"));
         ensure!(
             !lines.any(|it| it.starts_with("<83>")),
-            "«{options}»: {log}"
+            "'{options}': {log}"
         );
     }
     node.remove("/home/bob/.bash_profile")

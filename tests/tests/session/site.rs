@@ -181,7 +181,7 @@ impl std::fmt::Display for Login {
             told,
             ..
         } = self;
-        write!(f, "{method}: {status:?} «{}» {told}", stderr.trim())
+        write!(f, "{method}: {status:?} '{}' {told}", stderr.trim())
     }
 }
 
