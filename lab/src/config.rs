@@ -108,8 +108,6 @@ X11Forwarding no
 MaxStartups 1000
 MaxSessions 100
 AcceptEnv LANG LC_*
-HostKey /etc/ssh/ssh_host_ed25519_key
-KexAlgorithms curve25519-sha256
 Subsystem sftp /usr/lib/openssh/sftp-server
 ",
     );
