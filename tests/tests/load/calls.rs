@@ -11,7 +11,7 @@ use crate::crowd::{Crowd, name};
 /// What the process may grow by between a tenth of the calls and all, in KiB: a few pages that
 /// libc's heap comes to rest in, and less than the smallest block of it, 32 bytes, each time.
 fn most_kib(count: u32) -> u64 {
-    20 + u64::from(count) / 200
+    16 + u64::from(count) / 200
 }
 
 /// A client that connects and stays: `$0` the port.
