@@ -133,7 +133,6 @@ pub fn ask<E: fmt::Display>(
 type Whole<'a> = dyn Fn(&[u8]) -> Result<Option<usize>, Broken> + 'a;
 
 /// One function for all kinds of messages.
-#[inline(never)]
 fn ask_until(
     socket: &OwnedFd,
     request: &[u8],

@@ -58,7 +58,6 @@ impl<'a> Log<'a> {
     }
 
     /// One function for all, not one for each place that logs: they are many.
-    #[inline(never)]
     fn write(&self, from: LogLevel, severity: Severity, text: &dyn Fn() -> String) {
         if self.level >= from {
             self.sink.line(severity, &text());

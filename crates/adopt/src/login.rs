@@ -48,7 +48,6 @@ impl Login {
     /// Reads the items of a PAM transaction; the process is this one.
     ///
     /// The user database is asked only if `service` is one that the module acts for.
-    #[inline(never)]
     pub fn from_pam(handle: &Handle, acts_for: &dyn Fn(&str) -> bool) -> Self {
         let service = handle
             .item(Item::Service)
@@ -99,7 +98,6 @@ impl Login {
     ///
     /// # Errors
     /// The system's.
-    #[inline(never)]
     pub fn connection(handle: &Handle) -> io::Result<Option<Connection>> {
         let connections = sys::tcp_connections()?;
         let told = handle.item(Item::RemoteHost).ok();

@@ -54,7 +54,6 @@ pub(crate) enum Content {
 impl StateDir {
     /// Opens it, to change something in it or only to read.
     #[must_use]
-    #[inline(never)]
     pub fn open(path: &Path, is_to_write: bool, log: Log<'_>) -> Self {
         let open = || {
             let dir = Directory::open(path)?;
@@ -135,7 +134,6 @@ impl StateDir {
 
     /// Adds to the end of a file, in one piece: write(2) of O_APPEND does not mix with others'. A
     /// failure goes to the log: what is not kept is asked for again.
-    #[inline(never)]
     pub(crate) fn append(&self, name: &CStr, bytes: &[u8], log: Log<'_>) {
         let path = self.path_of(name);
         let append = || {
@@ -231,7 +229,6 @@ fn create(dir: &Path) -> io::Result<()> {
 /// there: to remove what a user may be writing to could take for ever. Only below a directory in which
 /// root alone can rename, and only one process at a time, so that none moves away what another has made. Returns
 /// what was wrong with the old one.
-#[inline(never)]
 fn replace(dir: &Path) -> io::Result<String> {
     let found = fs::symlink_metadata(dir)?;
     let fault = match own(dir, &found, true) {

@@ -43,7 +43,6 @@ pub struct JobLimits(Vec<(Resource, Limit)>);
 impl JobLimits {
     /// Those of a process of the job, or if there is none here of its slurmstepd. What is not available
     /// is logged, and keeps nobody out.
-    #[inline(never)]
     pub fn ask(census: &Census, job: u32, deadline: &Deadline, log: Log<'_>) -> Self {
         let Some(socket) = census.socket_of(job) else {
             return Self::default();
@@ -58,7 +57,6 @@ impl JobLimits {
     }
 
     /// Gives them to this process.
-    #[inline(never)]
     pub fn set(self, log: Log<'_>) {
         for (resource, job) in self.0 {
             let limit = bounded(job, sys::limit(resource), floor(resource));

@@ -301,7 +301,6 @@ fn add_process(
     }))
 }
 
-#[inline(never)]
 pub(crate) fn receive_x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
     let mut answer = [0; stepd::X11_ANSWER];
     exchange::read_exactly(socket, &mut answer, deadline)?;

@@ -17,7 +17,6 @@ use crate::stepd::{Census, Conversation};
 use crate::text::said;
 
 /// A step that is still starting says that it has no namespaces, and a moment later that it has.
-#[inline(never)]
 fn wait_until_set_up(
     conversation: &Conversation,
     deadline: &Deadline,
@@ -194,7 +193,6 @@ fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result
 /// user (job_container/tmpfs, namespace/tmpfs of 21.08 to 26.05). Only root can mount it where slurmstepd sees it.
 /// What the job's processes are in may be of their own making (a container of theirs), and the extern step has
 /// no process in it.
-#[inline(never)]
 fn of_mounts(job: u32, uid: u32, stepd: i32) -> Result<OwnedFd, String> {
     let proc = format!("/proc/{stepd}");
     let read = |path: String| {
@@ -286,7 +284,6 @@ impl Entrance {
     }
 
     /// Enters all of them, or none.
-    #[inline(never)]
     pub fn enter(&self, log: Log<'_>) -> Result<(), String> {
         let first = self.first.iter().map(|(kind, fd, _)| (*kind, fd));
         let last = self.last.iter().map(|fd| (Namespace::User, fd));

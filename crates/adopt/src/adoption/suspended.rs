@@ -91,7 +91,6 @@ fn is_stopped(stat: &str) -> bool {
 ///
 /// # Errors
 /// [`AdoptError::Suspended`], and what comes of asking the slurmstepd whose job it is.
-#[inline(never)]
 pub fn look(
     census: &mut Census,
     job: u32,

@@ -97,7 +97,6 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Names the AuthType that can't vouch for an answer.
-    #[inline(never)]
     pub fn of(node: &'a Node) -> Result<Self, CredentialError> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
         match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
@@ -120,7 +119,6 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Says what could not be done with what, and why.
-    #[inline(never)]
     pub fn make(
         &self,
         version: Version,
@@ -155,7 +153,6 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// Why it proves nothing.
-    #[inline(never)]
     pub fn check(
         &self,
         version: Version,
@@ -310,7 +307,6 @@ fn verified_by_sack(
     }
 }
 
-#[inline(never)]
 fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, CredentialError> {
     let keys = keys(node)?;
     // The one key of slurm.key has no name, and is tried whatever the token says; a token that says
@@ -324,7 +320,6 @@ fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, Cr
     Ok(meant.any(|key| jwt::verify(token, &key.secret)))
 }
 
-#[inline(never)]
 fn sign(
     node: &Node,
     version: Version,

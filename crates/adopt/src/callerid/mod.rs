@@ -159,7 +159,6 @@ impl Question<'_> {
     }
 
     /// Asks in this version, over a connection and with a credential of its own.
-    #[inline(never)]
     fn ask_in(&self, version: Version) -> Result<Reaction, SlurmdError> {
         let socket = self.connect()?;
         let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
@@ -175,7 +174,6 @@ impl Question<'_> {
         }
     }
 
-    #[inline(never)]
     fn connect(&self) -> Result<OwnedFd, SlurmdError> {
         let failed = |error: io::Error| SlurmdError::Connect(Broken::Failed(error));
         let socket = sys::connect_tcp(&self.slurmd).map_err(failed)?;
@@ -184,7 +182,6 @@ impl Question<'_> {
         Ok(socket)
     }
 
-    #[inline(never)]
     fn read(&self, version: Version, frame: &[u8]) -> Result<Reaction, SlurmdError> {
         let reply = match rpc::read_reply(frame) {
             Ok(reply) => reply,

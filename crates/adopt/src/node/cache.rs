@@ -103,7 +103,6 @@ fn mark(status: &FileStatus) -> Mark {
 
 impl Memo {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
-    #[inline(never)]
     pub(crate) fn load(state_dir: &StateDir, log: Log<'_>) -> Self {
         if !state_dir.is_to_write() {
             return Self::default();
@@ -302,7 +301,6 @@ impl<'a> Texts<'a> {
         self.next()?.try_into().ok()
     }
 
-    #[inline(never)]
     fn reading(&mut self) -> Option<Reading> {
         let mut reading = Reading::default();
         let found = &mut reading.found;

@@ -127,7 +127,6 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]: action_generic_failure applies.
-    #[inline(never)]
     pub fn find(
         options: &Options,
         environment: &Environment,
@@ -174,7 +173,6 @@ impl Node {
         Ok(node)
     }
 
-    #[inline(never)]
     fn read(key: Key<'_>, sources: &mut Sources, log: Log<'_>) -> Result<Self, NodeError> {
         let Key {
             path,
@@ -229,7 +227,6 @@ impl Node {
 }
 
 /// Whom a node trusts besides root.
-#[inline(never)]
 fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
     let slurmd_uid = conf
         .slurmd_user
@@ -251,7 +248,6 @@ fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
 type Names = (Vec<(String, Option<String>)>, bool);
 
 /// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`, and whether slurm.conf has it.
-#[inline(never)]
 fn names_of_host(
     path: &Path,
     conf: &Conf,
@@ -297,7 +293,6 @@ fn names_of_host(
 }
 
 /// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
-#[inline(never)]
 fn aliases(full: &str, short: &str, sources: &mut Sources, log: Log<'_>) -> Vec<String> {
     const MAX_HOSTS: u64 = 16 << 20;
     let path = Path::new("/etc/hosts");
@@ -340,7 +335,6 @@ pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
 }
 
 /// slurm.conf where nobody names one: that of the running slurmds, or what is in the usual places.
-#[inline(never)]
 fn find_conf(
     slurmds: &[Told],
     (host, node): (&str, Option<&str>),
@@ -394,7 +388,6 @@ fn may_exist(path: &Path) -> bool {
 
 /// Of several slurm.confs, none of which a running slurmd vouches for, the first whose spool directory has a
 /// slurmstepd that listens: jobs run on without slurmd, and a cache may be an old one.
-#[inline(never)]
 fn with_stepds(
     paths: &[PathBuf],
     (host, node): (&str, Option<&str>),
@@ -551,11 +544,8 @@ fn included(
 /// `read_config.c:slurm_conf_expand_slurmd_path`: the first of each, `%h` before `%n`; a `%h`
 /// that slurm.conf can't fill goes away.
 pub(crate) fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
-    let fill = |text: &str, sign, value| match conf::around_placeholder(text, sign) {
-        Some((before, after)) => [before, value, after].concat(),
-        None => text.to_owned(),
-    };
-    fill(&fill(template, b'h', host.unwrap_or_default()), b'n', node).into()
+    let with_host = template.replacen("%h", host.unwrap_or_default(), 1);
+    with_host.replacen("%n", node, 1).into()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use sys::{Deadline, Directory, Listing};
+use sys::{Deadline, Directory};
 
 use crate::access::Unseen;
 
@@ -94,23 +94,25 @@ impl Slurmd {
     #[must_use]
     pub fn scan(deadline: &Deadline, unseen: &mut Unseen) -> Vec<Told> {
         let mut found: Vec<Told> = Vec::new();
-        let mut listing = match Listing::open(Path::new("/proc")) {
-            Ok(listing) => listing,
+        let proc = Path::new("/proc");
+        let entries = match fs::read_dir(proc) {
+            Ok(entries) => entries,
             Err(error) => {
-                unseen.note("read", Path::new("/proc"), error);
+                unseen.note("read", proc, error);
                 return found;
             }
         };
-        while let Some(name) = unseen
-            .some("read", Path::new("/proc"), listing.next())
-            .flatten()
-        {
+        for entry in entries {
+            let Some(entry) = unseen.some("read", proc, entry) else {
+                break;
+            };
             if deadline.has_passed() {
                 let cause = io::Error::new(io::ErrorKind::TimedOut, "no time is left");
-                unseen.note("look through", Path::new("/proc"), cause);
+                unseen.note("look through", proc, cause);
                 break;
             }
-            let Some(pid) = pid(name.to_bytes()).filter(|pid| may_be_slurmd(*pid, unseen)) else {
+            let pid = pid(entry.file_name().as_bytes());
+            let Some(pid) = pid.filter(|pid| may_be_slurmd(*pid, unseen)) else {
                 continue;
             };
             let slurmd = Self::of_pid(pid, unseen).filter(|_| has_our_root(pid, unseen));

@@ -236,7 +236,6 @@ pub fn warn_of_pam_systemd(stack: &Stack, log: Log<'_>) {
 }
 
 /// For a login that no systemd has given one. To be without keeps nobody out.
-#[inline(never)]
 pub fn make_runtime_dir(
     options: &Options,
     handle: &Handle,
@@ -270,7 +269,6 @@ pub fn make_runtime_dir(
 }
 
 /// At its end: takes down what was made for it, and says whether it stayed where it was put.
-#[inline(never)]
 pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout.min(LONGEST_WAIT));

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sys::{Deadline, Listing, Proc};
+use sys::{Deadline, Proc};
 
 use crate::state_dir;
 
@@ -134,11 +134,10 @@ impl Notes {
     /// # Errors
     /// The system's.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        let mut listing = Listing::open(&self.dir)?;
         let mut names = Vec::new();
-        while let Some(name) = listing.next()? {
+        for entry in fs::read_dir(&self.dir)? {
             // What is no text is no note.
-            names.extend(name.to_str().map(str::to_owned));
+            names.extend(entry?.file_name().into_string());
         }
         Ok(names)
     }

@@ -190,7 +190,8 @@ impl Census {
     /// Notes a silent one; in the order of their numbers.
     pub(super) fn silent(&mut self, job: u32) {
         let silent = &mut self.steps.silent;
-        silent.insert(silent.partition_point(|other| *other < job), job);
+        silent.push(job);
+        silent.sort();
     }
 
     /// The conversation with the stepd of one of the user's jobs: the one that is open already, or

@@ -75,7 +75,6 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     /// Reads the file there. Where it can't be used nothing is known.
     #[must_use]
-    #[inline(never)]
     pub fn load(state_dir: &'a StateDir, log: Log<'_>) -> Self {
         let Some(boot) = boot(state_dir) else {
             return Self::default();
@@ -149,7 +148,6 @@ impl<'a> Known<'a> {
 
     /// Adds what is new to the file; of a file that is too long or out of step only what is about
     /// `sockets`, all that there are now, is kept.
-    #[inline(never)]
     pub fn save(&self, sockets: &[Identity], log: Log<'_>) {
         let Some(dir) = self.dir else { return };
         if self.fresh.is_empty() {

@@ -1,12 +1,12 @@
 //! The spool directory: which sockets of extern steps are in it.
 
-use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use proto::socket_name;
-use sys::{FileStatus, Listing};
+use sys::FileStatus;
 
 use crate::access;
 use crate::facts::OwnJob;
@@ -85,7 +85,6 @@ struct Junk {
     first: Option<String>,
 }
 
-#[inline(never)]
 fn sockets_in(
     dir: &Path,
     node: &str,
@@ -96,25 +95,25 @@ fn sockets_in(
     let safe = safe_directory(dir, &|uid| trusted.owns(uid));
     let dir = safe.inspect_err(|problem| trusted.warn_of(problem, log))?;
     let failed = |cause| system("read", &dir)(cause);
-    let mut listing = Listing::open(&dir).map_err(failed)?;
     let mut junk = Junk::default();
-    while let Some(name) = listing.next().map_err(failed)? {
-        let Some(step) = socket_name::step_socket(name.to_bytes()) else {
+    for entry in fs::read_dir(&dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let Some(step) = socket_name::step_socket(name.as_bytes()) else {
             continue;
         };
-        let path = || dir.join(OsStr::from_bytes(name.to_bytes()));
         if step.node != node.as_bytes() {
-            found.add_other_node(step.node, path);
+            found.add_other_node(step.node, || entry.path());
             continue;
         }
         if !step.is_extern {
-            found.add_other_step(step.job, path);
+            found.add_other_step(step.job, || entry.path());
             continue;
         }
-        let (job, path, name) = (step.job, path(), name.to_owned());
+        let (job, path) = (step.job, entry.path());
         // Not following links: a link is no socket.
-        let file = match listing.status(&name) {
-            Ok(file) => file,
+        let file = match entry.metadata() {
+            Ok(file) => FileStatus::from(&file),
             // The step has just ended.
             Err(error) if access::is_absent(&error) => continue,
             Err(error) => {
@@ -133,7 +132,7 @@ fn sockets_in(
                 job,
                 started: file.changed.0,
             },
-            identity: Identity::new(name.to_bytes(), &file),
+            identity: Identity::new(name.as_bytes(), &file),
         });
     }
     junk.told(&dir, log);
