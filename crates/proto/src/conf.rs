@@ -72,16 +72,6 @@ pub struct Included {
     pub bytes: Vec<u8>,
 }
 
-/// The text before and after the first `%` with that letter: slurm.conf's `%c`, `%h` and `%n`.
-///
-/// std's search for a text within another is two kilobytes of code.
-#[must_use]
-pub fn around_placeholder(text: &str, letter: u8) -> Option<(&str, &str)> {
-    let mut pairs = text.as_bytes().windows(2);
-    let at = pairs.position(|pair| pair == [b'%', letter])?;
-    Some((text.get(..at)?, text.get(at + 2..)?))
-}
-
 /// Reads a slurm.conf. `file` is its name for messages and for `include`.
 ///
 /// Other keys are ignored, even ones that no Slurm knows: a newer release may.
@@ -180,12 +170,10 @@ impl Parser<'_, '_> {
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES {
             return Err(at(Problem::TooManyIncludes));
         }
-        let name = match (around_placeholder(name, b'c'), &self.conf.cluster_name) {
-            (None, _) => name.to_owned(),
-            (Some((before, after)), Some(cluster)) => {
-                [before, &cluster.to_ascii_lowercase(), after].concat()
-            }
-            (Some(_), None) => return Err(at(Problem::ClusterNameNotYetKnown)),
+        let name = match &self.conf.cluster_name {
+            Some(cluster) => name.replacen("%c", &cluster.to_ascii_lowercase(), 1),
+            None if name.contains("%c") => return Err(at(Problem::ClusterNameNotYetKnown)),
+            None => name.to_owned(),
         };
         let found = (self.include)(&name, file).map_err(|cause| {
             at(Problem::Include {

@@ -245,7 +245,6 @@ mod tests {
             identify(relative).err(),
             identify(Path::new("")).err(),
             Directory::open(src).err(),
-            crate::Listing::open(src).err(),
             crate::connect_unix(relative).err(),
             crate::mount_tmpfs(src, "").err(),
             crate::unmount(src).err(),

@@ -7,7 +7,6 @@
 mod deadline;
 mod files;
 mod limits;
-mod listing;
 mod mount;
 mod namespace;
 mod proc;
@@ -23,7 +22,6 @@ pub use files::{
     read_regular,
 };
 pub use limits::{Limit, Resource, limit, limit_in, set_limit};
-pub use listing::Listing;
 pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, pid_namespace, receive_descriptor};
 pub use proc::{Proc, ProcessDir, ProcessStat};

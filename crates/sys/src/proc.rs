@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, openat, readlinkat};
+use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::files;
-use crate::listing::Listing;
 
 const MOUNTED: &str = "/proc";
 /// Limit for a file of a process; one in many cgroups and groups has long ones.
@@ -102,10 +101,12 @@ impl Proc {
     /// Those of the system.
     pub fn pids(&self) -> io::Result<Vec<u32>> {
         let again = open_at(&self.dir, c".", OFlags::DIRECTORY)?;
-        let mut listing = Listing::of(again)?;
         let mut pids = Vec::new();
-        while let Some(name) = listing.next()? {
-            pids.extend(name.to_str().ok().and_then(|it| it.parse::<u32>().ok()));
+        // Not std's read_dir, which takes a path: a procfs that is mounted nowhere has none.
+        for entry in Dir::new(again)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok();
+            pids.extend(name.and_then(|it| it.parse::<u32>().ok()));
         }
         Ok(pids)
     }

@@ -1,14 +1,12 @@
 //! TCP: the connections that this process holds, and new ones that never block.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
-
-use crate::listing::Listing;
 
 /// A TCP connection as this process sees it. IPv4-mapped IPv6 addresses are given as IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +23,9 @@ pub struct Connection {
 /// Those of the system, if /proc/self/fd cannot be read.
 pub fn tcp_connections() -> io::Result<Vec<Connection>> {
     let mut found: Vec<(RawFd, Connection)> = Vec::new();
-    let mut listing = Listing::open(Path::new("/proc/self/fd"))?;
-    while let Some(name) = listing.next()? {
-        let Some(fd @ 0..) = name.to_str().ok().and_then(|name| name.parse().ok()) else {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let Some(fd @ 0..) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         // SAFETY: BorrowedFd::borrow_raw: "The resource pointed to by fd must remain open for the duration
@@ -37,10 +35,10 @@ pub fn tcp_connections() -> io::Result<Vec<Connection>> {
         // asked for its names, never read, written or closed.
         let socket = unsafe { BorrowedFd::borrow_raw(fd) };
         if let Some(connection) = connection(socket) {
-            let place = found.partition_point(|(other, _)| *other < fd);
-            found.insert(place, (fd, connection));
+            found.push((fd, connection));
         }
     }
+    found.sort_by_key(|(fd, _)| *fd);
     Ok(found
         .into_iter()
         .map(|(_, connection)| connection)
