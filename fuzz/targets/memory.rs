@@ -3,7 +3,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use adopt::fuzzing::{memo, owners, sealed_memo, sealed_owner};
+use adopt::fuzzing::{cache, owners, sealed_memo, sealed_owner};
 use libfuzzer_sys::fuzz_target;
 
 /// Bytes of an owner's record before its checksum: seven words.
@@ -13,10 +13,10 @@ const RECORD: usize = PLACES + 8;
 fuzz_target!(|bytes: &[u8]| {
     // What is read is all that there is: written again it is the same.
     let sealed = sealed_memo(bytes);
-    if let Some(written) = memo(&sealed) {
+    if let Some(written) = cache(&sealed) {
         assert_eq!(written, sealed);
     }
-    if let Some(written) = memo(bytes) {
+    if let Some(written) = cache(bytes) {
         assert_eq!(written, bytes);
     }
 

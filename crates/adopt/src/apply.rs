@@ -13,7 +13,7 @@ use crate::options::{Limits, Options};
 use crate::report::{self, Outcome};
 use crate::session::record::{Key, Record};
 use crate::session::stack::Stack;
-use crate::session::{self, Host};
+use crate::session::{self, CallingProcess};
 use crate::text::said;
 
 /// The effects, so that the tests below can see what is done without a stepd and a libpam.
@@ -88,7 +88,7 @@ fn in_job(
     log: Log<'_>,
 ) -> Outcome {
     set_environment(job, &adopted, effects, log);
-    let answer = match adopted.later {
+    let answer = match adopted.is_deferred {
         true => Answer::Chosen,
         false => Answer::Adopted,
     };
@@ -96,7 +96,7 @@ fn in_job(
     Outcome {
         verdict: Verdict { answer, reason },
         job: Some(job),
-        place: adopted.was.take(),
+        place: adopted.before.take(),
     }
 }
 
@@ -123,26 +123,26 @@ impl Live<'_> {
     /// Puts the process into the job, or leaves that to the session phase where this process is none that
     /// stays.
     fn adopt_in_account(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        let host = Host::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
-        if host == Host::Helper {
+        let host = CallingProcess::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
+        if host == CallingProcess::Helper {
             self.session_follows().map_err(AdoptError::NotHeld)?;
             let Stepds {
                 census, deadline, ..
             } = &mut self.stepds;
-            suspended::look(census, job, deadline, self.log)?;
+            suspended::check_running(census, job, deadline, self.log)?;
             let record = self.new_record(job);
             let left = record.leave(&Key::of(self.options));
             left.map_err(|error| {
                 AdoptError::NotHeld(format!("record the login for the session phase: {error}"))
             })?;
             return Ok(Adopted {
-                later: true,
+                is_deferred: true,
                 ..Adopted::default()
             });
         }
         let mut adopted = self.adopt_now(job)?;
         // Where a login comes from is no news.
-        adopted.was = None;
+        adopted.before = None;
         let mut record = self.new_record(job);
         record.held.clone_from(&adopted.held);
         record.leaves_namespaces = adopted.leaves_namespaces;
@@ -305,7 +305,7 @@ mod tests {
             ..Adopted::default()
         };
         let later = Adopted {
-            later: true,
+            is_deferred: true,
             ..Adopted::default()
         };
         let job = "SLURM_JOB_ID=7";

@@ -107,7 +107,7 @@ fn without_suspended(mut plan: Plan, stepds: &mut Stepds, log: Log<'_>) -> Plan 
         let Stepds {
             census, deadline, ..
         } = stepds;
-        let looked = suspended::look(census, job, deadline, log);
+        let looked = suspended::check_running(census, job, deadline, log);
         if !matches!(looked, Err(AdoptError::Suspended)) {
             return plan;
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use proto::stepd::NamespaceHandover;
 use sys::Deadline;
 
-use crate::adoption::cgroup::Look;
+use crate::adoption::cgroup::Membership;
 use crate::adoption::namespaces;
 use crate::adoption::steps::Steps;
 use crate::adoption::{self, Adopted};
@@ -15,7 +15,7 @@ use crate::session;
 
 pub use crate::callerid::credential::auth_info;
 pub use crate::exchange::{Broken, ask};
-pub use crate::node::cache::{read_and_write as memo, sealed as sealed_memo};
+pub use crate::node::cache::{read_and_write as cache, sealed as sealed_memo};
 pub use crate::node::slurmd::{ConfHint, of_files};
 pub use crate::stepd::owners::{read_and_write as owners, sealed as sealed_owner};
 
@@ -41,7 +41,7 @@ pub fn pid(line: &[u8]) -> Option<u32> {
 /// that of its stepd.
 #[must_use]
 pub fn is_inside(job: u32, stepd: &str, process: &str) -> bool {
-    Steps::by(job, stepd).holds(process, true) == Look::Inside
+    Steps::by(job, stepd).holds(process, true) == Membership::Inside
 }
 
 /// Whether a process's title is that of sshd's helper.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pam::{Handle, MessageStyle, ReturnCode};
 
 use crate::adoption::cgroup;
-use crate::adoption::{AdoptError, Was};
+use crate::adoption::{AdoptError, Before};
 use crate::decide::{Answer, Choice, Reason, SourceUnknown, Verdict};
 use crate::facts::Steps;
 use crate::login::{Entry, Login};
@@ -22,7 +22,7 @@ pub struct Outcome {
     /// The job that the plan was about.
     pub job: Option<u32>,
     /// How the process came to be in it, in the session phase.
-    pub place: Option<Was>,
+    pub place: Option<Before>,
 }
 
 impl From<Verdict> for Outcome {
@@ -46,7 +46,7 @@ impl Outcome {
                 reason: Reason::Job(Choice::Chosen),
             },
             job: Some(job),
-            place: Some(Was::Inside),
+            place: Some(Before::SameStep),
         }
     }
 }
@@ -195,8 +195,8 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
     let mut reason = outcome.verdict.reason.to_string();
     match &outcome.place {
         None => {}
-        Some(Was::Inside) => reason += "; already there",
-        Some(Was::Elsewhere(place)) => {
+        Some(Before::SameStep) => reason += "; already there",
+        Some(Before::Elsewhere(place)) => {
             reason += &format!("; moved there from {}", cgroup::described(place))
         }
     }
@@ -548,9 +548,9 @@ mod tests {
         };
         for (place, end) in [
             (None, "account phase\""),
-            (Some(Was::Inside), "account phase; already there\""),
+            (Some(Before::SameStep), "account phase; already there\""),
             (
-                Some(Was::Elsewhere("/user.slice/session-3.scope".into())),
+                Some(Before::Elsewhere("/user.slice/session-3.scope".into())),
                 "account phase; moved there from /user.slice/session-3.scope (pam_systemd)\"",
             ),
         ] {

@@ -18,7 +18,7 @@ pub struct Held(Vec<(String, String)>);
 
 /// What a look at a process's cgroups says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum Membership {
     /// It is in the extern step.
     Inside,
     /// It is elsewhere: there.
@@ -28,28 +28,28 @@ pub enum Look {
 }
 
 impl Steps {
-    /// Whether this process is in the extern step. With `wholly` also whether no controller of cgroup v1 has
+    /// Whether this process is in the extern step. With `strict` also whether no controller of cgroup v1 has
     /// been taken over by systemd since: Slurm uses only some of them, so that this holds before an
     /// adoption, not after it.
     #[must_use]
-    pub fn look(&self, wholly: bool) -> Look {
+    pub fn membership(&self, strict: bool) -> Membership {
         match cgroups_of("self") {
-            Ok(Some(cgroups)) => self.holds(&cgroups, wholly),
+            Ok(Some(cgroups)) => self.holds(&cgroups, strict),
             // In the job's mount namespace /proc may be that of its pid namespace.
-            Ok(None) | Err(_) => Look::Unclear(None),
+            Ok(None) | Err(_) => Membership::Unclear(None),
         }
     }
 
-    pub(crate) fn holds(&self, cgroups: &str, wholly: bool) -> Look {
+    pub(crate) fn holds(&self, cgroups: &str, strict: bool) -> Membership {
         if self.uses_v2() {
             return match lines(cgroups).find(Line::is_v2) {
-                Some(line) if self.is_extern(&line) => Look::Inside,
-                Some(line) => Look::Outside(line.path.to_owned()),
-                None => Look::Unclear(None),
+                Some(line) if self.is_extern(&line) => Membership::Inside,
+                Some(line) => Membership::Outside(line.path.to_owned()),
+                None => Membership::Unclear(None),
             };
         }
-        if let Some(line) = taken_over(cgroups).filter(|_| wholly) {
-            return Look::Outside(line.path.to_owned());
+        if let Some(line) = taken_over(cgroups).filter(|_| strict) {
+            return Membership::Outside(line.path.to_owned());
         }
         // proctrack/cgroup holds processes by the freezer (`proctrack_cgroup.c`): by task/cgroup alone a login
         // is in other hierarchies, and not ended with the job.
@@ -58,8 +58,8 @@ impl Steps {
             None => lines(cgroups).any(|line| self.is_extern(&line)),
         };
         match is_in_step {
-            true => Look::Inside,
-            false => Look::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
+            true => Membership::Inside,
+            false => Membership::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
         }
     }
 
@@ -67,7 +67,7 @@ impl Steps {
         self.step_of(line) == Some(EXTERN)
     }
 
-    /// Whether this process is in another step of the job than the extern one, wholly.
+    /// Whether this process is in another step of the job than the extern one, strict.
     #[must_use]
     pub fn is_in_other_step(&self) -> bool {
         let cgroups = cgroups_of("self").ok().flatten();
@@ -283,15 +283,15 @@ mod tests {
     const STEPD_V1: &str = "12:freezer:/system.slice/slurmd.service\n0::/\n";
     const SCOPE: &str = "/system.slice/node1_slurmstepd.scope";
 
-    fn outside(path: &str) -> Look {
-        Look::Outside(path.into())
+    fn outside(path: &str) -> Membership {
+        Membership::Outside(path.into())
     }
 
     #[test]
     fn cgroup_v1_by_the_jobs_number() {
         let steps = Steps::by(7, STEPD_V1);
-        for wholly in [true, false] {
-            assert_eq!(steps.holds(V1, wholly), Look::Inside);
+        for strict in [true, false] {
+            assert_eq!(steps.holds(V1, strict), Membership::Inside);
         }
         let moved = V1.replace(
             "11:memory:/slurm_node1/uid_2001/job_7/step_extern/task_0",
@@ -299,7 +299,7 @@ mod tests {
         );
         let scope = "/user.slice/user-2001.slice/session-3.scope";
         assert_eq!(steps.holds(&moved, true), outside(scope));
-        assert_eq!(steps.holds(&moved, false), Look::Inside);
+        assert_eq!(steps.holds(&moved, false), Membership::Inside);
         for (from, to) in [
             ("job_7/", "job_77/"),
             ("job_7/", "job_/"),
@@ -309,10 +309,10 @@ mod tests {
         ] {
             let other = V1.replace(from, to);
             let freezer = other.lines().next().and_then(|it| it.rsplit(':').next());
-            let unclear = Look::Unclear(freezer.map(str::to_owned));
+            let unclear = Membership::Unclear(freezer.map(str::to_owned));
             assert_eq!(steps.holds(&other, true), unclear, "{from} {to}");
         }
-        assert_eq!(steps.holds("", true), Look::Unclear(None));
+        assert_eq!(steps.holds("", true), Membership::Unclear(None));
     }
 
     #[test]
@@ -352,7 +352,10 @@ mod tests {
         for (step, other) in [("extern", false), ("batch", true), ("0", true)] {
             let place = format!("/slurm/uid_2001/job_7/step_{step}");
             let cgroups = format!("12:freezer:/sshd\n11:memory:{place}\n10:cpuset:{place}\n");
-            assert!(matches!(steps.holds(&cgroups, true), Look::Unclear(_)));
+            assert!(matches!(
+                steps.holds(&cgroups, true),
+                Membership::Unclear(_)
+            ));
             assert_eq!(steps.other_step_holds(&cgroups), other, "{step}");
         }
     }
@@ -393,15 +396,19 @@ mod tests {
         let steps = Steps::by(7, STEPD_V1);
         let scope = "/user.slice/user-2001.slice/session-3.scope";
         for (controllers, look) in [
-            ("pids", Look::Inside),
-            ("blkio", Look::Inside),
-            ("net_cls,net_prio", Look::Inside),
+            ("pids", Membership::Inside),
+            ("blkio", Membership::Inside),
+            ("net_cls,net_prio", Membership::Inside),
             ("devices", outside(scope)),
             ("cpu,cpuacct", outside(scope)),
         ] {
             let cgroups = format!("3:{controllers}:{scope}\n2:freezer:/a/job_7/step_extern\n");
             assert_eq!(steps.holds(&cgroups, true), look, "{controllers}");
-            assert_eq!(steps.holds(&cgroups, false), Look::Inside, "{controllers}");
+            assert_eq!(
+                steps.holds(&cgroups, false),
+                Membership::Inside,
+                "{controllers}"
+            );
         }
         let whole = "3:devices:/user.slice\n2:freezer:/a/job_7/step_extern\n";
         assert_eq!(steps.holds(whole, true), outside("/user.slice"));
@@ -413,16 +420,16 @@ mod tests {
         let within = "/outer/job_1/step_extern/user/task_0/scope/job_7/step_extern";
         let steps = Steps::by(7, &format!("0::{within}/slurm\n"));
         let inner = format!("0::{within}/user\n");
-        assert_eq!(steps.holds(&inner, true), Look::Inside);
+        assert_eq!(steps.holds(&inner, true), Membership::Inside);
         let outer = "0::/outer/job_1/step_extern/user/task_0\n";
-        assert!(matches!(steps.holds(outer, true), Look::Outside(_)));
+        assert!(matches!(steps.holds(outer, true), Membership::Outside(_)));
     }
 
     #[test]
     fn a_named_hierarchy_is_no_place() {
         let steps = Steps::by(7, STEPD_V1);
         let named = "1:name=x:/job_7/step_extern\n";
-        assert!(matches!(steps.holds(named, true), Look::Unclear(_)));
+        assert!(matches!(steps.holds(named, true), Membership::Unclear(_)));
     }
 
     #[test]
@@ -440,12 +447,12 @@ mod tests {
                 ("/".into(), false),
             ] {
                 let look = match inside {
-                    true => Look::Inside,
+                    true => Membership::Inside,
                     false => outside(&path),
                 };
                 assert_eq!(steps.holds(&format!("0::{path}\n"), true), look, "{path}");
             }
-            assert_eq!(steps.holds("garbage\n\n", true), Look::Unclear(None));
+            assert_eq!(steps.holds("garbage\n\n", true), Membership::Unclear(None));
         }
     }
 

@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use proto::stepd::{self, NotAdopted, State};
 use sys::Deadline;
 
-use crate::adoption::cgroup::{Held, Look};
+use crate::adoption::cgroup::{Held, Membership};
 pub use crate::adoption::error::AdoptError;
 use crate::adoption::error::ENDING;
 use crate::adoption::namespaces::Entrance;
@@ -58,9 +58,9 @@ pub enum Join<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
     /// Nothing was done yet: the session phase will.
-    pub later: bool,
+    pub is_deferred: bool,
     /// Where the process was before, if that was looked at.
-    pub was: Option<Was>,
+    pub before: Option<Before>,
     /// Where it is now.
     pub held: Held,
     /// Whether the job has namespaces that the session phase is to enter.
@@ -73,9 +73,9 @@ pub struct Adopted {
 
 /// Where a process was before it was adopted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Was {
+pub enum Before {
     /// In the extern step.
-    Inside,
+    SameStep,
     /// There.
     Elsewhere(String),
 }
@@ -127,7 +127,7 @@ pub fn adopt(
     entrance.enter(log).map_err(AdoptError::NotJoined)?;
     Ok(Adopted {
         held,
-        was: Some(whereabouts.was),
+        before: Some(whereabouts.before),
         leaves_namespaces,
         ..adopted
     })
@@ -136,7 +136,7 @@ pub fn adopt(
 /// Where the process is beside the extern step that it is to be in.
 struct Whereabouts {
     steps: Steps,
-    was: Was,
+    before: Before,
     /// /proc is not the one that shows this process: only a job's mount namespace has another.
     is_joined: bool,
 }
@@ -150,26 +150,26 @@ impl Whereabouts {
     ) -> Result<Self, AdoptError> {
         let steps = Steps::beside(conversation.job.job, conversation.pid, log);
         let mut is_joined = false;
-        let was = match steps.look(true) {
-            Look::Inside => {
+        let before = match steps.membership(true) {
+            Membership::Inside => {
                 tracked(&steps, conversation.job.job, request)?;
-                Was::Inside
+                Before::SameStep
             }
-            _ if request.may_be_inside && steps.is_in_other_step() => Was::Inside,
-            Look::Outside(place) => Was::Elsewhere(place),
-            Look::Unclear(place) => {
+            _ if request.may_be_inside && steps.is_in_other_step() => Before::SameStep,
+            Membership::Outside(place) => Before::Elsewhere(place),
+            Membership::Unclear(place) => {
                 is_joined = cgroup::is_proc_foreign();
                 let is_inside = request.may_be_inside
                     && has_process(&conversation.socket, request.pid, deadline)?;
                 match is_inside {
-                    true => Was::Inside,
-                    false => Was::Elsewhere(place.unwrap_or_else(unseen)),
+                    true => Before::SameStep,
+                    false => Before::Elsewhere(place.unwrap_or_else(unseen)),
                 }
             }
         };
         Ok(Self {
             steps,
-            was,
+            before,
             is_joined,
         })
     }
@@ -182,7 +182,7 @@ impl Whereabouts {
         deadline: &Deadline,
         log: Log<'_>,
     ) -> Result<Adopted, AdoptError> {
-        if self.was == Was::Inside {
+        if self.before == Before::SameStep {
             return Ok(Adopted::default());
         }
         let job = conversation.job.job;
@@ -220,10 +220,10 @@ impl Whereabouts {
                 "slurmstepd of job {job} took process {pid}, but {what}"
             ))
         };
-        let place = match self.steps.look(false) {
-            Look::Inside => return tracked(&self.steps, job, request),
-            Look::Outside(place) => place,
-            Look::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
+        let place = match self.steps.membership(false) {
+            Membership::Inside => return tracked(&self.steps, job, request),
+            Membership::Outside(place) => place,
+            Membership::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
                 Ok(true) => return Ok(()),
                 Ok(false) => place.unwrap_or_else(unseen),
                 // It has been taken: no other job may be tried.

@@ -91,7 +91,7 @@ fn is_stopped(stat: &str) -> bool {
 ///
 /// # Errors
 /// [`AdoptError::Suspended`], and what comes of asking the slurmstepd whose job it is.
-pub fn look(
+pub fn check_running(
     census: &mut Census,
     job: u32,
     deadline: &Deadline,

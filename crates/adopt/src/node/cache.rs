@@ -70,7 +70,7 @@ impl Sources {
 
 /// What is remembered, and what this login adds to it.
 #[derive(Debug, Default)]
-pub(crate) struct Memo {
+pub(crate) struct NodeCache {
     /// Somebody else's file is there: it is left alone.
     is_not_ours: bool,
     reading: Option<Reading>,
@@ -101,7 +101,7 @@ fn mark(status: &FileStatus) -> Mark {
     mark
 }
 
-impl Memo {
+impl NodeCache {
     /// Reads the file there. Who only reads finds the node afresh, to tell how.
     pub(crate) fn load(state_dir: &StateDir, log: Log<'_>) -> Self {
         if !state_dir.is_to_write() {
@@ -254,16 +254,16 @@ fn seal(texts: &[u8]) -> u64 {
     checksum(release, texts)
 }
 
-fn parse(bytes: &[u8]) -> Option<Memo> {
+fn parse(bytes: &[u8]) -> Option<NodeCache> {
     let (sum, bytes) = bytes.split_first_chunk()?;
     if seal(bytes).to_ne_bytes() != *sum {
         return None;
     }
     let mut texts = Texts(bytes);
     let reading = texts.reading()?;
-    texts.0.is_empty().then_some(Memo {
+    texts.0.is_empty().then_some(NodeCache {
         reading: Some(reading),
-        ..Memo::default()
+        ..NodeCache::default()
     })
 }
 

@@ -17,7 +17,7 @@ use sys::Deadline;
 
 use crate::access;
 use crate::log::Log;
-use crate::node::cache::{Key, Memo, Sources};
+use crate::node::cache::{Key, NodeCache, Sources};
 use crate::node::slurmd::{ConfHint, Slurmd, Told};
 use crate::options::Options;
 use crate::state_dir::StateDir;
@@ -134,7 +134,7 @@ impl Node {
         has_stepds: &dyn Fn(&Self) -> bool,
         log: Log<'_>,
     ) -> Result<Self, NodeError> {
-        let mut memo = Memo::load(state_dir, log);
+        let mut cache = NodeCache::load(state_dir, log);
         let full = sys::hostname().map_err(NodeError::HostName)?;
         let given = options.node_name.as_deref();
         let given = given.or(environment.node_name.as_deref());
@@ -146,7 +146,7 @@ impl Node {
         };
         let path = match &conf {
             Some(path) => path.clone(),
-            None => find_conf(&slurmds, (&full, given), &mut memo, has_stepds, log)?,
+            None => find_conf(&slurmds, (&full, given), &mut cache, has_stepds, log)?,
         };
         let told = || name_of(&slurmds, conf.is_some().then_some(&path), log);
         let node = given.or_else(told);
@@ -155,7 +155,7 @@ impl Node {
             host: &full,
             node,
         };
-        let mut node = match memo.take_node(key) {
+        let mut node = match cache.take_node(key) {
             Some(node) => {
                 log.debug(|| format!("{}: cached by an earlier login", path.display()));
                 node
@@ -163,7 +163,7 @@ impl Node {
             None => {
                 let mut sources = Sources::new();
                 let mut node = Self::read(key, &mut sources, log)?;
-                memo.keep_node(key, sources, &mut node, state_dir, log);
+                cache.keep_node(key, sources, &mut node, state_dir, log);
                 node
             }
         };
@@ -338,13 +338,13 @@ pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
 fn find_conf(
     slurmds: &[Told],
     (host, node): (&str, Option<&str>),
-    memo: &mut Memo,
+    cache: &mut NodeCache,
     has_stepds: &dyn Fn(&Node) -> bool,
     log: Log<'_>,
 ) -> Result<PathBuf, NodeError> {
     let run = Path::new(RUN_DIR).join("slurm.conf");
     let etc = || ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
-    let mut exists = |path: &PathBuf| memo.knows(path) || may_exist(path);
+    let mut exists = |path: &PathBuf| cache.knows(path) || may_exist(path);
     let hint = conf_of(slurmds);
     log.debug(|| match hint {
         Some(ConfHint::File(path)) => format!("the running slurmd reads {}", path.display()),

@@ -43,14 +43,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The process that the account phase runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Host {
+pub enum CallingProcess {
     /// The one that the session will be in, as far as that can be seen.
-    Own,
+    Session,
     /// sshd's helper for keyboard-interactive, which ends before the session begins.
     Helper,
 }
 
-impl Host {
+impl CallingProcess {
     /// Looks.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Host {
     pub fn find() -> io::Result<Self> {
         match is_helper() {
             Ok(true) => Ok(Self::Helper),
-            Ok(false) => Ok(Self::Own),
+            Ok(false) => Ok(Self::Session),
             Err(error) => Err(io::Error::new(
                 error.kind(),
                 format!("read {TITLE}: {error}"),
@@ -153,12 +153,12 @@ pub fn leave_undecided(
     log: Log<'_>,
 ) {
     let key = Key::of(options);
-    let left = match Host::find() {
-        Ok(Host::Helper) => match Stack::read(service).reach(Facility::Session) {
+    let left = match CallingProcess::find() {
+        Ok(CallingProcess::Helper) => match Stack::read(service).reach(Facility::Session) {
             Reach::Absent => Ok(()),
             _ => record.leave(&key).map_err(said),
         },
-        Ok(Host::Own) | Err(_) => record
+        Ok(CallingProcess::Session) | Err(_) => record
             .keep(&key, handle)
             .map_err(|code| format!("pam_set_data: {code}")),
     };

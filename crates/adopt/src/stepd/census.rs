@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::node::Node;
 use crate::state_dir::StateDir;
 use crate::stepd::inquiry::{Conversation, Inquiry};
-use crate::stepd::owners::Known;
+use crate::stepd::owners::Owners;
 use crate::stepd::remarks;
 use crate::stepd::spool::{self, Socket};
 use crate::text::said;
@@ -96,8 +96,8 @@ fn ask_stepds(
     } = request;
     // Where nobody can be asked the file need not be read.
     let mut known = match sockets.is_empty() {
-        true => Known::default(),
-        false => Known::load(state_dir, log),
+        true => Owners::default(),
+        false => Owners::load(state_dir, log),
     };
     let identities: Vec<_> = sockets.iter().map(|it| it.identity).collect();
     let mut census = Census {
@@ -218,7 +218,7 @@ impl Census {
             trusted: self.trusted.clone(),
             ..Self::default()
         };
-        let mut known = Known::default();
+        let mut known = Owners::default();
         let mut census = Inquiry::new(again, census, &mut known, true, log).run(deadline);
         let Steps { silent, failed, .. } = &mut census.steps;
         if !silent.is_empty() {

@@ -13,7 +13,7 @@ use crate::exchange::{self, Broken};
 use crate::facts::OwnJob;
 use crate::log::Log;
 use crate::stepd::census::Census;
-use crate::stepd::owners::{Known, Owner};
+use crate::stepd::owners::{Owner, Owners};
 use crate::stepd::spool::Socket;
 use crate::text::{said, shown};
 
@@ -101,7 +101,7 @@ enum Connected {
 }
 
 pub(super) struct Inquiry<'a, 'k> {
-    known: &'a mut Known<'k>,
+    known: &'a mut Owners<'k>,
     may_stop: bool,
     log: Log<'a>,
     untried: VecDeque<Socket>,
@@ -116,7 +116,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
     pub(super) fn new(
         untried: VecDeque<Socket>,
         census: Census,
-        known: &'a mut Known<'k>,
+        known: &'a mut Owners<'k>,
         may_stop: bool,
         log: Log<'a>,
     ) -> Self {

@@ -55,7 +55,7 @@ impl Identity {
 
 /// What is known, and what this login adds to it.
 #[derive(Debug, Default)]
-pub struct Known<'a> {
+pub struct Owners<'a> {
     /// The file's directory; none: nothing is kept.
     dir: Option<&'a StateDir>,
     /// What checksums begin with.
@@ -72,7 +72,7 @@ pub struct Known<'a> {
     fresh: Vec<u8>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> Owners<'a> {
     /// Reads the file there. Where it can't be used nothing is known.
     #[must_use]
     pub fn load(state_dir: &'a StateDir, log: Log<'_>) -> Self {
@@ -217,9 +217,9 @@ pub fn sealed(record: &[u8]) -> Vec<u8> {
 /// Reads the file, and writes its good records that count; for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn read_and_write(bytes: &[u8]) -> Vec<u8> {
-    let mut known = Known {
+    let mut known = Owners {
         boot: FORMAT,
-        ..Known::default()
+        ..Owners::default()
     };
     known.parse(bytes);
     let written = known.records.iter().map(|(socket, _)| {

@@ -23,7 +23,7 @@ use crate::node::Node;
 use crate::options::LogLevel;
 use crate::state_dir::StateDir;
 use crate::stepd::inquiry::{MAX_CONVERSATIONS, PATIENCE};
-use crate::stepd::owners::{Known, Owner};
+use crate::stepd::owners::{Owner, Owners};
 use crate::trust::{DirectoryError, Trusted};
 
 mod enough;
@@ -521,13 +521,13 @@ fn knows(spool: &Spool, before: u8, after: u8) -> Arc<AtomicUsize> {
 /// A process that the cgroups say nothing of, as this one: the stepd is asked.
 #[test]
 fn the_stepd_is_asked_before_and_after() {
-    use adoption::Was;
+    use adoption::Before;
     let request = adoption::Request {
         may_be_inside: true,
         ..request(Join::Nobody, false)
     };
     for (before, after, adoptions, expected) in [
-        (1, 2, 0, "Inside"),
+        (1, 2, 0, "SameStep"),
         (0, 1, 1, "Elsewhere"),
         (0, 0, 1, "NotHeld(\"slurmstepd of job 3 took process "),
         (2, 2, 0, "Silent"),
@@ -542,8 +542,12 @@ fn the_stepd_is_asked_before_and_after() {
         let text = format!("{result:?}");
         assert!(text.contains(expected), "{before} {after}: {text}");
         assert_eq!(asked.load(Ordering::Relaxed), adoptions, "{before} {after}");
-        let was = result.ok().and_then(|it| it.was);
-        assert_eq!(was == Some(Was::Inside), before == 1, "{before} {after}");
+        let found = result.ok().and_then(|it| it.before);
+        assert_eq!(
+            found == Some(Before::SameStep),
+            before == 1,
+            "{before} {after}"
+        );
     }
 }
 
@@ -799,7 +803,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     // What is kept can't admit: jobs said to be 2003's are asked, and are not.
     fs::remove_dir_all(&memory).expect("remove");
     let state_dir_now = state_dir();
-    let mut known = Known::load(&state_dir_now, log());
+    let mut known = Owners::load(&state_dir_now, log());
     let sockets = spool::find_sockets(&spool.node, log()).sockets;
     let lie = Owner {
         uid: 2003,

@@ -28,7 +28,7 @@ const REMEMBERED: &str = "cached by an earlier login";
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("memo-{}-{name}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("cache-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).expect("directory");
         let scratch = Self(dir);
@@ -128,8 +128,8 @@ fn what_was_found_is_remembered_until_a_file_changes() {
     let (_, dir) = scratch.place();
     let lines = Lines::default();
     let log = Log::new(&lines, LogLevel::Debug);
-    let mut memo = Memo::load(&StateDir::open(&dir, true, log), log);
-    assert!(!memo.knows(&path));
+    let mut cache = NodeCache::load(&StateDir::open(&dir, true, log), log);
+    assert!(!cache.knows(&path));
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn what_is_torn_or_damaged_is_not_there() {
         bad[place] ^= 0x20;
         assert!(parse(&bad).is_none(), "byte {place}");
     }
-    // What has a checksum and is no memo all the same.
+    // What has a checksum and is no cache all the same.
     let sealed = |texts: &[u8]| [&seal(texts).to_ne_bytes(), texts].concat();
     let all = |texts: &[&[u8]]| {
         let mut bytes = Vec::new();

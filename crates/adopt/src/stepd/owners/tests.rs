@@ -55,8 +55,8 @@ impl Scratch {
         (path, identity)
     }
 
-    fn load(&self) -> Known<'static> {
-        Known::load(self.open(true), log())
+    fn load(&self) -> Owners<'static> {
+        Owners::load(self.open(true), log())
     }
 
     /// For as long as the tests run, and no leak: it can still be reached.
@@ -242,12 +242,12 @@ fn what_nothing_can_be_added_to_is_replaced() {
 fn read_only_leaves_all_as_it_is() {
     let scratch = Scratch::new("read-only");
     let socket = scratch.socket(1);
-    let mut known = Known::load(scratch.open(false), log());
+    let mut known = Owners::load(scratch.open(false), log());
     known.note(&socket, owner(2001));
     known.save(&[socket], log());
     assert!(!scratch.dir().exists());
     scratch.keep(&[socket], 2001);
-    let known = Known::load(scratch.open(false), log());
+    let known = Owners::load(scratch.open(false), log());
     assert_eq!(known.owner(&socket), Some(owner(2001)));
 }
 
@@ -288,7 +288,7 @@ fn a_storm_of_logins_makes_no_wrong_record() {
                     }
                     // One in forty has met nobody: as if its records had been lost.
                     let state_dir = StateDir::open(&scratch.dir(), true, log());
-                    let mut known = Known::load(&state_dir, log());
+                    let mut known = Owners::load(&state_dir, log());
                     let forgetful = login % 40 == 0;
                     for (at, socket) in sockets.iter().enumerate() {
                         let told = known.owner(socket).map(|it| it.uid);
