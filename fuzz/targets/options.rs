@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use adopt::report::Outcome;
 use adopt::decide::{Answer, Reason, Verdict};
 use adopt::login::{Account, Login};
 use adopt::options::Options;
+use adopt::report::Outcome;
 use adopt::report::admin_line;
 use libfuzzer_sys::fuzz_target;
 

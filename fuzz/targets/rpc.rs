@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use libfuzzer_sys::fuzz_target;
-use proto::{DecodeError, Version};
 use proto::hash::{payload, payload_matches};
 use proto::rpc::{Auth, FrameError, LONGEST_FRAME, caller_id_request};
 use proto::rpc::{frame_length, read_reply};
+use proto::{DecodeError, Version};
 
 /// What is wrong with a question as an answer: REQUEST_NETWORK_CALLERID.
 const IS_A_QUESTION: DecodeError = DecodeError::Value {

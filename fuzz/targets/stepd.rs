@@ -5,8 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use proto::Version;
 use proto::stepd::{
-    ADOPT_ANSWER, NotAdopted, OWNER_ANSWER, State, X11_ANSWER, read_adopted,
-    read_owner, read_state, read_x11,
+    ADOPT_ANSWER, NotAdopted, OWNER_ANSWER, State, X11_ANSWER, read_adopted, read_owner,
+    read_state, read_x11,
 };
 
 fuzz_target!(|answer: &[u8]| {
