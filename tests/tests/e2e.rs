@@ -451,7 +451,7 @@ fn explain(cluster: &Cluster) -> Result<()> {
     for part in [
         format!("would be adopted into job {newer}: the newest of 2 jobs here"),
         format!(
-            "if it is ending then: job {job}, and so on; if no slurmstepd takes it: denied (PAM_PERM_DENIED)"
+            "if that job is ending: job {job}, and so on; if no slurmstepd accepts the login: denied (PAM_PERM_DENIED)"
         ),
     ] {
         ensure!(alice.stdout.contains(&part), "{alice}");
