@@ -81,7 +81,7 @@ mod tests {
             let words: Vec<Vec<u8>> = Words::of(text.as_bytes()).collect();
             let words: Vec<&str> = words
                 .iter()
-                .map(|it| str::from_utf8(it).expect("text"))
+                .map(|it| std::str::from_utf8(it).expect("text"))
                 .collect();
             assert_eq!(words, expected, "{text:?}");
         }
