@@ -11,7 +11,7 @@ use crate::facts::{OwnJob, Steps};
 use crate::log::Log;
 use crate::node::Node;
 use crate::state_dir::StateDir;
-use crate::stepd::inquiry::{Conversation, Inquiry};
+use crate::stepd::inquiry::{Conversation, Inquiry, PATIENCE};
 use crate::stepd::owners::Owners;
 use crate::stepd::remarks;
 use crate::stepd::spool::{self, Socket};
@@ -127,11 +127,23 @@ fn ask_stepds(
         let (met, new) = (census.steps.others, to_ask.len());
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
-    let mut census = Inquiry::new(to_ask, census, &mut known, may_stop, log).run(deadline);
+    let first = to_ask.clone();
+    // The two may hang: the others must not wait for them until the deadline.
+    let limit = match spared.is_empty() {
+        true => *deadline,
+        false => deadline.within(PATIENCE),
+    };
+    let mut census = Inquiry::new(to_ask, census, &mut known, may_stop, log).run(&limit);
     if !spared.is_empty() {
         census = match census.has_enough(&spared) {
             true => census.with_unasked(spared),
-            false => Inquiry::new(spared.into(), census, &mut known, may_stop, log).run(deadline),
+            false => {
+                let silent = std::mem::take(&mut census.steps.silent);
+                let is_silent = |it: &Socket| silent.contains(&it.job.job);
+                let again = first.into_iter().filter(is_silent);
+                let rest = again.chain(spared).collect();
+                Inquiry::new(rest, census, &mut known, may_stop, log).run(deadline)
+            }
         };
     }
     known.save(&identities, log);

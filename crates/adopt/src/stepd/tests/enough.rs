@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sys::Deadline;
 
@@ -85,6 +85,20 @@ fn the_next_newest_follow_a_job_that_has_ended() {
     jobs.end(5);
     assert_eq!(jobs.census(false).steps.own.len(), 4);
     assert_eq!(jobs.asked(), [3, 4]);
+}
+
+/// The two newest hang: the others are not kept waiting for them until the deadline.
+#[test]
+fn all_are_asked_where_the_newest_do_not_answer() {
+    let jobs = Jobs::start("enough-silent");
+    for stepd in &jobs.stepds[3..] {
+        stepd.fall_silent();
+    }
+    let start = Instant::now();
+    let steps = jobs.census(false).steps;
+    let own: Vec<_> = steps.own.iter().map(|it| it.job).collect();
+    assert_eq!((own.len(), steps.silent), (3, vec![4, 5]), "{own:?}");
+    assert!(start.elapsed() < Duration::from_secs(3), "waited too long");
 }
 
 /// What the file says lets nobody in: before adoption the job's stepd is asked.

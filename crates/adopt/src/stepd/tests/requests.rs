@@ -1,13 +1,14 @@
 //! The requests that a login sends to the stepd of its job.
 
 use std::sync::Mutex;
-use std::sync::atomic::AtomicI32;
+use std::sync::atomic::{AtomicBool, AtomicI32};
 
 use super::*;
 
 /// What a stepd says of itself, and what it was asked.
 pub(super) struct Stepd {
     uid: AtomicI32,
+    is_silent: AtomicBool,
     version: AtomicI32,
     state: AtomicI32,
     /// Bytes of each message that came.
@@ -23,6 +24,7 @@ impl Stepd {
         let listener = listener.expect("bind");
         let stepd = Arc::new(Self {
             uid: AtomicI32::new(2001),
+            is_silent: AtomicBool::new(false),
             version: AtomicI32::new(0x2D00),
             state: AtomicI32::new(Self::RUNNING),
             asked: Mutex::default(),
@@ -42,6 +44,9 @@ impl Stepd {
         let mut is_open = false;
         while let Ok(count @ 1..) = stream.read(&mut bytes) {
             self.asked.lock().expect("no panic").push(count);
+            if self.is_silent.load(Ordering::SeqCst) {
+                continue;
+            }
             let mut numbers = bytes[..count].chunks_exact(4);
             let mut next = || Some(i32::from_ne_bytes(numbers.next()?.try_into().ok()?));
             if !is_open {
@@ -68,6 +73,11 @@ impl Stepd {
                 let _ = stream.write_all(&ints(&[answer]));
             }
         }
+    }
+
+    /// Lets it read and answer nothing.
+    pub(super) fn fall_silent(&self) {
+        self.is_silent.store(true, Ordering::SeqCst);
     }
 
     /// Makes it another user's.
