@@ -101,6 +101,9 @@ pub(crate) fn gather(
         }),
         false => Caller::NotAsked,
     };
+    if let Caller::Job { job, .. } = caller {
+        census.ask_unasked(&mut steps, job, &before_adoption, log);
+    }
     let steps = Ok(steps);
     let stepds = Stepds {
         census,

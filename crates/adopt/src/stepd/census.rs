@@ -150,6 +150,9 @@ fn ask_stepds(
     census
 }
 
+/// In place of the process of a stepd that was not asked.
+const UNASKED: i32 = -1;
+
 /// Own jobs that a decision depends on: one, or more than one.
 const ENOUGH: usize = 2;
 
@@ -195,8 +198,38 @@ impl Census {
     /// Adds jobs of the user's, as an earlier login was told, whose stepds were not asked.
     fn with_unasked(mut self, sockets: Vec<Socket>) -> Self {
         self.steps.own.extend(sockets.iter().map(|it| it.job));
-        self.own.extend(sockets.into_iter().map(|it| (it, 0)));
+        self.own.extend(sockets.into_iter().map(|it| (it, UNASKED)));
         self
+    }
+
+    /// Asks the stepd of a job that was not asked: what is decided about it needs its word. One that does not
+    /// give it is not counted as the user's.
+    pub fn ask_unasked(&mut self, steps: &mut Steps, job: u32, deadline: &Deadline, log: Log<'_>) {
+        if !self
+            .own
+            .iter()
+            .any(|(it, pid)| it.job.job == job && *pid == UNASKED)
+        {
+            return;
+        }
+        match self.converse(job, &deadline.within(PATIENCE), log) {
+            Ok(conversation) => {
+                let mut own = self.own.iter_mut();
+                if let Some((_, pid)) = own.find(|(it, _)| it.job.job == job) {
+                    *pid = conversation.pid;
+                }
+                self.newest = Some(conversation);
+                return;
+            }
+            Err(ConverseError::Silent) => {
+                let silent = &mut steps.silent;
+                silent.insert(silent.partition_point(|other| *other < job), job);
+            }
+            Err(ConverseError::Gone) => {}
+            Err(ConverseError::Failed(cause)) => steps.failed.push((job, cause)),
+        }
+        steps.own.retain(|it| it.job != job);
+        self.own.retain(|(it, _)| it.job.job != job);
     }
 
     /// Notes a silent one; in the order of their numbers.

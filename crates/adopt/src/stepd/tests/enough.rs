@@ -118,3 +118,26 @@ fn a_job_that_was_not_asked_is_asked_before_it_adopts() {
     let refused = census.converse(1, &deadline, log);
     assert!(matches!(refused, Err(ConverseError::Gone)), "{refused:?}");
 }
+
+/// slurmd at the source names an old job: it counts if its stepd answers now.
+#[test]
+fn a_job_that_the_connection_comes_from_is_asked_then() {
+    let jobs = Jobs::start("enough-caller");
+    let log = Log::new(&Silent, LogLevel::Debug);
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let asked = |job: u32| {
+        let mut census = jobs.census(false);
+        let mut steps = std::mem::take(&mut census.steps);
+        jobs.asked();
+        census.ask_unasked(&mut steps, job, &deadline, log);
+        let mut own: Vec<_> = steps.own.iter().map(|it| it.job).collect();
+        own.sort_unstable();
+        (own, steps.silent, jobs.asked())
+    };
+    assert_eq!(asked(2), (vec![1, 2, 3, 4, 5], vec![], vec![2]));
+    assert_eq!(asked(5).2, [0_usize; 0], "it has answered");
+    jobs.stepds[1].fall_silent();
+    assert_eq!(asked(2), (vec![1, 3, 4, 5], vec![2], vec![2]));
+    jobs.stepds[0].give_to(2002);
+    assert_eq!(asked(1).0, [2, 3, 4, 5], "another user's");
+}
