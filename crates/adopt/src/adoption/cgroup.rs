@@ -265,8 +265,31 @@ pub fn is_elsewhere(pid: i32) -> io::Result<bool> {
         let path = format!("/proc/{process}/ns/pid");
         access::unless_gone("readlink", &path, fs::read_link(&path))
     };
-    let (here, there) = (namespace("self")?, namespace(&pid.to_string())?);
+    let here = namespace("self")?;
+    let there = match namespace(&pid.to_string()) {
+        // Without CAP_SYS_PTRACE the link may be denied; everyone may read the status.
+        Err(error) if access::is_denied(&error) => {
+            let status = access::read_unless_gone(&format!("/proc/{pid}/status"));
+            let is_elsewhere = status
+                .ok()
+                .map(|it| it.map(|it| is_in_inner_namespace(&it)));
+            return match is_elsewhere {
+                Some(None) => Ok(false),
+                Some(Some(Some(is_elsewhere))) => Ok(is_elsewhere),
+                Some(Some(None)) | None => Err(error),
+            };
+        }
+        there => there?,
+    };
     Ok(here.is_some() && there.is_some() && here != there)
+}
+
+/// Whether a process is in a pid namespace inside of /proc's, by its /proc/PID/status: it has a number in each.
+/// None where the kernel does not say (before 4.1).
+fn is_in_inner_namespace(status: &str) -> Option<bool> {
+    let mut lines = status.lines();
+    let numbers = lines.find_map(|it| it.strip_prefix("NSpid:"))?;
+    Some(numbers.split_whitespace().count() != 1)
 }
 
 #[cfg(test)]
@@ -285,6 +308,19 @@ mod tests {
 
     fn outside(path: &str) -> Membership {
         Membership::Outside(path.into())
+    }
+
+    #[test]
+    fn a_pid_namespace_by_the_status() {
+        for (status, is_inner) in [
+            ("Name:\tslurmstepd\nNSpid:\t310\nThreads:\t1\n", Some(false)),
+            ("NSpid:\t310\t7\n", Some(true)),
+            ("NSpid:\n", Some(true)),
+            ("Name:\tx\n", None),
+        ] {
+            assert_eq!(is_in_inner_namespace(status), is_inner, "{status}");
+        }
+        assert!(!is_elsewhere(std::process::id() as i32).expect("it is visible"));
     }
 
     #[test]

@@ -106,13 +106,14 @@ pub fn adopt(
     if stepd == 0 || is_elsewhere {
         return Err(AdoptError::Refused(FOREIGN.into()));
     }
-    let whereabouts = Whereabouts::find(&conversation, request, deadline, log)?;
     let found = match request.join {
         Join::Nobody => Vec::new(),
         Join::Now | Join::UnlessSessionFollows(_) => {
             namespaces::namespaces(census, &mut conversation, deadline, log)?
         }
     };
+    // Not before: a stepd that is starting is not in its own cgroup yet.
+    let whereabouts = Whereabouts::find(&conversation, request, deadline, log)?;
     let leaves_namespaces = match request.join {
         Join::UnlessSessionFollows(follows) => !found.is_empty() && follows(),
         Join::Nobody | Join::Now => false,
