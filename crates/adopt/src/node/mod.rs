@@ -448,7 +448,7 @@ fn running_slurmds(timeout: Duration, log: Log<'_>) -> (Vec<Told>, Option<String
         others.retain(|other| *other != told);
         all.append(&mut others);
     }
-    (all, unseen)
+    (all, unseen.or_else(|| unseen_by_scan.first()))
 }
 
 /// Where the slurmds take their slurm.conf from. Of several that differ: the usual place, where SchedMD's module

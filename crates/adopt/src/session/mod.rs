@@ -273,8 +273,13 @@ pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout.min(LONGEST_WAIT));
         let ended = Notes::open(&deadline).and_then(|notes| Users::new(notes).end(uid, &deadline));
-        if let Err(error) = ended {
-            log.error(|| format!("take down the runtime directory of uid {uid}: {error}"));
+        let line =
+            |error: &io::Error| format!("take down the runtime directory of uid {uid}: {error}");
+        match ended {
+            Ok(()) => {}
+            // Another login has the lock; the next one tidies up.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => log.debug(|| line(&error)),
+            Err(error) => log.error(|| line(&error)),
         }
     }
     let job = Record::find(&Key::of(options), handle, log).and_then(|it| it.job);

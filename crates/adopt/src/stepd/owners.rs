@@ -1,8 +1,7 @@
 //! Whose jobs stepds have said they are, kept between logins.
 //!
-//! A stepd's owner never changes while its socket lives, and a step that has started is never starting
-//! again. So a login asks only the stepds that none has met started, and those of its own user: what a
-//! file says never admits anyone.
+//! A stepd's owner never changes while its socket lives. So a login asks only the stepds that no login has
+//! met, and of those of its own user what the decision depends on: what a file says never admits anyone.
 //!
 //! The file is only ever appended to, by one write a login; who finds it too long puts a short one in
 //! its place ([`crate::state_dir`]). Each record carries a checksum over itself and the kernel's boot id: one that is

@@ -96,7 +96,7 @@ fn sockets_in(
     let dir = safe.inspect_err(|problem| trusted.warn_of(problem, log))?;
     let failed = |cause| system("read", &dir)(cause);
     let mut junk = Junk::default();
-    for entry in fs::read_dir(&dir).map_err(failed)? {
+    for entry in read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let Some(step) = socket_name::step_socket(name.as_bytes()) else {
@@ -141,6 +141,16 @@ fn sockets_in(
         log.error(|| format!("{count} slurmstepds can't be reached: {problem}"));
     }
     Ok(())
+}
+
+/// Lists a directory, also where a signal interrupts that (FUSE, NFS).
+fn read_dir(dir: &Path) -> io::Result<fs::ReadDir> {
+    loop {
+        match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 impl Junk {
