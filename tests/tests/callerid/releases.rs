@@ -125,6 +125,6 @@ pub fn tls(site: &mut Site) -> Result<()> {
         site.call(Source::Job(1, job), IPV4, Module::Ours, "")
     })?;
     site.judge("TLS", &login, Landing::Job(newer));
-    site.says("TLS", &login, "TLSType is tls/s2n");
+    site.says("TLS", &login, "TLSType=tls/s2n is not supported");
     Ok(())
 }

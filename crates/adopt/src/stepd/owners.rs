@@ -201,7 +201,7 @@ fn decode(boot: u64, bytes: &[u8]) -> Option<(Identity, Owner)> {
     let [name, device, inode, seconds, nanos, uid, version] = words;
     let owner = Owner {
         uid: u32::try_from(uid).ok()?,
-        version: Version::from_stepd(i32::try_from(version).ok()?)?,
+        version: Version::from_stepd(u16::try_from(version).ok()?.into())?,
     };
     Some((Identity([name, device, inode, seconds, nanos]), owner))
 }
