@@ -61,8 +61,8 @@ fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
         Suite::Bullseye => into_older,
         _ => unknown,
     };
-    let elsewhere = format!("says job {}, which is none of", jobs.elsewhere);
-    let of_bob = format!("says job {bobs}, which is none of");
+    let elsewhere = format!("names job {}, which is not a job of", jobs.elsewhere);
+    let of_bob = format!("names job {bobs}, which is not a job of");
     let cases = [
         (
             "bob's job, carol's word",
@@ -134,7 +134,7 @@ fn false_words(site: &mut Site, jobs: &Jobs) -> Result<()> {
             "no such job",
             Signed::of(4_000_000),
             unknown,
-            "says job 4000000, which is none of",
+            "names job 4000000, which is not a job of",
         ),
     ];
     for (what, signed, theirs, reason) in cases {
