@@ -219,13 +219,13 @@ fn ends_outside(site: &Site) -> Result<()> {
         let argv = ["ssh", "node1", "true"];
         let login = site.client("alice", Method::PublicKey, &argv).output()?;
         ensure!(login.success(), "{login}");
-        let told = format!("the session was not in job {job} but in /{PLACE} (pam_systemd)");
+        let told = format!("the session ran in /{PLACE} (pam_systemd), not in job {job}");
         match is_told {
             true => logged(site, mark, &[&told])?,
             false => {
                 logged(site, mark, &["decision=adopted"])?;
                 let log = node.syslog_since(mark)?;
-                ensure!(!log.contains("the session was not in job"), "{log}");
+                ensure!(!log.contains("the session ran in"), "{log}");
             }
         }
     }
