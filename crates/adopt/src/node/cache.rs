@@ -17,7 +17,7 @@ use crate::state_dir::{Content, StateDir, checksum};
 /// The file's name.
 const FILE: &CStr = c"node";
 /// What the file means; another number with each change of that.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 /// The longest file that is read, in bytes.
 const MOST_READ: u64 = 1 << 16;
 /// A file that was changed so recently could be changed once more without its ctime telling.
@@ -187,6 +187,7 @@ fn written(key: Key<'_>, files: &[(PathBuf, Mark)], node: &mut Node) -> Vec<u8> 
     for value in kept_values(&mut node.conf) {
         add_optional(&mut texts, value.as_deref().map(str::as_bytes));
     }
+    add_optional(&mut texts, node.of_host.as_deref().map(str::as_bytes));
     let mut bytes = seal(&texts).to_ne_bytes().to_vec();
     bytes.extend_from_slice(&texts);
     bytes
@@ -328,6 +329,7 @@ impl<'a> Texts<'a> {
         for value in kept_values(&mut found.conf) {
             *value = self.optional_string()?;
         }
+        found.of_host = self.optional_string()?;
         Some(reading)
     }
 }

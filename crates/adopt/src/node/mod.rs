@@ -38,6 +38,8 @@ pub struct Node {
     pub spool_dirs: Vec<PathBuf>,
     /// Whether a NodeName line has it.
     pub is_named: bool,
+    /// The node that slurm.conf has for this host's name, whatever name slurmd was given.
+    pub of_host: Option<String>,
     /// What could not be looked at on the way.
     pub unseen: Option<String>,
     /// Whose files and processes are trusted besides root's.
@@ -140,37 +142,77 @@ impl Node {
         let given = given.or(environment.node_name.as_deref());
         let conf = options.slurm_conf.as_ref().map(PathBuf::from);
         let conf = conf.or_else(|| environment.slurm_conf.clone());
-        let (slurmds, unseen) = match (&conf, given) {
+        let (mut slurmds, mut unseen) = match (&conf, given) {
             (Some(_), Some(_)) => (Vec::new(), None),
             _ => running_slurmds(options.timeout, log),
         };
-        let path = match &conf {
-            Some(path) => path.clone(),
-            None => find_conf(&slurmds, (&full, given), &mut cache, has_stepds, log)?,
+        let mut find = |slurmds: &[Told]| {
+            Self::of_slurmds(
+                slurmds,
+                (&full, given),
+                conf.as_ref(),
+                &mut cache,
+                state_dir,
+                has_stepds,
+                log,
+            )
         };
-        let told = || name_of(&slurmds, conf.is_some().then_some(&path), log);
+        let mut node = find(&slurmds)?;
+        if given.is_none() && node.may_be_one_of_several(&slurmds) {
+            let others = scan(options.timeout, &mut unseen, log);
+            let is_new = |it: &Told| !slurmds.contains(it);
+            let others: Vec<_> = others.into_iter().filter(is_new).collect();
+            if !others.is_empty() {
+                slurmds.extend(others);
+                node = find(&slurmds)?;
+            }
+        }
+        node.trusted = trusted(&node.conf, log);
+        node.unseen = unseen;
+        log.debug(|| {
+            let (path, names) = (node.path.display(), node.names.join(" or "));
+            format!("{path}: node name {names}")
+        });
+        Ok(node)
+    }
+
+    /// Finds the node by what these slurmds say.
+    fn of_slurmds(
+        slurmds: &[Told],
+        (full, given): (&str, Option<&str>),
+        conf: Option<&PathBuf>,
+        cache: &mut NodeCache,
+        state_dir: &StateDir,
+        has_stepds: &dyn Fn(&Self) -> bool,
+        log: Log<'_>,
+    ) -> Result<Self, NodeError> {
+        let path = match conf {
+            Some(path) => path.clone(),
+            None => find_conf(slurmds, (full, given), cache, has_stepds, log)?,
+        };
+        let told = || name_of(slurmds, conf.is_some().then_some(&path), log);
         let node = given.or_else(told);
         let key = Key {
             path: &path,
-            host: &full,
+            host: full,
             node,
         };
-        let mut node = match cache.take_node(key) {
-            Some(node) => {
-                log.debug(|| format!("{}: cached by an earlier login", path.display()));
-                node
-            }
-            None => {
-                let mut sources = Sources::new();
-                let mut node = Self::read(key, &mut sources, log)?;
-                cache.keep_node(key, sources, &mut node, state_dir, log);
-                node
-            }
-        };
-        node.trusted = trusted(&node.conf, log);
-        node.unseen = unseen;
-        log.debug(|| format!("{}: node name {}", path.display(), node.names.join(" or ")));
+        if let Some(node) = cache.take_node(key) {
+            log.debug(|| format!("{}: cached by an earlier login", path.display()));
+            return Ok(node);
+        }
+        let mut sources = Sources::new();
+        let mut node = Self::read(key, &mut sources, log)?;
+        cache.keep_node(key, sources, &mut node, state_dir, log);
         Ok(node)
+    }
+
+    /// Whether a second slurmd may run here as another node: slurm.conf has another one for this host's name
+    /// than the one slurmd that left a trace was given (`-N`).
+    fn may_be_one_of_several(&self, slurmds: &[Told]) -> bool {
+        let [told] = slurmds else { return false };
+        let given = told.node_name.as_ref();
+        given.is_some_and(|given| self.of_host.as_ref().is_some_and(|it| it != given))
     }
 
     fn read(key: Key<'_>, sources: &mut Sources, log: Log<'_>) -> Result<Self, NodeError> {
@@ -197,6 +239,7 @@ impl Node {
             sources.give_up();
             log.error(|| format!("ignoring a line of slurm.conf: {error}"));
         }
+        let of_host = conf.nodes.iter().take(2).flatten().next().cloned();
         let template = conf.spool_dir.as_deref().unwrap_or(DEFAULT_SPOOL_DIR);
         let spool_dirs = names
             .iter()
@@ -208,6 +251,7 @@ impl Node {
             conf,
             spool_dirs,
             is_named,
+            of_host,
             unseen: None,
             trusted: Trusted::default(),
         })
@@ -418,37 +462,36 @@ fn with_stepds(
     Some(found.clone())
 }
 
-/// What the running slurmds say, and what could not be looked at.
+/// What the running slurmd says, by its pid file or service, else what all say that are found among the
+/// processes; and what could not be looked at.
 fn running_slurmds(timeout: Duration, log: Log<'_>) -> (Vec<Told>, Option<String>) {
-    let (mut unseen, mut unseen_by_scan) = Default::default();
+    let mut unseen = Default::default();
     let running = Slurmd::running(&mut unseen);
-    let unseen = unseen.first();
+    let mut unseen = unseen.first();
     if let Some(unseen) = &unseen {
         log.error(|| format!("find the running slurmd: {unseen}"));
     }
-    let mut scan = || {
-        let deadline = Deadline::after(timeout.min(LONGEST_SCAN));
-        let found = Slurmd::scan(&deadline, &mut unseen_by_scan);
-        if deadline.has_passed() {
-            log.error(|| {
-                "find the running slurmd: too many processes to look at each in time".to_owned()
-            });
+    match running {
+        Some(slurmd) => (vec![slurmd.told()], unseen),
+        None => {
+            let found = scan(timeout, &mut unseen, log);
+            (found, unseen)
         }
-        found
-    };
-    let Some(slurmd) = running else {
-        let found = scan();
-        return (found, unseen.or_else(|| unseen_by_scan.first()));
-    };
-    let told = slurmd.told();
-    let mut all = vec![told.clone()];
-    if told.node_name.is_some() {
-        // Another one may be another node.
-        let mut others = scan();
-        others.retain(|other| *other != told);
-        all.append(&mut others);
     }
-    (all, unseen.or_else(|| unseen_by_scan.first()))
+}
+
+/// What all slurmds say that are found among the processes.
+fn scan(timeout: Duration, unseen: &mut Option<String>, log: Log<'_>) -> Vec<Told> {
+    let mut unseen_here = Default::default();
+    let deadline = Deadline::after(timeout.min(LONGEST_SCAN));
+    let found = Slurmd::scan(&deadline, &mut unseen_here);
+    if deadline.has_passed() {
+        log.error(|| {
+            "find the running slurmd: too many processes to look at each in time".to_owned()
+        });
+    }
+    *unseen = unseen.take().or_else(|| unseen_here.first());
+    found
 }
 
 /// Where the slurmds take their slurm.conf from. Of several that differ: the usual place, where SchedMD's module
@@ -551,6 +594,30 @@ pub(crate) fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_slurmd_may_run_where_slurm_conf_has_another_node() {
+        let slurmd = |name: Option<&str>| Told {
+            conf: ConfHint::Configless,
+            node_name: name.map(str::to_owned),
+        };
+        for (of_host, slurmds, may_be) in [
+            (Some("b"), &[slurmd(Some("c"))][..], true),
+            (Some("c"), &[slurmd(Some("c"))], false),
+            // A node in a cloud: no line has its host.
+            (None, &[slurmd(Some("c"))], false),
+            (Some("b"), &[slurmd(None)], false),
+            (Some("b"), &[slurmd(Some("b")), slurmd(Some("c"))], false),
+            (Some("b"), &[], false),
+        ] {
+            let node = Node {
+                of_host: of_host.map(str::to_owned),
+                ..Node::default()
+            };
+            let found = node.may_be_one_of_several(slurmds);
+            assert_eq!(found, may_be, "{of_host:?} {slurmds:?}");
+        }
+    }
 
     #[test]
     fn spool_directories() {

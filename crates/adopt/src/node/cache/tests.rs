@@ -224,6 +224,7 @@ fn full() -> (Reading, Vec<u8>) {
             names: vec!["n1".into(), "n1.example.org".into()],
             spool_dirs: vec!["/s/1".into(), "/s/2".into()],
             is_named: true,
+            of_host: Some("node7".into()),
             ..Node::default()
         },
     };
@@ -280,7 +281,7 @@ fn what_is_torn_or_damaged_is_not_there() {
     let whole: &[&[u8]] = &[
         b"/c", b"h", b"0", b"", b"/f", &[1; 40], b"", b"n", b"/s", b"", b"1",
     ];
-    let values = [&b"0"[..], b""].repeat(8);
+    let values = [&b"0"[..], b""].repeat(9);
     let with = |place: usize, text: &'static [u8]| {
         let mut texts = [whole, &values].concat();
         texts[place] = text;
