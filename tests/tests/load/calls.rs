@@ -8,10 +8,11 @@ use tests::{Call, Module, is_long, record};
 
 use crate::crowd::{Crowd, name};
 
-/// What the process may grow by between a tenth of the calls and all, in KiB: a few pages that
-/// libc's heap comes to rest in, and less than the smallest block of it, 32 bytes, each time.
+/// What the process may grow by between a tenth of the calls and all, in KiB: some pages that libc's heap
+/// comes to rest in (28 KiB were seen, over 900 calls as over 9,000), and 5 bytes a call, less than
+/// its smallest block: that is what a long run shows.
 fn most_kib(count: u32) -> u64 {
-    16 + u64::from(count) / 200
+    32 + u64::from(count) / 200
 }
 
 /// A client that connects and stays: `$0` the port.
