@@ -56,6 +56,14 @@ pub struct Steps {
     pub remarks: Vec<Remark>,
 }
 
+impl Steps {
+    /// Notes a job whose stepd is silent; in the order of their numbers.
+    pub(crate) fn add_silent(&mut self, job: u32) {
+        let place = self.silent.partition_point(|other| *other < job);
+        self.silent.insert(place, job);
+    }
+}
+
 /// What is known of the job that the connection comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {

@@ -269,14 +269,10 @@ pub fn is_elsewhere(pid: i32) -> io::Result<bool> {
     let there = match namespace(&pid.to_string()) {
         // Without CAP_SYS_PTRACE the link may be denied; everyone may read the status.
         Err(error) if access::is_denied(&error) => {
-            let status = access::read_unless_gone(&format!("/proc/{pid}/status"));
-            let is_elsewhere = status
-                .ok()
-                .map(|it| it.map(|it| is_in_inner_namespace(&it)));
-            return match is_elsewhere {
-                Some(None) => Ok(false),
-                Some(Some(Some(is_elsewhere))) => Ok(is_elsewhere),
-                Some(Some(None)) | None => Err(error),
+            let status = access::read_unless_gone(&format!("/proc/{pid}/status"))?;
+            return match status {
+                None => Ok(false),
+                Some(status) => is_in_inner_namespace(&status).ok_or(error),
             };
         }
         there => there?,

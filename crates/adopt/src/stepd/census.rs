@@ -221,22 +221,12 @@ impl Census {
                 self.newest = Some(conversation);
                 return;
             }
-            Err(ConverseError::Silent) => {
-                let silent = &mut steps.silent;
-                silent.insert(silent.partition_point(|other| *other < job), job);
-            }
+            Err(ConverseError::Silent) => steps.add_silent(job),
             Err(ConverseError::Gone) => {}
             Err(ConverseError::Failed(cause)) => steps.failed.push((job, cause)),
         }
         steps.own.retain(|it| it.job != job);
         self.own.retain(|(it, _)| it.job.job != job);
-    }
-
-    /// Notes a silent one; in the order of their numbers.
-    pub(super) fn silent(&mut self, job: u32) {
-        let silent = &mut self.steps.silent;
-        silent.push(job);
-        silent.sort();
     }
 
     /// The conversation with the stepd of one of the user's jobs: the one that is open already, or

@@ -144,7 +144,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 }
                 // As many as may be are silent: let the others have their turn.
                 for asked in self.asked.drain(..) {
-                    self.census.silent(asked.origin.job.job);
+                    self.census.steps.add_silent(asked.origin.job.job);
                 }
                 continue;
             }
@@ -177,7 +177,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             .map(|it| it.origin.job.job);
         let waiting = self.busy.iter().chain(&self.untried).map(|it| it.job.job);
         for job in asked.chain(waiting) {
-            self.census.silent(job);
+            self.census.steps.add_silent(job);
         }
         self.census
     }
