@@ -8,25 +8,16 @@ use lab::{Cluster, Node};
 use crate::beside::Beside;
 use crate::machine;
 use crate::measure::{Before, Effort, Logins};
-use crate::parts;
-use crate::results::{Axis, Row, StageTable};
-use crate::targets;
+use crate::results::{Axis, Row};
 
 /// Jobs of others.
 pub const OTHERS: [u32; 5] = [0, 1, 10, 100, 500];
 /// Jobs of the user.
 const OWN: [u32; 3] = [0, 1, 10];
-/// With this many of others the first login ever has a row of its own, and the stages a table.
+/// The same where there are no others.
+const OWN_ALONE: [u32; 4] = [0, 1, 10, 100];
+/// With this many of others the first login ever has a row of its own.
 const FIRST: u32 = 100;
-
-/// Whose rows are wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// The logins'.
-    pub rows: bool,
-    /// The stages'.
-    pub stages: bool,
-}
 
 /// The identity of a row.
 pub fn id(others: u32, own: u32) -> String {
@@ -35,9 +26,6 @@ pub fn id(others: u32, own: u32) -> String {
 
 /// The row of the first login ever.
 pub const FIRST_ID: &str = "jobs-100-0-first";
-
-/// How many times the logins of a row whose own part is a target.
-const MORE: u32 = 4;
 
 /// The row whose logins have pauses between them.
 const APART_ID: &str = "jobs-0-1-apart";
@@ -49,73 +37,64 @@ const BUSY_ID: &str = "jobs-0-1-busy";
 pub fn rows(
     cluster: &Cluster,
     stacks: &str,
-    wanted: Wanted,
     effort: Effort,
     mut done: impl FnMut(Row),
-    mut done_stages: impl FnMut(StageTable),
 ) -> Result<()> {
     let node = cluster.node(1);
     let mut there = 0;
-    let last = if wanted.rows { OTHERS.len() } else { 4 };
-    for others in &OTHERS[..last] {
-        let others = *others;
+    for others in OTHERS {
         submit(cluster, "bob", others - there)?;
         wait_for_steps(node, others)?;
         there = others;
         let mut own_jobs = 0;
-        for own in OWN {
+        let all_own: &[u32] = match others {
+            0 => &OWN_ALONE,
+            _ => &OWN,
+        };
+        for own in all_own {
             let newest = own_job(cluster, own - own_jobs)?;
             wait_for_steps(node, others + own)?;
-            own_jobs = own;
+            own_jobs = *own;
             machine::settle()?;
             let logins = Logins {
                 node,
                 stacks,
                 user: "alice",
-                adopted: own > 0,
+                adopted: *own > 0,
                 env: Vec::new(),
                 from: None,
                 socket: newest.map(|job| node.extern_socket(job)),
                 before: Before::Nothing,
             };
-            if wanted.rows {
-                let id = id(others, own);
-                let effort = match targets::wants_more_logins(&id) {
-                    true => effort.times(MORE),
-                    false => effort,
-                };
-                done(logins.row(Axis::Jobs, &id, &words(others, own), effort));
-            }
-            if wanted.rows && (others, own) == (0, 1) {
-                let apart = Logins {
-                    before: Before::Pause,
-                    ..logins.clone()
-                };
-                let name = format!("{}, 0.1 s between logins", words(others, own));
-                let few = Effort {
-                    logins: effort.logins.div_ceil(4),
-                    ..effort
-                };
-                done(apart.row(Axis::Jobs, APART_ID, &name, few));
-                let name = format!("{}, all processors busy", words(others, own));
-                let _busy = Beside::busy();
-                done(logins.row(Axis::Jobs, BUSY_ID, &name, effort));
-            }
-            if wanted.rows && (others, own) == (FIRST, 0) {
-                let first = Logins {
-                    before: Before::Forget,
-                    ..logins
-                };
-                let name = format!("{}, first login", words(others, own));
-                done(first.row(Axis::Jobs, FIRST_ID, &name, effort));
-            }
-            if wanted.stages && [(0, 0), (0, 1), (FIRST, 0)].contains(&(others, own)) {
-                done_stages(parts::table(node, &words(others, own), effort));
+            let name = words(others, *own);
+            done(logins.row(Axis::Jobs, &id(others, *own), &name, effort));
+            match (others, own) {
+                (0, 1) => one_job(logins, &name, effort, &mut done),
+                (FIRST, 0) => {
+                    let name = format!("{name}, first login");
+                    let first = logins.before(Before::Forget);
+                    done(first.row(Axis::Jobs, FIRST_ID, &name, effort));
+                }
+                _ => {}
             }
         }
         cancel_own(cluster)?;
     }
     Ok(())
+}
+
+/// What else is measured with one job of the user.
+fn one_job(logins: Logins<'_>, name: &str, effort: Effort, done: &mut impl FnMut(Row)) {
+    let few = Effort {
+        logins: effort.logins.div_ceil(4),
+        ..effort
+    };
+    let apart = logins.clone().before(Before::Pause);
+    let words = format!("{name}, 0.1 s between logins");
+    done(apart.row(Axis::Jobs, APART_ID, &words, few));
+    let _busy = Beside::busy();
+    let words = format!("{name}, all processors busy");
+    done(logins.row(Axis::Jobs, BUSY_ID, &words, effort));
 }
 
 fn words(others: u32, own: u32) -> String {

@@ -12,7 +12,6 @@ mod conf;
 mod jobs;
 mod machine;
 mod measure;
-mod parts;
 mod plot;
 mod plots;
 mod results;
@@ -33,9 +32,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lab::{Cluster, Node, Suite};
 
-use crate::jobs::Wanted;
 use crate::measure::Effort;
-use crate::results::{Axis, Results, Row, StageTable, SuiteResults};
+use crate::results::{Axis, Results, Row, SuiteResults};
 
 /// Measures logins and writes results.json, table.md and plots.
 #[derive(Debug, Parser)]
@@ -144,7 +142,6 @@ impl Run<'_> {
             slurm: suite.slurm().into(),
             openssh: "unknown".into(),
             rows: Vec::new(),
-            stages: Vec::new(),
             failed: Vec::new(),
         };
         let mut failed = Vec::new();
@@ -174,16 +171,8 @@ impl Run<'_> {
         if self.wants(Axis::Conf) {
             conf::rows(node, STACKS, self.effort, &mut done)?;
         }
-        let wanted = Wanted {
-            rows: self.wants(Axis::Jobs),
-            stages: self.wants(Axis::Stages),
-        };
-        if wanted.rows || wanted.stages {
-            let done_stages = |table: StageTable| {
-                self.tell(&format!("  stages: {}", table.name));
-                results.stages.push(table);
-            };
-            jobs::rows(&cluster, STACKS, wanted, self.effort, done, done_stages)?;
+        if self.wants(Axis::Jobs) {
+            jobs::rows(&cluster, STACKS, self.effort, done)?;
         }
         Ok(())
     }
@@ -213,10 +202,7 @@ impl Run<'_> {
     }
 
     fn cluster(&self, suite: Suite, nodes: usize) -> Result<Cluster> {
-        let cluster = tests::cluster(suite)?
-            .nodes(nodes)
-            .copy(tests::dist("stages")?, parts::PROGRAM)
-            .start()?;
+        let cluster = tests::cluster(suite)?.nodes(nodes).start()?;
         let modules = ["pam_permit.so", lab::config::SCHEDMD_MODULE, tests::OURS];
         let prepare = |node: &Node| measure::stacks(node, STACKS, modules);
         cluster.nodes().iter().try_for_each(prepare)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::{Background, Node};
 use serde_json::Value;
 
-use crate::results::{Axis, Row};
+use crate::results::{Axis, Row, Sample};
 use crate::stats::median;
 use crate::taken::Taken;
 use crate::trace;
@@ -42,14 +42,6 @@ impl Effort {
     pub const TURNS: u32 = 10;
     /// A login that takes longer is given up.
     pub const LONGEST: Duration = Duration::from_secs(60);
-
-    /// That many times the logins.
-    pub fn times(self, factor: u32) -> Self {
-        Self {
-            logins: self.logins * factor,
-            ..self
-        }
-    }
 
     fn count(self, one: Duration) -> u32 {
         if one < Self::LONG {
@@ -141,6 +133,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ADDRESS: &str = "10.88.0.2:2001";
 
 impl Logins<'_> {
+    /// With that before each.
+    pub fn before(self, before: Before) -> Self {
+        Self { before, ..self }
+    }
+
     /// Measures the row; what fails is told in it.
     pub fn row(&self, axis: Axis, id: &str, name: &str, effort: Effort) -> Row {
         let mut row = Row {
@@ -179,14 +176,8 @@ impl Logins<'_> {
         for (who, _, taken) in all {
             let mut sample = taken.sample();
             if who != Who::Stepd {
-                match self.trace(who) {
-                    Ok(traced) => {
-                        sample.syscalls = Some(traced.calls);
-                        sample.read_bytes = Some(traced.read_bytes);
-                    }
-                    Err(error) => row
-                        .failed
-                        .push(format!("{}, traced: {error:#}", who.name())),
+                if let Err(error) = self.look_closer(who, &mut sample) {
+                    row.failed.push(format!("{}: {error:#}", who.name()));
                 }
             }
             *match who {
@@ -265,12 +256,23 @@ impl Logins<'_> {
         Ok(())
     }
 
-    fn trace(&self, who: Who) -> Result<trace::Traced> {
+    /// Two more logins, not timed: one that tells its memory, one under strace.
+    fn look_closer(&self, who: Who, sample: &mut Sample) -> Result<()> {
+        let argv = [self.argv(who), vec!["--private".to_owned()]].concat();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        self.prepare()?;
+        let client = self.client()?;
+        let command = self.command(&argv).time_limit(Effort::LONGEST);
+        let answer: Value = serde_json::from_str(&command.output()?.ok()?)?;
+        sample.private_kib = answer["private_kib"].as_u64();
+        drop(client);
         self.prepare()?;
         let _client = self.client()?;
-        let argv = self.argv(who);
-        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-        trace::count(self.node, &argv, &self.env)
+        let argv = &argv[..argv.len() - 1];
+        let traced = trace::count(self.node, argv, &self.env).context("traced")?;
+        sample.syscalls = Some(traced.calls);
+        sample.read_bytes = Some(traced.read_bytes);
+        Ok(())
     }
 
     fn prepare(&self) -> Result<()> {

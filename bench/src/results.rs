@@ -61,8 +61,6 @@ pub struct SuiteResults {
     pub openssh: String,
     /// The rows, in the order they were measured in.
     pub rows: Vec<Row>,
-    /// Tables of the stages of our login.
-    pub stages: Vec<StageTable>,
     /// Axes that ended early or could not begin, and why.
     pub failed: Vec<String>,
 }
@@ -81,8 +79,6 @@ pub enum Axis {
     Tcp,
     /// The whole of `ssh host true`
     Ssh,
-    /// The stages of a login with our module
-    Stages,
 }
 
 /// One situation, with whatever could be measured of it.
@@ -121,42 +117,16 @@ pub struct Sample {
     pub p99_ms: f64,
     /// Processor time of the process, median.
     pub cpu_ms: f64,
-    /// The most memory that the process had, median.
-    pub peak_kib: f64,
     /// Page faults without reading from the disk, median.
     pub minflt: f64,
     /// Page faults with reading from the disk, median.
     pub majflt: f64,
+    /// Memory of one process alone after the call.
+    pub private_kib: Option<u64>,
     /// System calls of one process, of its start and end too.
     pub syscalls: Option<u64>,
     /// Bytes that one process got by read(2) and pread(2).
     pub read_bytes: Option<u64>,
-}
-
-/// The stages of a login in one situation.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct StageTable {
-    /// The situation in words.
-    pub name: String,
-    /// How many fresh processes.
-    pub logins: usize,
-    /// In the order of a login.
-    pub stages: Vec<Stage>,
-    /// Why there are none.
-    pub failed: Option<String>,
-}
-
-/// One stage.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Stage {
-    /// What is done.
-    pub name: String,
-    /// Median, in microseconds.
-    pub median_us: f64,
-    /// 95th percentile, in microseconds.
-    pub p95_us: f64,
-    /// Page faults without reading from the disk, median.
-    pub minflt: f64,
 }
 
 impl SuiteResults {
@@ -180,6 +150,16 @@ impl Row {
         let floor = of(self.floor.as_ref()?);
         let [theirs, ours] = [self.schedmd.as_ref()?, self.ours.as_ref()?].map(of);
         Some([theirs - floor, ours - floor])
+    }
+
+    /// The same of what is counted in one login.
+    pub fn net_count(&self, of: impl Fn(&Sample) -> Option<u64>) -> Option<[u64; 2]> {
+        let floor = of(self.floor.as_ref()?)?;
+        let [theirs, ours] = [self.schedmd.as_ref()?, self.ours.as_ref()?];
+        Some([
+            of(theirs)?.saturating_sub(floor),
+            of(ours)?.saturating_sub(floor),
+        ])
     }
 
     /// How many times as long SchedMD's module takes, both less the floor.
@@ -214,9 +194,9 @@ pub mod tests {
                 p95_ms: median_ms * 2.0,
                 p99_ms: median_ms * 3.0,
                 cpu_ms: median_ms / 2.0,
-                peak_kib: 1000.0 * median_ms,
                 minflt: 100.0 * median_ms,
                 majflt: 0.0,
+                private_kib: Some((1000.0 * median_ms) as u64),
                 syscalls: Some((100.0 * median_ms) as u64),
                 read_bytes: Some((10_000.0 * median_ms) as u64),
             })
@@ -241,7 +221,6 @@ pub mod tests {
             slurm: "26.05.1".into(),
             openssh: "10.6p1".into(),
             rows,
-            stages: Vec::new(),
             failed: Vec::new(),
         }
     }

@@ -25,8 +25,7 @@ pub fn table(results: &Results) -> String {
     let _ = write!(
         text,
         "\nCommit {}, {}, {}.\n{} × {}, {} MiB of memory, Linux {}.\n\
-         Up to {} logins of each kind, four times as many where the own part is a target, in turns; fewer\n\
-         where one takes more than 100 ms.\n",
+         Up to {} logins of each kind, in turns; fewer where one takes more than 100 ms.\n",
         about.commit,
         about.rustc,
         about.date,
@@ -46,7 +45,6 @@ pub fn table(results: &Results) -> String {
         text += &times(suite);
         text += &costs(suite);
         text += &ssh(suite);
-        text += &stages(suite);
         text += &failures(suite);
     }
     let module = &results.module;
@@ -131,7 +129,7 @@ fn costs(suite: &SuiteResults) -> String {
     }
     let mut text = String::from(
         "\n### What else it takes, net, SchedMD / ours\n\n\
-         | situation | logins | peak memory, KiB | system calls | bytes read | page faults \
+         | situation | logins | private memory, KiB | system calls | bytes read | page faults \
          | from disk |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
@@ -142,7 +140,7 @@ fn costs(suite: &SuiteResults) -> String {
             row.name,
             count(&row.schedmd),
             count(&row.ours),
-            both(row, |it| Some(it.peak_kib)),
+            both(row, |it| it.private_kib.map(|it| it as f64)),
             both(row, |it| it.syscalls.map(|it| it as f64)),
             both(row, |it| it.read_bytes.map(|it| it as f64)),
             both(row, |it| Some(it.minflt)),
@@ -182,37 +180,12 @@ fn ssh(suite: &SuiteResults) -> String {
     text
 }
 
-fn stages(suite: &SuiteResults) -> String {
-    let mut text = String::new();
-    for table in suite.stages.iter().filter(|it| it.failed.is_none()) {
-        let _ = write!(
-            text,
-            "\n### Stages of our login, {}: {} logins\n\n\
-             | stage | median, µs | p95, µs | page faults |\n|---|---|---|---|\n",
-            table.name, table.logins
-        );
-        for stage in &table.stages {
-            let _ = writeln!(
-                text,
-                "| {} | {:.0} | {:.0} | {:.0} |",
-                stage.name, stage.median_us, stage.p95_us, stage.minflt
-            );
-        }
-    }
-    text
-}
-
 fn failures(suite: &SuiteResults) -> String {
     let of_rows = suite.rows.iter().flat_map(|row| {
         let name = &row.name;
         row.failed.iter().map(move |cause| (name, cause))
     });
-    let of_stages = suite
-        .stages
-        .iter()
-        .filter_map(|table| Some((&table.name, table.failed.as_ref()?)));
     let mut text = String::new();
-    let of_rows = of_rows.chain(of_stages);
     let all = of_rows.map(|(name, cause)| format!("{name}: {cause}"));
     for cause in all.chain(suite.failed.iter().cloned()) {
         if text.is_empty() {
@@ -312,7 +285,7 @@ mod tests {
                      | 200000 / 20000 | 2000 / 200 | 0 / 0 |";
         assert!(text.contains(costs), "{text}");
         assert!(
-            text.contains("| one own job | ≥ 5× | met: 10.0× |"),
+            text.contains("| one own job | ≥ 4× | met: 10.0× |"),
             "{text}"
         );
         assert!(text.contains("| 10,000 nodes in a range, first login | ≥ 50× | not measured |"));

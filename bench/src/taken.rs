@@ -12,7 +12,6 @@ pub struct Taken {
     /// Wall-clock time.
     pub millis: Vec<f64>,
     cpu_millis: Vec<f64>,
-    peak_kib: Vec<f64>,
     minflt: Vec<f64>,
     majflt: Vec<f64>,
 }
@@ -38,7 +37,6 @@ impl Taken {
         let millis = |micros: Vec<f64>| micros.into_iter().map(|it| it / 1e3);
         self.millis.extend(millis(list("micros")?));
         self.cpu_millis.extend(millis(list("cpu_micros")?));
-        self.peak_kib.extend(list("peak_kib")?);
         self.minflt.extend(list("minflt")?);
         self.majflt.extend(list("majflt")?);
         Ok(())
@@ -52,9 +50,9 @@ impl Taken {
             p95_ms: percentile(&self.millis, 95.0),
             p99_ms: percentile(&self.millis, 99.0),
             cpu_ms: median(&self.cpu_millis),
-            peak_kib: median(&self.peak_kib),
             minflt: median(&self.minflt),
             majflt: median(&self.majflt),
+            private_kib: None,
             syscalls: None,
             read_bytes: None,
         }
@@ -71,7 +69,7 @@ mod tests {
     fn answers_add_up() {
         let answer = |code: i64| {
             json!({
-                "micros": [1000, 3000], "cpu_micros": [500, 500], "peak_kib": [10, 20],
+                "micros": [1000, 3000], "cpu_micros": [500, 500],
                 "minflt": [1, 2], "majflt": [0, 0], "code": [code, 6],
             })
         };
@@ -80,7 +78,7 @@ mod tests {
         taken.add(&answer(6), None, 2).expect("good");
         let sample = taken.sample();
         assert_eq!((sample.logins, sample.median_ms), (4, 2.0));
-        assert_eq!((sample.cpu_ms, sample.peak_kib), (0.5, 15.0));
+        assert_eq!((sample.cpu_ms, sample.minflt), (0.5, 1.5));
         let error = taken.add(&answer(0), Some(6), 2).expect_err("one got in");
         assert!(error.to_string().contains("[0.0, 6.0]"), "{error}");
         taken

@@ -22,7 +22,7 @@ pub struct Wanted {
     /// Only this suite (bookworm, trixie, forky); may be given several times.
     #[arg(long, value_name = "NAME")]
     suite: Vec<String>,
-    /// Only this axis (conf, cold, jobs, tcp, ssh, stages); may be given several times.
+    /// Only this axis (conf, cold, jobs, tcp, ssh); may be given several times.
     #[arg(long, value_name = "AXIS")]
     only: Vec<String>,
     /// Only write the table and the plots anew, of the results that are there.
@@ -39,7 +39,6 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
         need(tool)?;
     }
     let dist = dist::build(workspace, Arch::X86_64)?;
-    dist::build_stages(workspace, Arch::X86_64)?;
     let mut cargo = run::cargo(workspace.root());
     cargo.args(["build", "--quiet", "--release"]);
     cargo.args(["--package=bench", "--bin=bench"]);

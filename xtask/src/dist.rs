@@ -83,17 +83,6 @@ pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
     Ok(built(workspace, arch).join("budgets"))
 }
 
-/// Builds the benchmark's program that runs on the lab's nodes, whose libc may be older than the
-/// host's. Not one of those that are shipped or that the tests want.
-pub fn build_stages(workspace: &Workspace, arch: Arch) -> Result<()> {
-    const NAME: &str = "stages";
-    Cross::install(workspace, arch)?.release(&["--package=bench", "--bin=stages"])?;
-    copy(
-        &built(workspace, arch).join(NAME),
-        &Dist::place(workspace, arch).dir().join(NAME),
-    )
-}
-
 /// `cargo test` with programs for that architecture, as a command to be given what to test.
 pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
     Cross::install(workspace, arch)?.cargo("test")

@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::login::Entry;
 use crate::options::{Limits, Options};
 use crate::report::{self, Outcome};
-use crate::session::record::{Key, Record};
+use crate::session::record::{Record, RecordKey};
 use crate::session::stack::Stack;
 use crate::session::{self, CallingProcess};
 use crate::text::said;
@@ -131,7 +131,7 @@ impl Live<'_> {
             } = &mut self.stepds;
             suspended::check_running(census, job, deadline, self.log)?;
             let record = self.new_record(job);
-            let left = record.leave(&Key::of(self.options));
+            let left = record.leave(&RecordKey::of(self.options));
             left.map_err(|error| {
                 AdoptError::NotHeld(format!("record the login for the session phase: {error}"))
             })?;
@@ -147,7 +147,7 @@ impl Live<'_> {
         record.held.clone_from(&adopted.held);
         record.leaves_namespaces = adopted.leaves_namespaces;
         // A session phase that finds none looks for itself.
-        if let Err(cause) = record.keep(&Key::of(self.options), self.handle) {
+        if let Err(cause) = record.keep(&RecordKey::of(self.options), self.handle) {
             let line = || format!("record the login for the session phase: pam_set_data: {cause}");
             self.log.error(line);
         }

@@ -10,7 +10,7 @@ use crate::adoption::cgroup::Membership;
 use crate::adoption::namespaces;
 use crate::adoption::steps::Steps;
 use crate::adoption::{self, Adopted};
-use crate::node::{self, slurmd};
+use crate::node::{names, slurmd};
 use crate::session;
 
 pub use crate::callerid::credential::auth_info;
@@ -22,13 +22,13 @@ pub use crate::stepd::owners::{read_and_write as owners, sealed as sealed_owner}
 /// The other names that /etc/hosts gives the host.
 #[must_use]
 pub fn aliases(hosts: &str, full: &str, short: &str) -> Vec<String> {
-    node::aliases_in(hosts, full, short)
+    names::aliases_in(hosts, full, short)
 }
 
 /// The spool directory that the template stands for.
 #[must_use]
 pub fn spool_dir(template: &str, node: &str, host: Option<&str>) -> PathBuf {
-    node::expand(template, node, host)
+    names::expand(template, node, host)
 }
 
 /// A line of a pid file or of cgroup.procs.
@@ -41,7 +41,8 @@ pub fn pid(line: &[u8]) -> Option<u32> {
 /// that of its stepd.
 #[must_use]
 pub fn is_inside(job: u32, stepd: &str, process: &str) -> bool {
-    Steps::by(job, stepd).holds(process, true) == Membership::Inside
+    let membership = Steps::by(job, stepd).holds(process, true);
+    matches!(membership, Membership::Inside(_))
 }
 
 /// Whether a process's title is that of sshd's helper.

@@ -9,7 +9,8 @@ use crate::callerid;
 use crate::decide::{self, Phase};
 use crate::facts::{Caller, Facts};
 use crate::log::Log;
-use crate::node::{Environment, Node};
+use crate::node::Environment;
+use crate::node::search::Search;
 use crate::options::Options;
 use crate::report;
 use crate::state_dir::StateDir;
@@ -52,13 +53,14 @@ pub(crate) fn gather(
         log,
         ..
     } = query;
-    let node = Node::find(
+    let search = Search {
         options,
-        &query.environment,
+        environment: &query.environment,
         state_dir,
-        &spool::has_stepds,
+        has_stepds: &spool::has_stepds,
         log,
-    );
+    };
+    let node = search.run();
     // The user database and the disk cannot be bounded; the time they took is not the stepds' fault.
     let deadline = Deadline::after(query.limit);
     let node = match node {
@@ -81,7 +83,7 @@ pub(crate) fn gather(
         uid,
         may_stop: decide::may_stop_at_first_job(options),
         // A session is put back by its job's stepd, a process that comes from a job looks for that job.
-        asks_all: query.phase != Phase::Account || cgroup::comes_from_job(query.origin),
+        asks_all: &|| query.phase != Phase::Account || cgroup::comes_from_job(query.origin),
     };
     let mut census = stepd::census(&node, asked, state_dir, &before_adoption, log);
     let mut steps = std::mem::take(&mut census.steps);

@@ -19,8 +19,8 @@ pub struct Held(Vec<(String, String)>);
 /// What a look at a process's cgroups says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
-    /// It is in the extern step.
-    Inside,
+    /// It is in the extern step, there.
+    Inside(Held),
     /// It is elsewhere: there.
     Outside(String),
     /// The cgroups do not tell: the stepd must be asked. Where it is, if that can be seen.
@@ -43,7 +43,7 @@ impl Steps {
     pub(crate) fn holds(&self, cgroups: &str, strict: bool) -> Membership {
         if self.uses_v2() {
             return match lines(cgroups).find(Line::is_v2) {
-                Some(line) if self.is_extern(&line) => Membership::Inside,
+                Some(line) if self.is_extern(&line) => Membership::Inside(self.held_in(cgroups)),
                 Some(line) => Membership::Outside(line.path.to_owned()),
                 None => Membership::Unclear(None),
             };
@@ -58,7 +58,7 @@ impl Steps {
             None => lines(cgroups).any(|line| self.is_extern(&line)),
         };
         match is_in_step {
-            true => Membership::Inside,
+            true => Membership::Inside(self.held_in(cgroups)),
             false => Membership::Unclear(lines(cgroups).next().map(|it| it.path.to_owned())),
         }
     }
@@ -79,13 +79,7 @@ impl Steps {
         step.is_some_and(|step| step != EXTERN) && taken_over(cgroups).is_none()
     }
 
-    /// Where this process is in the extern step.
-    #[must_use]
-    pub fn held(&self) -> Held {
-        let cgroups = cgroups_of("self").ok().flatten();
-        self.held_in(&cgroups.unwrap_or_default())
-    }
-
+    /// Where a process with these cgroups is in the extern step.
     fn held_in(&self, cgroups: &str) -> Held {
         let inside = lines(cgroups).filter(|line| self.is_extern(line));
         let inside = inside.map(|it| (it.controllers.to_owned(), it.path.to_owned()));
@@ -306,6 +300,11 @@ mod tests {
         Membership::Outside(path.into())
     }
 
+    /// There, of these cgroups.
+    fn inside(cgroups: &[&str]) -> Membership {
+        Membership::Inside(Held::parse(&cgroups.join("\n")))
+    }
+
     #[test]
     fn a_pid_namespace_by_the_status() {
         for (status, is_inner) in [
@@ -323,7 +322,8 @@ mod tests {
     fn cgroup_v1_by_the_jobs_number() {
         let steps = Steps::by(7, STEPD_V1);
         for strict in [true, false] {
-            assert_eq!(steps.holds(V1, strict), Membership::Inside);
+            let both: Vec<_> = V1.lines().take(2).collect();
+            assert_eq!(steps.holds(V1, strict), inside(&both));
         }
         let moved = V1.replace(
             "11:memory:/slurm_node1/uid_2001/job_7/step_extern/task_0",
@@ -331,7 +331,8 @@ mod tests {
         );
         let scope = "/user.slice/user-2001.slice/session-3.scope";
         assert_eq!(steps.holds(&moved, true), outside(scope));
-        assert_eq!(steps.holds(&moved, false), Membership::Inside);
+        let freezer = V1.lines().next().expect("a line");
+        assert_eq!(steps.holds(&moved, false), inside(&[freezer]));
         for (from, to) in [
             ("job_7/", "job_77/"),
             ("job_7/", "job_/"),
@@ -426,19 +427,20 @@ mod tests {
     #[test]
     fn only_controllers_that_slurm_uses() {
         let steps = Steps::by(7, STEPD_V1);
+        const FREEZER: &str = "2:freezer:/a/job_7/step_extern";
         let scope = "/user.slice/user-2001.slice/session-3.scope";
         for (controllers, look) in [
-            ("pids", Membership::Inside),
-            ("blkio", Membership::Inside),
-            ("net_cls,net_prio", Membership::Inside),
+            ("pids", inside(&[FREEZER])),
+            ("blkio", inside(&[FREEZER])),
+            ("net_cls,net_prio", inside(&[FREEZER])),
             ("devices", outside(scope)),
             ("cpu,cpuacct", outside(scope)),
         ] {
-            let cgroups = format!("3:{controllers}:{scope}\n2:freezer:/a/job_7/step_extern\n");
+            let cgroups = format!("3:{controllers}:{scope}\n{FREEZER}\n");
             assert_eq!(steps.holds(&cgroups, true), look, "{controllers}");
             assert_eq!(
                 steps.holds(&cgroups, false),
-                Membership::Inside,
+                inside(&[FREEZER]),
                 "{controllers}"
             );
         }
@@ -452,7 +454,7 @@ mod tests {
         let within = "/outer/job_1/step_extern/user/task_0/scope/job_7/step_extern";
         let steps = Steps::by(7, &format!("0::{within}/slurm\n"));
         let inner = format!("0::{within}/user\n");
-        assert_eq!(steps.holds(&inner, true), Membership::Inside);
+        assert_eq!(steps.holds(&inner, true), inside(&[&inner]));
         let outer = "0::/outer/job_1/step_extern/user/task_0\n";
         assert!(matches!(steps.holds(outer, true), Membership::Outside(_)));
     }
@@ -468,7 +470,7 @@ mod tests {
     fn cgroup_v2_by_where_the_stepd_is() {
         for job in ["job_7", "sKJH3N2"] {
             let steps = Steps::by(7, &format!("0::{SCOPE}/{job}/step_extern/slurm\n"));
-            for (path, inside) in [
+            for (path, is_inside) in [
                 (format!("{SCOPE}/{job}/step_extern/user/task_0"), true),
                 (format!("{SCOPE}/{job}/step_extern"), true),
                 (format!("{SCOPE}/{job}/step_extern2/user"), false),
@@ -478,11 +480,12 @@ mod tests {
                 ("/user.slice/user-2001.slice/session-3.scope".into(), false),
                 ("/".into(), false),
             ] {
-                let look = match inside {
-                    true => Membership::Inside,
+                let cgroups = format!("0::{path}\n");
+                let look = match is_inside {
+                    true => inside(&[&cgroups]),
                     false => outside(&path),
                 };
-                assert_eq!(steps.holds(&format!("0::{path}\n"), true), look, "{path}");
+                assert_eq!(steps.holds(&cgroups, true), look, "{path}");
             }
             assert_eq!(steps.holds("garbage\n\n", true), Membership::Unclear(None));
         }

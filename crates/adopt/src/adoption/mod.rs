@@ -123,11 +123,8 @@ pub fn adopt(
         false => Entrance::prepare(found).map_err(AdoptError::Refused)?,
     };
     let adopted = whereabouts.put_inside(&conversation, request, deadline, log)?;
-    // In the job's mount namespace /proc may not show this process.
-    let held = whereabouts.steps.held();
     entrance.enter(log).map_err(AdoptError::NotJoined)?;
     Ok(Adopted {
-        held,
         before: Some(whereabouts.before),
         leaves_namespaces,
         ..adopted
@@ -138,6 +135,8 @@ pub fn adopt(
 struct Whereabouts {
     steps: Steps,
     before: Before,
+    /// Where it is in the extern step, if it was found there.
+    held: Held,
     /// /proc is not the one that shows this process: only a job's mount namespace has another.
     is_joined: bool,
 }
@@ -151,15 +150,17 @@ impl Whereabouts {
     ) -> Result<Self, AdoptError> {
         let steps = Steps::beside(conversation.job.job, conversation.pid, log);
         let mut is_joined = false;
+        let mut held = Held::default();
         let before = match steps.membership(true) {
-            Membership::Inside => {
+            Membership::Inside(found) => {
                 tracked(&steps, conversation.job.job, request)?;
+                held = found;
                 Before::SameStep
             }
             _ if request.may_be_inside && steps.is_in_other_step() => Before::SameStep,
             Membership::Outside(place) => Before::Elsewhere(place),
             Membership::Unclear(place) => {
-                is_joined = cgroup::is_proc_foreign();
+                is_joined = place.is_none() && cgroup::is_proc_foreign();
                 let is_inside = request.may_be_inside
                     && has_process(&conversation.socket, request.pid, deadline)?;
                 match is_inside {
@@ -171,6 +172,7 @@ impl Whereabouts {
         Ok(Self {
             steps,
             before,
+            held,
             is_joined,
         })
     }
@@ -184,7 +186,10 @@ impl Whereabouts {
         log: Log<'_>,
     ) -> Result<Adopted, AdoptError> {
         if self.before == Before::SameStep {
-            return Ok(Adopted::default());
+            return Ok(Adopted {
+                held: self.held.clone(),
+                ..Adopted::default()
+            });
         }
         let job = conversation.job.job;
         let was_held = request.was_held.filter(|(other, _)| *other == job);
@@ -197,24 +202,29 @@ impl Whereabouts {
                     if namespaces::ask_state(&conversation.socket, deadline)? == State::Ending {
                         return Err(AdoptError::NotHeld(ENDING.into()));
                     }
-                    self.is_inside_now(conversation, request, deadline)?;
-                    return Ok(Adopted::default());
+                    return Ok(Adopted {
+                        held: self.inside_now(conversation, request, deadline)?,
+                        ..Adopted::default()
+                    });
                 }
                 Err(error) => log.debug(|| format!("put the process back into job {job}: {error}")),
             }
         }
         let freezer = Freezer::of(&self.steps, conversation.pid, log);
         let adopted = add_process(conversation, &freezer, request, deadline, log)?;
-        self.is_inside_now(conversation, request, deadline)?;
-        Ok(adopted)
+        Ok(Adopted {
+            held: self.inside_now(conversation, request, deadline)?,
+            ..adopted
+        })
     }
 
-    fn is_inside_now(
+    /// Where the process is in the extern step now; empty where only slurmstepd can tell that it is there.
+    fn inside_now(
         &self,
         conversation: &Conversation,
         request: Request<'_>,
         deadline: &Deadline,
-    ) -> Result<(), AdoptError> {
+    ) -> Result<Held, AdoptError> {
         let (job, pid) = (conversation.job.job, request.pid);
         let not_held = |what: &str| {
             AdoptError::NotHeld(format!(
@@ -222,10 +232,12 @@ impl Whereabouts {
             ))
         };
         let place = match self.steps.membership(false) {
-            Membership::Inside => return tracked(&self.steps, job, request),
+            Membership::Inside(held) => {
+                return tracked(&self.steps, job, request).map(|()| held);
+            }
             Membership::Outside(place) => place,
             Membership::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
-                Ok(true) => return Ok(()),
+                Ok(true) => return Ok(Held::default()),
                 Ok(false) => place.unwrap_or_else(unseen),
                 // It has been taken: no other job may be tried.
                 Err(_) => return Err(not_held("does not say that it has it")),

@@ -12,6 +12,7 @@ use sys::FileStatus;
 
 use crate::log::Log;
 use crate::node::Node;
+use crate::node::reading::{NodeKey, Sources};
 use crate::state_dir::{Content, StateDir, checksum};
 
 /// The file's name.
@@ -22,51 +23,6 @@ const FORMAT: u64 = 5;
 const MOST_READ: u64 = 1 << 16;
 /// A file that was changed so recently could be changed once more without its ctime telling.
 const SETTLED: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 });
-
-/// What a reading of slurm.conf rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// The host's name.
-    pub host: &'a str,
-    /// The node's name, where it is given.
-    pub node: Option<&'a str>,
-}
-
-/// The files that a reading rests on, as they were when they were read.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    /// None: what was found rests on more.
-    files: Option<Vec<(PathBuf, FileStatus)>>,
-    /// When the reading began.
-    when: SystemTime,
-}
-
-impl Sources {
-    /// Nothing is read yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            files: Some(Vec::new()),
-            when: SystemTime::now(),
-        }
-    }
-
-    /// One more file.
-    pub(crate) fn add(&mut self, path: &Path, status: FileStatus) {
-        if let Some(files) = &mut self.files {
-            // Paths are slow to compare, and there may be a thousand.
-            if !files.iter().any(|it| it.1 == status && it.0 == path) {
-                files.push((path.to_owned(), status));
-            }
-        }
-    }
-
-    /// What was found rests on more than files that are there: it is not to be kept.
-    pub(crate) fn give_up(&mut self) {
-        self.files = None;
-    }
-}
 
 /// What is remembered, and what this login adds to it.
 #[derive(Debug, Default)]
@@ -132,7 +88,7 @@ impl NodeCache {
 
     /// The node as it was found with the same key in the same files, which is forgotten here with that.
     /// Whom the node trusts is to be looked up.
-    pub(crate) fn take_node(&mut self, key: Key<'_>) -> Option<Node> {
+    pub(crate) fn take_node(&mut self, key: NodeKey<'_>) -> Option<Node> {
         let is_known = self.knows(key.path);
         let reading = self.reading.take()?;
         let is_it = reading.host == key.host && reading.node.as_deref() == key.node;
@@ -142,7 +98,7 @@ impl NodeCache {
     /// Remembers that it was found so.
     pub(crate) fn keep_node(
         &self,
-        key: Key<'_>,
+        key: NodeKey<'_>,
         sources: Sources,
         node: &mut Node,
         state_dir: &StateDir,
@@ -167,7 +123,7 @@ impl NodeCache {
 }
 
 /// Texts behind a checksum. A list ends with an empty one.
-fn written(key: Key<'_>, files: &[(PathBuf, Mark)], node: &mut Node) -> Vec<u8> {
+fn written(key: NodeKey<'_>, files: &[(PathBuf, Mark)], node: &mut Node) -> Vec<u8> {
     let mut texts = Vec::new();
     add(&mut texts, key.path.as_os_str().as_bytes());
     add(&mut texts, key.host.as_bytes());
@@ -353,7 +309,7 @@ pub fn sealed(texts: &[u8]) -> Vec<u8> {
 pub fn read_and_write(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut reading = parse(bytes)?.reading?;
     let path = reading.found.path.clone();
-    let key = Key {
+    let key = NodeKey {
         path: &path,
         host: &reading.host,
         node: reading.node.as_deref(),

@@ -33,9 +33,9 @@ const LONGEST_NAME: usize = 15;
 /// The largest of the files under /proc that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What a running slurmd tells about itself.
+/// How a slurmd was started.
 #[derive(Debug)]
-pub struct Slurmd {
+struct Invocation {
     program: PathBuf,
     args: Vec<OsString>,
     slurm_conf: Option<PathBuf>,
@@ -55,13 +55,22 @@ pub enum ConfHint {
     },
 }
 
-/// What a running slurmd says of itself.
+/// A running slurmd: what it was told when it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Slurmd {
     /// Where its slurm.conf is.
     pub conf: ConfHint,
     /// The name that it was given, `-N`.
     pub node_name: Option<String>,
+}
+
+/// The running slurmds, and why there may be more.
+#[derive(Debug, Default, Clone)]
+pub struct Slurmds {
+    /// Each once.
+    pub found: Vec<Slurmd>,
+    /// The first thing that could not be looked at.
+    pub unseen: Option<String>,
 }
 
 impl Slurmd {
@@ -92,8 +101,8 @@ impl Slurmd {
     /// Looks through all processes: all slurmds that have our root directory. One in a container, whose
     /// files are others, is none of this host's. After the deadline no more are looked at.
     #[must_use]
-    pub fn scan(deadline: &Deadline, unseen: &mut Unseen) -> Vec<Told> {
-        let mut found: Vec<Told> = Vec::new();
+    pub fn scan(deadline: &Deadline, unseen: &mut Unseen) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
         let proc = Path::new("/proc");
         let entries = match fs::read_dir(proc) {
             Ok(entries) => entries,
@@ -116,12 +125,8 @@ impl Slurmd {
                 continue;
             };
             let slurmd = Self::of_pid(pid, unseen).filter(|_| has_our_root(pid, unseen));
-            if let Some(told) = slurmd.map(|it| it.told()) {
-                // One that forks is there twice for a moment.
-                if !found.contains(&told) {
-                    found.push(told);
-                }
-            }
+            // One that forks is there twice for a moment.
+            found.extend(slurmd.filter(|it| !found.contains(it)));
         }
         found
     }
@@ -141,24 +146,15 @@ impl Slurmd {
         let (cmdline, environ) = (read(c"cmdline", "cmdline")?, read(c"environ", "environ")?);
         let program = process.read_link(c"exe");
         let program = PathBuf::from(unseen.some("readlink", &path.join("exe"), program)?);
-        let slurmd =
-            is_slurmd(&program, &status).then(|| Self::started(program, &cmdline, &environ));
-        slurmd.filter(|it| !Arguments::of(&it.args).only_tells)
+        let started =
+            is_slurmd(&program, &status).then(|| Invocation::new(program, &cmdline, &environ));
+        started.and_then(|it| it.slurmd())
     }
+}
 
-    /// What it says of itself.
-    #[must_use]
-    pub fn told(&self) -> Told {
-        let name = Arguments::of(&self.args).node_name;
-        let name = name.and_then(|name| name.into_string().ok());
-        Told {
-            conf: self.conf_hint(),
-            node_name: name.filter(|name| !name.is_empty()),
-        }
-    }
-
+impl Invocation {
     /// Of what it was started as and with, proc_pid_cmdline(5), proc_pid_environ(5).
-    fn started(program: PathBuf, cmdline: &[u8], environ: &[u8]) -> Self {
+    fn new(program: PathBuf, cmdline: &[u8], environ: &[u8]) -> Self {
         let slurm_conf = words(environ).iter().find_map(|pair| {
             pair.as_bytes()
                 .strip_prefix(b"SLURM_CONF=")
@@ -171,11 +167,23 @@ impl Slurmd {
         }
     }
 
+    /// The slurmd, unless it only tells something and ends.
+    fn slurmd(&self) -> Option<Slurmd> {
+        let arguments = Arguments::of(&self.args);
+        if arguments.only_tells {
+            return None;
+        }
+        let name = arguments.node_name.clone();
+        let name = name.and_then(|name| name.into_string().ok());
+        Some(Slurmd {
+            conf: self.conf_hint(arguments),
+            node_name: name.filter(|name| !name.is_empty()),
+        })
+    }
+
     /// Where it takes its slurm.conf from: `--conf-server` before `-f` before SLURM_CONF before
     /// the rest, `src/slurmd/slurmd/slurmd.c`.
-    #[must_use]
-    pub fn conf_hint(&self) -> ConfHint {
-        let arguments = Arguments::of(&self.args);
+    fn conf_hint(&self, arguments: Arguments) -> ConfHint {
         if arguments.conf_server {
             return ConfHint::Configless;
         }
@@ -253,17 +261,6 @@ impl Arguments {
     }
 }
 
-/// All slurmds that run now, and what could not be looked at.
-#[must_use]
-pub fn all(deadline: &Deadline) -> (Vec<Told>, Option<String>) {
-    let mut unseen = Unseen::default();
-    let found = match Slurmd::running(&mut unseen) {
-        Some(slurmd) => vec![slurmd.told()],
-        None => Slurmd::scan(deadline, &mut unseen),
-    };
-    (found, unseen.first())
-}
-
 /// By its name in /proc/PID/comm, which takes the kernel less than the rest.
 fn may_be_slurmd(pid: u32, unseen: &mut Unseen) -> bool {
     let path = PathBuf::from(format!("/proc/{pid}/comm"));
@@ -329,7 +326,9 @@ fn words(text: &[u8]) -> Vec<OsString> {
 #[cfg(fuzzing)]
 pub fn of_files(exe: &[u8], status: &[u8], cmdline: &[u8], environ: &[u8]) -> Option<ConfHint> {
     let program = PathBuf::from(OsStr::from_bytes(exe));
-    is_slurmd(&program, status).then(|| Slurmd::started(program, cmdline, environ).conf_hint())
+    let started =
+        is_slurmd(&program, status).then(|| Invocation::new(program, cmdline, environ))?;
+    started.slurmd().map(|it| it.conf)
 }
 
 #[cfg(test)]
@@ -340,12 +339,12 @@ mod tests {
 
     fn hint(program: &str, args: &str, slurm_conf: Option<&str>) -> ConfHint {
         let args = args.split(' ').map(OsString::from).collect();
-        Slurmd {
+        let started = Invocation {
             program: program.into(),
             args,
             slurm_conf: slurm_conf.map(PathBuf::from),
-        }
-        .conf_hint()
+        };
+        started.slurmd().expect("it stays").conf
     }
 
     #[test]
@@ -435,12 +434,13 @@ mod tests {
             ("slurmd -FN n1", None),
             ("slurmd -N", None),
         ] {
-            let slurmd = Slurmd {
+            let started = Invocation {
                 program: "/usr/sbin/slurmd".into(),
                 args: args.split(' ').map(OsString::from).collect(),
                 slurm_conf: None,
             };
-            assert_eq!(slurmd.told().node_name.as_deref(), expected, "{args}");
+            let slurmd = started.slurmd().expect("it stays");
+            assert_eq!(slurmd.node_name.as_deref(), expected, "{args}");
         }
     }
 

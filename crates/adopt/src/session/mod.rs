@@ -30,7 +30,7 @@ use crate::log::Log;
 use crate::login::Login;
 use crate::options::{Options, RuntimeDir};
 use crate::session::notes::Notes;
-use crate::session::record::{Key, Record};
+use crate::session::record::{Record, RecordKey};
 use crate::session::runtime_dir::Users;
 use crate::session::stack::{Reach, Stack};
 use crate::text::said;
@@ -124,7 +124,7 @@ pub fn admitted(
 ) -> (Admission, Option<Record>) {
     let stack = Stack::read(service);
     warn_of_pam_systemd(&stack, log);
-    let found = Record::find(&Key::of(options), handle, log);
+    let found = Record::find(&RecordKey::of(options), handle, log);
     let mut admission = admission(found.as_ref(), uid, &stack, service);
     // Users can write to the PAM environment: it counts against the user alone.
     let is_told = handle.env(c"SLURM_JOB_ID").is_some();
@@ -136,7 +136,7 @@ pub fn admitted(
 
 /// Forgets what an earlier call in this PAM transaction decided, and tells the admin of a second line.
 pub fn forget_earlier_call(options: &Options, handle: &Handle, service: &str, log: Log<'_>) {
-    let key = Key::of(options);
+    let key = RecordKey::of(options);
     if Record::is_kept(&key, handle) {
         warn_if_listed_twice(&Stack::read(service), log);
         Record::forget(&key, handle);
@@ -152,7 +152,7 @@ pub fn leave_undecided(
     service: &str,
     log: Log<'_>,
 ) {
-    let key = Key::of(options);
+    let key = RecordKey::of(options);
     let left = match CallingProcess::find() {
         Ok(CallingProcess::Helper) => match Stack::read(service).reach(Facility::Session) {
             Reach::Absent => Ok(()),
@@ -282,7 +282,7 @@ pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
             Err(error) => log.error(|| line(&error)),
         }
     }
-    let job = Record::find(&Key::of(options), handle, log).and_then(|it| it.job);
+    let job = Record::find(&RecordKey::of(options), handle, log).and_then(|it| it.job);
     let Some(job) = job else { return };
     if let Some(scope) = cgroup::session_scope() {
         log.error(|| format!("the session ran in {scope}, not in job {job}"));

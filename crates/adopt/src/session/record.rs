@@ -46,12 +46,12 @@ struct Strict {
 
 /// One pair of an account line and a session line: those that look at the same cluster.
 #[derive(Debug)]
-pub struct Key {
+pub struct RecordKey {
     data: CString,
     note: String,
 }
 
-impl Key {
+impl RecordKey {
     /// That of a line with these options.
     #[must_use]
     pub fn of(options: &Options) -> Self {
@@ -124,7 +124,7 @@ impl Record {
     ///
     /// # Errors
     /// libpam's code.
-    pub fn keep(&self, key: &Key, handle: &Handle) -> Result<(), pam::Code> {
+    pub fn keep(&self, key: &RecordKey, handle: &Handle) -> Result<(), pam::Code> {
         handle.keep(key.data(), &self.to_string())
     }
 
@@ -132,7 +132,7 @@ impl Record {
     ///
     /// # Errors
     /// The system's.
-    pub fn leave(&self, key: &Key) -> io::Result<()> {
+    pub fn leave(&self, key: &RecordKey) -> io::Result<()> {
         // No lock: the name is this login's own, and nobody else's trouble is to keep it out.
         let name = key.note(Process::parent())?;
         let written = notes::write(&name, &self.to_string());
@@ -145,12 +145,12 @@ impl Record {
 
     /// Whether the account phase was called before in this transaction.
     #[must_use]
-    pub fn is_kept(key: &Key, handle: &Handle) -> bool {
+    pub fn is_kept(key: &RecordKey, handle: &Handle) -> bool {
         handle.kept(key.data()).is_some_and(|text| !text.is_empty())
     }
 
     /// Forgets what an earlier call in this transaction has decided.
-    pub fn forget(key: &Key, handle: &Handle) {
+    pub fn forget(key: &RecordKey, handle: &Handle) {
         if Self::is_kept(key, handle) {
             // It was there, so that libpam has room for it.
             let _ = handle.keep(key.data(), "");
@@ -159,7 +159,7 @@ impl Record {
 
     /// What the account phase of this login has left. A note is taken away: this process keeps it.
     #[must_use]
-    pub fn find(key: &Key, handle: &Handle, log: Log<'_>) -> Option<Self> {
+    pub fn find(key: &RecordKey, handle: &Handle, log: Log<'_>) -> Option<Self> {
         if let Some(kept) = handle.kept(key.data()).filter(|text| !text.is_empty()) {
             return Self::parse(&kept);
         }
@@ -305,7 +305,7 @@ mod tests {
             "slurm_conf=/b/slurm.conf",
             "nodename=/a/slurm.conf",
         ];
-        let keys = lines.map(|line| Key::of(&options(line)));
+        let keys = lines.map(|line| RecordKey::of(&options(line)));
         assert_eq!(keys[0].data, keys[1].data);
         assert_eq!(keys[0].note, keys[1].note);
         for (index, key) in keys.iter().enumerate().skip(2) {

@@ -44,15 +44,15 @@ pub struct OwnStepd {
 }
 
 /// Whose stepds to find, and how many of them must answer.
-#[derive(Debug, Clone, Copy)]
-pub struct CensusRequest {
+#[derive(Clone, Copy)]
+pub struct CensusRequest<'a> {
     /// The user.
     pub uid: u32,
     /// Whether one own job is enough not to wait for silent stepds until the deadline.
     pub may_stop: bool,
     /// Whether every own stepd must answer. Else two are enough, of which one is the newest: the decision
     /// depends on no more, and adoption asks the stepd of its job again.
-    pub asks_all: bool,
+    pub asks_all: &'a dyn Fn() -> bool,
 }
 
 /// Asks the extern steps of the node whose they are.
@@ -60,7 +60,7 @@ pub struct CensusRequest {
 /// Another user's stepd that an earlier login has asked, as `state_dir` tells, is not asked again.
 pub fn census(
     node: &Node,
-    request: CensusRequest,
+    request: CensusRequest<'_>,
     state_dir: &StateDir,
     deadline: &Deadline,
     log: Log<'_>,
@@ -75,7 +75,7 @@ pub fn census(
     steps.problem = found.problem.take();
     if steps.own.is_empty() {
         steps.place = remarks::place(node);
-        steps.remarks = remarks::remarks(node, &found, deadline);
+        steps.remarks = remarks::remarks(node, &found, deadline, log);
     }
     census
 }
@@ -84,7 +84,7 @@ pub fn census(
 fn ask_stepds(
     sockets: &[Socket],
     node: &Node,
-    request: CensusRequest,
+    request: CensusRequest<'_>,
     state_dir: &StateDir,
     deadline: &Deadline,
     log: Log<'_>,
@@ -118,9 +118,9 @@ fn ask_stepds(
         }
     }
     own.sort_by_key(|it| std::cmp::Reverse(it.job.age_key()));
-    let spared = match asks_all {
-        true => Vec::new(),
-        false => own.split_off(own.len().min(ENOUGH)),
+    let spared = match own.len() > ENOUGH && !asks_all() {
+        true => own.split_off(ENOUGH),
+        false => Vec::new(),
     };
     to_ask.extend(own);
     log.debug(|| {

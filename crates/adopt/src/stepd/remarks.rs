@@ -3,13 +3,14 @@
 use sys::Deadline;
 
 use crate::facts::Remark;
-use crate::node::{Node, slurmd};
+use crate::log::Log;
+use crate::node::{Node, search};
 use crate::stepd::spool::{Found, TOLD, listens};
 use crate::text::shown;
 
 /// What may be why a user has no job here.
 #[must_use]
-pub fn remarks(node: &Node, found: &Found, deadline: &Deadline) -> Vec<Remark> {
+pub fn remarks(node: &Node, found: &Found, deadline: &Deadline, log: Log<'_>) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let steps = found.other_steps.iter().filter(|(job, path)| {
         let has_extern = found.sockets.iter().any(|it| it.job.job == *job)
@@ -22,7 +23,8 @@ pub fn remarks(node: &Node, found: &Found, deadline: &Deadline) -> Vec<Remark> {
         remarks.push(Remark::NoExternStep(jobs));
     }
     if has_steps || !found.sockets.is_empty() || !found.unreachable.is_empty() {
-        remarks.extend(node.unseen.clone().map(Remark::Unseen));
+        let unseen = node.slurmds.as_ref().and_then(|it| it.unseen.clone());
+        remarks.extend(unseen.map(Remark::Unseen));
         return remarks;
     }
     let others = found.other_nodes.iter();
@@ -31,11 +33,10 @@ pub fn remarks(node: &Node, found: &Found, deadline: &Deadline) -> Vec<Remark> {
     if !names.is_empty() {
         remarks.push(Remark::OtherNodes(names));
     }
-    let (slurmds, unseen) = slurmd::all(deadline);
-    let given: Vec<_> = slurmds
-        .iter()
-        .filter_map(|it| it.node_name.clone())
-        .collect();
+    let looked = || search::running_slurmds(deadline.remaining(), log);
+    let slurmds = node.slurmds.clone().unwrap_or_else(looked);
+    let names = slurmds.found.iter().map(|it| it.node_name.clone());
+    let given: Vec<_> = names.flatten().collect();
     let name = node.names.first();
     // A dynamic node is in no line.
     if let Some(name) = name.filter(|name| !node.is_named && !given.contains(name)) {
@@ -46,9 +47,9 @@ pub fn remarks(node: &Node, found: &Found, deadline: &Deadline) -> Vec<Remark> {
     }
     let mut others = given.into_iter().filter(|it| !node.names.contains(it));
     remarks.extend(others.next().map(Remark::SlurmdIs));
-    match unseen {
+    match slurmds.unseen {
         Some(unseen) => remarks.push(Remark::Unseen(unseen)),
-        None if slurmds.is_empty() => remarks.push(Remark::NoSlurmd),
+        None if slurmds.found.is_empty() => remarks.push(Remark::NoSlurmd),
         None => {}
     }
     remarks

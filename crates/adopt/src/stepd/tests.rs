@@ -126,11 +126,11 @@ impl Drop for Spool {
 }
 
 /// A census in which every own stepd must answer.
-fn asking(uid: u32, may_stop: bool) -> CensusRequest {
+fn asking(uid: u32, may_stop: bool) -> CensusRequest<'static> {
     CensusRequest {
         uid,
         may_stop,
-        asks_all: true,
+        asks_all: &|| true,
     }
 }
 

@@ -84,6 +84,9 @@ struct Args {
     /// This process's directory of proc(5).
     #[arg(long, value_name = "DIR", default_value = "/proc/self")]
     proc: PathBuf,
+    /// Tell how much memory this process alone has after the call.
+    #[arg(long)]
+    private: bool,
     #[command(flatten)]
     faults: Faults,
 }
@@ -139,14 +142,7 @@ fn loopback(address: IpAddr) -> Result<[TcpStream; 2]> {
 }
 
 /// What a call took, of each fresh process in a list of its own: [`meter::Cost::put`], and PAM's code.
-const TAKEN: [&str; 6] = [
-    "micros",
-    "cpu_micros",
-    "peak_kib",
-    "minflt",
-    "majflt",
-    "code",
-];
+const TAKEN: [&str; 5] = ["micros", "cpu_micros", "minflt", "majflt", "code"];
 
 /// Starts this program `count` times without `--repeat` and `--accept`. A process's first call is
 /// what a login costs; the second would find everything loaded.
@@ -194,12 +190,12 @@ fn within(args: &Args, count: u32) -> Result<Value> {
     let mut codes = BTreeMap::<String, u32>::new();
     let mut marks = Vec::new();
     for turn in 1..=count {
-        let answer = transact(args)?.answer;
+        let answer = transact(args, &process)?.answer;
         *codes.entry(answer.0.to_string()).or_default() += 1;
         if turn == count / 10 || turn == count {
             marks.push(json!({
                 "calls": turn,
-                "rss_kib": process.resident()?,
+                "rss_kib": process.memory("Rss")?,
                 "fds": process.descriptors()?,
                 "threads": process.status("Threads")?,
                 "signals": process.signals()?,
@@ -215,6 +211,8 @@ struct Outcome {
     close: Option<Answer>,
     environment: Vec<(String, String)>,
     messages: Vec<Message>,
+    /// Memory of this process alone, after the call.
+    private_kib: Option<u64>,
 }
 
 fn call(args: &Args) -> Result<Value> {
@@ -226,7 +224,7 @@ fn call(args: &Args) -> Result<Value> {
     let fds_before = process.descriptors()?;
     let signals_before = process.signals()?;
     let meter = Meter::start(&process)?;
-    let outcome = transact(args)?;
+    let outcome = transact(args, &process)?;
     let cost = meter.stop()?;
     let messages: Vec<Value> = outcome
         .messages
@@ -242,6 +240,7 @@ fn call(args: &Args) -> Result<Value> {
         "code": outcome.answer.0,
         "name": outcome.answer.name(),
         "close_code": outcome.close.map(|it| it.0),
+        "private_kib": outcome.private_kib,
         "messages": messages,
         "env": env,
         "cgroup": process.read("cgroup")?,
@@ -258,7 +257,7 @@ fn call(args: &Args) -> Result<Value> {
 }
 
 /// What libpam says before the call is an answer too.
-fn transact(args: &Args) -> Result<Outcome> {
+fn transact(args: &Args, process: &ThisProcess) -> Result<Outcome> {
     let started = start(args);
     let mut transaction = match started {
         Ok(transaction) => transaction,
@@ -268,6 +267,7 @@ fn transact(args: &Args) -> Result<Outcome> {
                 close: None,
                 environment: Vec::new(),
                 messages: Vec::new(),
+                private_kib: None,
             });
         }
     };
@@ -288,6 +288,8 @@ fn transact(args: &Args) -> Result<Outcome> {
         is_open = true;
     }
     drop(held);
+    // Before pam_end, which takes the module out of memory.
+    let private = args.private.then(|| process.memory("Private_Dirty"));
     let environment = transaction.environment();
     let close = is_open.then(|| transaction.close_session());
     Ok(Outcome {
@@ -295,6 +297,7 @@ fn transact(args: &Args) -> Result<Outcome> {
         close,
         environment,
         messages: transaction.messages(),
+        private_kib: private.transpose()?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
@@ -21,8 +21,6 @@ pub struct Cost {
     micros: u64,
     /// Processor time of this process, user's and system's.
     cpu_micros: u64,
-    /// The most memory that the process ever had, VmHWM.
-    peak_kib: u64,
     /// Page faults without and with reading from the disk.
     faults: [u64; 2],
 }
@@ -40,12 +38,9 @@ impl<'a> Meter<'a> {
     pub fn stop(self) -> Result<Cost> {
         let (wall, cpu) = (self.start.elapsed(), cpu_time());
         let after = self.process.faults()?;
-        let peak = self.process.status("VmHWM")?;
-        let peak = peak.strip_suffix(" kB").context("VmHWM in kB")?;
         Ok(Cost {
             micros: u64::try_from(wall.as_micros())?,
             cpu_micros: u64::try_from(cpu.saturating_sub(self.cpu).as_micros())?,
-            peak_kib: peak.trim().parse().context("parse VmHWM")?,
             faults: [0, 1].map(|it| after[it].saturating_sub(self.faults[it])),
         })
     }
@@ -55,7 +50,6 @@ impl Cost {
     pub fn put(&self, answer: &mut Value) {
         answer["micros"] = self.micros.into();
         answer["cpu_micros"] = self.cpu_micros.into();
-        answer["peak_kib"] = self.peak_kib.into();
         answer["minflt"] = self.faults[0].into();
         answer["majflt"] = self.faults[1].into();
     }

@@ -83,13 +83,15 @@ impl ThisProcess {
         Ok(found)
     }
 
-    /// The resident memory in KiB. Not VmRSS, which the kernel may be some pages late with.
-    pub fn resident(&self) -> Result<u64> {
+    /// A kind of memory in KiB, such as `Rss`, by smaps_rollup: the counters in status may be some pages late.
+    pub fn memory(&self, kind: &str) -> Result<u64> {
         let rollup = self.read("smaps_rollup")?;
-        let line = rollup.lines().find_map(|it| it.strip_prefix("Rss:"));
-        let line = line.context("/proc/self/smaps_rollup has no line Rss")?;
-        let number = line.trim().strip_suffix(" kB").context("Rss in kB")?;
-        number.parse().context("parse Rss")
+        let of_kind = |line: &'_ str| Some(line.strip_prefix(kind)?.strip_prefix(':')?.to_owned());
+        let line = rollup.lines().find_map(of_kind);
+        let line = line.with_context(|| format!("/proc/self/smaps_rollup has no line {kind}"))?;
+        let number = line.trim().strip_suffix(" kB");
+        let number = number.with_context(|| format!("{kind} in kB"))?;
+        number.parse().with_context(|| format!("parse {kind}"))
     }
 
     /// One field of /proc/self/status.

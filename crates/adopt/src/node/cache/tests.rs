@@ -9,6 +9,7 @@ use pam::Severity;
 use super::*;
 use crate::log::Sink;
 use crate::node::Environment;
+use crate::node::search::Search;
 use crate::options::{LogLevel, Options};
 
 /// A slurm.conf with an Include, and the directory that logins leave things in.
@@ -66,7 +67,14 @@ impl Scratch {
         let (_, dir) = self.place();
         let state_dir = StateDir::open(&dir, !read_only, log);
         let environment = Environment::default();
-        let node = Node::find(&options, &environment, &state_dir, &|_| false, log).expect("found");
+        let search = Search {
+            options: &options,
+            environment: &environment,
+            state_dir: &state_dir,
+            has_stepds: &|_| false,
+            log,
+        };
+        let node = search.run().expect("found");
         let lines = lines.0.take();
         (node, lines.iter().any(|line| line.contains(REMEMBERED)))
     }
@@ -229,7 +237,7 @@ fn full() -> (Reading, Vec<u8>) {
         },
     };
     let path = reading.found.path.clone();
-    let key = Key {
+    let key = NodeKey {
         path: &path,
         host: "n1",
         node: Some(""),

@@ -34,7 +34,7 @@ impl Jobs {
         let state_dir = StateDir::open(&self.spool.dir.join("memory"), true, log);
         let deadline = Deadline::after(Duration::from_secs(5));
         let request = CensusRequest {
-            asks_all,
+            asks_all: &|| asks_all,
             ..asking(2001, true)
         };
         census(&self.spool.node, request, &state_dir, &deadline, log)
