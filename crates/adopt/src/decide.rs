@@ -438,6 +438,16 @@ pub fn may_stop_at_first_job(options: &Options) -> bool {
     options.unknown != Unknown::Deny
 }
 
+/// How many of the user's jobs must have said that they are the user's, the newest among them: where the newest is
+/// taken anyway, no other changes the decision.
+#[must_use]
+pub fn enough_jobs(options: &Options) -> usize {
+    match options.unknown {
+        Unknown::Newest => 1,
+        Unknown::Allow | Unknown::Deny => 2,
+    }
+}
+
 fn adopt_failure(options: &Options) -> Answer {
     match options.adopt_failure {
         AdoptFailure::Allow => Answer::Allow,

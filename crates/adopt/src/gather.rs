@@ -1,5 +1,6 @@
 //! Gathers the facts for a decision: the node, its extern steps, the source of the connection.
 
+use std::cell::LazyCell;
 use std::time::Duration;
 
 use sys::Deadline;
@@ -79,18 +80,20 @@ pub(crate) fn gather(
         }
     };
     let before_adoption = deadline.sooner(time_to_adopt(query.limit));
+    let comes_from_job = LazyCell::new(|| cgroup::comes_from_job(query.origin));
     let asked = stepd::CensusRequest {
         uid,
         may_stop: decide::may_stop_at_first_job(options),
+        enough: decide::enough_jobs(options),
         // A session is put back by its job's stepd, a process that comes from a job looks for that job.
-        asks_all: &|| query.phase != Phase::Account || cgroup::comes_from_job(query.origin),
+        asks_all: &|| query.phase != Phase::Account || *comes_from_job,
     };
     let mut census = stepd::census(&node, asked, state_dir, &before_adoption, log);
     let mut steps = std::mem::take(&mut census.steps);
     if !steps.silent.is_empty() {
         log.error(|| report::silence(&steps.silent));
     }
-    if steps.own.len() > 1 {
+    if steps.own.len() > 1 && *comes_from_job {
         steps.holder = cgroup::holder(&census.own(), query.origin);
     }
     let caller = match decide::wants_caller(options, query.phase, &steps) {

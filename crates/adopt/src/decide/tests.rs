@@ -410,6 +410,14 @@ fn silence_is_nobodys_job_and_is_named() {
 
     assert!(may_stop_at_first_job(&options("action_unknown=allow")));
     assert!(!may_stop_at_first_job(&options("action_unknown=deny")));
+    for (line, enough) in [
+        ("", 1),
+        ("action_unknown=newest", 1),
+        ("action_unknown=allow", 2),
+        ("action_unknown=deny", 2),
+    ] {
+        assert_eq!(enough_jobs(&options(line)), enough, "{line}");
+    }
 }
 
 /// The session phase of a login for which our account phase chose that job.

@@ -50,8 +50,10 @@ pub struct CensusRequest<'a> {
     pub uid: u32,
     /// Whether one own job is enough not to wait for silent stepds until the deadline.
     pub may_stop: bool,
-    /// Whether every own stepd must answer. Else two are enough, of which one is the newest: the decision
-    /// depends on no more, and adoption asks the stepd of its job again.
+    /// How many own stepds must answer, of which one is the newest: the decision depends on no more, and adoption
+    /// asks the stepd of its job again.
+    pub enough: usize,
+    /// Whether every own stepd must answer all the same.
     pub asks_all: &'a dyn Fn() -> bool,
 }
 
@@ -92,6 +94,7 @@ fn ask_stepds(
     let CensusRequest {
         uid,
         may_stop,
+        enough,
         asks_all,
     } = request;
     // Where nobody can be asked the file need not be read.
@@ -118,8 +121,8 @@ fn ask_stepds(
         }
     }
     own.sort_by_key(|it| std::cmp::Reverse(it.job.age_key()));
-    let spared = match own.len() > ENOUGH && !asks_all() {
-        true => own.split_off(ENOUGH),
+    let spared = match own.len() > enough && !asks_all() {
+        true => own.split_off(enough),
         false => Vec::new(),
     };
     to_ask.extend(own);
@@ -128,14 +131,14 @@ fn ask_stepds(
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
     let first = to_ask.clone();
-    // The two may hang: the others must not wait for them until the deadline.
+    // They may hang: the others must not wait for them until the deadline.
     let limit = match spared.is_empty() {
         true => *deadline,
         false => deadline.within(PATIENCE),
     };
     let mut census = Inquiry::new(to_ask, census, &mut known, may_stop, log).run(&limit);
     if !spared.is_empty() {
-        census = match census.has_enough(&spared) {
+        census = match census.has_enough(enough, &spared) {
             true => census.with_unasked(spared),
             false => {
                 let silent = std::mem::take(&mut census.steps.silent);
@@ -152,9 +155,6 @@ fn ask_stepds(
 
 /// In place of the process of a stepd that was not asked.
 const UNASKED: i32 = -1;
-
-/// Own jobs that a decision depends on: one, or more than one.
-const ENOUGH: usize = 2;
 
 impl Census {
     /// Whose jobs its own are.
@@ -189,10 +189,10 @@ impl Census {
     }
 
     /// Whether the newest of the user's jobs has answered, and so many that the others change nothing.
-    fn has_enough(&self, unasked: &[Socket]) -> bool {
+    fn has_enough(&self, enough: usize, unasked: &[Socket]) -> bool {
         let newest = self.steps.own.iter().map(OwnJob::age_key).max();
         let unasked = unasked.iter().map(|it| it.job.age_key()).max();
-        self.steps.own.len() >= ENOUGH && newest > unasked
+        self.steps.own.len() >= enough && newest > unasked
     }
 
     /// Adds jobs of the user's, as an earlier login was told, whose stepds were not asked.

@@ -130,6 +130,7 @@ fn asking(uid: u32, may_stop: bool) -> CensusRequest<'static> {
     CensusRequest {
         uid,
         may_stop,
+        enough: 2,
         asks_all: &|| true,
     }
 }

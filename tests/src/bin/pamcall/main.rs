@@ -288,8 +288,9 @@ fn transact(args: &Args, process: &ThisProcess) -> Result<Outcome> {
         is_open = true;
     }
     drop(held);
-    // Before pam_end, which takes the module out of memory.
-    let private = args.private.then(|| process.memory("Private_Dirty"));
+    // Before pam_end, which takes the module out of memory. Not Private_Dirty: in a tmpfs a file that only one
+    // process maps counts there.
+    let private = args.private.then(|| process.memory("Anonymous"));
     let environment = transaction.environment();
     let close = is_open.then(|| transaction.close_session());
     Ok(Outcome {

@@ -30,10 +30,15 @@ impl Jobs {
     }
 
     fn census(&self, asks_all: bool) -> Census {
+        self.census_of(2, asks_all)
+    }
+
+    fn census_of(&self, enough: usize, asks_all: bool) -> Census {
         let log = Log::new(&Silent, LogLevel::Debug);
         let state_dir = StateDir::open(&self.spool.dir.join("memory"), true, log);
         let deadline = Deadline::after(Duration::from_secs(5));
         let request = CensusRequest {
+            enough,
             asks_all: &|| asks_all,
             ..asking(2001, true)
         };
@@ -60,6 +65,17 @@ fn the_two_newest_suffice_where_all_are_known() {
     assert_eq!(jobs.asked(), [4, 5]);
     assert_eq!(jobs.census(true).steps.own.len(), 5);
     assert_eq!(jobs.asked(), [1, 2, 3, 4, 5], "all are wanted");
+}
+
+#[test]
+fn the_newest_suffices_where_it_is_taken_anyway() {
+    let jobs = Jobs::start("enough-one");
+    assert_eq!(jobs.census_of(1, false).steps.own.len(), 5);
+    assert_eq!(jobs.asked(), [5]);
+    jobs.stepds[4].fall_silent();
+    let steps = jobs.census_of(1, false).steps;
+    assert_eq!((steps.own.len(), steps.silent), (4, vec![5]));
+    assert_eq!(jobs.asked(), [1, 2, 3, 4, 5], "the newest hangs");
 }
 
 #[test]
