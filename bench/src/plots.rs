@@ -286,7 +286,7 @@ fn step_of(whole: f64) -> f64 {
 
 fn time(millis: f64) -> String {
     match millis {
-        ..0.0995 => format!("{:.0} µs", millis * 1e3),
+        ..0.0995 => format!("{:.0} us", millis * 1e3),
         ..1.0 => format!("{} ms", (millis * 100.0).round() / 100.0),
         ..10.0 => format!("{} ms", (millis * 10.0).round() / 10.0),
         ..1000.0 => format!("{millis:.0} ms"),
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn times_in_words() {
         for (millis, text) in [
-            (0.01, "10 µs"),
+            (0.01, "10 us"),
             (0.1, "0.1 ms"),
             (0.456, "0.46 ms"),
             (1.0, "1 ms"),

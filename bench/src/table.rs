@@ -24,7 +24,7 @@ pub fn table(results: &Results) -> String {
     text += INTRODUCTION;
     let _ = write!(
         text,
-        "\nCommit {}, {}, {}.\n{} × {}, {} MiB of memory, Linux {}.\n\
+        "\nCommit {}, {}, {}.\n{} x {}, {} MiB of memory, Linux {}.\n\
          Up to {} logins of each kind, in turns; fewer where one takes more than 100 ms.\n",
         about.commit,
         about.rustc,
@@ -199,14 +199,14 @@ fn failures(suite: &SuiteResults) -> String {
 fn median(sample: &Option<Sample>) -> String {
     sample
         .as_ref()
-        .map_or_else(|| "–".into(), |it| millis(it.median_ms))
+        .map_or_else(|| "-".into(), |it| millis(it.median_ms))
 }
 
 /// Median and percentiles, three cells.
 fn three(sample: &Option<Sample>) -> String {
     match sample {
         Some(it) => [it.median_ms, it.p95_ms, it.p99_ms].map(millis).join(" | "),
-        None => "– | – | –".into(),
+        None => "- | - | -".into(),
     }
 }
 
@@ -220,7 +220,7 @@ fn millis(value: f64) -> String {
 
 fn times_as_much(ratio: Option<f64>) -> String {
     match ratio {
-        None => "–".into(),
+        None => "-".into(),
         Some(ratio) if ratio < 10.0 => format!("{ratio:.1}"),
         Some(ratio) => format!("{ratio:.0}"),
     }
@@ -230,11 +230,11 @@ fn times_as_much(ratio: Option<f64>) -> String {
 fn both(row: &Row, of: impl Fn(&Sample) -> Option<f64>) -> String {
     let known = |sample: &Option<Sample>| sample.as_ref().and_then(&of);
     let Some(floor) = known(&row.floor) else {
-        return "– / –".into();
+        return "- / -".into();
     };
     let net = |sample: &Option<Sample>| match known(sample) {
         Some(value) => format!("{:.0}", value - floor),
-        None => "–".into(),
+        None => "-".into(),
     };
     format!("{} / {}", net(&row.schedmd), net(&row.ours))
 }
@@ -285,10 +285,10 @@ mod tests {
                      | 200000 / 20000 | 2000 / 200 | 0 / 0 |";
         assert!(text.contains(costs), "{text}");
         assert!(
-            text.contains("| one own job | ≥ 4× | met: 10.0× |"),
+            text.contains("| one own job | >= 4x | met: 10.0x |"),
             "{text}"
         );
-        assert!(text.contains("| 10,000 nodes in a range, first login | ≥ 50× | not measured |"));
+        assert!(text.contains("| 10,000 nodes in a range, first login | >= 50x | not measured |"));
         assert!(
             text.contains("300000 bytes, 1000 relocations, of which 50"),
             "{text}"
@@ -303,11 +303,11 @@ mod tests {
             ..row("jobs-0-0", [1.0, 1.0, 3.0, 0.0])
         };
         let line = progress(&failed);
-        assert!(line.contains("SchedMD – ms, ours 3.00 ms"), "{line}");
+        assert!(line.contains("SchedMD - ms, ours 3.00 ms"), "{line}");
         let text = table(&results(vec![failed]));
         assert!(text.contains("* situation jobs-0-0: SchedMD: no answer within 60 s"));
-        assert!(text.contains("| 1.00 | – | – | – | 3.00 |"), "{text}");
-        assert!(text.contains("| – / 2000 |"), "{text}");
+        assert!(text.contains("| 1.00 | - | - | - | 3.00 |"), "{text}");
+        assert!(text.contains("| - / 2000 |"), "{text}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn targets(suite: &SuiteResults, module: &ModuleFile) -> Vec<Target> {
     targets.push(memory(suite.row(IDLE)));
     targets.push(Target {
         what: "size of the .so".into(),
-        bound: format!("≤ {MODULE_SIZE} bytes"),
+        bound: format!("<= {MODULE_SIZE} bytes"),
         value: (module.bytes > 0).then(|| module.bytes.to_string()),
         met: (module.bytes > 0).then_some(module.bytes <= MODULE_SIZE),
     });
@@ -68,8 +68,8 @@ pub fn targets(suite: &SuiteResults, module: &ModuleFile) -> Vec<Target> {
 fn at_least(what: &str, bound: f64, ratio: Option<f64>) -> Target {
     Target {
         what: what.into(),
-        bound: format!("≥ {bound}×"),
-        value: ratio.map(|it| format!("{it:.1}×")),
+        bound: format!(">= {bound}x"),
+        value: ratio.map(|it| format!("{it:.1}x")),
         met: ratio.map(|it| it >= bound),
     }
 }
@@ -78,7 +78,7 @@ fn memory(row: Option<&Row>) -> Target {
     let net = row.and_then(|row| row.net_count(|it| it.private_kib));
     Target {
         what: "private memory, no jobs on the node".into(),
-        bound: format!("≤ 1/{MEMORY_PART} of SchedMD's"),
+        bound: format!("<= 1/{MEMORY_PART} of SchedMD's"),
         value: net.map(|[theirs, ours]| format!("{ours} of {theirs} KiB")),
         met: net.map(|[theirs, ours]| ours * MEMORY_PART <= theirs),
     }
@@ -89,7 +89,7 @@ fn syscalls(row: Option<&Row>) -> Target {
     let ours = net.map(|[_, ours]| ours);
     Target {
         what: "system calls of a denial, no jobs on the node".into(),
-        bound: format!("≤ {SYSCALLS}"),
+        bound: format!("<= {SYSCALLS}"),
         value: ours.map(|it| it.to_string()),
         met: ours.map(|it| it <= SYSCALLS),
     }
@@ -121,10 +121,10 @@ mod tests {
         let targets = targets(&measured, &module);
         let yes = |value: &str| (Some(value.to_owned()), Some(true));
         let no = |value: &str| (Some(value.to_owned()), Some(false));
-        assert_eq!(of(&targets, "no jobs on the node"), yes("10.0×"));
-        assert_eq!(of(&targets, "one own job"), yes("10.0×"));
+        assert_eq!(of(&targets, "no jobs on the node"), yes("10.0x"));
+        assert_eq!(of(&targets, "one own job"), yes("10.0x"));
         assert_eq!(of(&targets, "100 own jobs"), (None, None));
-        assert_eq!(of(&targets, "100 jobs of others"), no("10.0×"));
+        assert_eq!(of(&targets, "100 jobs of others"), no("10.0x"));
         assert_eq!(
             of(&targets, "10,000 NodeName lines, first login"),
             (None, None)
