@@ -157,10 +157,19 @@ pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Those of [`read_regular`].
 pub fn read_identified(path: &Path, limit: u64) -> io::Result<(FileStatus, Vec<u8>)> {
+    let (found, bytes) = read_with_metadata(path, limit)?;
+    Ok((FileStatus::from(&found), bytes))
+}
+
+/// As [`read_identified`], with all of the metadata.
+///
+/// # Errors
+/// Those of [`read_regular`].
+pub fn read_with_metadata(path: &Path, limit: u64) -> io::Result<(Metadata, Vec<u8>)> {
     let file = open(path)?;
     let found = file.metadata()?;
     let bytes = read_open(file, &found, limit)?;
-    Ok((FileStatus::from(&found), bytes))
+    Ok((found, bytes))
 }
 
 /// Status of a readable file. Opens the file: on a network file system that asks the server, where

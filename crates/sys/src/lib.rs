@@ -4,9 +4,11 @@
 //! Calls go through rustix. `unsafe` code remains for what it lacks: clone(2) with its stack and signal mask,
 //! getpwnam_r(3), getresuid(2), two ioctls, SO_PEERCRED (rustix has no pid 0), and sockets known by number only.
 
+mod copy;
 mod deadline;
 mod files;
 mod limits;
+mod mask;
 mod mount;
 mod namespace;
 mod proc;
@@ -16,10 +18,11 @@ mod socket;
 mod tcp;
 mod users;
 
+pub use copy::by_copy;
 pub use deadline::Deadline;
 pub use files::{
     Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, read_identified, read_open,
-    read_regular,
+    read_regular, read_with_metadata,
 };
 pub use limits::{Limit, Resource, limit, limit_in, set_limit};
 pub use mount::{mount_tmpfs, unmount};
@@ -31,4 +34,4 @@ pub use process::{
 pub use proxy::{ProxyError, by_proxy};
 pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
-pub use users::{UserLookupError, gid_of_user, uid_of_user};
+pub use users::{UserLookupError, gid_of_group, gid_of_user, groups_of_user, uid_of_user};

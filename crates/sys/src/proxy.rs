@@ -8,12 +8,11 @@ use std::ptr;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
+use crate::mask::Blocked;
+
 /// Stack of the second process, and in front of it memory that nothing may access.
 const STACK: usize = 256 << 10;
 const GUARD: usize = 64 << 10;
-/// The kernel's set of signals: 64 on the architectures that we support.
-type SignalSet = u64;
-
 type Work<'a> = &'a dyn Fn() -> u8;
 
 /// Does the work in a second process and waits for its end, as posix_spawn(3) begins a child. If something
@@ -142,41 +141,6 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: munmap(2) deletes this mapping alone, and the process that used it has ended.
         unsafe { libc::munmap(self.0, GUARD + STACK) };
-    }
-}
-
-/// Blocks all signals until it is dropped; holds the mask from before.
-struct Blocked(SignalSet);
-
-impl Blocked {
-    fn all() -> io::Result<Self> {
-        set_mask(&SignalSet::MAX).map(Self)
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        let _ = set_mask(&self.0);
-    }
-}
-
-/// rt_sigprocmask(2) with SIG_SETMASK; returns the mask from before. Not sigprocmask(3), which spares the
-/// signals that glibc uses itself: the second process must not run the host's handlers for those either.
-fn set_mask(mask: &SignalSet) -> io::Result<SignalSet> {
-    let mut before: SignalSet = 0;
-    // SAFETY: the kernel reads the mask and writes the one from before, each of the size given in bytes.
-    let code = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            ptr::from_ref(mask),
-            &raw mut before,
-            size_of::<SignalSet>(),
-        )
-    };
-    match code {
-        0 => Ok(before),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 

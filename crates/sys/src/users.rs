@@ -1,4 +1,4 @@
-//! User look-ups through NSS.
+//! Look-ups of users and groups through NSS.
 
 use std::ffi::{CString, c_int};
 use std::fmt;
@@ -83,6 +83,76 @@ fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
     }
 }
 
+/// The gid of a group name, getgrnam_r(3); none if there is no such group.
+///
+/// There is no limit to how long NSS takes.
+///
+/// # Errors
+/// The system's.
+pub fn gid_of_group(name: &[u8]) -> io::Result<Option<u32>> {
+    /// A group with 100,000 members.
+    const MAX_GROUP: usize = 4 << 20;
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    let mut buffer = vec![0_u8; 4096];
+    loop {
+        // SAFETY: group consists of an integer and pointers, for which all-zero is valid, mem::zeroed.
+        let mut entry: libc::group = unsafe { std::mem::zeroed() };
+        let mut found: *mut libc::group = ptr::null_mut();
+        // SAFETY: getgrnam_r(3) reads the NUL-terminated name, writes the entry, at most `buffer.len()` bytes of
+        // the buffer, and to `found` a pointer to the entry or NULL. All are valid for the call.
+        let code: c_int = unsafe {
+            libc::getgrnam_r(
+                name.as_ptr(),
+                &raw mut entry,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &raw mut found,
+            )
+        };
+        match code {
+            0 if found.is_null() => return Ok(None),
+            0 => return Ok(Some(entry.gr_gid)),
+            libc::EINTR => {}
+            libc::ERANGE if buffer.len() < MAX_GROUP => buffer.resize(buffer.len() * 4, 0),
+            // getgrnam_r(3), NOTES: these too mean that there is no such name.
+            libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM => return Ok(None),
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
+/// The gids of all groups of a user, with the primary one, getgrouplist(3). NSS does not say if it could not ask a
+/// directory: groups may be missing.
+///
+/// There is no limit to how long NSS takes.
+///
+/// # Errors
+/// `Other` if the user has more than 65,536 groups, the kernel's limit; `InvalidInput` for a name with a NUL.
+pub fn groups_of_user(name: &[u8], primary: u32) -> io::Result<Vec<u32>> {
+    const MOST: usize = 1 << 16;
+    let name = CString::new(name)?;
+    let mut groups = vec![0; 64];
+    loop {
+        let mut count = groups.len() as c_int;
+        // SAFETY: getgrouplist(3) reads the NUL-terminated name and writes at most `count` gids to the vector, which
+        // is that long, and how many there are to `count`.
+        let code = unsafe {
+            libc::getgrouplist(name.as_ptr(), primary, groups.as_mut_ptr(), &raw mut count)
+        };
+        let found = usize::try_from(count).unwrap_or_default();
+        if code >= 0 {
+            groups.truncate(found);
+            return Ok(groups);
+        }
+        if groups.len() >= MOST {
+            return Err(io::Error::other("too many groups"));
+        }
+        groups.resize(found.max(groups.len() * 2).min(MOST), 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +171,15 @@ mod tests {
                 "{name:?}"
             );
         }
+    }
+
+    #[test]
+    fn groups() {
+        assert_eq!(gid_of_group(b"root").expect("look up"), Some(0));
+        for name in [&b"no-such-group-here"[..], b"", b"a\0b"] {
+            assert_eq!(gid_of_group(name).expect("look up"), None, "{name:?}");
+        }
+        let groups = groups_of_user(b"root", 4_000_000_000).expect("look up");
+        assert!(groups.contains(&4_000_000_000), "{groups:?}");
     }
 }

@@ -1,0 +1,139 @@
+//! Work in a copy of this process, for what may never return.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, waitpid,
+};
+
+use crate::deadline::Deadline;
+use crate::mask::Blocked;
+use crate::socket::{Interest, poll};
+
+/// Does the work in a copy of this process and returns its result. At the deadline the copy is killed.
+///
+/// What the work changes in memory is lost. The host gets no SIGCHLD, and its own wait(2) does not find the copy. In
+/// a host with threads a lock that another thread holds stays locked in the copy: that ends at the deadline.
+///
+/// # Errors
+/// `TimedOut` at the deadline; `Other` if the copy ended without a result; the system's.
+pub fn by_copy(deadline: &Deadline, work: &dyn Fn() -> u8) -> io::Result<u8> {
+    let (answer, result) = pipe_with(PipeFlags::CLOEXEC)?;
+    let blocked = Blocked::all()?;
+    let Some(pid) = copy()? else {
+        // Signals stay blocked here: the handlers are the host's.
+        run(&result, work);
+    };
+    drop(blocked);
+    drop(result);
+    let read = read_byte(&answer, deadline);
+    if read.is_err() {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    reap(pid);
+    read
+}
+
+/// The copy's number, or none in the copy.
+fn copy() -> io::Result<Option<Pid>> {
+    // Not fork(2): without an exit signal it is a "clone child", clone(2), that nobody else waits for.
+    // SAFETY: clone(2) without flags copies this process with its memory and stack. All arguments but the flags are
+    // 0, so that their order, which differs by architecture, does not matter.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    match i32::try_from(pid) {
+        Ok(0) => Ok(None),
+        Ok(pid) if pid > 0 => Ok(Pid::from_raw(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The whole life of the copy.
+fn run(result: &OwnedFd, work: &dyn Fn() -> u8) -> ! {
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    if let Ok(byte) = panic::catch_unwind(AssertUnwindSafe(work)) {
+        let _ = rustix::io::write(result, &[byte]);
+    }
+    // SAFETY: _exit(2) ends the process and runs no handlers of the host's.
+    unsafe { libc::_exit(0) }
+}
+
+fn read_byte(answer: &OwnedFd, deadline: &Deadline) -> io::Result<u8> {
+    loop {
+        let mut interests = [Interest::readable(answer)];
+        poll(&mut interests, deadline.remaining())?;
+        if interests[0].is_ready() {
+            break;
+        }
+        if deadline.has_passed() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    let mut byte = [0];
+    match rustix::io::retry_on_intr(|| rustix::io::read(answer, &mut byte))? {
+        0 => Err(io::Error::other("the process ended without an answer")),
+        _ => Ok(byte[0]),
+    }
+}
+
+/// Waits a moment for the end of the copy. One that can't be killed now (a dead NFS server) is left to init.
+fn reap(pid: Pid) {
+    const TRIES: usize = 20;
+    let options = WaitOptions::from_bits_retain(libc::__WALL as u32) | WaitOptions::NOHANG;
+    for _ in 0..TRIES {
+        match waitpid(Some(pid), options) {
+            Ok(None) | Err(Errno::INTR) => {
+                let _ = poll(&mut [], Duration::from_millis(1));
+            }
+            Ok(Some(_)) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_does_it() {
+        let seen = Cell::new(0);
+        let parent = std::process::id();
+        let work = || {
+            seen.set(std::process::id());
+            u8::from(std::process::id() != parent)
+        };
+        let deadline = Deadline::after(Duration::from_secs(10));
+        assert_eq!(by_copy(&deadline, &work).expect("it answers"), 1);
+        assert_eq!(seen.get(), 0, "its memory is its own");
+    }
+
+    #[test]
+    fn what_never_returns_ends_at_the_deadline() {
+        let deadline = Deadline::after(Duration::from_millis(100));
+        let forever = || -> u8 {
+            loop {
+                thread::sleep(Duration::from_secs(60));
+            }
+        };
+        let error = by_copy(&deadline, &forever).expect_err("nobody answers");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let quiet = || {
+            panic::set_hook(Box::new(|_| ()));
+            panic!("here")
+        };
+        let error = by_copy(&deadline, &quiet).expect_err("it panicked");
+        assert!(error.to_string().ends_with("without an answer"), "{error}");
+    }
+}
