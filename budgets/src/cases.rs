@@ -93,7 +93,7 @@ fn conf(text: &str, host: &'static str) -> Work {
             node: None,
             ports: false,
         };
-        let mut none = |_: &str, _: &str| Err(String::from("no such file"));
+        let mut none = |_: &str, _: &str| Err(std::io::ErrorKind::NotFound.into());
         let conf = conf::parse("/etc/slurm/slurm.conf", black_box(&bytes), query, &mut none);
         let found = conf.as_ref().is_ok_and(|it| it.nodes != [None]);
         assert!(found, "{conf:?}");

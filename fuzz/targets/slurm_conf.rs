@@ -3,6 +3,8 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
+use std::io;
+
 use libfuzzer_sys::fuzz_target;
 use proto::conf::{self, Conf, ConfError, Query};
 
@@ -44,10 +46,10 @@ const LINES: usize = 3;
 
 fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
     let mut include = |name: &str, _: &str| {
-        let number: usize = name.parse().map_err(|_| String::from("no number"))?;
+        let number: usize = name.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
         // The main file would be moved below.
         let file = files.get(number).filter(|_| number > 0);
-        let bytes = file.ok_or_else(|| String::from("no such file"))?.clone();
+        let bytes = file.ok_or(io::ErrorKind::NotFound)?.clone();
         let file = name.to_owned();
         Ok(conf::Included { file, bytes })
     };

@@ -165,7 +165,15 @@ impl Case {
 /// All cases, those of one world together.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    cases.extend(without_jobs());
+    for table in [
+        action_no_jobs,
+        other_options,
+        users,
+        services,
+        jobs_of_others,
+    ] {
+        cases.extend(table());
+    }
     cases.extend(without_slurm_conf());
     cases.extend(one_job());
     cases.extend(several_jobs());
@@ -174,8 +182,9 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn without_jobs() -> Vec<Case> {
-    use World::{BobsJob, Empty, Junk};
+/// The values of action_no_jobs=, on a node without jobs.
+fn action_no_jobs() -> Vec<Case> {
+    use World::Empty;
     vec![
         case("no steps", Empty, "alice", "", denied(NO_JOBS)),
         case(
@@ -227,6 +236,13 @@ fn without_jobs() -> Vec<Case> {
             "action_no_jobs=ignore action_no_jobs=deny",
             denied(NO_JOBS),
         ),
+    ]
+}
+
+/// Options that change nothing there.
+fn other_options() -> Vec<Case> {
+    use World::Empty;
+    vec![
         case(
             "unknown options",
             Empty,
@@ -262,6 +278,13 @@ fn without_jobs() -> Vec<Case> {
             "action_generic_failure=allow",
             denied(NO_JOBS),
         ),
+    ]
+}
+
+/// Users whom no job decides about.
+fn users() -> Vec<Case> {
+    use World::Empty;
+    vec![
         case(
             "root",
             Empty,
@@ -284,6 +307,13 @@ fn without_jobs() -> Vec<Case> {
             "action_no_jobs=ignore action_generic_failure=allow action_unknown=allow",
             ends(SESSION_ERR),
         ),
+    ]
+}
+
+/// service= and PAM_SERVICE.
+fn services() -> Vec<Case> {
+    use World::Empty;
+    vec![
         case("another service", Empty, "alice", "", ends(IGNORE)).service("su"),
         case(
             "the service given",
@@ -316,6 +346,13 @@ fn without_jobs() -> Vec<Case> {
             denied(NO_JOBS),
         )
         .differs("an-empty-service-is-sshds", |_, _| ends(IGNORE)),
+    ]
+}
+
+/// Jobs that are not the user's, and what is no job.
+fn jobs_of_others() -> Vec<Case> {
+    use World::{BobsJob, Empty, Junk};
+    vec![
         case(
             "options separated by a comma",
             Empty,

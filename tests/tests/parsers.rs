@@ -178,7 +178,7 @@ fn slurm_conf(suite: Suite) {
                 file: "more.conf".into(),
                 bytes: MORE.as_bytes().to_vec(),
             }),
-            _ => Err(String::from("no such file")),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
         };
         let query = Query {
             hosts: &[HOST],

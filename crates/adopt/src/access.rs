@@ -41,6 +41,11 @@ pub fn unless_gone<T>(operation: &str, path: &str, result: io::Result<T>) -> io:
     }
 }
 
+/// An error with what was tried when it came.
+pub fn during(what: impl std::fmt::Display) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
 /// The text of a file below /proc or /sys. None: it is gone.
 ///
 /// # Errors

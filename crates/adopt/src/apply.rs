@@ -13,7 +13,7 @@ use crate::options::{Limits, Options};
 use crate::report::{self, Outcome};
 use crate::session::record::{Record, RecordKey};
 use crate::session::stack::Stack;
-use crate::session::{self, CallingProcess};
+use crate::session::{self, CallingProcess, NotSure};
 use crate::text::said;
 
 /// The effects, so that the tests below can see what is done without a stepd and a libpam.
@@ -116,7 +116,7 @@ pub(crate) struct Live<'a> {
 
 impl Live<'_> {
     /// Whether a session line of ours is sure to follow.
-    fn session_follows(&self) -> Result<(), String> {
+    fn session_follows(&self) -> Result<(), NotSure> {
         session::adopts_later(&Stack::read(self.service))
     }
 
@@ -125,7 +125,8 @@ impl Live<'_> {
     fn adopt_in_account(&mut self, job: u32) -> Result<Adopted, AdoptError> {
         let host = CallingProcess::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
         if host == CallingProcess::Helper {
-            self.session_follows().map_err(AdoptError::NotHeld)?;
+            let follows = self.session_follows();
+            follows.map_err(|error| AdoptError::NotHeld(said(error)))?;
             let Stepds {
                 census, deadline, ..
             } = &mut self.stepds;

@@ -10,8 +10,8 @@ use crate::callerid;
 use crate::decide::{self, Phase};
 use crate::facts::{Caller, Facts};
 use crate::log::Log;
-use crate::node::Environment;
 use crate::node::search::Search;
+use crate::node::{Environment, Node};
 use crate::options::Options;
 use crate::report;
 use crate::state_dir::StateDir;
@@ -47,25 +47,18 @@ pub(crate) fn gather(
     query: &Query<'_>,
     ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
 ) -> (Facts, Stepds) {
-    let &Query {
-        options,
-        uid,
-        ref state_dir,
-        log,
-        ..
-    } = query;
     let search = Search {
-        options,
+        options: query.options,
         environment: &query.environment,
-        state_dir,
+        state_dir: &query.state_dir,
         has_stepds: &spool::has_stepds,
-        log,
+        log: query.log,
     };
     let node = search.run();
     // The user database and the disk cannot be bounded; the time they took is not the stepds' fault.
     let deadline = Deadline::after(query.limit);
-    let node = match node {
-        Ok(node) => node,
+    match node {
+        Ok(node) => of_node(query, &node, deadline, ask_caller),
         Err(error) => {
             let facts = Facts {
                 steps: Err(error),
@@ -76,19 +69,29 @@ pub(crate) fn gather(
                 other_tracking: None,
                 deadline,
             };
-            return (facts, stepds);
+            (facts, stepds)
         }
-    };
+    }
+}
+
+/// The facts about a node that is known.
+fn of_node(
+    query: &Query<'_>,
+    node: &Node,
+    deadline: Deadline,
+    ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
+) -> (Facts, Stepds) {
+    let &Query { options, log, .. } = query;
     let before_adoption = deadline.sooner(time_to_adopt(query.limit));
     let comes_from_job = LazyCell::new(|| cgroup::comes_from_job(query.origin));
     let asked = stepd::CensusRequest {
-        uid,
+        uid: query.uid,
         may_stop: decide::may_stop_at_first_job(options),
         enough: decide::enough_jobs(options),
         // A session is put back by its job's stepd, a process that comes from a job looks for that job.
         asks_all: &|| query.phase != Phase::Account || *comes_from_job,
     };
-    let mut census = stepd::census(&node, asked, state_dir, &before_adoption, log);
+    let mut census = stepd::census(node, asked, &query.state_dir, &before_adoption, log);
     let mut steps = std::mem::take(&mut census.steps);
     if !steps.silent.is_empty() {
         log.error(|| report::silence(&steps.silent));
@@ -99,7 +102,7 @@ pub(crate) fn gather(
     let caller = match decide::wants_caller(options, query.phase, &steps) {
         true => ask_caller(&callerid::Scope {
             options,
-            node: &node,
+            node,
             version: census.version,
             deadline: &before_adoption,
             log,

@@ -7,6 +7,8 @@ mod error;
 mod lines;
 mod pairs;
 
+use std::io;
+
 use crate::hostlist::{self, HostListError};
 
 use lines::{Line, Lines, trim_start};
@@ -61,7 +63,7 @@ pub struct Conf {
 
 /// Reads an included file, given its name as written (with `%c` replaced) and the name of the including
 /// file; the error is the system's.
-pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Included, String> + 'a;
+pub type Include<'a> = dyn FnMut(&str, &str) -> io::Result<Included> + 'a;
 
 /// A file that another one includes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +180,7 @@ impl Parser<'_, '_> {
         let found = (self.include)(&name, file).map_err(|cause| {
             at(Problem::Include {
                 name: name.clone(),
-                cause,
+                cause: cause.to_string(),
             })
         })?;
         self.file(&found.file, &found.bytes, depth + 1)

@@ -7,15 +7,16 @@
 //! A process of the job is found by its cgroup. What a stepd lists (LIST_PIDS) are numbers of the job's own
 //! pid namespace where it has one, and with cgroup v2 begin with the stepd itself.
 
+use std::ffi::CStr;
 use std::io;
 use std::path::Path;
 
 use sys::{Deadline, Limit, Proc, ProcessDir, Resource};
 
+use crate::access;
 use crate::adoption::steps::{EXTERN, Steps};
 use crate::log::Log;
 use crate::stepd::Census;
-use crate::text::said;
 
 /// Less than that, and a login would not come about: sshd's monitor, which is root's, has these limits
 /// too, and the user's sshd has to start a shell.
@@ -78,35 +79,41 @@ fn find(
     extern_socket: &Path,
     job: u32,
     deadline: &Deadline,
-) -> Result<Limits, String> {
-    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
+) -> io::Result<Limits> {
     // Open until the end: as long as it is, that slurmstepd is there.
-    let connection = sys::connect_unix(extern_socket).map_err(|it| failed("slurmstepd", it))?;
-    let stepd = sys::peer_credentials(&connection).map_err(|it| failed("slurmstepd", it))?;
+    let connection = sys::connect_unix(extern_socket).map_err(access::during("slurmstepd"))?;
+    let stepd = sys::peer_credentials(&connection).map_err(access::during("slurmstepd"))?;
     if !census.trusts(stepd.uid) {
-        return Err(format!("uid {} listens at its socket", stepd.uid));
+        let cause = format!("uid {} listens at its socket", stepd.uid);
+        return Err(io::Error::other(cause));
     }
     // In the job's namespaces only those of the job may be seen.
     let proc = Proc::own().or_else(|_| Proc::mounted());
-    let proc = proc.map_err(|it| failed("/proc", it))?;
+    let proc = proc.map_err(access::during("/proc"))?;
     let own = u32::try_from(stepd.pid)
         .ok()
         .filter(|pid| *pid > 0 && proc.is_own());
     let stepd_dir = match own.map(|pid| proc.process(pid)) {
         Some(Ok(Some(dir))) if is_of(&dir, stepd.uid) => Some(dir),
-        Some(Err(error)) => return Err(failed("slurmstepd's process", error)),
+        Some(Err(error)) => return Err(access::during("slurmstepd's process")(error)),
         _ => None,
     };
     let steps = match &stepd_dir {
         Some(dir) => Steps::by(job, &text(dir, c"cgroup")?.unwrap_or_default()),
         None if !proc.is_own() => Steps::seen_from_within(job),
-        None => return Err("its slurmstepd is in another pid namespace".to_owned()),
+        None => {
+            return Err(io::Error::other(
+                "its slurmstepd is in another pid namespace",
+            ));
+        }
     };
     let found = oldest_of_first_step(&proc, census.uid(), &steps, deadline)?;
     match (found, stepd_dir) {
         (Some(limits), _) => Ok(limits),
-        (None, Some(dir)) => limits_of(&dir)?.ok_or_else(|| "its slurmstepd has ended".to_owned()),
-        (None, None) => Err("no process of it can be seen".to_owned()),
+        (None, Some(dir)) => {
+            limits_of(&dir)?.ok_or_else(|| io::Error::other("its slurmstepd has ended"))
+        }
+        (None, None) => Err(io::Error::other("no process of it can be seen")),
     }
 }
 
@@ -116,15 +123,13 @@ fn oldest_of_first_step(
     uid: u32,
     steps: &Steps,
     deadline: &Deadline,
-) -> Result<Option<Limits>, String> {
+) -> io::Result<Option<Limits>> {
     let mut best: Option<((u64, u64), Limits)> = None;
     let mut unseen = None;
-    for pid in proc
-        .pids()
-        .map_err(|error| format!("list /proc: {error}"))?
-    {
+    for pid in proc.pids().map_err(access::during("list /proc"))? {
         if deadline.has_passed() {
-            return Err("no time is left to look for its processes".to_owned());
+            let cause = "no time is left to look for its processes";
+            return Err(io::Error::other(cause));
         }
         match candidate(proc, pid, uid, steps) {
             Ok(Some(Candidate { rank, process }))
@@ -134,7 +139,10 @@ fn oldest_of_first_step(
             }
             Ok(_) => {}
             // A rule of SELinux may hide processes that are none of the job's.
-            Err(cause) => unseen = Some(format!("look at process {pid}: {cause}")),
+            Err(error) => {
+                let what = format!("look at process {pid}");
+                unseen = Some(access::during(what)(error));
+            }
         }
     }
     match (best, unseen) {
@@ -151,16 +159,16 @@ struct Candidate {
 }
 
 /// The process, if it is the user's and in a step of the job: the lower its rank the better.
-fn candidate(proc: &Proc, pid: u32, uid: u32, steps: &Steps) -> Result<Option<Candidate>, String> {
-    if proc.owner(pid).map_err(said)? != Some(uid) {
+fn candidate(proc: &Proc, pid: u32, uid: u32, steps: &Steps) -> io::Result<Option<Candidate>> {
+    if proc.owner(pid)? != Some(uid) {
         return Ok(None);
     }
     // From here on by one descriptor: the number may be another's by now.
-    let Some(process) = proc.process(pid).map_err(said)? else {
+    let Some(process) = proc.process(pid)? else {
         return Ok(None);
     };
     let step = text(&process, c"cgroup")?.and_then(|it| rank(steps.step_in(&it)?));
-    let stat = process.stat().map_err(said)?.filter(|it| !it.is_zombie);
+    let stat = process.stat()?.filter(|it| !it.is_zombie);
     let (Some(step), Some(stat), true) = (step, stat, is_of(&process, uid)) else {
         return Ok(None);
     };
@@ -172,25 +180,26 @@ fn is_of(process: &ProcessDir, uid: u32) -> bool {
     matches!(process.owner(), Ok(Some(owner)) if owner == uid)
 }
 
-fn text(process: &ProcessDir, name: &std::ffi::CStr) -> Result<Option<String>, String> {
-    let text = process.read(name);
-    text.map_err(|error| format!("read {} of a process: {error}", name.to_string_lossy()))
+fn text(process: &ProcessDir, name: &CStr) -> io::Result<Option<String>> {
+    let what = format!("read {} of a process", name.to_string_lossy());
+    process.read(name).map_err(access::during(what))
 }
 
 /// None: it has ended.
-fn limits_of(process: &ProcessDir) -> Result<Option<Limits>, String> {
+fn limits_of(process: &ProcessDir) -> io::Result<Option<Limits>> {
     let Some(text) = text(process, c"limits")? else {
         return Ok(None);
     };
     let limit = |resource| {
         let limit = sys::limit_in(&text, resource);
-        let limit = limit.ok_or_else(|| format!("/proc/PID/limits names no {resource}"))?;
+        let missing = || io::Error::other(format!("/proc/PID/limits names no {resource}"));
+        let limit = limit.ok_or_else(missing)?;
         Ok((resource, limit))
     };
     Resource::ALL
         .into_iter()
         .map(limit)
-        .collect::<Result<_, _>>()
+        .collect::<io::Result<_>>()
         .map(Some)
 }
 

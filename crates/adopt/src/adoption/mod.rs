@@ -120,10 +120,11 @@ pub fn adopt(
     };
     let entrance = match whereabouts.is_joined || leaves_namespaces {
         true => Entrance::default(),
-        false => Entrance::prepare(found).map_err(AdoptError::Refused)?,
+        false => Entrance::prepare(found).map_err(|error| AdoptError::Refused(said(error)))?,
     };
     let adopted = whereabouts.put_inside(&conversation, request, deadline, log)?;
-    entrance.enter(log).map_err(AdoptError::NotJoined)?;
+    let entered = entrance.enter(log);
+    entered.map_err(|error| AdoptError::NotJoined(said(error)))?;
     Ok(Adopted {
         before: Some(whereabouts.before),
         leaves_namespaces,

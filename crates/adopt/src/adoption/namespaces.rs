@@ -10,6 +10,7 @@ use std::time::Duration;
 use proto::stepd::{self, NamespaceHandover, State};
 use sys::{Deadline, Namespace};
 
+use crate::access;
 use crate::adoption::error::AdoptError;
 use crate::exchange::{self, Broken};
 use crate::log::Log;
@@ -193,11 +194,11 @@ fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result
 /// user (job_container/tmpfs, namespace/tmpfs of 21.08 to 26.05). Only root can mount it where slurmstepd sees it.
 /// What the job's processes are in may be of their own making (a container of theirs), and the extern step has
 /// no process in it.
-fn of_mounts(job: u32, uid: u32, stepd: i32) -> Result<OwnedFd, String> {
+fn of_mounts(job: u32, uid: u32, stepd: i32) -> io::Result<OwnedFd> {
     let proc = format!("/proc/{stepd}");
     let read = |path: String| {
         let text = sys::read_regular(Path::new(&path), 1 << 24);
-        text.map_err(|error| format!("read {path}: {error}"))
+        text.map_err(access::during(format_args!("read {path}")))
     };
     let mounts = read(format!("{proc}/mountinfo"))?;
     let mounts = String::from_utf8_lossy(&mounts);
@@ -215,17 +216,18 @@ fn of_mounts(job: u32, uid: u32, stepd: i32) -> Result<OwnedFd, String> {
             }
         }
         let path = format!("{path}/.ns");
-        let failed = |error: io::Error| format!("open {path}: {error}");
-        let file = File::open(&path).map_err(failed)?;
-        let is_it = file.metadata().map_err(failed)?.ino() == number;
+        let failed = access::during(format!("open {path}"));
+        let file = File::open(&path).map_err(&failed)?;
+        let is_it = file.metadata().map_err(&failed)?.ino() == number;
         let fd = OwnedFd::from(file);
-        Namespace::Mount.check(&fd).map_err(failed)?;
+        Namespace::Mount.check(&fd).map_err(&failed)?;
         return match is_it {
             true => Ok(fd),
-            false => Err(format!("{path} was replaced meanwhile")),
+            false => Err(io::Error::other(format!("{path} was replaced meanwhile"))),
         };
     }
-    Err(format!("{proc}/mountinfo has none of job {job}{others}"))
+    let cause = format!("{proc}/mountinfo has none of job {job}{others}");
+    Err(io::Error::other(cause))
 }
 
 /// A mount of a namespace in proc_pid_mountinfo(5).
@@ -269,13 +271,13 @@ impl Entrance {
     /// The way back is looked up before anything is done: in the job's mount namespace /proc may not
     /// show this process.
     /// Those that the process is in are left out: a user namespace can't be entered again, setns(2).
-    pub fn prepare(namespaces: Vec<(Namespace, OwnedFd)>) -> Result<Self, String> {
+    pub fn prepare(namespaces: Vec<(Namespace, OwnedFd)>) -> io::Result<Self> {
         let mut entrance = Self::default();
         for (kind, fd) in namespaces {
-            let failed = |error| format!("find the own {kind} namespace: {error}");
-            let here = kind.current().map_err(failed)?;
+            let failed = access::during(format!("find the own {kind} namespace"));
+            let here = kind.current().map_err(&failed)?;
             match kind {
-                _ if sys::is_same_file(&fd, &here).map_err(failed)? => {}
+                _ if sys::is_same_file(&fd, &here).map_err(&failed)? => {}
                 Namespace::User => entrance.last = Some(fd),
                 _ => entrance.first.push((kind, fd, here)),
             }
@@ -284,7 +286,7 @@ impl Entrance {
     }
 
     /// Enters all of them, or none.
-    pub fn enter(&self, log: Log<'_>) -> Result<(), String> {
+    pub fn enter(&self, log: Log<'_>) -> io::Result<()> {
         let first = self.first.iter().map(|(kind, fd, _)| (*kind, fd));
         let last = self.last.iter().map(|fd| (Namespace::User, fd));
         for (index, (kind, fd)) in first.chain(last).enumerate() {
@@ -294,7 +296,8 @@ impl Entrance {
                     log.error(|| format!("leave the job's {kind} namespace: {error}"));
                 }
             }
-            return Err(format!("enter the job's {kind} namespace: {error}"));
+            let what = format!("enter the job's {kind} namespace");
+            return Err(access::during(what)(error));
         }
         Ok(())
     }

@@ -127,6 +127,13 @@ pub fn ask(
     guarded(freezer, pid, &ask, log)?.map_err(|error| Broken::from(error).into())
 }
 
+/// What the other process answers.
+const THROUGH: u8 = 0;
+const FAILED: u8 = 1;
+const PUT_BACK: u8 = 2;
+const NOT_PUT_BACK: u8 = 3;
+const UNSEEN: u8 = 4;
+
 /// Does what moves a process, the calling one, into the step.
 ///
 /// Who is moved into a frozen step stops at once, and can't help itself. So another process does the work:
@@ -140,11 +147,6 @@ pub fn guarded(
     work: &dyn Fn() -> io::Result<()>,
     log: Log<'_>,
 ) -> Result<io::Result<()>, AdoptError> {
-    const THROUGH: u8 = 0;
-    const FAILED: u8 = 1;
-    const PUT_BACK: u8 = 2;
-    const NOT_PUT_BACK: u8 = 3;
-    const UNSEEN: u8 = 4;
     if freezer.is_suspended {
         return Err(AdoptError::Suspended);
     }
@@ -171,33 +173,8 @@ pub fn guarded(
             (Ok(false), Ok(())) => THROUGH,
         }
     });
-    // Where the other process is a copy of this one (valgrind) its error is not available.
-    let failure = || {
-        let error = failure.take();
-        error.unwrap_or_else(|| io::Error::other("the process that asked does not tell why"))
-    };
     match done {
-        Ok(THROUGH) => Ok(Ok(())),
-        Ok(FAILED) => Ok(Err(failure())),
-        Ok(PUT_BACK) => Err(AdoptError::Suspended),
-        Ok(UNSEEN) => {
-            log.error(|| {
-                format!(
-                    "check whether the job was suspended meanwhile: {}",
-                    failure()
-                )
-            });
-            Ok(Ok(()))
-        }
-        Ok(_) => {
-            log.error(|| {
-                format!(
-                    "the job was suspended, and the login could not be moved out of it: {}",
-                    failure()
-                )
-            });
-            Ok(Ok(()))
-        }
+        Ok(code) => outcome(code, &failure, log),
         Err(ProxyError::NotStarted(error)) => {
             log.error(|| format!("start the process that asks for adoption: {error}"));
             Ok(work())
@@ -205,6 +182,29 @@ pub fn guarded(
         // It may have asked, so that nobody may ask again.
         Err(error) => Err(AdoptError::NotHeld(error.to_string())),
     }
+}
+
+/// What the answer of the other process comes to.
+fn outcome(
+    code: u8,
+    failure: &Cell<Option<io::Error>>,
+    log: Log<'_>,
+) -> Result<io::Result<()>, AdoptError> {
+    // Where the other process is a copy of this one (valgrind) its error is not available.
+    let failure = || {
+        let error = failure.take();
+        error.unwrap_or_else(|| io::Error::other("the process that asked does not tell why"))
+    };
+    let what = match code {
+        THROUGH => return Ok(Ok(())),
+        FAILED => return Ok(Err(failure())),
+        PUT_BACK => return Err(AdoptError::Suspended),
+        UNSEEN => "check whether the job was suspended meanwhile",
+        _ => "the job was suspended, and the login could not be moved out of it",
+    };
+    let error = failure();
+    log.error(|| format!("{what}: {error}"));
+    Ok(Ok(()))
 }
 
 /// Puts a process where the calling one is, in each hierarchy of control groups.

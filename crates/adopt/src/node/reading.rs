@@ -1,5 +1,6 @@
 //! Reads slurm.conf, and remembers which files that rests on.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,7 +11,6 @@ use crate::access;
 use crate::log::Log;
 use crate::node::names::{expand, names_of_host};
 use crate::node::{Node, NodeError};
-use crate::text::said;
 use crate::trust::Trusted;
 
 /// Where Slurm looks for SlurmdSpoolDir if slurm.conf does not say, `read_config.h`.
@@ -145,12 +145,7 @@ pub(super) fn read(
 
 /// An Include's file: from 23.02 on it is beside slurm.conf, up to 22.05 beside the including file. `from` is
 /// that, where it was found: a path that is not absolute never gets through [`sys::read_identified`].
-fn included(
-    main: &Path,
-    name: &str,
-    from: &Path,
-    sources: &mut Sources,
-) -> Result<Included, String> {
+fn included(main: &Path, name: &str, from: &Path, sources: &mut Sources) -> io::Result<Included> {
     let beside = |file: &Path| file.parent().unwrap_or(Path::new("/")).join(name);
     let (beside_main, beside_from) = (beside(main), beside(from));
     let mut path = &beside_main;
@@ -163,8 +158,8 @@ fn included(
             read = sys::read_identified(path, MAX_CONF);
         }
     }
-    let failed = |error| said(format_args!("{}: {}", path.display(), access::named(error)));
-    let (status, bytes) = read.map_err(failed)?;
+    let failed = access::during(path.display());
+    let (status, bytes) = read.map_err(|error| failed(access::named(error)))?;
     sources.add(path, status);
     let file = path.to_string_lossy().into_owned();
     Ok(Included { file, bytes })

@@ -15,6 +15,7 @@ pub(crate) mod record;
 pub mod runtime_dir;
 pub mod stack;
 
+use std::fmt;
 use std::io;
 use std::os::unix::process::parent_id;
 use std::path::Path;
@@ -32,7 +33,7 @@ use crate::options::{Options, RuntimeDir};
 use crate::session::notes::Notes;
 use crate::session::record::{Record, RecordKey};
 use crate::session::runtime_dir::Users;
-use crate::session::stack::{Reach, Stack};
+use crate::session::stack::{Line, Reach, Stack};
 use crate::text::said;
 
 /// The service whose host always calls the account phase before the session phase, and for one user.
@@ -67,29 +68,55 @@ impl CallingProcess {
     }
 }
 
+/// Why the session phase is not sure to adopt what the account phase leaves to it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotSure {
+    /// The stack can't be read, for this reason.
+    Unread(String),
+    /// There is no session line of ours.
+    Absent,
+    /// A line can end the stack before ours or jump over it.
+    MayBePassed(Line),
+    /// The session line's failure does not count.
+    NotBinding,
+}
+
+impl fmt::Display for NotSure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "with keyboard-interactive authentication sshd runs the account phase in a helper process, which cannot \
+             be adopted",
+        )?;
+        match self {
+            Self::Unread(cause) => {
+                write!(f, "; cannot see whether a session line will adopt: {cause}")
+            }
+            Self::Absent => f.write_str(
+                ": the stack also needs the line: session required pam_slurm_adopt.so, with the same options",
+            ),
+            Self::MayBePassed(Line { place, text }) => write!(
+                f,
+                ", and the session line of pam_slurm_adopt may not be reached: {place} ({text}) can end the stack \
+                 before it or jump over it"
+            ),
+            Self::NotBinding => f.write_str(
+                ", and a failure of the session line of pam_slurm_adopt does not count: make it required",
+            ),
+        }
+    }
+}
+
 /// Whether the session phase is sure to adopt what the account phase leaves to it.
 ///
 /// # Errors
-/// What is in the way, for the admin.
-pub fn adopts_later(stack: &Stack) -> Result<(), String> {
-    const WHY: &str = "with keyboard-interactive authentication sshd runs the account phase in a helper process, which cannot be adopted";
+/// [`NotSure`].
+pub fn adopts_later(stack: &Stack) -> Result<(), NotSure> {
     match (stack.reach(Facility::Session), stack.unread()) {
         (Reach::Always, None) => Ok(()),
-        (Reach::Always | Reach::Absent, Some(cause)) => Err(format!(
-            "{WHY}; cannot see whether a session line will adopt: {cause}"
-        )),
-        (Reach::Absent, None) => Err(format!(
-            "{WHY}: the stack also needs the line: session required pam_slurm_adopt.so, with the same \
-             options"
-        )),
-        (Reach::MayBePassed(line), _) => Err(format!(
-            "{WHY}, and the session line of pam_slurm_adopt may not be reached: {} ({}) can end the stack \
-             before it or jump over it",
-            line.place, line.text
-        )),
-        (Reach::NotBinding, _) => Err(format!(
-            "{WHY}, and a failure of the session line of pam_slurm_adopt does not count: make it required"
-        )),
+        (Reach::Always | Reach::Absent, Some(cause)) => Err(NotSure::Unread(cause.to_string())),
+        (Reach::Absent, None) => Err(NotSure::Absent),
+        (Reach::MayBePassed(line), _) => Err(NotSure::MayBePassed(line.clone())),
+        (Reach::NotBinding, _) => Err(NotSure::NotBinding),
     }
 }
 

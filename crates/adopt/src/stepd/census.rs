@@ -108,19 +108,7 @@ fn ask_stepds(
         trusted: node.trusted.clone(),
         ..Census::default()
     };
-    let mut to_ask = VecDeque::new();
-    let mut own = Vec::new();
-    for socket in sockets {
-        match known.owner(&socket.identity) {
-            Some(owner) if owner.uid != uid => {
-                census.steps.others += 1;
-                census.version = census.version.max(Some(owner.version));
-            }
-            Some(_) => own.push(socket.clone()),
-            None => to_ask.push_back(socket.clone()),
-        }
-    }
-    own.sort_by_key(|it| std::cmp::Reverse(it.job.age_key()));
+    let (mut to_ask, mut own) = census.sort_out(sockets, &known);
     let spared = match own.len() > enough && !asks_all() {
         true => own.split_off(enough),
         false => Vec::new(),
@@ -157,6 +145,28 @@ fn ask_stepds(
 const UNASKED: i32 = -1;
 
 impl Census {
+    /// Counts the stepds of others that are known. Returns those that are not known, and the user's, newest first.
+    fn sort_out(
+        &mut self,
+        sockets: &[Socket],
+        known: &Owners<'_>,
+    ) -> (VecDeque<Socket>, Vec<Socket>) {
+        let mut to_ask = VecDeque::new();
+        let mut own = Vec::new();
+        for socket in sockets {
+            match known.owner(&socket.identity) {
+                Some(owner) if owner.uid != self.uid => {
+                    self.steps.others += 1;
+                    self.version = self.version.max(Some(owner.version));
+                }
+                Some(_) => own.push(socket.clone()),
+                None => to_ask.push_back(socket.clone()),
+            }
+        }
+        own.sort_by_key(|it| std::cmp::Reverse(it.job.age_key()));
+        (to_ask, own)
+    }
+
     /// Whose jobs its own are.
     #[must_use]
     pub fn uid(&self) -> u32 {

@@ -9,7 +9,7 @@ fn read(text: &str, query: Query<'_>) -> Result<Conf, Problem> {
             "my.conf" => b"SlurmdSpoolDir=/by/cluster\n",
             "loop.conf" => b"Include loop.conf\n",
             "bad.conf" => b"\n\nNonsense\n",
-            _ => return Err("No such file or directory".to_owned()),
+            _ => return Err(io::Error::other("No such file or directory")),
         };
         Ok(included(name, bytes))
     };
