@@ -98,7 +98,7 @@ impl Case {
         }
         let limit = Duration::from_secs_f64(self.timeout) + SLACK;
         if Duration::from_micros(outcome.micros) > limit {
-            return fail(&format!("took {} µs", outcome.micros));
+            return fail(&format!("took {} us", outcome.micros));
         }
         if !self.reason.split(" | ").any(|it| log.contains(it)) {
             return fail(&format!("the log lacks '{}'", self.reason));

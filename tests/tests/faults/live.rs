@@ -131,6 +131,37 @@ pub fn newest_cancelled(cluster: &Cluster) -> Result<()> {
     bail!("of {logins} logins none met a newest job that was ending")
 }
 
+/// The stepds of the two newest of four jobs hang: a login gets into the next one, and does not wait for them until
+/// the deadline.
+pub fn newest_hung(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        jobs.push(cluster.submit("alice", &[])?);
+    }
+    let login = |options: &str| Call::new("alice", options).make(node, Module::Ours);
+    // From then on all four are known.
+    let first = login("")?;
+    ensure!(first.job(node)? == Some(jobs[3]), "{jobs:?}: {first}");
+    let mut pids = String::new();
+    for job in &jobs[2..] {
+        pids += &format!(" {}", node.pid_of_stepd(*job)?);
+    }
+    let (stop, go_on) = (format!("kill -STOP{pids}"), format!("kill -CONT{pids}"));
+    with(node, &stop, &go_on, || {
+        let mark = node.syslog_mark()?;
+        let second = login("timeout=20")?;
+        ensure!(second.job(node)? == Some(jobs[1]), "{jobs:?}: {second}");
+        ensure!(second.micros < 5_000_000, "it waited: {second}");
+        let log = node.syslog_since(mark)?;
+        let line = format!("slurmstepds of jobs {}, {} do not answer", jobs[2], jobs[3]);
+        ensure!(log.contains(&line), "{line}: {log}");
+        let strict = login("timeout=1 action_unknown=deny")?;
+        ensure!(strict.end == End::Code(6), "several jobs: {strict}");
+        Ok(())
+    })
+}
+
 /// The spool directory is on a file system without a byte to spare: neither module writes there. (slurmd
 /// does, and drains the node.)
 pub fn full_spool(cluster: &Cluster) -> Result<()> {

@@ -45,6 +45,7 @@ type LiveTest = fn(&Cluster) -> Result<()>;
 const LIVE: &[(&str, LiveTest)] = &[
     ("a real stepd", live::stepd),
     ("the newest job is cancelled", live::newest_cancelled),
+    ("the newest jobs hang", live::newest_hung),
     ("a full spool directory", live::full_spool),
     ("real slurmd and munged", live::slurmd_and_munged),
 ];
