@@ -36,6 +36,7 @@ const ORDER: &[&str] = &[
     "callerid",
     "stepd",
     "facts",
+    "exempt",
     "node",
     "state_dir",
     "trust",

@@ -63,6 +63,8 @@ pub enum Stage {
     Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
+    /// The file of options, exemptions, modes and messages: clusters
+    Site,
     /// What a login finds inside its job, namespaces, X11 and limits: clusters
     Inside,
     /// Where a login ends up, by its method and the lines of the PAM stack: clusters
@@ -191,6 +193,7 @@ impl Stage {
             Self::Finding => Work::Clusters("finding the node", "finding"),
             Self::Callerid => Work::Clusters("caller ID", "callerid"),
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
+            Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
             Self::Session => Work::Clusters("session", "session"),
             Self::Hostile => Work::Clusters("hostile users", "hostile"),
@@ -340,6 +343,7 @@ mod tests {
             Stage::Finding,
             Stage::Callerid,
             Stage::Mixed,
+            Stage::Site,
             Stage::Inside,
             Stage::Session,
             Stage::Hostile,

@@ -5,13 +5,15 @@
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use pam::ItemError;
 
+use crate::exempt::Exemption;
 use crate::facts::{Caller, Facts, OwnJob, Steps};
 use crate::login::{Account, Login};
 use crate::node::NodeError;
-use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options, Unknown};
+use crate::options::{AdoptFailure, GenericFailure, Mode, NoJobs, Options, Unknown};
 
 /// The phase that a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +89,11 @@ impl Plan {
         }
     }
 
-    fn keep_nobody_out(&mut self) {
+    /// Puts another answer in the place of each denial.
+    fn deny_nobody(&mut self, instead_of_deny: Answer) {
         let let_in = |answer: &mut Answer| {
             if *answer == Answer::Deny {
-                *answer = Answer::Ignore;
+                *answer = instead_of_deny;
             }
         };
         match self {
@@ -104,7 +107,7 @@ impl Plan {
                 let_in(if_refused);
                 let_in(if_silent);
                 if let Some(plan) = instead {
-                    plan.keep_nobody_out();
+                    plan.deny_nobody(instead_of_deny);
                 }
             }
         }
@@ -213,6 +216,24 @@ pub enum Reason {
     UnknownUser(String),
     /// Root passes.
     Root,
+    /// The kill switch is there.
+    KillSwitch(PathBuf),
+    /// The user is exempt, and would be denied for this reason.
+    Exempt {
+        /// By which option.
+        by: Exemption,
+        /// Why the user would be denied.
+        reason: Box<Reason>,
+    },
+    /// `mode=audit`: what would be.
+    Audit {
+        /// The answer.
+        answer: Answer,
+        /// The job that would adopt.
+        job: Option<u32>,
+        /// Why.
+        reason: Box<Reason>,
+    },
     /// It can't be known what runs here.
     Node(NodeError),
     /// The module itself failed.
@@ -223,6 +244,8 @@ pub enum Reason {
     Several {
         /// How many.
         count: usize,
+        /// Which, without one that has refused the login.
+        jobs: Vec<u32>,
         /// Why.
         why: SourceUnknown,
     },
@@ -290,9 +313,56 @@ pub fn plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
     let mut plan = strict_plan(options, phase, facts);
     plan.if_silent(silent(options, phase));
     if !phase.may_deny() {
-        plan.keep_nobody_out();
+        plan.deny_nobody(Answer::Ignore);
+    }
+    if options.mode == Mode::AdoptOnly {
+        plan.deny_nobody(Answer::Allow);
     }
     plan
+}
+
+/// The verdict on a user who would be denied and is exempt.
+#[must_use]
+pub fn exempted(denied: Verdict, by: Exemption) -> Verdict {
+    Verdict {
+        answer: Answer::Allow,
+        reason: Reason::Exempt {
+            by,
+            reason: Box::new(denied.reason),
+        },
+    }
+}
+
+/// What a plan comes to if each stepd agrees.
+#[must_use]
+pub fn foreseen(plan: Plan) -> (Verdict, Option<u32>) {
+    match plan {
+        Plan::Settle(verdict) => (verdict, None),
+        Plan::Adopt { job, choice, .. } => {
+            let verdict = Verdict {
+                answer: Answer::Adopted,
+                reason: Reason::Job(choice),
+            };
+            (verdict, Some(job))
+        }
+    }
+}
+
+/// The verdict of `mode=audit`, where that would be the answer.
+#[must_use]
+pub fn audited(would_be: Verdict, job: Option<u32>) -> Verdict {
+    Verdict {
+        // A user whom the module leaves to others is left to them.
+        answer: match would_be.answer {
+            Answer::Ignore => Answer::Ignore,
+            _ => Answer::Allow,
+        },
+        reason: Reason::Audit {
+            answer: would_be.answer,
+            job,
+            reason: Box::new(would_be.reason),
+        },
+    }
 }
 
 /// The plan of a phase that may deny.
@@ -385,8 +455,8 @@ fn without_caller(
     let choice = match (count, options.unknown) {
         (1, _) => Choice::OnlyJob,
         (of, Unknown::Newest) => Choice::Newest { of, why },
-        (_, Unknown::Allow) => return Some(several(Answer::Allow, count, why)),
-        (_, Unknown::Deny) => return Some(several(Answer::Deny, count, why)),
+        (_, Unknown::Allow) => return Some(several(Answer::Allow, own, count, why)),
+        (_, Unknown::Deny) => return Some(several(Answer::Deny, own, count, why)),
     };
     // The newest may be ending while another runs: the chain goes on to the next newest.
     let mut oldest_first = own.to_vec();
@@ -420,6 +490,7 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
 /// The verdict where it can't be known what runs here.
 pub fn generic_failure(options: &Options, phase: Phase, reason: Reason) -> Verdict {
     let answer = match (phase, options.generic_failure) {
+        _ if options.mode != Mode::Enforce => Answer::Allow,
         (Phase::Session(Admission::Ours { job }), _) => {
             return failed_after_account(options, job, reason);
         }
@@ -472,10 +543,11 @@ fn silent(options: &Options, phase: Phase) -> Answer {
     }
 }
 
-fn several(answer: Answer, count: usize, why: SourceUnknown) -> Plan {
+fn several(answer: Answer, own: &[OwnJob], count: usize, why: SourceUnknown) -> Plan {
+    let jobs = own.iter().map(|it| it.job).collect();
     Plan::Settle(Verdict {
         answer,
-        reason: Reason::Several { count, why },
+        reason: Reason::Several { count, jobs, why },
     })
 }
 

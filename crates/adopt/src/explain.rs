@@ -11,13 +11,15 @@ use crate::adoption::cgroup::Origin;
 use crate::adoption::{AdoptError, suspended};
 use crate::callerid;
 use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
+use crate::exempt;
 use crate::facts::Caller;
 use crate::gather::{self, Stepds};
 use crate::log::{Log, Sink};
 use crate::login::Entry;
 use crate::node::Environment;
+use crate::options::message::Messages;
 use crate::prepare::Prepared;
-use crate::report;
+use crate::report::{self, Reader};
 use crate::state_dir::{self, StateDir};
 use crate::text::shown;
 
@@ -26,6 +28,7 @@ use crate::text::shown;
 pub struct Explanation {
     user: String,
     uid: Option<u32>,
+    messages: Messages,
     end: End,
 }
 
@@ -69,7 +72,16 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
             let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
             let (facts, mut stepds) = gather::gather(&query, no_connection);
             let plan = decide::plan(options, Phase::Account, facts);
-            match without_suspended(plan, &mut stepds, *log) {
+            let plan = without_suspended(plan, &mut stepds, *log);
+            let exemption =
+                || exempt::find(&options.exempt, &prepared.login, &stepds.deadline, *log);
+            match plan {
+                Plan::Settle(verdict) if verdict.answer == Answer::Deny => {
+                    End::Settled(match exemption() {
+                        Some(by) => decide::exempted(verdict, by),
+                        None => verdict,
+                    })
+                }
                 Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,
@@ -94,6 +106,7 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
     Explanation {
         uid: prepared.login.uid(),
         user: prepared.login.user,
+        messages: prepared.options.messages,
         end,
     }
 }
@@ -168,7 +181,12 @@ impl fmt::Display for Explanation {
             }
             End::Settled(Verdict { answer, reason }) => {
                 write!(f, "would be {}: {reason}", in_words(*answer))?;
-                match report::user_text(*answer, reason) {
+                let reader = Reader {
+                    messages: &self.messages,
+                    user: &self.user,
+                    job: None,
+                };
+                match report::user_text(*answer, reason, &reader) {
                     Some(text) => write!(f, "\nmessage: {text}"),
                     None => Ok(()),
                 }

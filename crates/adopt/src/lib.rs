@@ -25,6 +25,7 @@ mod apply;
 pub mod callerid;
 pub mod decide;
 mod exchange;
+pub mod exempt;
 pub mod explain;
 pub mod facts;
 #[cfg(fuzzing)]

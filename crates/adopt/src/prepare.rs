@@ -1,14 +1,16 @@
 //! What a login, a panic and `explain` share at the start.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use pam::Handle;
 
-use crate::decide::{self, Verdict};
+use crate::decide::{self, Answer, Reason, Verdict};
+use crate::exempt;
 use crate::log::{Log, Sink};
 use crate::login::Login;
-use crate::options::{BadArgument, LogLevel, Options};
+use crate::options::{BadArgument, LogLevel, Options, file};
 
 /// A login with parsed options, before anything about Slurm is known.
 pub(crate) struct Prepared<'a> {
@@ -23,7 +25,7 @@ impl<'a> Prepared<'a> {
     /// Prepares a call of libpam's.
     pub fn from_pam(handle: &'a Handle, args: &[Vec<u8>]) -> Self {
         let started = Instant::now();
-        let (options, bad_arguments) = Options::parse(args);
+        let (options, bad_arguments) = Options::read(Path::new(file::PATH), args);
         Self {
             login: Login::from_pam(handle, &|service| options.acts_for(service)),
             log: Log::new(handle, options.log_level),
@@ -36,7 +38,7 @@ impl<'a> Prepared<'a> {
     /// Prepares a dry run for a user; everything is logged to `sink`.
     pub fn for_user(user: &str, args: &[Vec<u8>], sink: &'a dyn Sink) -> Self {
         let started = Instant::now();
-        let (options, bad_arguments) = Options::parse(args);
+        let (options, bad_arguments) = Options::read(Path::new(file::PATH), args);
         // The service that the line is for, so that service= never decides here.
         let service = options.service.split(',').next().unwrap_or_default();
         let login = Login {
@@ -64,7 +66,18 @@ impl<'a> Prepared<'a> {
 
     /// Decides what can be decided without Slurm; else returns the user's uid.
     pub fn before_slurm(&self) -> ControlFlow<Verdict, u32> {
-        decide::before(&self.options, &self.login)
+        let uid = match decide::before(&self.options, &self.login) {
+            ControlFlow::Continue(uid) => uid,
+            settled => return settled,
+        };
+        let switch = self.options.kill_switch.as_ref();
+        match switch.filter(|it| exempt::is_switched_off(it, self.log)) {
+            None => ControlFlow::Continue(uid),
+            Some(path) => ControlFlow::Break(Verdict {
+                answer: Answer::Allow,
+                reason: Reason::KillSwitch(path.clone()),
+            }),
+        }
     }
 
     /// PAM_SERVICE; empty if there is none.

@@ -10,6 +10,7 @@ use crate::adoption::{AdoptError, Before};
 use crate::decide::{Answer, Choice, Reason, SourceUnknown, Verdict};
 use crate::facts::Steps;
 use crate::login::{Entry, Login};
+use crate::options::message::Messages;
 use crate::prepare::Prepared;
 use crate::text::shown;
 use crate::trust::DirectoryError;
@@ -65,7 +66,12 @@ pub(crate) fn report(
         ..
     } = prepared;
     let verdict = &outcome.verdict;
-    let told = user_text(verdict.answer, &verdict.reason)
+    let reader = Reader {
+        messages: &prepared.options.messages,
+        user: &login.user,
+        job: outcome.job,
+    };
+    let told = user_text(verdict.answer, &verdict.reason, &reader)
         .map(|text| handle.tell(MessageStyle::Error, &text));
     if let Some(Err(code)) = told {
         log.debug(|| format!("tell the user: {code}"));
@@ -77,6 +83,7 @@ pub(crate) fn report(
         (_, Answer::Ignore, Reason::NoJob(_) | Reason::Root | Reason::OtherService(_)) => {
             log.debug(line);
         }
+        (_, Answer::Allow, Reason::Exempt { .. } | Reason::KillSwitch(_)) => log.info(line),
         // The user was admitted and has a job, but is not in it, or is denied.
         _ => log.error(line),
     }
@@ -112,12 +119,44 @@ pub fn code(entry: Entry, answer: Answer) -> ReturnCode {
     }
 }
 
-/// The one line that a user who is kept out reads; the beginnings are SchedMD's of 26.05, because
-/// sites' scripts look for them.
+/// Who reads a text, and which job it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// The site's texts.
+    pub messages: &'a Messages,
+    /// The user's name.
+    pub user: &'a str,
+    /// The job that did not take the login.
+    pub job: Option<u32>,
+}
+
+/// The one line that a user who is kept out reads: the site's, or one whose beginning is SchedMD's of 26.05, because
+/// sites' scripts look for it.
 #[must_use]
-pub fn user_text(answer: Answer, reason: &Reason) -> Option<String> {
+pub fn user_text(answer: Answer, reason: &Reason, reader: &Reader<'_>) -> Option<String> {
     if answer != Answer::Deny {
         return None;
+    }
+    let &Reader {
+        messages,
+        user,
+        job,
+    } = reader;
+    let template = match reason {
+        Reason::NoJob(_) | Reason::StepdSilent { .. } => &messages.no_jobs,
+        Reason::Several { .. } => &messages.unknown,
+        Reason::Refused(_) | Reason::AfterAccount { .. } | Reason::Suspended { .. } => {
+            &messages.adopt_failure
+        }
+        _ => &None,
+    };
+    if let Some(template) = template {
+        return template.expand(&|name| match name {
+            "user" => shown(user),
+            "host" => sys::hostname().unwrap_or_default(),
+            "url" => messages.url.clone(),
+            _ => jobs_of(reason, job),
+        });
     }
     let text = match reason {
         Reason::NoJob(steps) => no_job(trouble(steps)),
@@ -135,9 +174,27 @@ pub fn user_text(answer: Answer, reason: &Reason) -> Option<String> {
         | Reason::NoUser(_)
         | Reason::UnknownUser(_)
         | Reason::Root
+        | Reason::KillSwitch(_)
+        | Reason::Exempt { .. }
+        | Reason::Audit { .. }
         | Reason::Job(_) => return None,
     };
     Some(format!("Access denied by pam_slurm_adopt: {text}"))
+}
+
+/// The numbers of the jobs that a denial is about; "none" if there is none.
+fn jobs_of(reason: &Reason, job: Option<u32>) -> String {
+    let mut jobs: Vec<u32> = match reason {
+        Reason::Several { jobs, .. } => jobs.clone(),
+        Reason::StepdSilent { job } | Reason::Suspended { job } => vec![*job],
+        _ => job.into_iter().collect(),
+    };
+    jobs.sort_unstable();
+    let jobs: Vec<_> = jobs.iter().map(u32::to_string).collect();
+    match jobs.is_empty() {
+        true => "none".to_owned(),
+        false => jobs.join(", "),
+    }
 }
 
 fn no_job(trouble: Option<String>) -> String {
@@ -183,6 +240,7 @@ fn trouble(steps: &Steps) -> Option<String> {
 #[must_use]
 pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
     let decision = match outcome.verdict.answer {
+        _ if matches!(outcome.verdict.reason, Reason::Audit { .. }) => "audited",
         Answer::Adopted => "adopted",
         Answer::Chosen => "left-to-session",
         Answer::Allow => "allowed-without-adoption",
@@ -230,45 +288,29 @@ impl fmt::Display for Reason {
             Self::NoUser(error) => write!(f, "no PAM_USER: {error}"),
             Self::UnknownUser(cause) => f.write_str(cause),
             Self::Root => f.write_str("root always passes"),
+            Self::KillSwitch(path) => {
+                let path = shown(&path.to_string_lossy());
+                write!(f, "the kill switch {path} is on: everyone gets in")
+            }
+            Self::Exempt { by, reason } => write!(f, "exempt ({by}); otherwise denied: {reason}"),
+            Self::Audit {
+                answer,
+                job,
+                reason,
+            } => {
+                f.write_str("mode=audit: ")?;
+                match (answer, job) {
+                    (Answer::Adopted, Some(job)) => write!(f, "would be adopted into job {job}")?,
+                    (Answer::Deny, _) => f.write_str("would be denied")?,
+                    (Answer::Ignore, _) => f.write_str("would be left to other modules")?,
+                    _ => f.write_str("would be admitted without adoption")?,
+                }
+                write!(f, ": {reason}")
+            }
             Self::Node(error) => write!(f, "{error}"),
             Self::Panicked(cause) => write!(f, "internal error: {}", shown(cause)),
-            Self::NoJob(Steps {
-                others,
-                silent,
-                failed,
-                problem,
-                place,
-                remarks,
-                ..
-            }) => {
-                match problem {
-                    Some(problem) => write!(f, "spool directory: {problem}")?,
-                    None => match others {
-                        1 => f.write_str("no job on this node (1 job of other users")?,
-                        _ => write!(f, "no job on this node ({others} jobs of other users")?,
-                    },
-                }
-                match (problem.is_none(), place.is_empty()) {
-                    (true, true) => f.write_str(")")?,
-                    (true, false) => write!(f, "; {place})")?,
-                    (false, true) => {}
-                    (false, false) => write!(f, " ({place})")?,
-                }
-                if !silent.is_empty() {
-                    write!(f, "; {}", silence(silent))?;
-                }
-                if let [(job, cause), rest @ ..] = &failed[..] {
-                    write!(f, "; slurmstepd of job {job}: {cause}")?;
-                    if !rest.is_empty() {
-                        write!(f, " (and {} more)", rest.len())?;
-                    }
-                }
-                for remark in remarks {
-                    write!(f, "; {remark}")?;
-                }
-                Ok(())
-            }
-            Self::Several { count, why } => {
+            Self::NoJob(steps) => no_job_here(steps, f),
+            Self::Several { count, why, .. } => {
                 write!(f, "{count} jobs on this node, source job unknown: {why}")
             }
             Self::Job(Choice::OnlyJob) => f.write_str("the user's only job here"),
@@ -300,6 +342,45 @@ impl fmt::Display for Reason {
             Self::StepdSilent { job } => f.write_str(&silence(&[*job])),
         }
     }
+}
+
+/// What is here instead of a job of the user's.
+fn no_job_here(steps: &Steps, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Steps {
+        others,
+        silent,
+        failed,
+        problem,
+        place,
+        remarks,
+        ..
+    } = steps;
+    match problem {
+        Some(problem) => write!(f, "spool directory: {problem}")?,
+        None => match others {
+            1 => f.write_str("no job on this node (1 job of other users")?,
+            _ => write!(f, "no job on this node ({others} jobs of other users")?,
+        },
+    }
+    match (problem.is_none(), place.is_empty()) {
+        (true, true) => f.write_str(")")?,
+        (true, false) => write!(f, "; {place})")?,
+        (false, true) => {}
+        (false, false) => write!(f, " ({place})")?,
+    }
+    if !silent.is_empty() {
+        write!(f, "; {}", silence(silent))?;
+    }
+    if let [(job, cause), rest @ ..] = &failed[..] {
+        write!(f, "; slurmstepd of job {job}: {cause}")?;
+        if !rest.is_empty() {
+            write!(f, " (and {} more)", rest.len())?;
+        }
+    }
+    for remark in remarks {
+        write!(f, "; {remark}")?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for SourceUnknown {
@@ -346,8 +427,10 @@ mod tests {
     use pam::ItemError;
 
     use super::*;
+    use crate::exempt::Exemption;
     use crate::login::Account;
     use crate::node::NodeError;
+    use crate::options::message::Template;
 
     fn no_job(silent: &[u32]) -> Reason {
         Reason::NoJob(Steps {
@@ -376,9 +459,109 @@ mod tests {
         }
     }
 
+    const ALICE: Reader<'_> = Reader {
+        messages: &Messages {
+            no_jobs: None,
+            unknown: None,
+            adopt_failure: None,
+            url: String::new(),
+        },
+        user: "alice",
+        job: None,
+    };
+
+    #[test]
+    fn what_users_read_where_the_site_words_it() {
+        let text = |it: &str| Template::parse(it);
+        let messages = Messages {
+            no_jobs: text("{user} has no job, see {url}"),
+            unknown: text("which of {jobs}?"),
+            adopt_failure: text(""),
+            url: "https://example.org".into(),
+        };
+        let reader = Reader {
+            messages: &messages,
+            ..ALICE
+        };
+        let several = Reason::Several {
+            count: 2,
+            jobs: vec![9, 7],
+            why: SourceUnknown::NotAsked,
+        };
+        for (reason, read) in [
+            (
+                no_job(&[]),
+                Some("alice has no job, see https://example.org"),
+            ),
+            (
+                Reason::StepdSilent { job: 7 },
+                Some("alice has no job, see https://example.org"),
+            ),
+            (several, Some("which of 7, 9?")),
+            (Reason::Refused("x".into()), None),
+            (
+                Reason::Panicked("x".into()),
+                Some("Access denied by pam_slurm_adopt: internal error; tell your administrator"),
+            ),
+        ] {
+            let found = user_text(Answer::Deny, &reason, &reader);
+            assert_eq!(found.as_deref(), read, "{reason}");
+            assert_eq!(user_text(Answer::Allow, &reason, &reader), None);
+        }
+        let failed = Messages {
+            adopt_failure: text("job {jobs} does not take {user}"),
+            ..Messages::default()
+        };
+        let reader = Reader {
+            messages: &failed,
+            user: "x\u{1b}y",
+            job: Some(7),
+        };
+        let found = user_text(Answer::Deny, &Reason::Refused("x".into()), &reader);
+        assert_eq!(found.as_deref(), Some("job 7 does not take x\\u{1b}y"));
+    }
+
+    #[test]
+    fn what_admins_read_of_who_gets_in_all_the_same() {
+        let denied = || Box::new(no_job(&[]));
+        for (reason, text) in [
+            (
+                Reason::KillSwitch("/run/off".into()),
+                "the kill switch /run/off is on: everyone gets in",
+            ),
+            (
+                Reason::Exempt {
+                    by: Exemption::Group("admins".into()),
+                    reason: denied(),
+                },
+                "exempt (member of the exempt group admins); otherwise denied: no job on this node \
+                 (2 jobs of other users)",
+            ),
+            (
+                Reason::Audit {
+                    answer: Answer::Deny,
+                    job: None,
+                    reason: denied(),
+                },
+                "mode=audit: would be denied: no job on this node (2 jobs of other users)",
+            ),
+            (
+                Reason::Audit {
+                    answer: Answer::Adopted,
+                    job: Some(7),
+                    reason: Box::new(Reason::Job(Choice::OnlyJob)),
+                },
+                "mode=audit: would be adopted into job 7: the user's only job here",
+            ),
+        ] {
+            assert_eq!(reason.to_string(), text);
+            assert_eq!(user_text(Answer::Deny, &reason, &ALICE), None);
+        }
+    }
+
     #[test]
     fn what_users_read() {
-        let denied = |reason: &Reason| user_text(Answer::Deny, reason).unwrap_or_default();
+        let denied = |reason: &Reason| user_text(Answer::Deny, reason, &ALICE).unwrap_or_default();
         for (reason, text) in [
             (no_job(&[]), "you have no active jobs on this node"),
             (
@@ -424,6 +607,7 @@ mod tests {
             (
                 Reason::Several {
                     count: 2,
+                    jobs: vec![7, 9],
                     why: SourceUnknown::NotAsked,
                 },
                 "unable to determine source job",
@@ -453,7 +637,7 @@ mod tests {
                 Answer::SessionError,
             ] {
                 assert_eq!(
-                    user_text(answer, &reason),
+                    user_text(answer, &reason, &ALICE),
                     None,
                     "who is not denied reads nothing"
                 );

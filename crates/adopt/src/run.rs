@@ -11,12 +11,13 @@ use crate::adoption::cgroup::Origin;
 use crate::adoption::limits::JobLimits;
 use crate::apply::{self, Live};
 use crate::callerid;
-use crate::decide::{self, Answer, Phase, Reason};
+use crate::decide::{self, Answer, Phase, Reason, Verdict};
+use crate::exempt;
 use crate::facts::Facts;
 use crate::gather::{self, Stepds};
 use crate::login::{Entry, Login};
 use crate::node::Environment;
-use crate::options::{Limits, Options};
+use crate::options::{Limits, Mode, Options};
 use crate::prepare::Prepared;
 use crate::report::{self, Outcome};
 use crate::session::{self, record::Record};
@@ -41,6 +42,7 @@ pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     }
     let outcome = match entry {
         Entry::Account => call.account(uid),
+        Entry::OpenSession if prepared.options.mode == Mode::Audit => return ReturnCode::Success,
         Entry::OpenSession => call.open_session(uid),
         Entry::CloseSession => {
             session::close(&prepared.options, handle, uid, prepared.log);
@@ -65,7 +67,10 @@ pub fn after_panic(entry: Entry, handle: &Handle, args: &[Vec<u8>], cause: &str)
     };
     let options = stricter(&prepared.options, record.as_ref());
     let reason = Reason::Panicked(cause.to_owned());
-    let outcome = decide::generic_failure(&options, phase, reason).into();
+    let verdict = decide::generic_failure(&options, phase, reason);
+    let outcome = call
+        .or_exempt(verdict, &Deadline::after(options.timeout))
+        .into();
     if phase == Phase::Account {
         call.leave_word(uid, &outcome, Duration::ZERO);
     }
@@ -95,8 +100,17 @@ impl<'a> Call<'a> {
         let (facts, stepds) = self.gather(options, Phase::Account, uid, options.timeout);
         let deadline = stepds.deadline;
         let plan = decide::plan(options, Phase::Account, facts);
-        let mut effects = self.effects(options, uid, stepds, None);
-        let outcome = apply::apply(plan, &mut effects, *log);
+        let outcome = match options.mode {
+            Mode::Audit => {
+                let (verdict, job) = decide::foreseen(plan);
+                decide::audited(self.or_exempt(verdict, &deadline), job).into()
+            }
+            Mode::Enforce | Mode::AdoptOnly => {
+                let mut effects = self.effects(options, uid, stepds, None);
+                let outcome = apply::apply(plan, &mut effects, *log);
+                self.or_exempt_outcome(outcome, &deadline)
+            }
+        };
         let used = options.timeout.saturating_sub(deadline.remaining());
         self.leave_word(uid, &outcome, used);
         outcome
@@ -128,10 +142,41 @@ impl<'a> Call<'a> {
                 (apply::apply(plan, &mut effects, *log), deadline)
             }
         };
+        let outcome = self.or_exempt_outcome(outcome, &deadline);
         if outcome.verdict.answer == Answer::Adopted {
             session::make_runtime_dir(options, self.handle, login, &deadline, *log);
         }
         outcome
+    }
+
+    /// The verdict, or that on an exempt user in the place of a denial.
+    fn or_exempt(&self, verdict: Verdict, deadline: &Deadline) -> Verdict {
+        if verdict.answer != Answer::Deny {
+            return verdict;
+        }
+        let Prepared {
+            options,
+            login,
+            log,
+            ..
+        } = &self.prepared;
+        match exempt::find(&options.exempt, login, deadline, *log) {
+            Some(by) => decide::exempted(verdict, by),
+            None => verdict,
+        }
+    }
+
+    fn or_exempt_outcome(&self, outcome: Outcome, deadline: &Deadline) -> Outcome {
+        let Outcome {
+            verdict,
+            job,
+            place,
+        } = outcome;
+        Outcome {
+            verdict: self.or_exempt(verdict, deadline),
+            job,
+            place,
+        }
     }
 
     fn gather(

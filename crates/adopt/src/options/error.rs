@@ -40,6 +40,13 @@ pub enum BadArgument {
         /// What was given.
         value: String,
     },
+    /// A setting in the file of options, or the whole file.
+    File {
+        /// FILE:LINE, or the file.
+        place: String,
+        /// What is wrong.
+        cause: String,
+    },
     /// The name was taken, and is none that there can be.
     OddName {
         /// The option's name.
@@ -84,6 +91,7 @@ impl fmt::Display for BadArgument {
             Self::Rest { name, taken, value } => {
                 write!(f, "{name}: taking \"{taken}\" of \"{}\"", shown(value))
             }
+            Self::File { place, cause } => write!(f, "{}: {cause}", shown(place)),
             Self::OddName { option, name, why } => {
                 write!(f, "{option}: \"{}\" {why}", shown(name))
             }

@@ -30,6 +30,10 @@ pub(super) fn of_taken(spec: &OptionSpec, value: &str) -> Option<BadArgument> {
 
 /// The line with a blank before each further option, if the value has some.
 pub(super) fn separated(name: &str, value: &str) -> Option<String> {
+    // A text may hold anything.
+    if name.starts_with("message_") {
+        return None;
+    }
     let is_separator =
         |it: char| !it.is_ascii_alphanumeric() && !['_', '.', '-', '/'].contains(&it);
     let is_option = |text: &str| {

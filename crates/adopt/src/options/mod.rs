@@ -1,4 +1,4 @@
-//! The module's arguments, parsed once.
+//! The module's options, parsed once: from its file and the arguments of its PAM line.
 //!
 //! [`TABLE`] is the one place that knows the options: the parser takes names and values from it,
 //! the man page and the README are generated from it (`cargo xtask docs`).
@@ -6,13 +6,18 @@
 //! beginning (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
 
 mod error;
+pub(crate) mod file;
 mod hints;
+pub(crate) mod message;
 pub(crate) mod network;
 mod table;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use crate::options::error::BadArgument;
+use crate::options::file::Setting;
+use crate::options::message::Messages;
 use crate::options::network::Network;
 pub use crate::options::table::{OptionSpec, TABLE};
 
@@ -74,6 +79,28 @@ pub enum Limits {
     Job,
 }
 
+/// What a decision leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is carried out.
+    Enforce,
+    /// It is logged, and everyone gets in without adoption.
+    Audit,
+    /// Who has a job is adopted, and everyone gets in.
+    AdoptOnly,
+}
+
+/// Who gets in without a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exempt {
+    /// `exempt_users=`: names or uids.
+    pub users: Vec<String>,
+    /// `exempt_groups=`: names or gids.
+    pub groups: Vec<String>,
+    /// `exempt_uid_below=`
+    pub uid_below: u32,
+}
+
 /// How much goes to the admin's log; each level contains those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -128,6 +155,16 @@ pub struct Options {
     pub limits: Limits,
     /// `runtime_dir=`
     pub runtime_dir: RuntimeDir,
+    /// `strict`
+    pub strict: bool,
+    /// `mode=`
+    pub mode: Mode,
+    /// `exempt_users=` and its like.
+    pub exempt: Exempt,
+    /// `kill_switch=`
+    pub kill_switch: Option<PathBuf>,
+    /// `message_no_jobs=` and its like.
+    pub messages: Messages,
 }
 
 impl Default for Options {
@@ -150,6 +187,11 @@ impl Default for Options {
             callerid_skip: Vec::new(),
             limits: Limits::Sshd,
             runtime_dir: RuntimeDir::Leave,
+            strict: false,
+            mode: Mode::Enforce,
+            exempt: Exempt::default(),
+            kill_switch: None,
+            messages: Messages::default(),
         }
     }
 }
@@ -164,33 +206,84 @@ impl Options {
         services.any(|it| it == service || it == "*" && service != SLURMSTEPD)
     }
 
-    /// Parses the arguments of a PAM line; the last setting of an option wins. Returns also, to be logged,
-    /// the arguments that change nothing, and those that mean something else than it looks.
+    /// Parses the file of options and then the arguments of a PAM line; the last setting of an option wins. Returns
+    /// also, to be logged, the settings that change nothing, and those that mean something else than it looks.
     #[must_use]
-    pub fn parse<A>(args: A) -> (Self, Vec<BadArgument>)
-    where
-        A: IntoIterator<Item: AsRef<[u8]>, IntoIter: Clone>,
-    {
-        let args = args.into_iter();
-        let mut options = Self::default();
-        let mut bad = Vec::new();
-        for (index, arg) in args.clone().enumerate() {
-            if let Err(mut argument) = options.set(arg.as_ref()) {
-                if let BadArgument::BadValue { name, kept, .. } = &mut argument {
-                    let earlier = args.clone().take(index);
-                    let taken = earlier.filter_map(|it| taken_value(name, it.as_ref()));
-                    *kept = taken.last().unwrap_or_else(|| kept.clone());
-                }
-                bad.push(argument);
+    pub fn read<A: AsRef<[u8]>>(file: &Path, args: &[A]) -> (Self, Vec<BadArgument>) {
+        let (text, unread) = match file::read(file) {
+            Ok(text) => (text.unwrap_or_default(), None),
+            Err(error) => {
+                let place = file.display().to_string();
+                let cause = error.to_string();
+                (String::new(), Some(BadArgument::File { place, cause }))
             }
+        };
+        let settings: Vec<_> = file::settings(&text).collect();
+        let (options, mut bad) = Self::merge(file, &settings, args);
+        bad.splice(0..0, unread);
+        (options, bad)
+    }
+
+    /// The same without a file.
+    #[must_use]
+    pub fn parse<A: AsRef<[u8]>>(args: &[A]) -> (Self, Vec<BadArgument>) {
+        Self::merge(Path::new(file::PATH), &[], args)
+    }
+
+    fn merge<A: AsRef<[u8]>>(
+        file: &Path,
+        settings: &[Setting],
+        args: &[A],
+    ) -> (Self, Vec<BadArgument>) {
+        let of_file = settings.iter().map(|it| it.argument.as_bytes());
+        let all: Vec<&[u8]> = of_file.chain(args.iter().map(AsRef::as_ref)).collect();
+        let mut options = Self::strict_or_not(&all);
+        let mut bad = Vec::new();
+        for (index, arg) in all.iter().enumerate() {
+            let Err(mut argument) = options.set(arg) else {
+                continue;
+            };
+            if let BadArgument::BadValue { name, kept, .. } = &mut argument {
+                let mut earlier = all.iter().take(index).rev();
+                let taken = earlier.find_map(|it| taken_value(name, it));
+                *kept = taken.unwrap_or_else(|| kept.clone());
+            }
+            bad.push(match settings.get(index) {
+                Some(setting) => BadArgument::File {
+                    place: format!("{}:{}", file.display(), setting.line),
+                    cause: argument.to_string(),
+                },
+                None => argument,
+            });
         }
         (options, bad)
+    }
+
+    /// The defaults that `strict` asks for, wherever it stands.
+    fn strict_or_not(args: &[&[u8]]) -> Self {
+        let mut options = Self::default();
+        for arg in args {
+            let mut alone = Self::default();
+            if alone.set(arg).is_ok() && taken_value("strict", arg).is_some() {
+                options.strict = alone.strict;
+            }
+        }
+        if options.strict {
+            options.adopt_failure = AdoptFailure::Deny;
+            options.generic_failure = GenericFailure::Deny;
+        }
+        options
     }
 
     fn set(&mut self, arg: &[u8]) -> Result<(), BadArgument> {
         let arg: &str = &String::from_utf8_lossy(arg);
         let unknown = || BadArgument::UnknownOption(arg.to_owned());
-        let (name, value) = arg.split_once('=').ok_or_else(unknown)?;
+        // A switch may stand alone.
+        let (name, value) = match arg.split_once('=') {
+            Some(pair) => pair,
+            None if arg.eq_ignore_ascii_case(STRICT) => (arg, "1"),
+            None => return Err(unknown()),
+        };
         let spec = TABLE
             .iter()
             .find(|spec| spec.name.eq_ignore_ascii_case(name))
@@ -210,15 +303,26 @@ impl Options {
             name: spec.name,
             value: value.to_owned(),
             takes: spec.values.join(" or "),
-            kept: spec.default.to_owned(),
+            kept: self.default_of(spec),
         })
     }
+
+    /// What an option is without a setting.
+    fn default_of(&self, spec: &OptionSpec) -> String {
+        match spec.name {
+            "action_adopt_failure" | "action_generic_failure" if self.strict => "deny".to_owned(),
+            _ => spec.default.to_owned(),
+        }
+    }
 }
+
+/// The option that stands without a value.
+const STRICT: &str = "strict";
 
 /// The value of an argument that sets this option.
 fn taken_value(option: &str, arg: &[u8]) -> Option<String> {
     let arg = String::from_utf8_lossy(arg);
-    let (name, value) = arg.split_once('=')?;
+    let (name, value) = arg.split_once('=').unwrap_or((&arg, "1"));
     let is_taken = || match Options::default().set(arg.as_bytes()) {
         Ok(()) | Err(BadArgument::Rest { .. } | BadArgument::OddName { .. }) => true,
         Err(BadArgument::Glued { taken, .. }) => taken.is_some(),

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use crate::options::message::Template;
 use crate::options::network::Network;
 use crate::options::{
-    AdoptFailure, GenericFailure, Limits, LogLevel, NoJobs, Options, RuntimeDir, Unknown,
+    AdoptFailure, GenericFailure, Limits, LogLevel, Mode, NoJobs, Options, RuntimeDir, Unknown,
 };
 
 /// One option, for the parser and for people.
@@ -254,7 +255,135 @@ pub const TABLE: &[OptionSpec] = &[
             choose(&mut options.runtime_dir, value, &words)
         },
     },
+    OptionSpec {
+        name: "strict",
+        values: &["0", "1"],
+        default: "0",
+        since_us: true,
+        doc: "`1`, or the word alone: *action_adopt_failure* and *action_generic_failure* default to \
+              `deny`, so that nobody gets in because something failed. A setting of either still counts.",
+        set: |options, value| choose(&mut options.strict, value, &[("0", false), ("1", true)]),
+    },
+    OptionSpec {
+        name: "mode",
+        values: &["enforce", "audit", "adopt-only"],
+        default: "enforce",
+        since_us: true,
+        doc: "`audit`: decide and log, but let everyone in and adopt nobody, to see what the module would \
+              do. `adopt-only`: adopt users with a job and deny nobody. `enforce`: carry the decision out.",
+        set: |options, value| {
+            let words = [
+                ("enforce", Mode::Enforce),
+                ("audit", Mode::Audit),
+                ("adopt-only", Mode::AdoptOnly),
+            ];
+            choose(&mut options.mode, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "exempt_users",
+        values: &["NAMES"],
+        default: "no user",
+        since_us: true,
+        doc: "Users who are never denied, by name or uid, separated by commas. They are adopted when they \
+              have a job here, and get in without one (PAM_SUCCESS).",
+        set: |options, value| list(&mut options.exempt.users, value),
+    },
+    OptionSpec {
+        name: "exempt_groups",
+        values: &["NAMES"],
+        default: "no group",
+        since_us: true,
+        doc: "The same for the members of groups, by name or gid. Looked up only for a user who would be \
+              denied: first in /etc/group, then wherever nsswitch.conf(5) says, for as long as *timeout* leaves. \
+              Without an answer nobody is exempt by group, and the log says so.",
+        set: |options, value| list(&mut options.exempt.groups, value),
+    },
+    OptionSpec {
+        name: "exempt_uid_below",
+        values: &["UID"],
+        default: "0",
+        since_us: true,
+        doc: "The same for users whose uid is below that number.",
+        set: |options, value| {
+            let uid = value.parse().map(|it| options.exempt.uid_below = it);
+            uid.is_ok()
+        },
+    },
+    OptionSpec {
+        name: "kill_switch",
+        values: &["PATH"],
+        default: "no file",
+        since_us: true,
+        doc: "While this file exists, everyone gets in without adoption, and the log says so at each login. \
+              The file and the directories above it must be root's and writable by root alone. `touch` it when a \
+              node must be reachable at once.",
+        set: |options, value| {
+            value.starts_with('/') && text(value, |value| options.kill_switch = Some(value.into()))
+        },
+    },
+    OptionSpec {
+        name: "message_no_jobs",
+        values: &["TEXT"],
+        default: "SchedMD's text",
+        since_us: true,
+        doc: "What a user without a job reads, instead of \"Access denied by pam_slurm_adopt: you have no \
+              active jobs on this node\". `{user}`, `{host}`, `{jobs}` (the numbers of the user's jobs here) and \
+              `{url}` are replaced. Empty: nothing. On a PAM line a text with blanks stands in brackets: \
+              `[message_no_jobs=See {url}]`.",
+        set: |options, value| message(&mut options.messages.no_jobs, value),
+    },
+    OptionSpec {
+        name: "message_unknown",
+        values: &["TEXT"],
+        default: "SchedMD's text",
+        since_us: true,
+        doc: "The same for a user of several jobs whom *action_unknown* denies.",
+        set: |options, value| message(&mut options.messages.unknown, value),
+    },
+    OptionSpec {
+        name: "message_adopt_failure",
+        values: &["TEXT"],
+        default: "SchedMD's text",
+        since_us: true,
+        doc: "The same for a user whom *action_adopt_failure* denies.",
+        set: |options, value| message(&mut options.messages.adopt_failure, value),
+    },
+    OptionSpec {
+        name: "message_url",
+        values: &["URL"],
+        default: "no URL",
+        since_us: true,
+        doc: "What `{url}` stands for in the messages.",
+        set: |options, value| {
+            let is_text = !value.contains(char::is_control);
+            if is_text {
+                options.messages.url = value.to_owned();
+            }
+            is_text
+        },
+    },
 ];
+
+/// Names separated by commas.
+fn list(place: &mut Vec<String>, value: &str) -> bool {
+    const MOST: usize = 200;
+    let names: Vec<_> = value.split(',').map(|it| it.trim().to_owned()).collect();
+    let is_good = names.len() <= MOST && names.iter().all(|it| !it.is_empty());
+    if is_good {
+        *place = names;
+    }
+    is_good
+}
+
+fn message(place: &mut Option<Template>, value: &str) -> bool {
+    let template = Template::parse(value);
+    let is_good = template.is_some();
+    if is_good {
+        *place = template;
+    }
+    is_good
+}
 
 fn choose<T: Copy>(place: &mut T, value: &str, words: &[(&str, T)]) -> bool {
     let Some((_, chosen)) = words.iter().find(|(word, _)| starts_with(value, word)) else {

@@ -32,6 +32,10 @@ fn each_word_of_the_table_is_taken() {
             let samples: &[&str] = match *value {
                 "NAME" => &["x"],
                 "PATH" => &["/x"],
+                "NAMES" => &["alice", "alice,1000"],
+                "TEXT" => &["", "See {url}, {user}"],
+                "URL" => &["", "https://x"],
+                "UID" => &["0", "1000"],
                 "NETWORKS" => &["10.0.0.0/8", "10.1.2.3,2001:db8::/32"],
                 "SECONDS" => &["1", "0.1", "60"],
                 "debug2 to debug5" => &["debug2", "debug3", "debug4", "debug5"],
@@ -351,5 +355,101 @@ fn an_invalid_value_keeps_what_was_set_before() {
         let (_, bad) = Options::parse(&line.split_whitespace().collect::<Vec<_>>());
         let text = bad.last().expect(line).to_string();
         assert!(text.ends_with(kept), "{line}: {text}");
+    }
+}
+
+/// The options by these lines of a file and this PAM line.
+fn merge(file: &str, line: &str) -> (Options, Vec<String>) {
+    let settings: Vec<_> = file::settings(file).collect();
+    let args: Vec<_> = line.split_whitespace().collect();
+    let (options, bad) = Options::merge(Path::new("/f"), &settings, &args);
+    (options, bad.iter().map(BadArgument::to_string).collect())
+}
+
+#[test]
+fn an_argument_wins_over_the_file() {
+    let (options, bad) = merge(
+        "# comment\ntimeout = 3\nexempt_users = alice, bob\nmode = audit\n",
+        "timeout=4 mode=enforce",
+    );
+    assert_eq!(bad, [""; 0]);
+    assert_eq!(options.timeout, Duration::from_secs(4));
+    assert_eq!(options.exempt.users, ["alice", "bob"]);
+    assert_eq!(options.mode, Mode::Enforce);
+}
+
+#[test]
+fn a_bad_setting_is_named_by_its_line() {
+    let (options, bad) = merge(
+        "timeout = 3\n\ntimeout = x\nTimeout\nnonsense = 1\n",
+        "limits=y",
+    );
+    assert_eq!(options.timeout, Duration::from_secs(3));
+    assert_eq!(
+        bad,
+        [
+            "/f:3: timeout: invalid value \"x\" (expected SECONDS); keeping 3",
+            "/f:4: ignoring unknown option \"Timeout\"",
+            "/f:5: ignoring unknown option \"nonsense=1\"",
+            "limits: invalid value \"y\" (expected sshd or job); keeping sshd",
+        ]
+    );
+}
+
+#[test]
+fn strict_changes_defaults_wherever_it_stands() {
+    let actions = |file: &str, line: &str| {
+        let (options, _) = merge(file, line);
+        (options.adopt_failure, options.generic_failure)
+    };
+    let open = (AdoptFailure::Allow, GenericFailure::Ignore);
+    let closed = (AdoptFailure::Deny, GenericFailure::Deny);
+    for (file, line, expected) in [
+        ("", "", open),
+        ("", "strict", closed),
+        ("", "STRICT", closed),
+        ("strict", "", closed),
+        ("strict = 1", "strict=0", open),
+        ("strict = 0", "strict", closed),
+        ("strict = maybe", "", open),
+        (
+            "strict",
+            "action_adopt_failure=allow",
+            (AdoptFailure::Allow, GenericFailure::Deny),
+        ),
+        (
+            "action_generic_failure = allow",
+            "strict",
+            (AdoptFailure::Deny, GenericFailure::Allow),
+        ),
+    ] {
+        assert_eq!(actions(file, line), expected, "{file:?} {line:?}");
+    }
+    let (_, bad) = merge("", "strict action_adopt_failure=x");
+    let text = "action_adopt_failure: invalid value \"x\" (expected allow or deny); keeping deny";
+    assert_eq!(bad, [text]);
+}
+
+#[test]
+fn a_text_is_no_list_of_options() {
+    let message = "message_no_jobs=See https://x/?timeout=3,mode=audit";
+    let (options, bad) = Options::parse(&[message]);
+    assert_eq!(bad, []);
+    let template = options.messages.no_jobs.expect("a text");
+    assert_eq!(format!("message_no_jobs={template}"), message);
+    let (_, bad) = Options::parse(&["exempt_users=alice,mode=audit"]);
+    assert!(
+        bad[0].to_string().contains("separate options with a space"),
+        "{bad:?}"
+    );
+    for bad_value in [
+        "exempt_users=",
+        "exempt_groups=a,,b",
+        "exempt_uid_below=x",
+        "kill_switch=x",
+        "message_url=a\u{7}",
+    ] {
+        let (options, bad) = Options::parse(&[bad_value]);
+        assert_eq!((options, bad.len()), (Options::default(), 1), "{bad_value}");
     }
 }

@@ -15,7 +15,7 @@ use sys::Deadline;
 
 use crate::adoption::cgroup::Held;
 use crate::log::Log;
-use crate::options::{AdoptFailure, GenericFailure, NoJobs, Options};
+use crate::options::{AdoptFailure, GenericFailure, Mode, NoJobs, Options};
 use crate::session::notes::{self, Notes, Process};
 use crate::session::runtime_dir::Users;
 use crate::state_dir;
@@ -92,10 +92,13 @@ impl Record {
             held: Held::default(),
             leaves_namespaces: false,
             used,
-            strict: Strict {
-                no_jobs: options.no_jobs == NoJobs::Deny,
-                adopt_failure: options.adopt_failure == AdoptFailure::Deny,
-                generic_failure: options.generic_failure == GenericFailure::Deny,
+            strict: match options.mode {
+                Mode::Enforce => Strict {
+                    no_jobs: options.no_jobs == NoJobs::Deny,
+                    adopt_failure: options.adopt_failure == AdoptFailure::Deny,
+                    generic_failure: options.generic_failure == GenericFailure::Deny,
+                },
+                Mode::Audit | Mode::AdoptOnly => Strict::default(),
             },
         }
     }

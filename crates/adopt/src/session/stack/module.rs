@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pamconf::{Handler, Item, Role, Service};
 
-use crate::options::Options;
+use crate::options::{Options, file};
 
 /// A module as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Module {
         match path.rsplit('/').next().unwrap_or_default() {
             "pam_systemd.so" => Self::PamSystemd,
             name if is_ours(name) => {
-                let (options, _) = Options::parse(arguments.iter().cloned());
+                let (options, _) = Options::read(Path::new(file::PATH), arguments);
                 if options.acts_for(service) {
                     Self::Ours
                 } else {
