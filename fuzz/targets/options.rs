@@ -1,4 +1,4 @@
-//! The module's arguments, one a line; and the line in the log, with PAM's items from the same bytes.
+//! The module's arguments, one a line; the file of options; and the line in the log, with PAM's items from the same bytes.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -27,8 +27,25 @@ fuzz_target!(|bytes: &[u8]| {
     // What is given twice is what is given once.
     let (again, _) = Options::parse(&[&args[..], &args[..]].concat());
     assert_eq!(again, options);
-    one_line(&String::from_utf8_lossy(bytes));
+    let text = String::from_utf8_lossy(bytes);
+    file(&text);
+    one_line(&text);
 });
+
+/// A setting means in the file what it means on a PAM line, and no message is but one line.
+fn file(text: &str) {
+    let (options, arguments) = adopt::fuzzing::options_of_file(text);
+    assert_eq!(Options::parse(&arguments).0, options);
+    let templates = [
+        options.messages.no_jobs,
+        options.messages.unknown,
+        options.messages.adopt_failure,
+    ];
+    for template in templates.into_iter().flatten() {
+        let shown = template.expand(&|name| format!("<{name}>"));
+        assert!(!shown.is_some_and(|it| it.contains(char::is_control)));
+    }
+}
 
 /// No user name and no service looks like a field of the log's line, or like a line.
 fn one_line(text: &str) {

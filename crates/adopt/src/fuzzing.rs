@@ -17,6 +17,7 @@ pub use crate::callerid::credential::auth_info;
 pub use crate::exchange::{Broken, ask};
 pub use crate::node::cache::{read_and_write as cache, sealed as sealed_memo};
 pub use crate::node::slurmd::{ConfHint, of_files};
+pub use crate::options::of_file as options_of_file;
 pub use crate::stepd::owners::{read_and_write as owners, sealed as sealed_owner};
 
 /// The other names that /etc/hosts gives the host.

@@ -263,9 +263,10 @@ impl Options {
     fn strict_or_not(args: &[&[u8]]) -> Self {
         let mut options = Self::default();
         for arg in args {
-            let mut alone = Self::default();
-            if alone.set(arg).is_ok() && taken_value("strict", arg).is_some() {
-                options.strict = alone.strict;
+            let name = arg.split(|sign| *sign == b'=').next().unwrap_or_default();
+            if name.eq_ignore_ascii_case(STRICT.as_bytes()) {
+                // Of a bad value the log tells when its turn comes.
+                let _ = options.set(arg);
             }
         }
         if options.strict {
@@ -314,6 +315,16 @@ impl Options {
             _ => spec.default.to_owned(),
         }
     }
+}
+
+/// The options by the text of the file alone, and its settings as arguments, for the fuzz targets.
+#[cfg(fuzzing)]
+#[must_use]
+pub fn of_file(text: &str) -> (Options, Vec<String>) {
+    let settings: Vec<_> = file::settings(text).collect();
+    let (options, _) = Options::merge::<&str>(Path::new(file::PATH), &settings, &[]);
+    let arguments = settings.into_iter().map(|it| it.argument);
+    (options, arguments.collect())
 }
 
 /// The option that stands without a value.
