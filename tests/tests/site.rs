@@ -4,7 +4,8 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Status, Suite};
-use tests::{Call, End, Matrix, Module, Outcome, Shared, job_of_cgroup, suspended};
+use serde_json::Value;
+use tests::{Call, End, Matrix, Module, OURS, Outcome, PAMCALL, Shared, job_of_cgroup, suspended};
 
 /// The file of options.
 const FILE: &str = "/etc/security/slurm_adopt.conf";
@@ -29,6 +30,10 @@ const TESTS: &[(&str, Test)] = &[
     ("strict closes what is open by default", strict),
     ("mode=audit tells and changes nothing", audit),
     ("mode=adopt-only adopts and denies nobody", adopt_only),
+    (
+        "a mode of one line does not undo what the other enforces",
+        modes_of_two_lines,
+    ),
     ("the kill switch lets everyone in", kill_switch),
     ("users read the site's messages", messages),
 ];
@@ -194,9 +199,11 @@ fn foreign_file(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     for (owner, mode) in [((2001, 2001), 0o644), ((0, 0), 0o666), ((0, 2001), 0o664)] {
         node.write_owned(FILE, "exempt_users = alice\n", mode, owner)?;
+        // Nor is anything open that it may have closed.
+        expect(node, "alice", "slurm_conf=/none", 6, None)?;
         let alice = || expect(node, "alice", "", 6, None).map(drop);
         let texts =
-            ["slurm_adopt.conf: must be root's and writable by root alone, but has owner uid"];
+            ["slurm_adopt.conf: must be root's and writable by its owner alone, but has owner uid"];
         logged(node, alice, &texts).with_context(|| format!("{owner:?}, {mode:o}"))?;
         node.sh(&format!("rm {FILE}"))?;
     }
@@ -230,7 +237,8 @@ fn audit(cluster: &Cluster) -> Result<()> {
     let alice = || expect(node, "alice", "mode=audit", 0, None).map(drop);
     let adopted = format!("mode=audit: would be adopted into job {job}: the user's only job here");
     logged(node, alice, &["decision=audited job=- ms=", &adopted])?;
-    let bob = || expect(node, "bob", "mode=audit", 0, None).map(drop);
+    // The node's own stack has other modules: they decide.
+    let bob = || expect(node, "bob", "mode=audit", 25, None).map(drop);
     logged(
         node,
         bob,
@@ -242,10 +250,32 @@ fn audit(cluster: &Cluster) -> Result<()> {
         exempt,
         &["would be admitted without adoption: exempt (exempt_users"],
     )?;
-    let lost = "mode=audit slurm_conf=/none action_generic_failure=deny";
-    expect(node, "bob", lost, 0, None)?;
+    let lost = || {
+        let options = "mode=audit slurm_conf=/none action_generic_failure=deny";
+        expect(node, "bob", options, 25, None).map(drop)
+    };
+    logged(
+        node,
+        lost,
+        &["mode=audit: would be denied: read slurm.conf /none"],
+    )?;
+    // A denial that does not count ends no stack, as a success would behind `sufficient`.
+    let stack = format!(
+        "account [success=done default=ignore] {OURS} mode=audit\naccount required pam_deny.so\n"
+    );
+    for (user, code) in [("alice", 0), ("bob", 7)] {
+        let (outcome, _) = by_stack(node, &stack, user, "account")?;
+        ensure!(outcome == code, "{user}: {outcome}");
+    }
     // By sshd, both phases.
     node.write(FILE, "mode = audit\n", 0o644)?;
+    let explained = node.run(&[PROGRAM, "explain", "bob"])?;
+    ensure!(
+        explained
+            .stdout
+            .contains("mode=audit: would be denied: no job on this node"),
+        "{explained}"
+    );
     let shell = node.ssh("alice", node.name(), &["cat", "/proc/self/cgroup"])?;
     ensure!(
         job_of_cgroup(node, &shell.ok()?)?.is_none(),
@@ -253,6 +283,55 @@ fn audit(cluster: &Cluster) -> Result<()> {
     );
     let bob = node.ssh("bob", node.name(), &["true"])?;
     ensure!(bob.status == Status::Exited(0), "{bob}");
+    node.sh(&format!("rm {FILE}"))?;
+    // What is suspended adopts nobody.
+    node.sh(&suspended::begin(job))?;
+    node.sh(&suspended::frozen(job))?;
+    let alice = || expect(node, "alice", "mode=audit strict", 25, None).map(drop);
+    let text = format!("mode=audit: would be denied: adoption failed: job {job} is suspended");
+    let done = logged(node, alice, &[&text]);
+    node.sh(&suspended::resume(job))?;
+    done
+}
+
+/// The code of a stack's phase, and the job that the login ends up in.
+fn by_stack(node: &Node, stack: &str, user: &str, phase: &str) -> Result<(i64, Option<u32>)> {
+    const DIR: &str = "/run/site";
+    node.write(&format!("{DIR}/sshd"), stack, 0o644)?;
+    let argv = [PAMCALL, "--confdir", DIR, "--user", user, "--phase", phase];
+    let answer: Value = serde_json::from_str(&node.run(&argv)?.ok()?)?;
+    let code = answer["code"].as_i64().context("its code")?;
+    let cgroup = answer["cgroup"].as_str().context("its cgroup")?;
+    Ok((code, job_of_cgroup(node, cgroup)?))
+}
+
+/// The session line sees to it that a login stays where an enforcing account line has put it, whatever its mode is.
+fn modes_of_two_lines(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &[])?;
+    // Between the phases the login is moved out of its job.
+    let out = "session required pam_exec.so type=open_session /usr/local/sbin/move-out";
+    let script = "#!/bin/sh\nfor it in $(find /sys/fs/cgroup -maxdepth 2 -name cgroup.procs); do\n\
+                  echo $PPID >$it 2>/dev/null || :\ndone\n";
+    node.write("/usr/local/sbin/move-out", script, 0o755)?;
+    for (account, session, expected) in [
+        ("", "mode=audit", Some(job)),
+        ("", "mode=adopt-only", Some(job)),
+        ("mode=audit", "", Some(job)),
+        ("mode=audit", "mode=audit", None),
+        ("mode=adopt-only", "mode=adopt-only", Some(job)),
+    ] {
+        let stack = format!(
+            "account required {OURS} strict {account}\naccount required pam_permit.so\n{out}\n\
+             session required {OURS} strict {session}\n"
+        );
+        let text = format!("account {account}, session {session}");
+        let (code, found) = by_stack(node, &stack, "alice", "both").context(text.clone())?;
+        ensure!(
+            (code, found) == (0, expected),
+            "{text}: {code}, in {found:?}"
+        );
+    }
     Ok(())
 }
 
@@ -261,14 +340,14 @@ fn adopt_only(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &[])?;
     let strict = "mode=adopt-only strict";
     expect(node, "alice", strict, 0, Some(job))?;
-    expect(node, "bob", strict, 0, None)?;
-    expect(node, "bob", &format!("{strict} slurm_conf=/none"), 0, None)?;
+    expect(node, "bob", strict, 25, None)?;
+    expect(node, "bob", &format!("{strict} slurm_conf=/none"), 25, None)?;
     let _second = cluster.submit("alice", &[])?;
     expect(
         node,
         "alice",
         &format!("{strict} action_unknown=deny"),
-        0,
+        25,
         None,
     )?;
     Ok(())

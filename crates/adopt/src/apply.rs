@@ -100,6 +100,52 @@ fn in_job(
     }
 }
 
+/// The plan as it is for a login that finds its jobs suspended.
+pub(crate) fn without_suspended(mut plan: Plan, stepds: &mut Stepds, log: Log<'_>) -> Plan {
+    loop {
+        let Plan::Adopt { job, .. } = plan else {
+            return plan;
+        };
+        let Stepds {
+            census, deadline, ..
+        } = stepds;
+        let looked = suspended::check_running(census, job, deadline, log);
+        if !matches!(looked, Err(AdoptError::Suspended)) {
+            return plan;
+        }
+        plan = match plan {
+            Plan::Adopt {
+                instead: Some(next),
+                ..
+            } => *next,
+            Plan::Adopt { if_refused, .. } => Plan::Settle(Verdict {
+                answer: if_refused,
+                reason: Reason::Suspended { job },
+            }),
+            settled @ Plan::Settle(_) => settled,
+        };
+    }
+}
+
+/// The plan as it is in sshd's helper for keyboard-interactive: it adopts nobody itself.
+pub(crate) fn without_helper(plan: Plan, service: &str) -> Plan {
+    let Plan::Adopt { if_refused, .. } = plan else {
+        return plan;
+    };
+    let cause = match CallingProcess::find() {
+        Ok(CallingProcess::Session) => return plan,
+        Ok(CallingProcess::Helper) => session::adopts_later(&Stack::read(service)).map_err(said),
+        Err(error) => Err(said(error)),
+    };
+    match cause {
+        Ok(()) => plan,
+        Err(cause) => Plan::Settle(Verdict {
+            answer: if_refused,
+            reason: Reason::Refused(cause),
+        }),
+    }
+}
+
 /// The effects of a real login.
 pub(crate) struct Live<'a> {
     pub handle: &'a Handle,

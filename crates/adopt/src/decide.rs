@@ -184,6 +184,8 @@ pub enum Answer {
     Chosen,
     /// Let the user in.
     Allow,
+    /// Let the user in although the decision was to deny: the mode does not enforce it.
+    Unenforced,
     /// Keep the user out.
     Deny,
     /// Leave it to the other modules.
@@ -316,9 +318,33 @@ pub fn plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
         plan.deny_nobody(Answer::Ignore);
     }
     if options.mode == Mode::AdoptOnly {
-        plan.deny_nobody(Answer::Allow);
+        plan.deny_nobody(Answer::Unenforced);
     }
     plan
+}
+
+/// Whether an exemption changes a verdict: only a user who would not get in by our word is asked about.
+#[must_use]
+pub fn may_be_exempt(phase: Phase, verdict: &Verdict) -> bool {
+    match (verdict.answer, &verdict.reason) {
+        (Answer::Deny, _) => true,
+        (Answer::Ignore, Reason::NoJob(_) | Reason::Node(_) | Reason::Panicked(_)) => {
+            phase == Phase::Account
+        }
+        _ => false,
+    }
+}
+
+/// The verdict of `mode=adopt-only`.
+#[must_use]
+pub fn unenforced(verdict: Verdict) -> Verdict {
+    Verdict {
+        answer: match verdict.answer {
+            Answer::Deny => Answer::Unenforced,
+            answer => answer,
+        },
+        reason: verdict.reason,
+    }
 }
 
 /// The verdict on a user who would be denied and is exempt.
@@ -352,8 +378,9 @@ pub fn foreseen(plan: Plan) -> (Verdict, Option<u32>) {
 #[must_use]
 pub fn audited(would_be: Verdict, job: Option<u32>) -> Verdict {
     Verdict {
-        // A user whom the module leaves to others is left to them.
         answer: match would_be.answer {
+            Answer::Deny => Answer::Unenforced,
+            // Who is left to other modules is left to them.
             Answer::Ignore => Answer::Ignore,
             _ => Answer::Allow,
         },
@@ -490,7 +517,6 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
 /// The verdict where it can't be known what runs here.
 pub fn generic_failure(options: &Options, phase: Phase, reason: Reason) -> Verdict {
     let answer = match (phase, options.generic_failure) {
-        _ if options.mode != Mode::Enforce => Answer::Allow,
         (Phase::Session(Admission::Ours { job }), _) => {
             return failed_after_account(options, job, reason);
         }

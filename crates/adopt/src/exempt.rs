@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use sys::Deadline;
 
@@ -26,6 +27,8 @@ pub enum Exemption {
     },
     /// `exempt_groups=`
     Group(String),
+    /// The account phase of this login has found one.
+    Recorded,
 }
 
 impl fmt::Display for Exemption {
@@ -34,9 +37,13 @@ impl fmt::Display for Exemption {
             Self::User => f.write_str("exempt_users has the user"),
             Self::Uid { below } => write!(f, "exempt_uid_below={below}"),
             Self::Group(name) => write!(f, "member of the exempt group {}", shown(name)),
+            Self::Recorded => f.write_str("found by the account phase"),
         }
     }
 }
+
+/// How long a directory service may take, however little of the login's time is left.
+const LEAST: Duration = Duration::from_millis(500);
 
 /// Looks whether the user is exempt. Groups come last: a directory service may be slow, or down.
 pub fn find(
@@ -46,7 +53,10 @@ pub fn find(
     log: Log<'_>,
 ) -> Option<Exemption> {
     let uid = login.uid()?;
-    let is_user = |it: &String| *it == login.user || it.parse() == Ok(uid);
+    let is_user = |it: &String| match it.parse::<u32>() {
+        Ok(number) => number == uid,
+        Err(_) => *it == login.user,
+    };
     if exempt.users.iter().any(is_user) {
         return Some(Exemption::User);
     }
@@ -58,7 +68,9 @@ pub fn find(
         return None;
     }
     let group = local_group(&exempt.groups, &login.user, log);
-    let group = group.or_else(|| group_anywhere(&exempt.groups, &login.user, deadline, log));
+    // slurmstepds that hang may have used up the login's time.
+    let deadline = Deadline::after(deadline.remaining().max(LEAST));
+    let group = group.or_else(|| group_anywhere(&exempt.groups, &login.user, &deadline, log));
     group.map(|it| Exemption::Group(it.to_owned()))
 }
 
@@ -81,7 +93,10 @@ fn group_in<'a>(text: &str, groups: &'a [String], user: &str) -> Option<&'a str>
         let mut fields = line.split(':');
         let (name, gid) = (fields.next()?, fields.nth(1)?);
         let mut members = fields.next()?.split(',');
-        let is_it = |it: &&String| *it == name || *it == gid;
+        let is_it = |it: &&String| match it.parse::<u32>() {
+            Ok(_) => *it == gid,
+            Err(_) => *it == name,
+        };
         let group = groups.iter().find(is_it)?;
         members.any(|it| it == user).then_some(group.as_str())
     };
@@ -175,11 +190,9 @@ pub fn is_switched_off(path: &Path, log: Log<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
-
     use super::*;
     use crate::login::Account;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn login(user: &str, uid: u32) -> Login {
         Login {
@@ -207,6 +220,7 @@ mod tests {
         assert_eq!(found(&users, "alice", 2001), Some(Exemption::User));
         assert_eq!(found(&users, "bob", 2002), Some(Exemption::User));
         assert_eq!(found(&users, "alic", 2001), None);
+        assert_eq!(found(&users, "2002", 2001), None, "a number is a uid");
         assert_eq!(found(&users, "carol", 1000), None);
         let below = Some(Exemption::Uid { below: 1000 });
         assert_eq!(found(&users, "carol", 999), below);
@@ -220,7 +234,8 @@ mod tests {
 
     #[test]
     fn by_the_members_in_a_file() {
-        let text = "root:x:0:\nadmins:x:900:carol,alice\nbroken\nstaff:x:901:bob\nx:y:902";
+        let text =
+            "root:x:0:\nadmins:x:900:carol,alice\nbroken\nstaff:x:901:bob\nx:y:902\n903:x:902:dave";
         let groups = |names: &[&str]| exempt(&[], names, 0).groups;
         for (names, user, found) in [
             (&["admins"][..], "alice", Some("admins")),
@@ -228,6 +243,8 @@ mod tests {
             (&["admins"], "ali", None),
             (&["admins"], "bob", None),
             (&["x"], "", None),
+            (&["902"], "dave", Some("902")),
+            (&["903"], "dave", None),
             (&["admin"], "alice", None),
         ] {
             assert_eq!(

@@ -1,6 +1,7 @@
 //! What a login would meet, without letting anyone in: the same questions and the same decision
 //! as a real login, printed instead of done.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,15 +9,16 @@ use std::path::Path;
 use pam::ReturnCode;
 
 use crate::adoption::cgroup::Origin;
-use crate::adoption::{AdoptError, suspended};
+use crate::apply;
 use crate::callerid;
 use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
 use crate::exempt;
 use crate::facts::Caller;
-use crate::gather::{self, Stepds};
-use crate::log::{Log, Sink};
+use crate::gather;
+use crate::log::Sink;
 use crate::login::Entry;
 use crate::node::Environment;
+use crate::options::Mode;
 use crate::options::message::Messages;
 use crate::prepare::Prepared;
 use crate::report::{self, Reader};
@@ -59,6 +61,9 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
     let end = match prepared.before_slurm() {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => {
+            if let Some(verdict) = prepared.kill_switch() {
+                return prepared.explained(End::Settled(verdict));
+            }
             let query = gather::Query {
                 options,
                 phase: Phase::Account,
@@ -72,17 +77,24 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
             let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
             let (facts, mut stepds) = gather::gather(&query, no_connection);
             let plan = decide::plan(options, Phase::Account, facts);
-            let plan = without_suspended(plan, &mut stepds, *log);
-            let exemption =
-                || exempt::find(&options.exempt, &prepared.login, &stepds.deadline, *log);
+            let plan = apply::without_suspended(plan, &mut stepds, *log);
+            let exemption = LazyCell::new(|| {
+                exempt::find(&options.exempt, &prepared.login, &stepds.deadline, *log)
+            });
+            let or_exempt = |answer: Answer| match answer {
+                Answer::Deny if exemption.is_some() => Answer::Allow,
+                answer => answer,
+            };
             match plan {
-                Plan::Settle(verdict) if verdict.answer == Answer::Deny => {
-                    End::Settled(match exemption() {
-                        Some(by) => decide::exempted(verdict, by),
-                        None => verdict,
+                Plan::Settle(verdict) => {
+                    End::Settled(match decide::may_be_exempt(Phase::Account, &verdict) {
+                        true => match exemption.clone() {
+                            Some(by) => decide::exempted(verdict, by),
+                            None => verdict,
+                        },
+                        false => verdict,
                     })
                 }
-                Plan::Settle(verdict) => End::Settled(verdict),
                 Plan::Adopt {
                     job,
                     choice,
@@ -97,44 +109,42 @@ pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
                         Some(Plan::Adopt { job, .. }) => Some(*job),
                         Some(Plan::Settle(_)) | None => None,
                     },
-                    if_refused,
-                    if_silent,
+                    if_refused: or_exempt(if_refused),
+                    if_silent: or_exempt(if_silent),
                 },
             }
         }
     };
-    Explanation {
-        uid: prepared.login.uid(),
-        user: prepared.login.user,
-        messages: prepared.options.messages,
-        end,
-    }
+    let end = match prepared.options.mode {
+        Mode::Audit => audited(end),
+        Mode::Enforce | Mode::AdoptOnly => end,
+    };
+    prepared.explained(end)
 }
 
-/// The plan as it is for a login that finds its jobs suspended.
-fn without_suspended(mut plan: Plan, stepds: &mut Stepds, log: Log<'_>) -> Plan {
-    loop {
-        let Plan::Adopt { job, .. } = plan else {
-            return plan;
-        };
-        let Stepds {
-            census, deadline, ..
-        } = stepds;
-        let looked = suspended::check_running(census, job, deadline, log);
-        if !matches!(looked, Err(AdoptError::Suspended)) {
-            return plan;
+/// What `mode=audit` makes of it.
+fn audited(end: End) -> End {
+    let (verdict, job) = match end {
+        End::Settled(verdict) => (verdict, None),
+        End::Adopted { job, choice, .. } => {
+            let verdict = Verdict {
+                answer: Answer::Adopted,
+                reason: Reason::Job(choice),
+            };
+            (verdict, Some(job))
         }
-        plan = match plan {
-            Plan::Adopt {
-                instead: Some(next),
-                ..
-            } => *next,
-            Plan::Adopt { if_refused, .. } => Plan::Settle(Verdict {
-                answer: if_refused,
-                reason: Reason::Suspended { job },
-            }),
-            settled @ Plan::Settle(_) => settled,
-        };
+    };
+    End::Settled(decide::audited(verdict, job))
+}
+
+impl Prepared<'_> {
+    fn explained(self, end: End) -> Explanation {
+        Explanation {
+            uid: self.login.uid(),
+            user: self.login.user,
+            messages: self.options.messages,
+            end,
+        }
     }
 }
 
@@ -200,6 +210,9 @@ fn in_words(answer: Answer) -> &'static str {
         Answer::Adopted => "adopted (PAM_SUCCESS)",
         Answer::Chosen => "admitted, to be adopted by the session phase (PAM_SUCCESS)",
         Answer::Allow => "admitted without adoption (PAM_SUCCESS)",
+        Answer::Unenforced => {
+            "admitted without adoption (PAM_SUCCESS, PAM_IGNORE beside other account modules)"
+        }
         Answer::Deny => "denied (PAM_PERM_DENIED)",
         Answer::Ignore => "left to the other modules (PAM_IGNORE)",
         Answer::SessionError => "refused: no such user (PAM_SESSION_ERR)",

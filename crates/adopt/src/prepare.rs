@@ -66,18 +66,16 @@ impl<'a> Prepared<'a> {
 
     /// Decides what can be decided without Slurm; else returns the user's uid.
     pub fn before_slurm(&self) -> ControlFlow<Verdict, u32> {
-        let uid = match decide::before(&self.options, &self.login) {
-            ControlFlow::Continue(uid) => uid,
-            settled => return settled,
-        };
-        let switch = self.options.kill_switch.as_ref();
-        match switch.filter(|it| exempt::is_switched_off(it, self.log)) {
-            None => ControlFlow::Continue(uid),
-            Some(path) => ControlFlow::Break(Verdict {
-                answer: Answer::Allow,
-                reason: Reason::KillSwitch(path.clone()),
-            }),
-        }
+        decide::before(&self.options, &self.login)
+    }
+
+    /// Lets everyone in if the kill switch is there.
+    pub fn kill_switch(&self) -> Option<Verdict> {
+        let path = self.options.kill_switch.as_ref()?;
+        exempt::is_switched_off(path, self.log).then(|| Verdict {
+            answer: Answer::Allow,
+            reason: Reason::KillSwitch(path.clone()),
+        })
     }
 
     /// PAM_SERVICE; empty if there is none.

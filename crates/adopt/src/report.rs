@@ -78,12 +78,15 @@ pub(crate) fn report(
     }
     let line = || admin_line(login, outcome, started.elapsed());
     match (entry, &verdict.answer, &verdict.reason) {
+        // The node is open: that is to be seen.
+        (Entry::Account, _, Reason::KillSwitch(_)) => log.error(line),
         (Entry::Account, ..) | (_, Answer::Adopted, _) => log.info(line),
         // Another module admitted the user and has said so, or it does not concern us.
         (_, Answer::Ignore, Reason::NoJob(_) | Reason::Root | Reason::OtherService(_)) => {
             log.debug(line);
         }
-        (_, Answer::Allow, Reason::Exempt { .. } | Reason::KillSwitch(_)) => log.info(line),
+        (_, _, Reason::KillSwitch(_)) => log.debug(line),
+        (_, Answer::Allow, Reason::Exempt { .. }) | (_, _, Reason::Audit { .. }) => log.info(line),
         // The user was admitted and has a job, but is not in it, or is denied.
         _ => log.error(line),
     }
@@ -107,7 +110,9 @@ pub(crate) fn next_job_line(job: u32, choice: &Choice, cause: &AdoptError) -> St
 #[must_use]
 pub fn code(entry: Entry, answer: Answer) -> ReturnCode {
     match answer {
-        Answer::Adopted | Answer::Chosen | Answer::Allow => ReturnCode::Success,
+        Answer::Adopted | Answer::Chosen | Answer::Allow | Answer::Unenforced => {
+            ReturnCode::Success
+        }
         Answer::Deny if entry == Entry::Account => ReturnCode::PermissionDenied,
         // pam_sm_open_session(3) knows no other.
         Answer::Deny => ReturnCode::SessionError,
@@ -243,7 +248,7 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
         _ if matches!(outcome.verdict.reason, Reason::Audit { .. }) => "audited",
         Answer::Adopted => "adopted",
         Answer::Chosen => "left-to-session",
-        Answer::Allow => "allowed-without-adoption",
+        Answer::Allow | Answer::Unenforced => "allowed-without-adoption",
         Answer::Deny => "denied",
         Answer::Ignore => "ignored",
         Answer::SessionError => "no-such-user",
@@ -661,6 +666,7 @@ mod tests {
             (Answer::Adopted, 0),
             (Answer::Chosen, 0),
             (Answer::Allow, 0),
+            (Answer::Unenforced, 0),
             (Answer::Deny, 6),
             (Answer::SessionError, 14),
             (Answer::Ignore, 25),

@@ -11,8 +11,8 @@ use crate::adoption::cgroup::Origin;
 use crate::adoption::limits::JobLimits;
 use crate::apply::{self, Live};
 use crate::callerid;
-use crate::decide::{self, Answer, Phase, Reason, Verdict};
-use crate::exempt;
+use crate::decide::{self, Answer, Phase, Plan, Reason, Verdict};
+use crate::exempt::{self, Exemption};
 use crate::facts::Facts;
 use crate::gather::{self, Stepds};
 use crate::login::{Entry, Login};
@@ -20,6 +20,7 @@ use crate::node::Environment;
 use crate::options::{Limits, Mode, Options};
 use crate::prepare::Prepared;
 use crate::report::{self, Outcome};
+use crate::session::stack::Stack;
 use crate::session::{self, record::Record};
 use crate::state_dir::{self, StateDir};
 
@@ -40,9 +41,11 @@ pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
         prepared.log.debug(line);
         return report::code(entry, Answer::Ignore);
     }
+    if let Some(outcome) = call.switched_off(uid) {
+        return call.report(&outcome);
+    }
     let outcome = match entry {
         Entry::Account => call.account(uid),
-        Entry::OpenSession if prepared.options.mode == Mode::Audit => return ReturnCode::Success,
         Entry::OpenSession => call.open_session(uid),
         Entry::CloseSession => {
             session::close(&prepared.options, handle, uid, prepared.log);
@@ -61,16 +64,19 @@ pub fn after_panic(entry: Entry, handle: &Handle, args: &[Vec<u8>], cause: &str)
         ControlFlow::Break(verdict) => return call.report(&verdict.into()),
         ControlFlow::Continue(uid) => uid,
     };
+    if let Some(outcome) = call.switched_off(uid) {
+        return call.report(&outcome);
+    }
     let (phase, record) = match entry {
         Entry::Account => (Phase::Account, None),
         Entry::OpenSession | Entry::CloseSession => call.session_phase(uid),
     };
     let options = stricter(&prepared.options, record.as_ref());
     let reason = Reason::Panicked(cause.to_owned());
-    let verdict = decide::generic_failure(&options, phase, reason);
-    let outcome = call
-        .or_exempt(verdict, &Deadline::after(options.timeout))
-        .into();
+    let failure = Plan::Settle(decide::generic_failure(&options, phase, reason));
+    let deadline = Deadline::after(options.timeout);
+    let verdict = call.settle(&options, phase, record.as_ref(), failure, &deadline);
+    let outcome = verdict.into();
     if phase == Phase::Account {
         call.leave_word(uid, &outcome, Duration::ZERO);
     }
@@ -101,14 +107,11 @@ impl<'a> Call<'a> {
         let deadline = stepds.deadline;
         let plan = decide::plan(options, Phase::Account, facts);
         let outcome = match options.mode {
-            Mode::Audit => {
-                let (verdict, job) = decide::foreseen(plan);
-                decide::audited(self.or_exempt(verdict, &deadline), job).into()
-            }
+            Mode::Audit => self.audit(options, Phase::Account, plan, stepds),
             Mode::Enforce | Mode::AdoptOnly => {
                 let mut effects = self.effects(options, uid, stepds, None);
                 let outcome = apply::apply(plan, &mut effects, *log);
-                self.or_exempt_outcome(outcome, &deadline)
+                self.or_exempt(Phase::Account, outcome, None, &deadline)
             }
         };
         let used = options.timeout.saturating_sub(deadline.remaining());
@@ -138,21 +141,72 @@ impl<'a> Call<'a> {
                 let (facts, stepds) = self.gather(options, phase, uid, left);
                 let deadline = stepds.deadline;
                 let plan = decide::plan(options, phase, facts);
+                if options.mode == Mode::Audit {
+                    return self.audit(options, phase, plan, stepds);
+                }
                 let mut effects = self.effects(options, uid, stepds, record.as_ref());
                 (apply::apply(plan, &mut effects, *log), deadline)
             }
         };
-        let outcome = self.or_exempt_outcome(outcome, &deadline);
+        let outcome = self.or_exempt(phase, outcome, record.as_ref(), &deadline);
         if outcome.verdict.answer == Answer::Adopted {
             session::make_runtime_dir(options, self.handle, login, &deadline, *log);
         }
         outcome
     }
 
-    /// The verdict, or that on an exempt user in the place of a denial.
-    fn or_exempt(&self, verdict: Verdict, deadline: &Deadline) -> Verdict {
-        if verdict.answer != Answer::Deny {
-            return verdict;
+    /// Lets everyone in while the kill switch is there. The session phase must not take that for a failure.
+    fn switched_off(&self, uid: u32) -> Option<Outcome> {
+        if self.entry == Entry::CloseSession {
+            return None;
+        }
+        let outcome = Outcome::from(self.prepared.kill_switch()?);
+        if self.entry == Entry::Account {
+            self.leave_word(uid, &outcome, Duration::ZERO);
+        }
+        Some(outcome)
+    }
+
+    /// Says what would be, as far as that can be seen without adoption.
+    fn audit(&self, options: &Options, phase: Phase, plan: Plan, mut stepds: Stepds) -> Outcome {
+        let log = self.prepared.log;
+        let plan = apply::without_suspended(plan, &mut stepds, log);
+        let plan = match phase {
+            Phase::Account => apply::without_helper(plan, self.prepared.service()),
+            Phase::Session(_) => plan,
+        };
+        let verdict = self.settle(options, phase, None, plan, &stepds.deadline);
+        verdict.into()
+    }
+
+    /// The verdict that a plan comes to without any effect, by the mode and with the exemptions.
+    fn settle(
+        &self,
+        options: &Options,
+        phase: Phase,
+        record: Option<&Record>,
+        plan: Plan,
+        deadline: &Deadline,
+    ) -> Verdict {
+        let (verdict, job) = decide::foreseen(plan);
+        let Outcome { verdict, .. } = self.or_exempt(phase, verdict.into(), record, deadline);
+        match options.mode {
+            Mode::Enforce => verdict,
+            Mode::AdoptOnly => decide::unenforced(verdict),
+            Mode::Audit => decide::audited(verdict, job),
+        }
+    }
+
+    /// The outcome, or that of an exempt user.
+    fn or_exempt(
+        &self,
+        phase: Phase,
+        outcome: Outcome,
+        record: Option<&Record>,
+        deadline: &Deadline,
+    ) -> Outcome {
+        if !decide::may_be_exempt(phase, &outcome.verdict) {
+            return outcome;
         }
         let Prepared {
             options,
@@ -160,22 +214,16 @@ impl<'a> Call<'a> {
             log,
             ..
         } = &self.prepared;
-        match exempt::find(&options.exempt, login, deadline, *log) {
-            Some(by) => decide::exempted(verdict, by),
-            None => verdict,
-        }
-    }
-
-    fn or_exempt_outcome(&self, outcome: Outcome, deadline: &Deadline) -> Outcome {
-        let Outcome {
-            verdict,
-            job,
-            place,
-        } = outcome;
-        Outcome {
-            verdict: self.or_exempt(verdict, deadline),
-            job,
-            place,
+        let by = match record {
+            Some(record) if record.is_exempt => Some(Exemption::Recorded),
+            _ => exempt::find(&options.exempt, login, deadline, *log),
+        };
+        match by {
+            None => outcome,
+            Some(by) => Outcome {
+                verdict: decide::exempted(outcome.verdict, by),
+                ..outcome
+            },
         }
     }
 
@@ -237,15 +285,26 @@ impl<'a> Call<'a> {
 
     fn leave_word(&self, uid: u32, outcome: &Outcome, used: Duration) {
         let Prepared { options, log, .. } = &self.prepared;
-        if matches!(outcome.verdict.answer, Answer::Allow | Answer::Ignore) {
+        use Answer::{Allow, Ignore, Unenforced};
+        if matches!(outcome.verdict.answer, Allow | Unenforced | Ignore) {
             let mut record = Record::new(options, uid, used);
             record.job = outcome.job;
+            record.is_exempt = matches!(outcome.verdict.reason, Reason::Exempt { .. });
             session::leave_undecided(&record, options, self.handle, self.prepared.service(), *log);
         }
     }
 
     fn report(&self, outcome: &Outcome) -> ReturnCode {
-        report::report(self.entry, self.handle, &self.prepared, outcome)
+        let code = report::report(self.entry, self.handle, &self.prepared, outcome);
+        let is_unenforced = outcome.verdict.answer == Answer::Unenforced;
+        // A denial that does not count must not end a stack as a success does, as behind `sufficient`.
+        if is_unenforced
+            && self.entry == Entry::Account
+            && Stack::read(self.prepared.service()).has_others()
+        {
+            return ReturnCode::Ignore;
+        }
+        code
     }
 }
 

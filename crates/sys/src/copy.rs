@@ -97,6 +97,8 @@ fn reap(pid: Pid) {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::fs;
+    use std::path::Path;
     use std::thread;
 
     use super::*;
@@ -116,14 +118,19 @@ mod tests {
 
     #[test]
     fn what_never_returns_ends_at_the_deadline() {
-        let deadline = Deadline::after(Duration::from_millis(100));
+        let deadline = Deadline::after(Duration::from_millis(500));
+        let path = std::env::temp_dir().join(format!("sys-{}-copy", std::process::id()));
         let forever = || -> u8 {
+            fs::write(&path, std::process::id().to_string()).expect("write");
             loop {
                 thread::sleep(Duration::from_secs(60));
             }
         };
         let error = by_copy(&deadline, &forever).expect_err("nobody answers");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let pid = fs::read_to_string(&path).expect("its number");
+        assert!(!Path::new("/proc").join(&pid).exists(), "{pid} is left");
+        fs::remove_file(&path).expect("clean up");
     }
 
     #[test]

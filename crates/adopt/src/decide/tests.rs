@@ -726,13 +726,40 @@ fn adopt_only_denies_nobody() {
         of("adopt-only", &[(7, 1)], Phase::Account)[0],
         Answer::Adopted
     );
-    for mode in ["adopt-only", "audit"] {
-        let options = options(&format!("{DENY_ALL} mode={mode}"));
-        let reason = Reason::Panicked("x".into());
-        assert_eq!(
-            generic_failure(&options, LOST, reason).answer,
-            Answer::Allow
-        );
+    let denied = |answer| Verdict {
+        answer,
+        reason: Reason::Panicked("x".into()),
+    };
+    assert_eq!(unenforced(denied(Answer::Deny)).answer, Answer::Unenforced);
+    assert_eq!(unenforced(denied(Answer::Ignore)).answer, Answer::Ignore);
+}
+
+#[test]
+fn only_who_would_not_get_in_by_our_word_may_be_exempt() {
+    let no_job = || Reason::NoJob(Steps::default());
+    for (phase, answer, reason, may_be) in [
+        (Phase::Account, Answer::Deny, no_job(), true),
+        (
+            session(7),
+            Answer::Deny,
+            Reason::StepdSilent { job: 7 },
+            true,
+        ),
+        (Phase::Account, Answer::Ignore, no_job(), true),
+        (
+            Phase::Account,
+            Answer::Ignore,
+            Reason::Node(NodeError::NotFound),
+            true,
+        ),
+        (AFTER_OTHERS, Answer::Ignore, no_job(), false),
+        (Phase::Account, Answer::Ignore, Reason::Root, false),
+        (Phase::Account, Answer::Allow, no_job(), false),
+        (Phase::Account, Answer::Unenforced, no_job(), false),
+    ] {
+        let text = format!("{phase:?} {answer:?} {reason}");
+        let verdict = Verdict { answer, reason };
+        assert_eq!(may_be_exempt(phase, &verdict), may_be, "{text}");
     }
 }
 
@@ -744,13 +771,13 @@ fn an_audit_says_what_would_be_and_lets_in() {
         let (verdict, job) = foreseen(plan);
         audited(verdict, job)
     };
-    for (own, would, job) in [
-        (&[][..], Answer::Deny, None),
-        (&[(7, 1)], Answer::Adopted, Some(7)),
-        (&[(7, 1), (8, 2)], Answer::Deny, None),
+    for (own, would, job, expected) in [
+        (&[][..], Answer::Deny, None, Answer::Unenforced),
+        (&[(7, 1)], Answer::Adopted, Some(7), Answer::Allow),
+        (&[(7, 1), (8, 2)], Answer::Deny, None, Answer::Unenforced),
     ] {
         let verdict = audit(own);
-        assert_eq!(verdict.answer, Answer::Allow, "{own:?}");
+        assert_eq!(verdict.answer, expected, "{own:?}");
         let Reason::Audit {
             answer, job: found, ..
         } = verdict.reason

@@ -1,8 +1,8 @@
 //! What a value says that its option does not do: separators, quotes and names that match nothing.
 
-use crate::options::Options;
 use crate::options::error::BadArgument;
 use crate::options::table::{OptionSpec, TABLE, starts_with};
+use crate::options::{Options, STRICT};
 use crate::text::shown;
 
 /// What is wrong with a value that the option has taken, for the log.
@@ -38,7 +38,8 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
         |it: char| !it.is_ascii_alphanumeric() && !['_', '.', '-', '/'].contains(&it);
     let is_option = |text: &str| {
         let named = text.split_once('=').map(|(name, _)| name);
-        named.is_some_and(|it| TABLE.iter().any(|spec| spec.name.eq_ignore_ascii_case(it)))
+        let is_named = |it: &str| TABLE.iter().any(|spec| spec.name.eq_ignore_ascii_case(it));
+        named.is_some_and(is_named) || text.eq_ignore_ascii_case(STRICT)
     };
     let is_end = |(index, sign): (usize, char)| {
         is_separator(sign) && value.get(index + sign.len_utf8()..).is_some_and(is_option)
@@ -56,7 +57,7 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
 fn word<'a>(spec: &OptionSpec, value: &'a str) -> Option<(&'static str, &'a str)> {
     let is_word = |it: &str| {
         it.bytes()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-')
     };
     let mut words = spec.values.iter().filter(|it| is_word(it));
     let word = words.find(|it| starts_with(value, it))?;

@@ -214,8 +214,10 @@ impl Options {
             Ok(text) => (text.unwrap_or_default(), None),
             Err(error) => {
                 let place = file.display().to_string();
-                let cause = error.to_string();
-                (String::new(), Some(BadArgument::File { place, cause }))
+                let cause = format!("{error}; ignoring it, with strict in its place");
+                // What it would close must not stay open.
+                let instead = STRICT.to_owned();
+                (instead, Some(BadArgument::File { place, cause }))
             }
         };
         let settings: Vec<_> = file::settings(&text).collect();
@@ -265,7 +267,7 @@ impl Options {
         for arg in args {
             let name = arg.split(|sign| *sign == b'=').next().unwrap_or_default();
             if name.eq_ignore_ascii_case(STRICT.as_bytes()) {
-                // Of a bad value the log tells when its turn comes.
+                // What is wrong with it the log tells when its turn comes.
                 let _ = options.set(arg);
             }
         }

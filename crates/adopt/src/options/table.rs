@@ -269,8 +269,10 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["enforce", "audit", "adopt-only"],
         default: "enforce",
         since_us: true,
-        doc: "`audit`: decide and log, but let everyone in and adopt nobody, to see what the module would \
-              do. `adopt-only`: adopt users with a job and deny nobody. `enforce`: carry the decision out.",
+        doc: "`audit`: decide and log, as far as that can be seen without adoption, but adopt and deny nobody. \
+              `adopt-only`: adopt users with a job and deny nobody. `enforce`: carry the decision out. In the place \
+              of a denial stands PAM_IGNORE if the account stack has other modules, else PAM_SUCCESS. What the account \
+              line enforces the session line does not undo.",
         set: |options, value| {
             let words = [
                 ("enforce", Mode::Enforce),
@@ -295,8 +297,9 @@ pub const TABLE: &[OptionSpec] = &[
         default: "no group",
         since_us: true,
         doc: "The same for the members of groups, by name or gid. Looked up only for a user who would be \
-              denied: first in /etc/group, then wherever nsswitch.conf(5) says, for as long as *timeout* leaves. \
-              Without an answer nobody is exempt by group, and the log says so.",
+              denied: first in /etc/group, then wherever nsswitch.conf(5) says, for what is left of *timeout*, at least \
+              half a second. Without an answer nobody is exempt by group. The log says so if it can be known: to \
+              nsswitch a directory that is down may look like one that does not have the user.",
         set: |options, value| list(&mut options.exempt.groups, value),
     },
     OptionSpec {
@@ -316,8 +319,8 @@ pub const TABLE: &[OptionSpec] = &[
         default: "no file",
         since_us: true,
         doc: "While this file exists, everyone gets in without adoption, and the log says so at each login. \
-              The file and the directories above it must be root's and writable by root alone. `touch` it when a \
-              node must be reachable at once.",
+              The file and the directories above it must be root's and writable by root alone, on a local file system \
+              (it is looked at without a deadline). `touch` it when a node must be reachable at once.",
         set: |options, value| {
             value.starts_with('/') && text(value, |value| options.kill_switch = Some(value.into()))
         },

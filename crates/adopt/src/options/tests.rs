@@ -412,6 +412,10 @@ fn strict_changes_defaults_wherever_it_stands() {
         ("strict = 1", "strict=0", open),
         ("strict = 0", "strict", closed),
         ("strict = maybe", "", open),
+        // The value's beginning counts, as with every option.
+        ("", "strict=10", closed),
+        ("", "strict=1,service=sshd", closed),
+        ("\u{feff}strict\n", "", closed),
         (
             "strict",
             "action_adopt_failure=allow",
@@ -442,6 +446,13 @@ fn a_text_is_no_list_of_options() {
         bad[0].to_string().contains("separate options with a space"),
         "{bad:?}"
     );
+    for glued in ["exempt_users=alice,strict", "mode=adopt-only,strict"] {
+        let (_, bad) = Options::parse(&[glued]);
+        assert!(
+            bad[0].to_string().contains("separate options with a space"),
+            "{bad:?}"
+        );
+    }
     for bad_value in [
         "exempt_users=",
         "exempt_groups=a,,b",

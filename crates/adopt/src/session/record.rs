@@ -33,12 +33,16 @@ pub struct Record {
     pub leaves_namespaces: bool,
     /// What the account phase used of the login's deadline.
     pub used: Duration,
+    /// Whether the user was let in as exempt.
+    pub is_exempt: bool,
     strict: Strict,
 }
 
 /// What the account line denies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Strict {
+    /// It is enforced.
+    enforces: bool,
     no_jobs: bool,
     adopt_failure: bool,
     generic_failure: bool,
@@ -92,8 +96,10 @@ impl Record {
             held: Held::default(),
             leaves_namespaces: false,
             used,
+            is_exempt: false,
             strict: match options.mode {
                 Mode::Enforce => Strict {
+                    enforces: true,
                     no_jobs: options.no_jobs == NoJobs::Deny,
                     adopt_failure: options.adopt_failure == AdoptFailure::Deny,
                     generic_failure: options.generic_failure == GenericFailure::Deny,
@@ -105,6 +111,9 @@ impl Record {
 
     /// The stricter of what the two lines say counts.
     pub fn tighten(&self, options: &mut Options) {
+        if self.strict.enforces {
+            options.mode = Mode::Enforce;
+        }
         if self.strict.no_jobs {
             options.no_jobs = NoJobs::Deny;
         }
@@ -199,7 +208,9 @@ impl Record {
             held: Held::parse(rest),
             leaves_namespaces: has('l'),
             used: Duration::from_millis(used.parse().ok()?),
+            is_exempt: has('x'),
             strict: Strict {
+                enforces: has('e'),
                 no_jobs: has('n'),
                 adopt_failure: has('a'),
                 generic_failure: has('g'),
@@ -221,6 +232,8 @@ impl fmt::Display for Record {
             ('a', self.strict.adopt_failure),
             ('g', self.strict.generic_failure),
             ('l', self.leaves_namespaces),
+            ('e', self.strict.enforces),
+            ('x', self.is_exempt),
         ] {
             if is_set {
                 write!(f, "{flag}")?;
@@ -242,9 +255,15 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let used = Duration::from_millis(60_000);
+        let audit = options("mode=audit");
         let deny =
             options("action_no_jobs=deny action_adopt_failure=deny action_generic_failure=deny");
-        for options in [Options::default(), options("action_no_jobs=ignore"), deny] {
+        for options in [
+            Options::default(),
+            options("action_no_jobs=ignore"),
+            deny,
+            audit,
+        ] {
             for job in [None, Some(0), Some(u32::MAX)] {
                 for (cgroups, leaves_namespaces) in [
                     ("", true),
@@ -254,6 +273,7 @@ mod tests {
                         job,
                         held: Held::parse(cgroups),
                         leaves_namespaces,
+                        is_exempt: job.is_none(),
                         ..Record::new(&options, u32::MAX, used)
                     };
                     assert_eq!(Record::parse(&record.to_string()), Some(record));
@@ -282,6 +302,7 @@ mod tests {
         let record = Record {
             job: Some(u32::MAX),
             leaves_namespaces: true,
+            is_exempt: true,
             ..Record::new(&strict, u32::MAX, Duration::from_secs(60))
         };
         assert!(record.to_string().len() < 64, "{record}");
@@ -297,6 +318,18 @@ mod tests {
         assert_eq!(both, strict);
         Record::new(&loose, 1, Duration::ZERO).tighten(&mut both);
         assert_eq!(both, strict);
+        for mode in ["mode=audit", "mode=adopt-only"] {
+            let open = options(mode);
+            let mut both = open.clone();
+            Record::new(&strict, 1, Duration::ZERO).tighten(&mut both);
+            assert_eq!(
+                both, strict,
+                "what one line enforces the other does not undo"
+            );
+            let mut both = strict.clone();
+            Record::new(&open, 1, Duration::ZERO).tighten(&mut both);
+            assert_eq!(both, strict);
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub struct Stack {
     session: Ours,
     is_empty: bool,
     is_pam_systemd_later: bool,
+    has_others: bool,
     unread: Option<String>,
 }
 
@@ -103,6 +104,7 @@ impl Stack {
             account: Ours::of(read, Facility::Account, service),
             session: Ours::of(read, Facility::Session, service),
             is_empty: account.is_empty() && session.is_empty(),
+            has_others: Module::each(read, account, service).contains(&Module::Other),
             unread: hidden.next().map(|it| it.kind.to_string()),
         }
     }
@@ -125,6 +127,12 @@ impl Stack {
     #[must_use]
     pub fn binding(&self, facility: Facility) -> &[Line] {
         self.ours(facility).map_or(&[], |it| &it.binding)
+    }
+
+    /// Whether other account modules answer too, so that the stack has a result where ours answers PAM_IGNORE.
+    #[must_use]
+    pub fn has_others(&self) -> bool {
+        self.has_others
     }
 
     /// Whether there is no entry in the account and the session stack.

@@ -109,7 +109,8 @@ fn ask_stepds(
         ..Census::default()
     };
     let (mut to_ask, mut own) = census.sort_out(sockets, &known);
-    let spared = match own.len() > enough && !asks_all() {
+    // Of two the other may be a socket that a killed slurmstepd has left: then one job is all there is.
+    let spared = match own.len() > 2 && !asks_all() {
         true => own.split_off(enough),
         false => Vec::new(),
     };
