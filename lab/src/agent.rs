@@ -187,9 +187,13 @@ fn mount_at(source: &str, target: &Path, kind: &str, options: &str) -> Result<()
 
 // ---- the system log ----
 
+/// Where who works in a node by hand reads it.
+const LOG_FILE: &str = "/var/log/syslog";
+
 struct Log {
     socket: UnixDatagram,
     lines: Mutex<Vec<String>>,
+    file: File,
 }
 
 impl Log {
@@ -198,9 +202,11 @@ impl Log {
         fs::set_permissions("/dev/log", fs::Permissions::from_mode(0o666))
             .context("opening /dev/log for all")?;
         socket.set_nonblocking(true).context("preparing /dev/log")?;
+        let file = File::options().append(true).create(true).open(LOG_FILE);
         Ok(Self {
             socket,
             lines: Mutex::default(),
+            file: file.with_context(|| format!("opening {LOG_FILE}"))?,
         })
     }
 
@@ -219,7 +225,10 @@ impl Log {
         let mut buffer = [0; 65536];
         while let Ok(length) = self.socket.recv(&mut buffer) {
             let line = String::from_utf8_lossy(&buffer[..length]);
-            lines.push(line.trim_end_matches(['\0', '\n']).to_string());
+            let line = line.trim_end_matches(['\0', '\n']).to_string();
+            // A copy for people: on a full file system it is not complete.
+            let _ = writeln!(&self.file, "{line}");
+            lines.push(line);
         }
         lines.get(first..).unwrap_or_default().to_vec()
     }
