@@ -423,31 +423,36 @@ fn explain(cluster: &Cluster) -> Result<()> {
     };
     let nobody = explain(&["alice"])?;
     ensure!(
-        nobody.status == Status::Exited(6) && nobody.stdout.contains(NO_JOBS),
+        nobody.status == Status::Exited(2) && nobody.stdout.contains(NO_JOBS),
         "{nobody}"
     );
     let job = cluster.submit("alice", &[])?;
     let before = node.read("/proc/1/cgroup")?;
-    let alice = explain(&["alice", "action_adopt_failure=deny"])?;
+    let alice = explain(&["alice"])?;
     ensure!(alice.status == Status::Exited(0), "{alice}");
     for part in [
+        // The options are those of the line.
+        "/etc/pam.d/sshd:4: account required pam_slurm_adopt.so action_adopt_failure=deny",
+        "/etc/slurm/slurm.conf: node name node1",
         &format!("would be adopted into job {job}: the user's only job here"),
         "if its slurmstepd refuses: denied (PAM_PERM_DENIED)",
     ] {
         ensure!(alice.stdout.contains(part), "{alice}");
     }
-    ensure!(
-        alice
-            .stderr
-            .contains("/etc/slurm/slurm.conf: node name node1"),
-        "{alice}"
-    );
+    ensure!(alice.stderr.is_empty(), "{alice}");
+    let root = explain(&["root"])?;
+    ensure!(root.status == Status::Exited(1), "{root}");
+    let others = explain(&["alice", "--options", "exempt_users=bob service=su"])?;
+    ensure!(others.status == Status::Exited(1), "{others}");
+    let su = explain(&["alice", "--service", "su"])?;
+    let none = "error: no line of the PAM stack of su calls this module";
+    ensure!(su.stdout.contains(none), "{su}");
     ensure!(
         node.read("/proc/1/cgroup")? == before,
         "explain moved something"
     );
     let newer = cluster.submit("alice", &[])?;
-    let alice = explain(&["alice", "action_adopt_failure=deny"])?;
+    let alice = explain(&["alice"])?;
     for part in [
         format!("would be adopted into job {newer}: the newest of 2 jobs here"),
         format!(

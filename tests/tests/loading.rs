@@ -78,10 +78,10 @@ fn loads_in(host: &Host) {
         assert_eq!(answer["signals_changed"], false, "{line}");
     }
     let conf = format!("slurm_conf={}/slurm.conf", host.dir);
-    let explain = ["explain", "nobody", "nodename=localhost", &conf];
+    let options = format!("nodename=localhost {conf}");
+    let explain = ["explain", "nobody", "--options", &options];
     let (code, stdout, stderr) = host.run("slurm-adopt", &explain);
-    // PAM_PERM_DENIED
-    assert_eq!(code, Some(6), "{stdout}{stderr}");
+    assert_eq!(code, Some(2), "{stdout}{stderr}");
     assert!(stdout.contains("PAM_PERM_DENIED"), "{stdout}{stderr}");
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use pam::ReturnCode;
+use pamconf::Facility;
 
 use crate::adoption::cgroup::Origin;
 use crate::apply;
@@ -15,13 +15,13 @@ use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
 use crate::exempt;
 use crate::facts::Caller;
 use crate::gather;
-use crate::log::Sink;
-use crate::login::Entry;
+use crate::log::{Log, Sink};
 use crate::node::Environment;
-use crate::options::Mode;
 use crate::options::message::Messages;
+use crate::options::{LogLevel, Mode};
 use crate::prepare::Prepared;
 use crate::report::{self, Reader};
+use crate::session::stack::{OwnLine, Stack};
 use crate::state_dir::{self, StateDir};
 use crate::text::shown;
 
@@ -50,12 +50,65 @@ enum End {
 /// In the place of a login's own connection.
 const NO_CONNECTION: &str = "explain has no connection to trace";
 
-/// Asks and decides for `user` with a PAM line's arguments; each step goes to `sink`.
+/// How a login ends, as far as this module decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// In a job.
+    Adopted,
+    /// Let in without adoption, or left to other modules.
+    NotAdopted,
+    /// Denied.
+    Denied,
+}
+
+/// A login to explain.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// PAM_SERVICE.
+    pub service: &'a str,
+    /// Arguments of the PAM line; none: those of the service's stack.
+    pub options: Option<Vec<Vec<u8>>>,
+}
+
+/// Returns the arguments of the module's line in the account stack, or in the session stack if it has none there.
+fn arguments_of_stack(service: &str, log: Log<'_>) -> Vec<Vec<u8>> {
+    let stack = Stack::read(service);
+    if let Some(cause) = stack.unread() {
+        log.error(|| format!("read the PAM stack of {}: {cause}", shown(service)));
+    }
+    let own = stack.own_line(Facility::Account);
+    match own.or_else(|| stack.own_line(Facility::Session)) {
+        Some(OwnLine { line, arguments }) => {
+            log.debug(|| format!("{}: {}", line.place, line.text));
+            arguments.clone()
+        }
+        None => {
+            log.error(|| {
+                let service = shown(service);
+                format!("no line of the PAM stack of {service} calls this module; explaining its defaults")
+            });
+            Vec::new()
+        }
+    }
+}
+
+/// Asks and decides as a login would; each step goes to `sink`.
 ///
 /// The environment of the calling shell does not count; sshd's own is not known here.
 #[must_use]
-pub fn explain(user: &str, args: &[Vec<u8>], sink: &dyn Sink) -> Explanation {
-    let prepared = Prepared::for_user(user, args, sink);
+pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Explanation {
+    let Question {
+        user,
+        service,
+        options,
+    } = question;
+    let arguments = match options {
+        Some(arguments) => arguments.clone(),
+        None => arguments_of_stack(service, Log::new(sink, LogLevel::Debug)),
+    };
+    let prepared = Prepared::for_user(user, service, &arguments, sink);
     prepared.warn_of_options();
     let Prepared { options, log, .. } = &prepared;
     let end = match prepared.before_slurm() {
@@ -149,12 +202,17 @@ impl Prepared<'_> {
 }
 
 impl Explanation {
-    /// PAM's code for such a login, as far as no stepd refuses it.
+    /// Whether the user gets in: adopted, without adoption, or not at all.
     #[must_use]
-    pub fn code(&self) -> ReturnCode {
-        match &self.end {
-            End::Settled(verdict) => report::code(Entry::Account, verdict.answer),
-            End::Adopted { .. } => report::code(Entry::Account, Answer::Adopted),
+    pub fn admission(&self) -> Admission {
+        let answer = match &self.end {
+            End::Settled(verdict) => verdict.answer,
+            End::Adopted { .. } => Answer::Adopted,
+        };
+        match answer {
+            Answer::Adopted | Answer::Chosen => Admission::Adopted,
+            Answer::Allow | Answer::Unenforced | Answer::Ignore => Admission::NotAdopted,
+            Answer::Deny | Answer::SessionError | Answer::BadItem => Admission::Denied,
         }
     }
 }

@@ -36,11 +36,9 @@ impl<'a> Prepared<'a> {
     }
 
     /// Prepares a dry run for a user; everything is logged to `sink`.
-    pub fn for_user(user: &str, args: &[Vec<u8>], sink: &'a dyn Sink) -> Self {
+    pub fn for_user(user: &str, service: &str, args: &[Vec<u8>], sink: &'a dyn Sink) -> Self {
         let started = Instant::now();
         let (options, bad_arguments) = Options::read(Path::new(file::PATH), args);
-        // The service that the line is for, so that service= never decides here.
-        let service = options.service.split(',').next().unwrap_or_default();
         let login = Login {
             service: Ok(service.to_owned()),
             ..Login::of_user(user.as_bytes())

@@ -71,7 +71,9 @@ fn passed_over(site: &Site, job: u32) -> Result<()> {
         logged(site, mark, &[&format!("job {job} is suspended\"")])?;
     }
     node.copy(&dist("slurm-adopt")?, EXPLAIN)?;
-    let explained = node.sh(&format!("{EXPLAIN} explain alice {STRICT} || true"))?;
+    let explained = node.sh(&format!(
+        "{EXPLAIN} explain alice --options '{STRICT}' || true"
+    ))?;
     ensure!(explained.contains(&told(job)), "{explained}");
     let other = site.cluster().submit("alice", &[])?;
     for (lines, method) in WAYS {

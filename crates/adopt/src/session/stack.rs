@@ -7,7 +7,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use pamconf::{
-    Bypass, Code, Facility, Flavor, Handler, Layout, MOST_WAYS, ReadOther, Service, Ways,
+    Bypass, Code, Facility, Flavor, Handler, Item, Layout, MOST_WAYS, ReadOther, Service, Ways,
 };
 
 use crate::session::stack::module::Module;
@@ -51,6 +51,16 @@ struct Ours {
     reach: Reach,
     /// Lines of ours whose failure fails the stack.
     binding: Vec<Line>,
+    first: Option<OwnLine>,
+}
+
+/// A line that calls this module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnLine {
+    /// Where it is, and its text.
+    pub line: Line,
+    /// Its arguments, as the module gets them.
+    pub arguments: Vec<Vec<u8>>,
 }
 
 /// Where services are, in libpam's order. Which vendor directory comes last is fixed when libpam is built:
@@ -135,6 +145,12 @@ impl Stack {
         self.has_others
     }
 
+    /// Returns the first line of that stack that calls us.
+    #[must_use]
+    pub fn own_line(&self, facility: Facility) -> Option<&OwnLine> {
+        self.ours(facility)?.first.as_ref()
+    }
+
     /// Whether there is no entry in the account and the session stack.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -183,7 +199,22 @@ impl Ours {
         Self {
             reach,
             binding: binding.iter().filter_map(line).collect(),
+            first: ours
+                .first()
+                .and_then(|it| OwnLine::of(read, stack.get(*it)?)),
         }
+    }
+}
+
+impl OwnLine {
+    fn of(read: &Service, handler: &Handler) -> Option<Self> {
+        let Item::Module { arguments, .. } = &read.line(handler)?.item else {
+            return None;
+        };
+        Some(Self {
+            line: Line::of(read, handler)?,
+            arguments: arguments.clone(),
+        })
     }
 }
 
