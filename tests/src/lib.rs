@@ -29,6 +29,8 @@ pub use strace::{STRACE, bring_strace};
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";
+/// Where the admin's program is on the nodes that have it.
+pub const CLI: &str = "/usr/local/sbin/slurm-adopt";
 /// The PAM application of these tests on every node.
 pub const PAMCALL: &str = "/usr/local/bin/pamcall";
 /// A PAM call that takes longer hangs: four times the longest deadline that a test sets.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::cgroup::{self, Version};
-use lab::{Node, Suite};
-use tests::{Call, End, Matrix, Module, Outcome};
+use lab::{Node, Status, Suite};
+use tests::{CLI, Call, End, Matrix, Module, Outcome};
 use worlds::{Jobs, Stage, World};
 
 const SUCCESS: End = End::Code(0);
@@ -759,6 +759,57 @@ fn silent_stepds() -> Vec<Case> {
     ]
 }
 
+/// What slurm-adopt explain says of a case is what the login met. It has no environment of sshd's, and does not know
+/// that a stepd will refuse.
+fn explained(case: &Case, ours: &Outcome, node: &Node) -> Result<()> {
+    let Call {
+        user,
+        service,
+        options,
+        wrapper,
+        env,
+        ..
+    } = &case.call;
+    if !env.is_empty() || wrapper.as_deref() == Some(UNKNOWN_PID) {
+        return Ok(());
+    }
+    let explain = [
+        CLI,
+        "explain",
+        user,
+        "--service",
+        service,
+        "--options",
+        options,
+    ];
+    let argv: Vec<&str> = match wrapper {
+        Some(script) => ["/bin/sh", "-ec", script, "sh"]
+            .into_iter()
+            .chain(explain)
+            .collect(),
+        None => explain.to_vec(),
+    };
+    let job = ours.job(node)?;
+    let expected = match (ours.end, job) {
+        (SUCCESS, Some(_)) => 0,
+        (SUCCESS | IGNORE, None) => 1,
+        _ => 2,
+    };
+    let told = node.run(&argv)?;
+    ensure!(
+        told.status == Status::Exited(expected),
+        "{ours}, explained: {told}"
+    );
+    if let Some(job) = job {
+        let text = format!("would be adopted into job {job}: ");
+        ensure!(told.stdout.contains(&text), "{ours}, explained: {told}");
+    }
+    if let [text] = &ours.messages[..] {
+        ensure!(told.stdout.contains(text), "{ours}, explained: {told}");
+    }
+    Ok(())
+}
+
 fn check(suite: Suite, case: &Case, stage: &mut Stage) -> Result<()> {
     let (cluster, jobs) = stage.set(case.world)?;
     let node = cluster.node(1);
@@ -772,6 +823,9 @@ fn check(suite: Suite, case: &Case, stage: &mut Stage) -> Result<()> {
         return expect(&told, &theirs, jobs, node).with_context(|| format!("SchedMD's: {theirs}"));
     }
     expect(&case.ours, &ours, jobs, node).with_context(|| format!("ours: {ours}"))?;
+    if suite == Suite::Forky {
+        explained(case, &ours, node)?;
+    }
 
     let mut expected = case.ours.clone();
     if let Some(difference) = case.difference {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Node, Status, Suite};
-use tests::{Matrix, Shared, job_of_cgroup};
+use tests::{CLI, Matrix, Shared, job_of_cgroup};
 
 const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
 const CGROUP: &[&str] = &["cat", "/proc/self/cgroup"];
@@ -418,7 +418,7 @@ fn met_before(cluster: &Cluster) -> Result<()> {
 fn explain(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let explain = |argv: &[&str]| {
-        let argv: Vec<_> = [&["slurm-adopt", "explain"], argv].concat();
+        let argv: Vec<_> = [&[CLI, "explain"], argv].concat();
         node.run(&argv)
     };
     let nobody = explain(&["alice"])?;
@@ -473,8 +473,6 @@ fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     }
     Ok(())
 }
-
-const CLI: &str = "/usr/local/sbin/slurm-adopt";
 
 fn start(suite: Suite) -> Result<Cluster> {
     tests::cluster(suite)?

@@ -5,12 +5,12 @@
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Status, Suite};
 use serde_json::Value;
-use tests::{Call, End, Matrix, Module, OURS, Outcome, PAMCALL, Shared, job_of_cgroup, suspended};
+use tests::{
+    CLI, Call, End, Matrix, Module, OURS, Outcome, PAMCALL, Shared, job_of_cgroup, suspended,
+};
 
 /// The file of options.
 const FILE: &str = "/etc/security/slurm_adopt.conf";
-/// The admin's program.
-const PROGRAM: &str = "/usr/local/sbin/slurm-adopt";
 const NO_JOB: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
 
 type Test = fn(&Cluster) -> Result<()>;
@@ -44,7 +44,7 @@ fn main() {
     let mut matrix = Matrix::with_lanes(&suites, 1, |suite| {
         Shared::new(suite, |suite| {
             let program = tests::dist("slurm-adopt")?;
-            tests::cluster(suite)?.copy(program, PROGRAM).start()
+            tests::cluster(suite)?.copy(program, CLI).start()
         })
     });
     for (name, test) in TESTS {
@@ -185,7 +185,7 @@ fn file(cluster: &Cluster) -> Result<()> {
     ensure!(in_by_ssh.status == Status::Exited(0), "{in_by_ssh}");
     let kept_out = node.ssh("alice", node.name(), &["true"])?;
     ensure!(kept_out.stderr.contains(NO_JOB), "{kept_out}");
-    let explained = node.run(&[PROGRAM, "explain", "bob"])?;
+    let explained = node.run(&[CLI, "explain", "bob"])?;
     ensure!(
         explained
             .stdout
@@ -269,7 +269,7 @@ fn audit(cluster: &Cluster) -> Result<()> {
     }
     // By sshd, both phases.
     node.write(FILE, "mode = audit\n", 0o644)?;
-    let explained = node.run(&[PROGRAM, "explain", "bob"])?;
+    let explained = node.run(&[CLI, "explain", "bob"])?;
     ensure!(
         explained
             .stdout

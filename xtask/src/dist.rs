@@ -4,8 +4,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::arch::Arch;
 use crate::debian::Debian;
@@ -71,6 +72,25 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     copy(&built.join("slurm-adopt"), &dist.cli())?;
     copy(&built.join("pamcall"), &dist.pamcall())?;
     Ok(dist)
+}
+
+/// Builds for several architectures at once: with link-time optimization a build uses one processor.
+pub fn build_each(workspace: &Workspace, arches: &[Arch]) -> Vec<Result<Dist>> {
+    // The tools first, as the builds share them; an error comes up again below.
+    for arch in arches {
+        let _ = Cross::install(workspace, *arch);
+    }
+    let build = |arch: &Arch| build(workspace, *arch);
+    thread::scope(|scope| {
+        let builds: Vec<_> = arches
+            .iter()
+            .map(|arch| scope.spawn(move || build(arch)))
+            .collect();
+        let end = |it: ScopedJoinHandle<'_, Result<Dist>>| {
+            it.join().unwrap_or_else(|_| bail!("the build panicked"))
+        };
+        builds.into_iter().map(end).collect()
+    })
 }
 
 /// Builds the program whose parts are counted: as what is shipped, but with its symbols.

@@ -175,13 +175,19 @@ impl Runner {
     }
 
     pub fn need_dist(&mut self, arch: Arch) -> bool {
-        let workspace = &self.workspace;
-        let report = &mut self.report;
-        *self.dist[arch as usize].get_or_insert_with(|| {
-            report.gate(&format!("dist {arch}"), || {
-                dist::build(workspace, arch).map(|dist| dist.dir().display().to_string())
-            })
-        })
+        match self.dist[arch as usize] {
+            Some(is_there) => is_there,
+            None => self.take_dist(arch, dist::build(&self.workspace, arch)),
+        }
+    }
+
+    /// Takes down how a build ended.
+    pub fn take_dist(&mut self, arch: Arch, built: Result<Dist>) -> bool {
+        let is_there = self.report.gate(&format!("dist {arch}"), || {
+            built.map(|dist| dist.dir().display().to_string())
+        });
+        self.dist[arch as usize] = Some(is_there);
+        is_there
     }
 
     /// The same tests while their memory is watched.

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crate::arch::Arch;
 use crate::budgets;
 use crate::crates;
+use crate::dist;
 use crate::docs;
 use crate::fuzz;
 use crate::licences;
@@ -285,8 +286,10 @@ impl Runner {
     }
 
     fn dist(&mut self) {
-        for arch in self.arches() {
-            self.need_dist(*arch);
+        let arches = self.arches();
+        let built = dist::build_each(&self.workspace, arches);
+        for (arch, dist) in arches.iter().zip(built) {
+            self.take_dist(*arch, dist);
         }
     }
 

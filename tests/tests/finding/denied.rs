@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::{Node, Suite};
-use tests::{Call, End, Module, STRACE, bring_strace};
+use tests::{CLI, Call, End, Module, STRACE, bring_strace};
 
 use crate::Found::Job;
 use crate::places::wait_for_slurmd;
@@ -292,7 +292,7 @@ pub fn reasons(suite: Suite) -> Result<()> {
 pub fn without_contain(suite: Suite) -> Result<()> {
     let cluster = tests::cluster(suite)?
         .slurm_conf("PrologFlags=Alloc")
-        .copy(tests::dist("slurm-adopt")?, "/usr/local/sbin/slurm-adopt")
+        .copy(tests::dist("slurm-adopt")?, CLI)
         .start()?;
     let node = cluster.node(1);
     let job = cluster.submit_only("alice", &[])?;
@@ -310,7 +310,7 @@ pub fn without_contain(suite: Suite) -> Result<()> {
             "job {job} has no extern step (started without PrologFlags=contain)"
         )],
     )?;
-    let explained = node.run(&["slurm-adopt", "explain", "alice"])?.to_string();
+    let explained = node.run(&[CLI, "explain", "alice"])?.to_string();
     has(
         &explained,
         &[&format!("job {job} has no extern step"), "node node1, "],

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::{Cluster, Suite};
+use tests::CLI;
 
 /// What runs on the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +77,9 @@ impl Stage {
     pub fn set(&mut self, world: World) -> Result<(&Cluster, &Jobs)> {
         let suite = self.suite;
         self.cluster.get_or_insert_with(|| {
-            tests::cluster(suite)
-                .and_then(|it| it.nodes(2).start())
+            let program = tests::dist("slurm-adopt");
+            program
+                .and_then(|program| tests::cluster(suite)?.copy(program, CLI).nodes(2).start())
                 .map_err(|error| format!("{error:#}"))
         });
         if self.world != Some(world) {
