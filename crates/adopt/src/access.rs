@@ -1,34 +1,34 @@
-//! Errors that are no answer: only what is absent is not there; a permission that is missing is told, with
-//! path and errno, and SELinux by name where it enforces.
+//! Classifies system errors. Only ENOENT and its like mean "not there"; a missing permission is reported with
+//! path and errno, and with SELinux's name if SELinux is enforcing.
 
 use std::io;
 use std::path::Path;
 
 use crate::text::shown;
 
-/// SELinux's mode, selinuxfs.
+/// SELinux's mode, in selinuxfs.
 const ENFORCE: &str = "/sys/fs/selinux/enforce";
 
-/// Whether the error says that there is no such file, and nothing else.
+/// Whether the error means that there is no such file, and nothing else.
 #[must_use]
 pub fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// Whether the error says that a process, or what was made for it, is not there or has ended, and nothing else.
+/// Whether the error means that a process or one of its files does not exist or has ended, and nothing else.
 #[must_use]
 pub fn is_gone(error: &io::Error) -> bool {
-    /// Of the files of a process, proc(5), and of a control group.
+    /// From a process's files, proc(5), and from a cgroup's.
     const ESRCH: i32 = 3;
     const ENODEV: i32 = 19;
     is_absent(error) || matches!(error.raw_os_error(), Some(ESRCH | ENODEV))
 }
 
-/// What a look at something came to. None: it is gone, as [`is_gone`] has it.
+/// Returns the result of an operation; None if its object is gone, see [`is_gone`].
 ///
 /// # Errors
-/// The system's, with the operation, the path, and SELinux where that enforces.
+/// The system's error, with the operation, the path, and SELinux if that is enforcing.
 pub fn unless_gone<T>(operation: &str, path: &str, result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
@@ -41,12 +41,12 @@ pub fn unless_gone<T>(operation: &str, path: &str, result: io::Result<T>) -> io:
     }
 }
 
-/// An error with what was tried when it came.
+/// Prefixes an error with the operation that failed.
 pub fn during(what: impl std::fmt::Display) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// The text of a file below /proc or /sys. None: it is gone.
+/// Reads a file below /proc or /sys; None if it is gone.
 ///
 /// # Errors
 /// As [`unless_gone`].
@@ -62,7 +62,7 @@ pub fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// The error with SELinux's name, where that may be what denies a permission.
+/// Adds SELinux's name to the error if SELinux may be what denies the permission.
 #[must_use]
 pub fn named(error: io::Error) -> io::Error {
     match is_denied(&error) && selinux_enforces() {
@@ -72,19 +72,19 @@ pub fn named(error: io::Error) -> io::Error {
 }
 
 fn selinux_enforces() -> bool {
-    // Absent without SELinux; where even that may not be read, SELinux is what denies it.
+    // Absent without SELinux. If even this file is denied, SELinux is what denies it.
     match sys::read_regular(Path::new(ENFORCE), 16) {
         Ok(text) => text.starts_with(b"1"),
         Err(error) => is_denied(&error),
     }
 }
 
-/// The first thing that could not be looked at.
+/// The first thing that could not be read.
 #[derive(Debug, Default)]
 pub struct Unseen(Option<String>);
 
 impl Unseen {
-    /// Keeps an error, unless it says that there is nothing.
+    /// Keeps an error, unless it means that there is nothing.
     pub fn note(&mut self, operation: &str, path: &Path, error: io::Error) {
         if self.0.is_some() || is_gone(&error) {
             return;
@@ -93,14 +93,14 @@ impl Unseen {
         self.0 = Some(format!("{operation} {path}: {}", named(error)));
     }
 
-    /// What was found; an error is noted.
+    /// Returns what was found; notes an error.
     pub fn some<T>(&mut self, operation: &str, path: &Path, result: io::Result<T>) -> Option<T> {
         result
             .map_err(|error| self.note(operation, path, error))
             .ok()
     }
 
-    /// What could not be looked at, and why.
+    /// Returns the first failure: operation, path and cause.
     #[must_use]
     pub fn first(self) -> Option<String> {
         self.0

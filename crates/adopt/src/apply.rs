@@ -1,4 +1,4 @@
-//! Carries a plan out: the only effects that a login has on the process.
+//! Carries out a plan: the only effects that a login has on the process.
 
 use pam::Handle;
 
@@ -16,7 +16,7 @@ use crate::session::stack::Stack;
 use crate::session::{self, CallingProcess, NotSure};
 use crate::text::said;
 
-/// The effects, so that the tests below can see what is done without a stepd and a libpam.
+/// The effects, as a trait so that the tests below run without a stepd and without libpam.
 pub trait Effects {
     /// Puts the process into the user's job.
     ///
@@ -31,7 +31,7 @@ pub trait Effects {
     fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code>;
 }
 
-/// Does what the plan says; all choices are in the plan.
+/// Carries out the plan; the plan contains every decision.
 pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome {
     loop {
         let (job, choice, instead, even_if_failed, if_refused, if_silent) = match plan {
@@ -63,7 +63,7 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
             AdoptError::Silent => (if_silent, Reason::StepdSilent { job }),
             AdoptError::Suspended => (if_refused, Reason::Suspended { job }),
             AdoptError::NotJoined(cause) => {
-                // As far as it goes: the process is in the job's cgroup.
+                // The process is in the job's cgroup.
                 set_environment(job, &Adopted::default(), effects, log);
                 (if_refused, Reason::Refused(cause))
             }
@@ -79,7 +79,7 @@ pub fn apply(mut plan: Plan, effects: &mut dyn Effects, log: Log<'_>) -> Outcome
     }
 }
 
-/// Completes the login of a process that the job has taken, or that the session phase will put there.
+/// Completes the login of a process that is in the job, or that the session phase will put there.
 fn in_job(
     job: u32,
     mut adopted: Adopted,
@@ -100,7 +100,7 @@ fn in_job(
     }
 }
 
-/// The plan as it is for a login that finds its jobs suspended.
+/// Drops suspended jobs from a plan.
 pub(crate) fn without_suspended(mut plan: Plan, stepds: &mut Stepds, log: Log<'_>) -> Plan {
     loop {
         let Plan::Adopt { job, .. } = plan else {
@@ -127,7 +127,7 @@ pub(crate) fn without_suspended(mut plan: Plan, stepds: &mut Stepds, log: Log<'_
     }
 }
 
-/// The plan as it is in sshd's helper for keyboard-interactive: it adopts nobody itself.
+/// Adapts a plan to sshd's helper for keyboard-interactive, which does not adopt by itself.
 pub(crate) fn without_helper(plan: Plan, service: &str) -> Plan {
     let Plan::Adopt { if_refused, .. } = plan else {
         return plan;
@@ -155,19 +155,18 @@ pub(crate) struct Live<'a> {
     pub uid: u32,
     pub options: &'a Options,
     pub stepds: Stepds,
-    /// What the account phase recorded.
+    /// The account phase's record.
     pub record: Option<&'a Record>,
     pub log: Log<'a>,
 }
 
 impl Live<'_> {
-    /// Whether a session line of ours is sure to follow.
+    /// Checks that a session line of this module is sure to follow.
     fn session_follows(&self) -> Result<(), NotSure> {
         session::adopts_later(&Stack::read(self.service))
     }
 
-    /// Puts the process into the job, or leaves that to the session phase where this process is none that
-    /// stays.
+    /// Puts the process into the job, or leaves that to the session phase if this process does not stay.
     fn adopt_in_account(&mut self, job: u32) -> Result<Adopted, AdoptError> {
         let host = CallingProcess::find().map_err(|error| AdoptError::NotHeld(said(error)))?;
         if host == CallingProcess::Helper {
@@ -188,12 +187,12 @@ impl Live<'_> {
             });
         }
         let mut adopted = self.adopt_now(job)?;
-        // Where a login comes from is no news.
+        // The log line of the account phase does not say where the process was before.
         adopted.before = None;
         let mut record = self.new_record(job);
         record.held.clone_from(&adopted.held);
         record.leaves_namespaces = adopted.leaves_namespaces;
-        // A session phase that finds none looks for itself.
+        // Without a record the session phase decides for itself.
         if let Err(cause) = record.keep(&RecordKey::of(self.options), self.handle) {
             let line = || format!("record the login for the session phase: pam_set_data: {cause}");
             self.log.error(line);
@@ -206,7 +205,7 @@ impl Live<'_> {
         let Stepds {
             census, deadline, ..
         } = &self.stepds;
-        // Before the namespaces are entered: from within the processes may not be seen.
+        // Ask before entering the namespaces: the job's processes may be invisible from inside.
         let limits = is_wanted.then(|| JobLimits::ask(census, job, deadline, self.log));
         let adopted = self.adopt_now(job)?;
         if let Some(limits) = limits {
@@ -217,7 +216,7 @@ impl Live<'_> {
 
     fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
         let mut census = std::mem::take(&mut self.stepds.census);
-        // Other hosts need not open a session for whom they let in.
+        // Other applications need not open a session for a user whom they admit.
         let follows = || self.service == session::SSHD && self.session_follows().is_ok();
         let was_held = self.record.and_then(|it| Some((it.job?, &it.held)));
         let request = adoption::Request {
@@ -259,7 +258,7 @@ impl Effects for Live<'_> {
     }
 }
 
-/// Names the job in the login's environment.
+/// Sets the job's variable in the login's environment.
 pub(crate) fn put_job(job: u32, handle: &Handle, log: Log<'_>) {
     if let Err(code) = handle.put_env(JOB_ID, &job.to_string()) {
         log.error(|| format!("pam_putenv {JOB_ID}: {code}"));
@@ -297,7 +296,7 @@ mod tests {
         fn line(&self, _: Severity, _: &str) {}
     }
 
-    /// Answers in the stepds' place, and keeps what was asked and what was put into the environment.
+    /// Stands in for the stepds; keeps the requests and the environment.
     #[derive(Default)]
     struct Fake {
         stepds: Vec<(u32, Result<Adopted, AdoptError>)>,

@@ -1,7 +1,7 @@
-//! The decision, as a pure function: options, login and the node's steps in, a plan out.
+//! The decision, as a pure function: from options, login and the node's steps to a plan.
 //!
-//! Order and outcomes are those of SchedMD's module in 26.05 (docs/differences.md has what
-//! differs and why); every branch of the man page is a row of the table below.
+//! Order and outcomes are those of SchedMD's module in 26.05 (docs/differences.md explains the
+//! differences); every branch of the man page is a row in the tests' table.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -18,21 +18,21 @@ use crate::options::{AdoptFailure, GenericFailure, Mode, NoJobs, Options, Unknow
 /// The phase that a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Account: who has no job is kept out.
+    /// Account: a user without a job is denied.
     Account,
     /// Session: the user is already admitted; decide only where the session runs.
     Session(Admission),
 }
 
-/// Who admitted the user of a session.
+/// The module that admitted the user of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Our account phase. What fails now is a failed adoption: nothing else vouches for the user.
+    /// Our account phase. Any failure now is a failed adoption: nothing else vouches for the user.
     Ours {
-        /// The job that it chose, if its record is there. It counts only if it is the user's.
+        /// The job chosen by the account phase, if its record exists. It counts only if it is the user's.
         job: Option<u32>,
     },
-    /// Others: such a user is adopted if possible, and never kept out.
+    /// Another module: the session phase adopts if possible and never denies.
     Others,
     /// No account line is ours: the session line decides by its own options.
     NoAccountLine,
@@ -46,37 +46,37 @@ impl Phase {
         }
     }
 
-    /// Whether it may keep a user out.
+    /// Whether the phase may deny a user.
     fn may_deny(self) -> bool {
         self != Self::Session(Admission::Others)
     }
 }
 
-/// What is to be done, with every fallback in it: whoever carries it out has no choice left.
+/// The plan, with every fallback in it: carrying it out takes no further decision.
 #[derive(Debug)]
 #[must_use]
 pub enum Plan {
-    /// Nothing to do but to answer.
+    /// Only give this answer.
     Settle(Verdict),
     /// Put the process into the job.
     Adopt {
-        /// Which.
+        /// The job.
         job: u32,
-        /// Why this one.
+        /// The reason for choosing this job.
         choice: Choice,
-        /// What to do if the stepd refuses and has changed nothing.
+        /// The next plan if the stepd refuses without having changed anything.
         instead: Option<Box<Plan>>,
-        /// Whether that is also for a stepd that has tried to take the process and failed.
+        /// Whether `instead` also applies after a stepd has tried to take the process and failed.
         even_if_failed: bool,
-        /// What the refusal of the stepd comes to otherwise.
+        /// The answer if the stepd refuses and there is no other plan.
         if_refused: Answer,
-        /// What its silence comes to.
+        /// The answer if the stepd is silent.
         if_silent: Answer,
     },
 }
 
 impl Plan {
-    /// What each silence comes to.
+    /// Sets the answer to every silence.
     fn if_silent(&mut self, answer: Answer) {
         if let Self::Adopt {
             if_silent, instead, ..
@@ -89,7 +89,7 @@ impl Plan {
         }
     }
 
-    /// Puts another answer in the place of each denial.
+    /// Replaces each denial with another answer.
     fn deny_nobody(&mut self, instead_of_deny: Answer) {
         let let_in = |answer: &mut Answer| {
             if *answer == Answer::Deny {
@@ -114,48 +114,48 @@ impl Plan {
     }
 }
 
-/// Why a job was chosen.
+/// The reason for choosing a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// There is no other.
+    /// It is the user's only job.
     OnlyJob,
     /// The account phase chose it.
     Chosen,
-    /// This process, or the one that started it, is in it already.
+    /// This process, or the one that started it, is already in the job.
     Holder,
     /// The connection comes from it.
     Caller {
-        /// Where the slurmd is that says so.
+        /// The address of the slurmd that says so.
         source: IpAddr,
     },
     /// It started last.
     Newest {
-        /// Of how many.
+        /// The number of the user's jobs.
         of: usize,
-        /// Why it is not known from which one the connection comes.
+        /// The reason why the source job is unknown.
         why: SourceUnknown,
     },
-    /// It started last but for those that did not take the login.
+    /// It started last of those that did not refuse the login.
     NextNewest {
-        /// Of how many.
+        /// The number of the user's jobs.
         of: usize,
-        /// The last of those.
+        /// The last one that refused.
         refused: u32,
     },
 }
 
-/// Why the job that the connection comes from is not known, or not to be had.
+/// The reason why the source job is unknown or unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceUnknown {
     /// The options do not ask for it.
     NotAsked,
-    /// It cannot be found out.
+    /// It could not be determined, for this reason.
     Failed(String),
-    /// The slurmd at the source names a job that is none of this user's here.
+    /// The slurmd at the source names a job that is not one of this user's here.
     NotOwn {
         /// The job.
         job: u32,
-        /// Where the slurmd is.
+        /// The address of the slurmd.
         source: IpAddr,
     },
     /// The slurmd at the source names a job whose stepd does not answer.
@@ -175,24 +175,24 @@ pub enum SourceUnknown {
     },
 }
 
-/// The answer to the host, before it becomes a PAM code.
+/// The answer to the application, before it becomes a PAM code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Let the user in, inside a job.
+    /// Admit the user, inside a job.
     Adopted,
-    /// Let the user in; the session phase is to adopt.
+    /// Admit the user; the session phase adopts.
     Chosen,
-    /// Let the user in.
+    /// Admit the user.
     Allow,
-    /// Let the user in although the decision was to deny: the mode does not enforce it.
+    /// Admit the user although the decision was to deny: the mode does not enforce it.
     Unenforced,
-    /// Keep the user out.
+    /// Deny the user.
     Deny,
-    /// Leave it to the other modules.
+    /// Leave the user to the other modules.
     Ignore,
-    /// There is no such user to decide about.
+    /// The user does not exist.
     SessionError,
-    /// The application did not say what it is.
+    /// The application did not name its service.
     BadItem,
 }
 
@@ -201,81 +201,81 @@ pub enum Answer {
 pub struct Verdict {
     /// The answer.
     pub answer: Answer,
-    /// Why, for the log and the user.
+    /// The reason, for the log and the user.
     pub reason: Reason,
 }
 
-/// Why a login was answered as it was.
+/// The reason for an answer.
 #[derive(Debug)]
 pub enum Reason {
     /// The stack's service is not ours.
     OtherService(String),
-    /// PAM_SERVICE is not to be had.
+    /// PAM_SERVICE is not available.
     NoService(ItemError),
-    /// PAM_USER is not to be had.
+    /// PAM_USER is not available.
     NoUser(ItemError),
     /// The user database does not know the user.
     UnknownUser(String),
     /// Root passes.
     Root,
-    /// The kill switch is there.
+    /// The kill switch exists.
     KillSwitch(PathBuf),
-    /// The user is exempt, and would be denied for this reason.
+    /// The user is exempt, and would be denied for this reason otherwise.
     Exempt {
-        /// By which option.
+        /// The option that exempts the user.
         by: Exemption,
-        /// Why the user would be denied.
+        /// The reason for the denial.
         reason: Box<Reason>,
     },
-    /// `mode=audit`: what would be.
+    /// `mode=audit`: the decision without its effects.
     Audit {
         /// The answer.
         answer: Answer,
         /// The job that would adopt.
         job: Option<u32>,
-        /// Why.
+        /// The reason.
         reason: Box<Reason>,
     },
-    /// It can't be known what runs here.
+    /// The node's configuration is unknown.
     Node(NodeError),
     /// The module itself failed.
     Panicked(String),
-    /// No job of the user's here that answers; what is here instead.
+    /// None of the user's jobs answers here; the steps found instead.
     NoJob(Steps),
-    /// Several jobs, and no telling which.
+    /// The user has several jobs, and the source job is unknown.
     Several {
-        /// How many.
+        /// The number of jobs.
         count: usize,
-        /// Which, without one that has refused the login.
+        /// The jobs, without one that has refused the login.
         jobs: Vec<u32>,
-        /// Why.
+        /// The reason why the source job is unknown.
         why: SourceUnknown,
     },
-    /// Adopted, or will be by the session phase.
+    /// Adopted, now or later by the session phase.
     Job(Choice),
-    /// The stepd would not have the process; its words.
+    /// The stepd did not take the process; its reason.
     Refused(String),
     /// Our account phase admitted the user, and the session phase finds no job for the session.
     AfterAccount {
-        /// The job that the account phase chose, if its record is there.
+        /// The job chosen by the account phase, if its record exists.
         job: Option<u32>,
-        /// What went wrong since.
+        /// The failure since then.
         reason: Box<Reason>,
     },
-    /// The job is suspended: who is put into it stops until it is resumed.
+    /// The job is suspended: a process put into it stops until the job is resumed.
     Suspended {
-        /// Which.
+        /// The job.
         job: u32,
     },
     /// The stepd was asked to adopt and did not answer.
     StepdSilent {
-        /// Whose.
+        /// Its job.
         job: u32,
     },
 }
 
-/// What can be said before anything about Slurm is known; root passes here.
-/// `Break` is the verdict that ends the matter, `Continue` the user's uid.
+/// Decides what can be decided without knowing Slurm; root passes here.
+/// `Break` holds the final verdict, `Continue` the user's uid.
 pub fn before(options: &Options, login: &Login) -> ControlFlow<Verdict, u32> {
     let verdict = |answer, reason| ControlFlow::Break(Verdict { answer, reason });
     match &login.service {
@@ -310,7 +310,7 @@ pub fn wants_caller(options: &Options, phase: Phase, steps: &Steps) -> bool {
     }
 }
 
-/// The plan for a user who is neither root nor unknown.
+/// Makes the plan for a user who exists and is not root.
 pub fn plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
     let mut plan = strict_plan(options, phase, facts);
     plan.if_silent(silent(options, phase));
@@ -323,7 +323,7 @@ pub fn plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
     plan
 }
 
-/// Whether an exemption changes a verdict: only a user who would not get in by our word is asked about.
+/// Whether an exemption can change a verdict. Only users whom we would not admit are looked up.
 #[must_use]
 pub fn may_be_exempt(phase: Phase, verdict: &Verdict) -> bool {
     match (verdict.answer, &verdict.reason) {
@@ -335,7 +335,7 @@ pub fn may_be_exempt(phase: Phase, verdict: &Verdict) -> bool {
     }
 }
 
-/// The verdict of `mode=adopt-only`.
+/// Returns the verdict under `mode=adopt-only`.
 #[must_use]
 pub fn unenforced(verdict: Verdict) -> Verdict {
     Verdict {
@@ -347,7 +347,7 @@ pub fn unenforced(verdict: Verdict) -> Verdict {
     }
 }
 
-/// The verdict on a user who would be denied and is exempt.
+/// Returns the verdict on an exempt user who would be denied otherwise.
 #[must_use]
 pub fn exempted(denied: Verdict, by: Exemption) -> Verdict {
     Verdict {
@@ -359,7 +359,7 @@ pub fn exempted(denied: Verdict, by: Exemption) -> Verdict {
     }
 }
 
-/// What a plan comes to if each stepd agrees.
+/// Returns the verdict and the job of a plan if every stepd agrees.
 #[must_use]
 pub fn foreseen(plan: Plan) -> (Verdict, Option<u32>) {
     match plan {
@@ -374,13 +374,13 @@ pub fn foreseen(plan: Plan) -> (Verdict, Option<u32>) {
     }
 }
 
-/// The verdict of `mode=audit`, where that would be the answer.
+/// Returns the verdict under `mode=audit` for the verdict that would apply otherwise.
 #[must_use]
 pub fn audited(would_be: Verdict, job: Option<u32>) -> Verdict {
     Verdict {
         answer: match would_be.answer {
             Answer::Deny => Answer::Unenforced,
-            // Who is left to other modules is left to them.
+            // Other modules still decide about a user who is left to them.
             Answer::Ignore => Answer::Ignore,
             _ => Answer::Allow,
         },
@@ -392,7 +392,7 @@ pub fn audited(would_be: Verdict, job: Option<u32>) -> Verdict {
     }
 }
 
-/// The plan of a phase that may deny.
+/// Makes the plan of a phase that may deny.
 fn strict_plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
     let steps = match facts.steps {
         Ok(steps) => steps,
@@ -458,7 +458,7 @@ fn without_job(options: &Options, phase: Phase, steps: Steps) -> Verdict {
     }
 }
 
-/// The verdict on a session that our account phase admitted and that finds no job to be in.
+/// The verdict on a session that our account phase admitted and that has no job to run in.
 fn failed_after_account(options: &Options, job: Option<u32>, reason: Reason) -> Verdict {
     Verdict {
         answer: adopt_failure(options),
@@ -469,7 +469,8 @@ fn failed_after_account(options: &Options, job: Option<u32>, reason: Reason) -> 
     }
 }
 
-/// One of `own`, the user's jobs that are left of `count`; nothing if none is left.
+/// Makes the plan if the source job is unknown. `own` are the jobs left of the user's `count`; None if
+/// there are none.
 fn without_caller(
     options: &Options,
     own: &[OwnJob],
@@ -485,7 +486,7 @@ fn without_caller(
         (_, Unknown::Allow) => return Some(several(Answer::Allow, own, count, why)),
         (_, Unknown::Deny) => return Some(several(Answer::Deny, own, count, why)),
     };
-    // The newest may be ending while another runs: the chain goes on to the next newest.
+    // The newest job may be ending while another one runs, so the plan goes on to the next newest.
     let mut oldest_first = own.to_vec();
     oldest_first.sort_by_key(OwnJob::age_key);
     let mut plan = None;
@@ -505,7 +506,8 @@ fn without_caller(
 fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> Plan {
     Plan::Adopt {
         job,
-        // Another stepd would fail as well, and as slowly; but action_unknown has its say first.
+        // After a failed attempt another stepd would fail too, and as slowly. But if the source job's
+        // stepd failed, action_unknown decides what follows.
         even_if_failed: matches!(choice, Choice::Caller { .. }),
         choice,
         instead: instead.map(Box::new),
@@ -514,7 +516,7 @@ fn adopt(options: &Options, job: u32, choice: Choice, instead: Option<Plan>) -> 
     }
 }
 
-/// The verdict where it can't be known what runs here.
+/// The verdict if the node's configuration is unknown.
 pub fn generic_failure(options: &Options, phase: Phase, reason: Reason) -> Verdict {
     let answer = match (phase, options.generic_failure) {
         (Phase::Session(Admission::Ours { job }), _) => {
@@ -528,15 +530,15 @@ pub fn generic_failure(options: &Options, phase: Phase, reason: Reason) -> Verdi
     Verdict { answer, reason }
 }
 
-/// Whether a silent stepd may be given up once one own job is known: not where its answer could
-/// still keep the user out (a second job, with action_unknown=deny).
+/// Whether silent stepds may be given up once one own job is known. Not with action_unknown=deny,
+/// where a second job would still deny the user.
 #[must_use]
 pub fn may_stop_at_first_job(options: &Options) -> bool {
     options.unknown != Unknown::Deny
 }
 
-/// How many of the user's jobs must have said that they are the user's, the newest among them: where the newest is
-/// taken anyway, no other changes the decision.
+/// The number of own jobs that stepds must confirm, including the newest. If the newest is chosen anyway,
+/// one is enough: no other job changes the decision.
 #[must_use]
 pub fn enough_jobs(options: &Options) -> usize {
     match options.unknown {
@@ -559,11 +561,11 @@ fn no_jobs(options: &Options) -> Answer {
     }
 }
 
-/// The answer where the stepd that is to adopt is silent. SchedMD's module waits for ever there. To let a user
-/// in who can make the own stepd hang (the job's memory is the user's) would be a way around adoption.
+/// The answer if the stepd that is to adopt is silent; SchedMD's module waits for ever. A user can make the job's
+/// stepd hang (the job's memory is the user's), so to admit the user then would be a way around adoption.
 fn silent(options: &Options, phase: Phase) -> Answer {
     match (phase, no_jobs(options)) {
-        // The user is in by our word alone: nobody else's may count.
+        // Only our account phase admitted the user, so no other module can decide.
         (Phase::Session(Admission::Ours { .. }), Answer::Ignore) => adopt_failure(options),
         (_, answer) => answer,
     }

@@ -1,4 +1,4 @@
-//! Questions and answers over a stream socket, under the login's deadline.
+//! Requests and answers over a stream socket, with the login's deadline.
 
 use std::fmt;
 use std::io;
@@ -9,19 +9,19 @@ use sys::{Deadline, Interest};
 
 use crate::text::said;
 
-/// How soon a daemon whose backlog is full is tried again.
+/// Delay before connecting again to a daemon whose backlog is full.
 pub const RETRY: Duration = Duration::from_millis(2);
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub enum Broken {
     /// The other side closed the connection, or reset it.
     Ended,
     /// It did not answer in time.
     Silent,
-    /// The system's word.
+    /// The system's error.
     Failed(io::Error),
-    /// What came is no such answer.
+    /// The bytes received are not a valid answer.
     Nonsense(String),
 }
 
@@ -45,7 +45,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Waits until `socket` can be read, or until the deadline.
+/// Waits until the socket is ready, or until the deadline.
 ///
 /// # Errors
 /// [`Broken::Silent`], [`Broken::Failed`].
@@ -62,7 +62,7 @@ pub fn wait(interest: Interest<'_>, deadline: &Deadline) -> Result<(), Broken> {
     }
 }
 
-/// Does `receive` until it no longer says that it would block.
+/// Repeats `receive` until it no longer would block.
 ///
 /// # Errors
 /// [`Broken`], but for nonsense.
@@ -80,7 +80,7 @@ pub fn until_there<T>(
     }
 }
 
-/// Fails if bytes are there before a question is asked: they are no answer to it.
+/// Fails if bytes arrived before the request: they cannot be its answer.
 ///
 /// # Errors
 /// [`Broken`].
@@ -115,7 +115,7 @@ pub fn read_exactly(
 
 /// Sends a request and reads the one message that answers it.
 ///
-/// `whole` says how long the message is, once what has come tells; it bounds that length too.
+/// `whole` returns the message's length as soon as the bytes received so far determine it, and must bound it.
 ///
 /// # Errors
 /// [`Broken`].
@@ -129,10 +129,10 @@ pub fn ask<E: fmt::Display>(
     ask_until(socket, request, &whole, deadline)
 }
 
-/// How long a message is, once what has come tells.
+/// Returns a message's length as soon as the bytes received so far determine it.
 type Whole<'a> = dyn Fn(&[u8]) -> Result<Option<usize>, Broken> + 'a;
 
-/// One function for all kinds of messages.
+/// Not generic, so that all kinds of messages share one copy.
 fn ask_until(
     socket: &OwnedFd,
     request: &[u8],

@@ -1,4 +1,4 @@
-//! Who gets in without a job because the admin says so: exempt users, and everyone while the kill switch is there.
+//! Exempt users, and the kill switch that admits everyone.
 
 use std::fmt;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::options::Exempt;
 use crate::text::shown;
 use crate::trust;
 
-/// Which option exempts a user.
+/// The option that exempts a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exemption {
     /// `exempt_users=`
@@ -27,7 +27,7 @@ pub enum Exemption {
     },
     /// `exempt_groups=`
     Group(String),
-    /// The account phase of this login has found one.
+    /// The account phase of this login found an exemption.
     Recorded,
 }
 
@@ -42,10 +42,10 @@ impl fmt::Display for Exemption {
     }
 }
 
-/// How long a directory service may take, however little of the login's time is left.
+/// Time for a directory service, however little of the login's time is left.
 const LEAST: Duration = Duration::from_millis(500);
 
-/// Looks whether the user is exempt. Groups come last: a directory service may be slow, or down.
+/// Checks whether the user is exempt. Groups come last: a directory service may be slow or down.
 pub fn find(
     exempt: &Exempt,
     login: &Login,
@@ -68,13 +68,13 @@ pub fn find(
         return None;
     }
     let group = local_group(&exempt.groups, &login.user, log);
-    // slurmstepds that hang may have used up the login's time.
+    // Hanging slurmstepds may have used up the login's time.
     let deadline = Deadline::after(deadline.remaining().max(LEAST));
     let group = group.or_else(|| group_anywhere(&exempt.groups, &login.user, &deadline, log));
     group.map(|it| Exemption::Group(it.to_owned()))
 }
 
-/// The first of the groups that has the user among its members in /etc/group, group(5).
+/// The first of the groups that has the user as a member in /etc/group, group(5).
 fn local_group<'a>(groups: &'a [String], user: &str, log: Log<'_>) -> Option<&'a str> {
     const LARGEST: u64 = 16 << 20;
     let path = Path::new("/etc/group");
@@ -103,20 +103,20 @@ fn group_in<'a>(text: &str, groups: &'a [String], user: &str) -> Option<&'a str>
     text.lines().find_map(has_user)
 }
 
-/// What the copy of this process answers besides the place of a group.
+/// The copied process's answers other than a group's index.
 const NONE: u8 = u8::MAX;
 const FAILED: u8 = u8::MAX - 1;
-/// A group has no gid: it is mistyped, or the directory that has it does not answer. NSS does not tell which.
+/// A group has no gid: it is mistyped, or its directory does not answer; NSS does not say which.
 const NO_GROUP: u8 = u8::MAX - 2;
 
-/// The first of the groups that has the user among its members, by NSS.
+/// The first of the groups that has the user as a member, by NSS.
 fn group_anywhere<'a>(
     groups: &'a [String],
     user: &str,
     deadline: &Deadline,
     log: Log<'_>,
 ) -> Option<&'a str> {
-    // NSS knows no deadline.
+    // NSS has no timeout, so a copy of the process does the look-up.
     let found = sys::by_copy(deadline, &|| place_of_group(groups, user));
     let why = match found {
         Ok(FAILED) => "a look-up failed".to_owned(),
@@ -158,7 +158,7 @@ fn place_of_group(groups: &[String], user: &str) -> u8 {
     look_up().unwrap_or(FAILED)
 }
 
-/// Tells if the kill switch is there: a file that root alone can have made.
+/// Whether the kill switch exists: a file that only root can have made.
 #[must_use]
 pub fn is_switched_off(path: &Path, log: Log<'_>) -> bool {
     let found = match fs::symlink_metadata(path) {

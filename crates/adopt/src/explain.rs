@@ -1,5 +1,5 @@
-//! What a login would meet, without letting anyone in: the same questions and the same decision
-//! as a real login, printed instead of done.
+//! Dry-runs a login and explains the decision: asks and decides as a real login does, but prints the
+//! result and admits nobody.
 
 use std::cell::LazyCell;
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::session::stack::{OwnLine, Stack};
 use crate::state_dir::{self, StateDir};
 use crate::text::shown;
 
-/// What a login by sshd would meet.
+/// The predicted outcome of an ssh login.
 #[derive(Debug)]
 pub struct Explanation {
     user: String,
@@ -47,7 +47,7 @@ enum End {
     },
 }
 
-/// In the place of a login's own connection.
+/// The cause reported instead of a source job.
 const NO_CONNECTION: &str = "explain has no connection to trace";
 
 /// How a login ends, as far as this module decides.
@@ -68,7 +68,7 @@ pub struct Question<'a> {
     pub user: &'a str,
     /// PAM_SERVICE.
     pub service: &'a str,
-    /// Arguments of the PAM line; none: those of the service's stack.
+    /// Arguments of the PAM line. None: those in the service's stack.
     pub options: Option<Vec<Vec<u8>>>,
 }
 
@@ -94,9 +94,9 @@ fn arguments_of_stack(service: &str, log: Log<'_>) -> Vec<Vec<u8>> {
     }
 }
 
-/// Asks and decides as a login would; each step goes to `sink`.
+/// Asks and decides as a login would; logs each step to `sink`.
 ///
-/// The environment of the calling shell does not count; sshd's own is not known here.
+/// Ignores the environment of the calling shell; sshd's own is unknown here.
 #[must_use]
 pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Explanation {
     let Question {
@@ -175,7 +175,7 @@ pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Explanation {
     prepared.explained(end)
 }
 
-/// What `mode=audit` makes of it.
+/// Applies `mode=audit` to the outcome.
 fn audited(end: End) -> End {
     let (verdict, job) = match end {
         End::Settled(verdict) => (verdict, None),

@@ -1,4 +1,4 @@
-//! What is known when a login is decided: whose extern steps run here, and where the connection comes from.
+//! The facts that a decision is based on: the extern steps here and their owners, and the source of the connection.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use crate::node::NodeError;
 use crate::text::shown;
 use crate::trust::DirectoryError;
 
-/// Everything that a decision rests on besides options and login.
+/// All facts for a decision besides options and login.
 #[derive(Debug)]
 pub struct Facts {
     /// The extern steps of this node.
@@ -16,90 +16,90 @@ pub struct Facts {
     pub caller: Caller,
 }
 
-/// One of the user's own jobs on this node: its stepd said so.
+/// One of the user's own jobs on this node, confirmed by its stepd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnJob {
     /// The job's number (an array task's own).
     pub job: u32,
-    /// When its extern step's socket was made: ctime in whole seconds since 1970, as 26.05 compares it.
+    /// When its extern step's socket was created: ctime in whole seconds since 1970, as 26.05 compares it.
     pub started: i64,
 }
 
 impl OwnJob {
-    /// Larger is newer: the socket's second, then the job's number.
+    /// Sort key, larger is newer: the socket's second, then the job's number.
     #[must_use]
     pub fn age_key(&self) -> (i64, u32) {
         (self.started, self.job)
     }
 }
 
-/// What the extern steps on this node are.
+/// The extern steps on this node.
 #[derive(Debug, Default)]
 pub struct Steps {
-    /// The user's own.
+    /// The user's own jobs.
     pub own: Vec<OwnJob>,
-    /// How many belong to other users.
+    /// The number of jobs of other users.
     pub others: usize,
-    /// The one of the user's own that this process comes from, if that was looked at.
+    /// The user's job that this process comes from, if that was checked.
     pub holder: Option<u32>,
     /// Jobs whose stepd did not answer in time: counted as nobody's.
     pub silent: Vec<u32>,
-    /// Jobs whose stepd gave no usable answer, and what it did instead: not counted.
+    /// Jobs whose stepd gave no usable answer, with the cause: not counted.
     pub failed: Vec<(u32, String)>,
-    /// Why the spool directory could not be looked at: counted as no steps at all.
+    /// The error that kept the spool directory from being read: counted as no steps at all.
     pub problem: Option<DirectoryError>,
-    /// Whether a permission to reach one of the failed was missing.
+    /// Whether one of the failed jobs was unreachable for lack of a permission.
     pub is_denied: bool,
-    /// The node's name and spool directory, where none are the user's.
+    /// The node's name and spool directory, if no job is the user's.
     pub place: String,
-    /// What is seen there and may be why.
+    /// Observations that may explain why the user has no job here.
     pub remarks: Vec<Remark>,
 }
 
 impl Steps {
-    /// Notes a job whose stepd is silent; in the order of their numbers.
+    /// Adds a job whose stepd is silent; keeps the list sorted by job number.
     pub(crate) fn add_silent(&mut self, job: u32) {
         let place = self.silent.partition_point(|other| *other < job);
         self.silent.insert(place, job);
     }
 }
 
-/// What is known of the job that the connection comes from.
+/// The job that the connection comes from, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// It does not matter.
+    /// Not asked: it does not matter.
     NotAsked,
-    /// The slurmd at the source says which. No more than a hint: the job counts only if a stepd
-    /// here says that it is the user's.
+    /// The slurmd at the source names this job. It is only a hint: the job counts only if a stepd
+    /// here confirms that it is the user's.
     Job {
         /// The job's number.
         job: u32,
-        /// Where the slurmd is.
+        /// The address of the slurmd.
         source: IpAddr,
     },
-    /// It can't be found out, and why.
+    /// Unknown, with the cause.
     Unknown(String),
 }
 
-/// What is seen where a user has no job: it may be why.
+/// An observation that may explain why a user has no job here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remark {
     /// These jobs have steps here, but no extern step.
     NoExternStep(Vec<u32>),
-    /// The sockets that are here are those of other nodes.
+    /// All sockets here belong to other nodes.
     OtherNodes(Vec<String>),
-    /// No NodeName line has the node, or the host.
+    /// No NodeName line names the node or host.
     NotNamed {
         /// Its name.
         name: String,
-        /// Whether that is the host's name, not a node's that was given.
+        /// Whether it is the host's name, not a node name that was given.
         is_host: bool,
     },
     /// slurmd was started with `-N` and another name.
     SlurmdIs(String),
     /// No slurmd was found.
     NoSlurmd,
-    /// Something could not be looked at.
+    /// Something could not be read.
     Unseen(String),
 }
 

@@ -1,4 +1,4 @@
-//! Decoders that are nobody's business but the fuzz targets': compiled with `--cfg=fuzzing` alone.
+//! Entry points for the fuzz targets, compiled only with `--cfg=fuzzing`.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -20,26 +20,26 @@ pub use crate::node::slurmd::{ConfHint, of_files};
 pub use crate::options::of_file as options_of_file;
 pub use crate::stepd::owners::{read_and_write as owners, sealed as sealed_owner};
 
-/// The other names that /etc/hosts gives the host.
+/// The host's other names in /etc/hosts.
 #[must_use]
 pub fn aliases(hosts: &str, full: &str, short: &str) -> Vec<String> {
     names::aliases_in(hosts, full, short)
 }
 
-/// The spool directory that the template stands for.
+/// Expands a SlurmdSpoolDir template.
 #[must_use]
 pub fn spool_dir(template: &str, node: &str, host: Option<&str>) -> PathBuf {
     names::expand(template, node, host)
 }
 
-/// A line of a pid file or of cgroup.procs.
+/// Parses a line of a pid file or of cgroup.procs.
 #[must_use]
 pub fn pid(line: &[u8]) -> Option<u32> {
     slurmd::pid(line)
 }
 
-/// Whether the text of a process's /proc/PID/cgroup says that it is in the extern step of a job, given
-/// that of its stepd.
+/// Whether the text of a process's /proc/PID/cgroup puts it in a job's extern step, given the text of
+/// its stepd's.
 #[must_use]
 pub fn is_inside(job: u32, stepd: &str, process: &str) -> bool {
     let membership = Steps::by(job, stepd).holds(process, true);
@@ -52,7 +52,7 @@ pub fn is_helper(title: &[u8]) -> bool {
     session::is_helpers(title)
 }
 
-/// The job's display, as its stepd tells of it over the socket.
+/// Receives the job's display from its stepd over the socket.
 ///
 /// # Errors
 /// [`Broken`].
@@ -60,7 +60,7 @@ pub fn x11(socket: &OwnedFd, deadline: &Deadline) -> Result<Adopted, Broken> {
     adoption::receive_x11(socket, deadline)
 }
 
-/// How many namespaces a stepd hands over.
+/// The number of namespaces that a stepd hands over.
 ///
 /// # Errors
 /// [`Broken`].

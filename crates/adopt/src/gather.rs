@@ -17,21 +17,21 @@ use crate::report;
 use crate::state_dir::StateDir;
 use crate::stepd::{self, Census, spool};
 
-/// Whose jobs to look for, and how.
+/// The user whose jobs to look for, and how to look.
 pub(crate) struct Query<'a> {
     pub options: &'a Options,
     pub phase: Phase,
     pub uid: u32,
     pub environment: Environment,
     pub state_dir: StateDir,
-    /// What is left of the login's deadline.
+    /// The time left of the login's deadline.
     pub limit: Duration,
     /// Where to look for a job that holds the process already.
     pub origin: Origin,
     pub log: Log<'a>,
 }
 
-/// The stepds that have answered: adoption goes on with them.
+/// The stepds that have answered; adoption continues with them.
 pub(crate) struct Stepds {
     pub census: Census,
     /// ProctrackType, if it is not proctrack/cgroup.
@@ -40,8 +40,8 @@ pub(crate) struct Stepds {
     pub deadline: Deadline,
 }
 
-/// Gathers the facts. It changes nothing but what is cached of answers, and that only where the state
-/// directory is writable. `ask_caller` is called where the decision depends on the job that the
+/// Gathers the facts. The only thing it changes is the cache of answers, and that only if the state
+/// directory is writable. Calls `ask_caller` if the decision depends on the job that the
 /// connection comes from.
 pub(crate) fn gather(
     query: &Query<'_>,
@@ -55,7 +55,7 @@ pub(crate) fn gather(
         log: query.log,
     };
     let node = search.run();
-    // The user database and the disk cannot be bounded; the time they took is not the stepds' fault.
+    // The user database and the disk have no timeout; do not charge their time to the stepds.
     let deadline = Deadline::after(query.limit);
     match node {
         Ok(node) => of_node(query, &node, deadline, ask_caller),
@@ -74,7 +74,7 @@ pub(crate) fn gather(
     }
 }
 
-/// The facts about a node that is known.
+/// Gathers the facts about a known node.
 fn of_node(
     query: &Query<'_>,
     node: &Node,
@@ -88,7 +88,7 @@ fn of_node(
         uid: query.uid,
         may_stop: decide::may_stop_at_first_job(options),
         enough: decide::enough_jobs(options),
-        // A session is put back by its job's stepd, a process that comes from a job looks for that job.
+        // A session is moved back by its job's stepd; a process that comes from a job looks for that job.
         asks_all: &|| query.phase != Phase::Account || *comes_from_job,
     };
     let mut census = stepd::census(node, asked, &query.state_dir, &before_adoption, log);
@@ -121,7 +121,7 @@ fn of_node(
     (Facts { steps, caller }, stepds)
 }
 
-/// What silent stepds must leave of the deadline for the one that is to adopt.
+/// The time that silent stepds must leave for the one that is to adopt.
 fn time_to_adopt(timeout: Duration) -> Duration {
     (timeout / 4).min(Duration::from_secs(1))
 }

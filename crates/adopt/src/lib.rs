@@ -1,22 +1,22 @@
-//! From an ssh login to its Slurm job, as a library: the module and the admin's program share it.
+//! The library behind the PAM module and the admin's program: takes an ssh login into its Slurm job.
 //!
-//! [`run`] is the pipeline; each step is a room that uses only rooms below it:
+//! [`run`] is the pipeline; each part uses only parts below it:
 //!
-//! | room | what it does |
+//! | part | purpose |
 //! |---|---|
-//! | `run`, `explain` | a login; a dry run that changes nothing |
+//! | `run`, `explain` | one login; a dry run that changes nothing |
 //! | `apply` | the only effects on the process |
 //! | `gather` | collects the facts: node, extern steps, source of the connection |
 //! | `report` | the only PAM codes, and the texts for admin and user |
-//! | `session` | what passes between account and session phase; runtime directory |
-//! | `adoption` | one stepd takes the process in: namespaces, cgroup, X11, limits |
-//! | `decide` | pure: options, login and facts to a plan |
-//! | `callerid` | which job a connection comes from |
-//! | `stepd` | the extern steps of this node, and whose they are |
+//! | `session` | data passed from the account to the session phase; runtime directory |
+//! | `adoption` | asks one stepd to take the process in: namespaces, cgroup, X11, limits |
+//! | `decide` | pure: makes a plan from options, login and facts |
+//! | `callerid` | finds the job that a connection comes from |
+//! | `stepd` | the extern steps of this node, and their owners |
 //! | `node` | slurm.conf and the node's name |
 //!
-//! Facts about Slurm are in docs/protocol.md, differences from SchedMD's module in
-//! docs/differences.md, what an attacker may try in docs/threat-model.md.
+//! docs/protocol.md has the facts about Slurm, docs/differences.md the differences from SchedMD's
+//! module, docs/threat-model.md the attacks that are considered.
 #![forbid(unsafe_code)]
 
 mod access;

@@ -1,4 +1,4 @@
-//! Where lines for the admin go, and which of them.
+//! Where lines for the admin go, and the threshold for them.
 
 use pam::{Handle, Severity};
 
@@ -22,7 +22,7 @@ impl Sink for Nowhere {
     fn line(&self, _: Severity, _: &str) {}
 }
 
-/// A sink with a threshold. Text below the threshold is not even made.
+/// A sink with a threshold. Text below the threshold is not even formatted.
 #[derive(Clone, Copy)]
 pub struct Log<'a> {
     sink: &'a dyn Sink,
@@ -30,34 +30,34 @@ pub struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Passes on what `level` asks for.
+    /// Logs to `sink` up to `level`.
     #[must_use]
     pub fn new(sink: &'a dyn Sink, level: LogLevel) -> Self {
         Self { sink, level }
     }
 
-    /// For who looks without a word.
+    /// A log that drops every line.
     #[must_use]
     pub(crate) fn silent() -> Log<'static> {
         Log::new(&Nowhere, LogLevel::Error)
     }
 
-    /// Something that needs an admin.
+    /// Logs a fault that needs an admin.
     pub fn error(&self, text: impl Fn() -> String) {
         self.write(LogLevel::Error, Severity::Error, &text);
     }
 
-    /// The line that each login gets.
+    /// Logs the line that every login gets.
     pub fn info(&self, text: impl Fn() -> String) {
         self.write(LogLevel::Info, Severity::Info, &text);
     }
 
-    /// A step on the way.
+    /// Logs a step on the way.
     pub fn debug(&self, text: impl Fn() -> String) {
         self.write(LogLevel::Debug, Severity::Debug, &text);
     }
 
-    /// One function for all, not one for each place that logs: they are many.
+    /// Not generic, so that the many callers share one copy.
     fn write(&self, from: LogLevel, severity: Severity, text: &dyn Fn() -> String) {
         if self.level >= from {
             self.sink.line(severity, &text());

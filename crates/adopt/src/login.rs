@@ -1,4 +1,4 @@
-//! Who logs in through which service: the only reader of PAM items.
+//! The user and the service of a login; reads every PAM item.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,9 +9,9 @@ use sys::{Connection, UserLookupError};
 /// The entry point that libpam called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// pam_sm_acct_mgmt(3): may the user in, and into which job.
+    /// pam_sm_acct_mgmt(3): decides whether the user may in, and into which job.
     Account,
-    /// pam_sm_open_session(3): the session is to run in that job.
+    /// pam_sm_open_session(3): makes the session run in that job.
     OpenSession,
     /// pam_sm_close_session(3).
     CloseSession,
@@ -25,9 +25,9 @@ pub enum Account {
         /// Its uid.
         uid: u32,
     },
-    /// It does not, or can't be asked.
+    /// The user database does not know it, or cannot be asked.
     Unknown(UserLookupError),
-    /// PAM_USER is not to be had.
+    /// PAM_USER is not available.
     Missing(ItemError),
 }
 
@@ -38,7 +38,7 @@ pub struct Login {
     pub service: Result<String, ItemError>,
     /// PAM_USER, for log lines; empty if there is none.
     pub user: String,
-    /// What that user is here.
+    /// The account of that user.
     pub account: Account,
     /// The process to adopt.
     pub pid: u32,
@@ -77,7 +77,7 @@ impl Login {
         }
     }
 
-    /// A login by sshd of the named user, for `slurm-adopt explain`.
+    /// An sshd login by the named user, for `slurm-adopt explain`.
     #[must_use]
     pub fn of_user(name: &[u8]) -> Self {
         let account = match sys::uid_of_user(name) {
@@ -92,12 +92,12 @@ impl Login {
         }
     }
 
-    /// The TCP connection that the user comes by: among those of this process the one from
-    /// PAM_RHOST, else the one that has been open for longest, which is the lowest descriptor.
-    /// (Others are of the user database's clients.)
+    /// The TCP connection of the login: of this process's connections the one from PAM_RHOST, else the one
+    /// that has been open longest, which has the lowest descriptor. (The others belong to clients of
+    /// the user database.)
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn connection(handle: &Handle) -> io::Result<Option<Connection>> {
         let connections = sys::tcp_connections()?;
         let told = handle.item(Item::RemoteHost).ok();
@@ -114,7 +114,7 @@ impl Login {
     }
 }
 
-/// What sshd tells is an address or a name (`UseDNS`), and a name is not looked up.
+/// `told` is PAM_RHOST: an address, or a name (`UseDNS`), which is not looked up.
 fn choose(connections: &[Connection], told: Option<&[u8]>) -> Option<Connection> {
     let source = told
         .and_then(|told| std::str::from_utf8(told).ok()?.parse().ok())

@@ -1,4 +1,4 @@
-//! What a login, a panic and `explain` share at the start.
+//! The common start of a login, of a panic and of `explain`.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Prepares a call of libpam's.
+    /// Prepares a call by libpam.
     pub fn from_pam(handle: &'a Handle, args: &[Vec<u8>]) -> Self {
         let started = Instant::now();
         let (options, bad_arguments) = Options::read(Path::new(file::PATH), args);
@@ -35,7 +35,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Prepares a dry run for a user; everything is logged to `sink`.
+    /// Prepares a dry run for a user; logs everything to `sink`.
     pub fn for_user(user: &str, service: &str, args: &[Vec<u8>], sink: &'a dyn Sink) -> Self {
         let started = Instant::now();
         let (options, bad_arguments) = Options::read(Path::new(file::PATH), args);
@@ -52,7 +52,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Logs options that are not as they should be.
+    /// Logs bad options.
     pub fn warn_of_options(&self) {
         for bad in &self.bad_arguments {
             self.log.error(|| bad.to_string());
@@ -62,12 +62,12 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Decides what can be decided without Slurm; else returns the user's uid.
+    /// Decides what can be decided without Slurm; otherwise returns the user's uid.
     pub fn before_slurm(&self) -> ControlFlow<Verdict, u32> {
         decide::before(&self.options, &self.login)
     }
 
-    /// Lets everyone in if the kill switch is there.
+    /// Admits everyone if the kill switch exists.
     pub fn kill_switch(&self) -> Option<Verdict> {
         let path = self.options.kill_switch.as_ref()?;
         exempt::is_switched_off(path, self.log).then(|| Verdict {

@@ -1,4 +1,4 @@
-//! The only mapping to PAM's codes, the only text for users, the one line for the admin.
+//! Turns outcomes into PAM codes, the user's message and the admin's log line; nothing else does.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::prepare::Prepared;
 use crate::text::shown;
 use crate::trust::DirectoryError;
 
-/// What became of a login.
+/// The result of a login.
 #[derive(Debug)]
 pub struct Outcome {
     /// The answer and its reason.
     pub verdict: Verdict,
     /// The job that the plan was about.
     pub job: Option<u32>,
-    /// How the process came to be in it, in the session phase.
+    /// Where the process was before, in the session phase.
     pub place: Option<Before>,
 }
 
 impl From<Verdict> for Outcome {
-    /// Nothing was done.
+    /// An outcome without any effect.
     fn from(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -38,7 +38,7 @@ impl From<Verdict> for Outcome {
 }
 
 impl Outcome {
-    /// The process is in that job already, where the account phase put it.
+    /// The outcome if the process is already in the job that the account phase put it into.
     #[must_use]
     pub fn stays(job: u32) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Outcome {
     }
 }
 
-/// Tells the user and the log how a call ended, and returns libpam's code.
+/// Tells the user and the log how a call ended, and returns PAM's code.
 pub(crate) fn report(
     entry: Entry,
     handle: &Handle,
@@ -78,22 +78,22 @@ pub(crate) fn report(
     }
     let line = || admin_line(login, outcome, started.elapsed());
     match (entry, &verdict.answer, &verdict.reason) {
-        // The node is open: that is to be seen.
+        // Everyone gets in: the admin must see that.
         (Entry::Account, _, Reason::KillSwitch(_)) => log.error(line),
         (Entry::Account, ..) | (_, Answer::Adopted, _) => log.info(line),
-        // Another module admitted the user and has said so, or it does not concern us.
+        // Another module admitted the user and said so, or the login is not ours to decide.
         (_, Answer::Ignore, Reason::NoJob(_) | Reason::Root | Reason::OtherService(_)) => {
             log.debug(line);
         }
         (_, _, Reason::KillSwitch(_)) => log.debug(line),
         (_, Answer::Allow, Reason::Exempt { .. }) | (_, _, Reason::Audit { .. }) => log.info(line),
-        // The user was admitted and has a job, but is not in it, or is denied.
+        // The user was admitted and has a job but is not in it, or the user is denied.
         _ => log.error(line),
     }
     code(entry, verdict.answer)
 }
 
-/// The line about a job that did not take the login, where another is tried instead.
+/// The line about a job that did not take the login, if another job is tried instead.
 pub(crate) fn next_job_line(job: u32, choice: &Choice, cause: &AdoptError) -> String {
     let which = match choice {
         Choice::Caller { .. } => "where the connection comes from",
@@ -106,7 +106,7 @@ pub(crate) fn next_job_line(job: u32, choice: &Choice, cause: &AdoptError) -> St
     format!("job {job}, {which}: {cause}")
 }
 
-/// The code that the host gets.
+/// The PAM code for the application.
 #[must_use]
 pub fn code(entry: Entry, answer: Answer) -> ReturnCode {
     match answer {
@@ -114,17 +114,17 @@ pub fn code(entry: Entry, answer: Answer) -> ReturnCode {
             ReturnCode::Success
         }
         Answer::Deny if entry == Entry::Account => ReturnCode::PermissionDenied,
-        // pam_sm_open_session(3) knows no other.
+        // pam_sm_open_session(3) has no other code for a denial.
         Answer::Deny => ReturnCode::SessionError,
         Answer::Ignore if entry == Entry::Account => ReturnCode::Ignore,
-        // An only session line that answers PAM_IGNORE refuses everyone, root too (pam_dispatch.c).
+        // If the only session line answers PAM_IGNORE, libpam refuses everyone, root too (pam_dispatch.c).
         Answer::Ignore => ReturnCode::Success,
         Answer::SessionError => ReturnCode::SessionError,
         Answer::BadItem => ReturnCode::BadItem,
     }
 }
 
-/// Who reads a text, and which job it is about.
+/// The reader of a message, and the job that it is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// The site's texts.
@@ -135,8 +135,8 @@ pub struct Reader<'a> {
     pub job: Option<u32>,
 }
 
-/// The one line that a user who is kept out reads: the site's, or one whose beginning is SchedMD's of 26.05, because
-/// sites' scripts look for it.
+/// The message to a denied user: the site's own, or one that begins as SchedMD's does in 26.05, because sites'
+/// scripts match it.
 #[must_use]
 pub fn user_text(answer: Answer, reason: &Reason, reader: &Reader<'_>) -> Option<String> {
     if answer != Answer::Deny {
@@ -173,7 +173,7 @@ pub fn user_text(answer: Answer, reason: &Reason, reader: &Reader<'_>) -> Option
             "this node's Slurm configuration can't be read; tell your administrator".to_owned()
         }
         Reason::Panicked(_) => "internal error; tell your administrator".to_owned(),
-        // None of these keeps anybody out with PAM_PERM_DENIED.
+        // None of these denies with PAM_PERM_DENIED.
         Reason::OtherService(_)
         | Reason::NoService(_)
         | Reason::NoUser(_)
@@ -207,7 +207,7 @@ fn no_job(trouble: Option<String>) -> String {
     trouble.map_or(text.to_owned(), |trouble| format!("{text} ({trouble})"))
 }
 
-/// What is wrong on the node, if that may be why no job was found.
+/// The fault on the node that may be why no job was found.
 fn trouble(steps: &Steps) -> Option<String> {
     const DENIED: &str =
         "slurmstepds cannot be reached: permission denied; tell your administrator";
@@ -241,7 +241,7 @@ fn trouble(steps: &Steps) -> Option<String> {
     Some(format!("slurmstepd of job {job} gives no usable answer"))
 }
 
-/// The line that each login leaves in the log.
+/// The line that every login leaves in the log.
 #[must_use]
 pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
     let decision = match outcome.verdict.answer {
@@ -274,7 +274,7 @@ pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
     )
 }
 
-/// A name as it is, if it is a plain word; else in quotes, so that it can't pass for a field.
+/// Returns a name unchanged if it is a plain word, else in quotes, so that it cannot pass for a field.
 fn quoted(name: &str) -> String {
     let plain = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.' | '@');
     match !name.is_empty() && name.chars().all(plain) {
@@ -349,7 +349,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is here instead of a job of the user's.
+/// Writes what is on the node instead of the user's job.
 fn no_job_here(steps: &Steps, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Steps {
         others,
@@ -410,7 +410,7 @@ impl fmt::Display for SourceUnknown {
     }
 }
 
-/// Names the jobs whose stepd is silent; of many the first three.
+/// Names the jobs whose stepd is silent, at most three of them.
 pub(crate) fn silence(jobs: &[u32]) -> String {
     const NAMED: usize = 3;
     let named: Vec<_> = jobs.iter().take(NAMED).map(u32::to_string).collect();

@@ -55,7 +55,7 @@ pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
     call.report(&outcome)
 }
 
-/// Answers for a [`run`] that panicked: root passes, everything else is a generic failure.
+/// Answers after a panic in [`run`]: root passes, everything else is a generic failure.
 #[must_use]
 pub fn after_panic(entry: Entry, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
     let call = Call::new(entry, handle, args);
@@ -83,7 +83,7 @@ pub fn after_panic(entry: Entry, handle: &Handle, args: &[Vec<u8>], cause: &str)
     call.report(&outcome)
 }
 
-/// One call of libpam's.
+/// One call by libpam.
 struct Call<'a> {
     entry: Entry,
     handle: &'a Handle,
@@ -99,7 +99,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Decides whether the user may in and into which job, and adopts.
+    /// Decides whether the user may in, and into which job; adopts.
     fn account(&self, uid: u32) -> Outcome {
         let Prepared { options, log, .. } = &self.prepared;
         session::forget_earlier_call(options, self.handle, self.prepared.service(), *log);
@@ -119,7 +119,7 @@ impl<'a> Call<'a> {
         outcome
     }
 
-    /// Sees to it that the session runs in the user's job.
+    /// Makes sure that the session runs in the user's job.
     fn open_session(&self, uid: u32) -> Outcome {
         let Prepared { login, log, .. } = &self.prepared;
         let (phase, record) = self.session_phase(uid);
@@ -155,7 +155,7 @@ impl<'a> Call<'a> {
         outcome
     }
 
-    /// Lets everyone in while the kill switch is there. The session phase must not take that for a failure.
+    /// Admits everyone while the kill switch exists, and records that so the session phase takes it for no failure.
     fn switched_off(&self, uid: u32) -> Option<Outcome> {
         if self.entry == Entry::CloseSession {
             return None;
@@ -167,7 +167,7 @@ impl<'a> Call<'a> {
         Some(outcome)
     }
 
-    /// Says what would be, as far as that can be seen without adoption.
+    /// Reports what would happen, as far as that shows without adopting.
     fn audit(&self, options: &Options, phase: Phase, plan: Plan, mut stepds: Stepds) -> Outcome {
         let log = self.prepared.log;
         let plan = apply::without_suspended(plan, &mut stepds, log);
@@ -179,7 +179,7 @@ impl<'a> Call<'a> {
         verdict.into()
     }
 
-    /// The verdict that a plan comes to without any effect, by the mode and with the exemptions.
+    /// The verdict of a plan without any effect, after mode and exemptions.
     fn settle(
         &self,
         options: &Options,
@@ -197,7 +197,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The outcome, or that of an exempt user.
+    /// Returns the outcome, or the exempt outcome if the user is exempt.
     fn or_exempt(
         &self,
         phase: Phase,
@@ -275,7 +275,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Who admitted the user, and what the account phase recorded for this user.
+    /// The module that admitted the user, and the account phase's record for this user.
     fn session_phase(&self, uid: u32) -> (Phase, Option<Record>) {
         let Prepared { options, log, .. } = &self.prepared;
         let service = self.prepared.service();
@@ -297,7 +297,7 @@ impl<'a> Call<'a> {
     fn report(&self, outcome: &Outcome) -> ReturnCode {
         let code = report::report(self.entry, self.handle, &self.prepared, outcome);
         let is_unenforced = outcome.verdict.answer == Answer::Unenforced;
-        // A denial that does not count must not end a stack as a success does, as behind `sufficient`.
+        // An unenforced denial must not end the stack as a success would, for example on a `sufficient` line.
         if is_unenforced
             && self.entry == Entry::Account
             && Stack::read(self.prepared.service()).has_others()
@@ -308,7 +308,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The options of this line, with those of the account line where they are stricter.
+/// This line's options, tightened by the account line's where those are stricter.
 fn stricter(options: &Options, record: Option<&Record>) -> Options {
     let mut options = options.clone();
     if let Some(record) = record {

@@ -1,7 +1,7 @@
-//! What logins leave for the next ones: files of root's alone in a directory of root's alone.
+//! State that logins keep for later logins: files of root alone in a directory of root alone.
 //!
-//! They are only ever appended to by one write, or replaced as a whole, so that no login waits for
-//! another one. What is in them carries a checksum: what is torn or foreign is as if it were not there.
+//! A file is only ever appended to with one write, or replaced as a whole, so that no login waits for
+//! another one. Content carries a checksum; torn or foreign content counts as absent.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, DirBuilder, File};
@@ -17,10 +17,10 @@ use sys::Directory;
 
 use crate::log::Log;
 
-/// Where they are: a tmpfs, root's.
+/// The directory: on a tmpfs, root's.
 pub const DIR: &str = "/run/slurm-adopt";
 
-/// The directory, as one login finds it.
+/// The state directory, as one login finds it.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -34,25 +34,25 @@ enum Found {
     Good(Directory),
     /// It is not there yet.
     Missing,
-    /// It is somebody else's, or can't be asked: nothing in it is looked at or changed.
+    /// It belongs to somebody else or cannot be read: nothing in it is used or changed.
     Bad,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// More than anybody would read.
+    /// More than any reader accepts.
     TooLong,
-    /// There is none.
+    /// There is no such file.
     Missing,
-    /// Somebody else than this user, root, can have written it, or it can't be read.
+    /// Somebody other than root may have written it, or it cannot be read.
     Bad,
 }
 
 impl StateDir {
-    /// Opens it, to change something in it or only to read.
+    /// Opens the directory, for writing or only for reading.
     #[must_use]
     pub fn open(path: &Path, is_to_write: bool, log: Log<'_>) -> Self {
         let open = || {
@@ -87,16 +87,16 @@ impl StateDir {
         }
     }
 
-    /// Whether a login may change it.
+    /// Whether a login may change the directory.
     pub(crate) fn is_to_write(&self) -> bool {
         self.is_to_write && !matches!(self.found, Found::Bad)
     }
 
-    /// Whether it can't be older than the boot.
+    /// Whether its content cannot be older than the boot.
     pub(crate) fn is_in_memory(&self) -> bool {
         let is_in_memory = match (&self.found, self.path.parent()) {
             (Found::Good(dir), _) => dir.is_in_memory(),
-            // It will be made there.
+            // It will be created there.
             (Found::Missing, Some(above)) => {
                 Directory::open(above).and_then(|it| it.is_in_memory())
             }
@@ -105,7 +105,7 @@ impl StateDir {
         is_in_memory.unwrap_or(false)
     }
 
-    /// The content of a file of at most `most` bytes.
+    /// Reads a file of at most `most` bytes.
     pub(crate) fn read(&self, name: &CStr, most: u64, log: Log<'_>) -> Content {
         let dir = match &self.found {
             Found::Good(dir) => dir,
@@ -117,7 +117,7 @@ impl StateDir {
             own(&self.path_of(name), &found, false)?;
             Ok((file, found))
         });
-        // It may have grown since it was asked.
+        // The file may have grown since the stat.
         let read = file.and_then(|(file, found)| match found.len() > most {
             true => Ok(Content::TooLong),
             false => sys::read_open(file, &found, 2 * most).map(Content::Bytes),
@@ -132,8 +132,8 @@ impl StateDir {
         })
     }
 
-    /// Adds to the end of a file, in one piece: write(2) of O_APPEND does not mix with others'. A
-    /// failure goes to the log: what is not kept is asked for again.
+    /// Appends to a file with one write: write(2) with O_APPEND does not mix with other writers'. Only
+    /// logs a failure: what is not kept is asked again.
     pub(crate) fn append(&self, name: &CStr, bytes: &[u8], log: Log<'_>) {
         let path = self.path_of(name);
         let append = || {
@@ -152,8 +152,7 @@ impl StateDir {
         told(append(), &path, log);
     }
 
-    /// Puts a file in the place of the one that is there. Of two who do so at once the last wins, or
-    /// none.
+    /// Replaces a file. If two logins do so at once, the last one wins, or neither.
     pub(crate) fn replace(&self, name: &CStr, bytes: &[u8], log: Log<'_>) {
         let path = self.path_of(name);
         let new = path.with_extension("new");
@@ -182,10 +181,10 @@ fn told(written: io::Result<()>, path: &Path, log: Log<'_>) {
     }
 }
 
-/// What root can put right: the file is there, but not root's alone.
+/// Whether root can fix this: something is there, but it is not root's alone.
 fn is_fault(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::Other, io::ErrorKind::NotADirectory];
-    // ELOOP: a link.
+    // ELOOP: it is a link.
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(sys::IS_LINK)
 }
 
@@ -205,8 +204,8 @@ fn own(path: &Path, found: &fs::Metadata, is_dir: bool) -> io::Result<()> {
     )))
 }
 
-/// Makes the directory if it isn't there, also in the place of what is not root's alone. Not for a
-/// process whose files may not grow (RLIMIT_FSIZE): the kernel would end it by a signal.
+/// Creates the directory if it is missing, and replaces anything there that is not root's alone. Fails
+/// if RLIMIT_FSIZE is set: the kernel would end the process with a signal.
 pub(crate) fn make(dir: &Path) -> io::Result<()> {
     if sys::is_file_size_limited() {
         return Err(io::Error::other("RLIMIT_FSIZE is set"));
@@ -225,10 +224,10 @@ fn create(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a directory that is root's alone in the place of something else, which it moves aside and leaves
-/// there: to remove what a user may be writing to could take for ever. Only below a directory in which
-/// root alone can rename, and only one process at a time, so that none moves away what another has made. Returns
-/// what was wrong with the old one.
+/// Creates a directory of root's alone in place of what is there, and moves that aside: to remove what
+/// a user may be writing to could take for ever. Works only below a directory in which only root can
+/// rename, and under a lock, so that no process moves away what another one has created. Returns the
+/// fault of the old one.
 fn replace(dir: &Path) -> io::Result<String> {
     let found = fs::symlink_metadata(dir)?;
     let fault = match own(dir, &found, true) {
@@ -250,14 +249,14 @@ fn replace(dir: &Path) -> io::Result<String> {
         return Err(failed(io::Error::other(cause)));
     }
     let _lock = lock_beside(dir).map_err(failed)?;
-    // It may have been replaced before this process got the lock.
+    // Another process may have replaced it before this one got the lock.
     let found = fs::symlink_metadata(dir)?;
     if own(dir, &found, true).is_ok() {
         return Ok(fault);
     }
     let is_unchanged = found.is_dir() && found.uid() == sys::effective_uid();
     if is_unchanged && found.mode() & 0o022 == 0 {
-        // Others could look into it, and change nothing.
+        // Others could read it but change nothing.
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         return Ok(fault);
     }
@@ -267,7 +266,7 @@ fn replace(dir: &Path) -> io::Result<String> {
     Ok(fault)
 }
 
-/// Waits a moment for the lock on a file that only root can open: any user could lock the directory itself.
+/// Waits briefly for the lock on a file that only root can open: any user could lock the directory itself.
 fn lock_beside(dir: &Path) -> io::Result<File> {
     const TRIES: usize = 20;
     let mut name = dir.as_os_str().to_owned();
@@ -290,7 +289,7 @@ fn lock_beside(dir: &Path) -> io::Result<File> {
     sys::try_lock(&lock).map(|()| lock)
 }
 
-/// A name that nothing has: nobody else makes one there, under the lock.
+/// Finds an unused name. Under the lock nobody else takes it.
 fn unused_name(dir: &Path) -> io::Result<PathBuf> {
     for number in 1..1000 {
         let mut name = dir.as_os_str().to_owned();
@@ -304,7 +303,7 @@ fn unused_name(dir: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many old ones are beside it"))
 }
 
-/// Of FNV's kind, a word at a time: against accidents, not against root.
+/// A checksum like FNV, one word at a time: it protects against accidents, not against root.
 pub(crate) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
     let add = |sum: u64, word| {
         let sum = (sum ^ u64::from_ne_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -355,7 +354,7 @@ mod tests {
         std::os::unix::fs::symlink(&scratch, &dir).expect("link");
         make(&dir).expect("replace");
         assert!(is_good());
-        // Where others can rename nothing is safe.
+        // Where others can rename, nothing is safe.
         mode(&scratch, 0o777);
         mode(&dir, 0o777);
         let error = make(&dir)
@@ -367,7 +366,7 @@ mod tests {
         fs::remove_dir_all(&scratch).expect("clean up");
     }
 
-    /// What any user can lock keeps nobody from it; what root has locked does, for a moment.
+    /// A lock that any user can take stops nobody; root's lock does, briefly.
     #[test]
     fn the_lock_of_who_replaces_a_directory() {
         let scratch = std::env::temp_dir().join(format!("run-lock-{}", std::process::id()));
@@ -398,7 +397,7 @@ mod tests {
         );
         drop(roots);
         make(&dir).expect("replace");
-        // A link leads to what is not root's alone.
+        // A link leads to a file that is not root's alone.
         spoil();
         fs::remove_file(&lock).expect("remove");
         std::os::unix::fs::symlink("/dev/null", &lock).expect("link");
@@ -406,7 +405,7 @@ mod tests {
         fs::remove_dir_all(&scratch).expect("clean up");
     }
 
-    /// An update must not forget whose the stepds are.
+    /// An update must not forget the owners of the stepds.
     #[test]
     fn a_checksum_is_the_same_in_all_releases() {
         for (bytes, sum) in [

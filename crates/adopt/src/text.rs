@@ -1,8 +1,8 @@
-//! Text for the log: foreign strings made harmless, errors as strings.
+//! Text for the log: escaped foreign strings, and errors as strings.
 
 use std::fmt::Display;
 
-/// Makes foreign text fit for a log line: control characters escaped, at most 200 characters of it.
+/// Makes foreign text safe for a log line: escapes control characters, keeps at most 200 characters.
 pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 200;
     let mut shown: String = text

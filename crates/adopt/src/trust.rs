@@ -1,9 +1,9 @@
-//! Who may own a directory or a socket, and whether nobody else can change what is there.
+//! Checks that directories and sockets have a trusted owner and that nobody else can change them.
 //!
-//! Sockets, and the processes that listen on them, must be root's or SlurmdUser's. The directory
-//! and all above it must be theirs or SlurmUser's, and not writable by anyone else: slurmd leaves a
-//! directory that exists to its owner, and packages make it SlurmUser's. SlurmUser, whom stepds obey
-//! anyway, can so rename or remove sockets but not make one that passes for root's.
+//! Sockets, and the processes that listen on them, must belong to root or SlurmdUser. The directory
+//! and all above it must belong to them or to SlurmUser, and be writable by nobody else: slurmd keeps
+//! the owner of an existing directory, and packages make it SlurmUser's. SlurmUser, whom stepds obey
+//! anyway, can therefore rename or remove sockets but cannot make one that passes for root's.
 
 use std::fmt;
 use std::fs;
@@ -18,24 +18,24 @@ use crate::access;
 use crate::log::Log;
 use crate::text::shown;
 
-/// Who is trusted besides root.
+/// The users trusted besides root.
 #[derive(Debug, Clone, Default)]
 pub struct Trusted {
-    /// SlurmdUser, as whom stepds listen.
+    /// SlurmdUser, as which stepds listen.
     pub slurmd_uid: Option<u32>,
-    /// SlurmUser, a name or number, for directories alone. Looked up only when one is not root's:
-    /// at many sites the user database is another host's.
+    /// SlurmUser, a name or number, for directories alone. Looked up only if a directory is not root's:
+    /// at many sites another host has the user database.
     pub slurm_user: Option<String>,
 }
 
 impl Trusted {
-    /// Whether that uid may own a socket or listen on it.
+    /// Whether this uid may own a socket or listen on it.
     #[must_use]
     pub fn serves(&self, uid: u32) -> bool {
         uid == 0 || Some(uid) == self.slurmd_uid
     }
 
-    /// Logs that SlurmUser could not be looked up, where that may be why a directory is not trusted.
+    /// Logs that SlurmUser could not be looked up, if that may be why a directory is not trusted.
     pub(crate) fn warn_of(&self, problem: &DirectoryError, log: Log<'_>) {
         let DirectoryError::Untrusted { .. } = problem else {
             return;
@@ -45,7 +45,7 @@ impl Trusted {
         }
     }
 
-    /// Whether that uid may own a directory that sockets are in.
+    /// Whether this uid may own a directory that holds sockets.
     #[must_use]
     pub fn owns(&self, uid: u32) -> bool {
         self.serves(uid)
@@ -56,29 +56,29 @@ impl Trusted {
     }
 }
 
-/// Why a directory cannot be used.
+/// The reason why a directory cannot be used.
 #[derive(Debug)]
 pub enum DirectoryError {
-    /// The system does not let us.
+    /// A system call failed.
     System {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// With which path.
+        /// Its path.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         cause: io::Error,
     },
     /// Somebody else may put sockets there.
     Untrusted {
-        /// The directory that is at fault: the spool directory or one above it.
+        /// The unsafe directory: the spool directory or one above it.
         path: PathBuf,
         /// Its owner.
         uid: u32,
         /// Its permissions.
         mode: u32,
-        /// Whether it may be that owner's.
+        /// Whether that owner is trusted.
         is_owner_trusted: bool,
-        /// Whether others than the owner may write to it.
+        /// Whether anyone but the owner may write to it.
         is_writable: bool,
     },
 }
@@ -90,7 +90,7 @@ impl DirectoryError {
         matches!(self, Self::System { cause, .. } if access::is_absent(cause))
     }
 
-    /// Whether the user and root's program lack a permission, of a file's mode or of a policy.
+    /// Whether access was denied, by a file's mode or by a security policy.
     #[must_use]
     pub fn means_denied(&self) -> bool {
         matches!(self, Self::System { cause, .. } if access::is_denied(cause))
@@ -135,7 +135,7 @@ fn is_plain_word(path: &str) -> bool {
     path.bytes().all(is_plain)
 }
 
-/// The uid of a user as slurm.conf names one: by name or number.
+/// The uid of a user that slurm.conf gives by name or number.
 pub(crate) fn uid_of(user: &str) -> Result<u32, UserLookupError> {
     match (user, user.parse()) {
         ("root", _) => Ok(0),
@@ -144,9 +144,9 @@ pub(crate) fn uid_of(user: &str) -> Result<u32, UserLookupError> {
     }
 }
 
-/// The directory with its links resolved, if it and all above it are a trusted owner's and
-/// writable by nobody else; a sticky directory above (such as /tmp) does no harm to what is
-/// root's in it.
+/// Returns the directory with its links resolved. It and all above it must have a trusted owner and be
+/// writable by nobody else; a sticky directory above (such as /tmp) does no harm to root's entries
+/// in it.
 ///
 /// # Errors
 /// [`DirectoryError`].
@@ -155,13 +155,13 @@ pub fn safe_directory(
     trusted: &dyn Fn(u32) -> bool,
 ) -> Result<PathBuf, DirectoryError> {
     if !dir.is_absolute() {
-        // The host's current directory may be a user's.
+        // The process's current directory may be a user's.
         return Err(system("find", dir)(io::Error::new(
             io::ErrorKind::InvalidInput,
             "not an absolute path",
         )));
     }
-    // As a rule it is without links: then there is nothing to resolve.
+    // The path usually has no links: then there is nothing to resolve.
     if is_plain(dir) {
         if let Some(real) = all_safe(dir, trusted)? {
             return Ok(real);
@@ -169,20 +169,20 @@ pub fn safe_directory(
     }
     let real = fs::canonicalize(dir).map_err(system("find", dir))?;
     all_safe(&real, trusted)?.ok_or_else(|| {
-        // Somebody has put a link there meanwhile.
+        // Somebody has put a link there since.
         system("find", dir)(io::ErrorKind::NotADirectory.into())
     })
 }
 
-/// Whether an absolute path has nothing but names: a slash or a dot at its end would have the system follow
-/// a link that is there, and `..` leads back behind one.
+/// Whether an absolute path consists of plain names. With a slash or a dot at the end the system would follow
+/// a link there, and `..` steps back behind one.
 fn is_plain(path: &Path) -> bool {
     let names = path.as_os_str().as_bytes().strip_prefix(b"/");
     let is_name = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
     names.is_some_and(|names| names.split(|byte| *byte == b'/').all(is_name))
 }
 
-/// An error of the system's, as a directory's.
+/// Turns a system error into a directory's error.
 pub(crate) fn system<'a>(
     operation: &'static str,
     path: &'a Path,
@@ -194,10 +194,10 @@ pub(crate) fn system<'a>(
     }
 }
 
-/// The directory, of whose absolute path no part is empty; none if it or one above it is a link.
+/// Returns the directory; None if it or one above it is a link. No part of its absolute path may be empty.
 fn all_safe(dir: &Path, trusted: &dyn Fn(u32) -> bool) -> Result<Option<PathBuf>, DirectoryError> {
     if !dir.is_absolute() {
-        // The way up would end before the root.
+        // A relative path's ancestors end before the root.
         return Err(system("find", dir)(io::ErrorKind::InvalidInput.into()));
     }
     let mut unsafe_one = None;

@@ -1,6 +1,6 @@
 //! `pam_slurm_adopt.so`: the entry points that libpam calls, and nothing else.
 //!
-//! What they do is in `adopt`; the wall around them in `pam::enter`.
+//! The work is in `adopt`, the boundary to libpam in `pam::enter`.
 #![deny(unsafe_code)]
 
 use std::ffi::c_int;
@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use adopt::Entry;
 use pam::{RawArgs, RawHandle};
 
-/// The account phase: may this user in, and into which job.
+/// The account phase: decides whether the user may in, and into which job.
 #[allow(
     unsafe_code,
     reason = "libpam finds the function by this name; no other code has it"
@@ -23,7 +23,7 @@ pub extern "C" fn pam_sm_acct_mgmt(
     run(handle, argc, argv, Entry::Account)
 }
 
-/// The session phase: into the job for good, whatever came between.
+/// The start of the session phase: makes the session run in the job, whatever happened since the account phase.
 #[allow(
     unsafe_code,
     reason = "libpam finds the function by this name; no other code has it"
@@ -38,7 +38,7 @@ pub extern "C" fn pam_sm_open_session(
     run(handle, argc, argv, Entry::OpenSession)
 }
 
-/// The session's end.
+/// The end of the session.
 #[allow(
     unsafe_code,
     reason = "libpam finds the function by this name; no other code has it"

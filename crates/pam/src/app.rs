@@ -1,4 +1,4 @@
-//! The application's side of libpam: what sshd does around a module, for the tests and the bench.
+//! The application's side of libpam: what sshd does around a module, for tests and benchmarks.
 //!
 //! Never part of the shipped module (feature `app`). Contracts are those of pam_start(3),
 //! pam_set_item(3), pam_acct_mgmt(3), pam_open_session(3), pam_getenvlist(3), pam_conv(3),
@@ -15,36 +15,36 @@ use std::slice;
 
 use crate::ffi;
 
-/// What a transaction begins with, pam_start(3).
+/// The start of a transaction, pam_start(3).
 #[derive(Debug, Clone, Copy)]
 pub struct Start<'text> {
     /// The name of the stack's file.
     pub service: &'text str,
     /// PAM_USER.
     pub user: &'text str,
-    /// The directory of the stack's file; `None`: /etc/pam.d, as every application has it.
+    /// The directory of the stack's file; `None` for /etc/pam.d, as in every application.
     pub confdir: Option<&'text Path>,
-    /// Whether the application has a conversation. Without one messages can't be shown.
+    /// Whether the application has a conversation. Without one it cannot show messages.
     pub conversation: bool,
 }
 
 /// Items that an application sets, pam_set_item(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppItem {
-    /// PAM_RHOST: where the user comes from.
+    /// PAM_RHOST: the host that the user comes from.
     RemoteHost,
     /// PAM_TTY: "ssh" with sshd.
     Tty,
-    /// PAM_USER, as a host changes it between the phases.
+    /// PAM_USER, which an application may change between the phases.
     User,
 }
 
-/// What a module said through the conversation, pam_conv(3).
+/// A module's message through the conversation, pam_conv(3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// How it is to be shown: "error", "info", or "prompt" (answered with PAM_CONV_ERR).
+    /// Its style: "error", "info", or "prompt" (answered with PAM_CONV_ERR).
     pub style: &'static str,
-    /// The text, with U+FFFD for bytes that are no UTF-8.
+    /// The text, with U+FFFD for bytes that are not UTF-8.
     pub text: String,
 }
 
@@ -85,7 +85,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// pam_start(3), or pam_start_confdir(3) where a directory is given.
+    /// pam_start(3), or pam_start_confdir(3) if a directory is given.
     ///
     /// # Errors
     /// libpam's answer; PAM_BUF_ERR also for a NUL in a text.
@@ -206,7 +206,7 @@ impl Transaction {
         pairs
     }
 
-    /// What the modules have said so far.
+    /// The modules' messages so far.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.said.borrow().clone()
@@ -220,8 +220,8 @@ impl Drop for Transaction {
     }
 }
 
-/// Opens this process's way to syslog now, openlog(3), as sshd does before it starts PAM: else
-/// the first line that a module logs leaves a new descriptor behind, which is libc's.
+/// Opens this process's connection to syslog now, openlog(3), as sshd does before it starts PAM. Otherwise
+/// the first line that a module logs leaves a new descriptor open, which is libc's.
 pub fn open_log(ident: &'static CStr) {
     // SAFETY: openlog(3) keeps the pointer; a 'static text outlives every use.
     unsafe {
@@ -233,14 +233,14 @@ pub fn open_log(ident: &'static CStr) {
     };
 }
 
-/// Ends what [`open_log`] began, closelog(3).
+/// Closes what [`open_log`] opened, closelog(3).
 pub fn close_log() {
-    // SAFETY: closelog(3) has no arguments, and whoever logs later opens the log anew.
+    // SAFETY: closelog(3) has no arguments, and a later log line opens the log again.
     unsafe { libc::closelog() };
 }
 
-/// Loads a PAM module as libpam does, with all that it needs and without looking for its functions;
-/// it stays loaded. Like pam_start(3) this runs the file's constructors.
+/// Loads a PAM module as libpam does, with everything that it needs and without looking up its functions;
+/// it stays loaded. Like pam_start(3), this runs the file's constructors.
 ///
 /// # Errors
 /// dlerror(3).
@@ -273,15 +273,15 @@ pub fn log_line(text: &CStr) {
     };
 }
 
-/// Lets SIGPIPE end this process, the system's default, which Rust's start-up code changes: not
-/// every application with PAM ignores it.
+/// Lets SIGPIPE end this process. That is the system's default, which Rust's start-up code changes; not
+/// every PAM application ignores the signal.
 pub fn default_sigpipe() {
     // SAFETY: signal(2) with SIG_DFL installs no code.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Has this process interrupted every millisecond of wall time from now on: SIGALRM runs a handler
-/// without SA_RESTART, so that each call that blocks comes back with EINTR, signal(7).
+/// Interrupts this process every millisecond of wall time from now on: SIGALRM runs a handler without
+/// SA_RESTART, so that every blocking call returns with EINTR, signal(7).
 pub fn interrupt_every_millisecond() {
     extern "C" fn nothing(_: c_int) {}
     // SAFETY: sigaction is plain data for which all-zero is a valid value: no flags, nothing blocked.
@@ -301,11 +301,11 @@ pub fn interrupt_every_millisecond() {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()) };
 }
 
-/// Closes standard input, output and error, as a daemon may have them; what is written to them from
-/// then on goes nowhere, or into what gets their numbers.
+/// Closes standard input, output and error, as a daemon may. Later output to them goes nowhere, or into
+/// the files that get their numbers.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn close_standard_streams() -> io::Result<()> {
     for fd in 0..=2 {
         // SAFETY: close(2) takes any number. std's handles of these three only hold their numbers,
@@ -317,7 +317,7 @@ pub fn close_standard_streams() -> io::Result<()> {
     Ok(())
 }
 
-/// All memory of this process but a rest is taken, until this is dropped.
+/// Takes all memory of this process but a rest, until it is dropped.
 #[derive(Debug)]
 pub struct NoMemory {
     blocks: *mut c_void,
@@ -325,15 +325,15 @@ pub struct NoMemory {
 }
 
 impl NoMemory {
-    /// Lets the address space grow no more (RLIMIT_AS) and takes what malloc(3) still has, but for a
-    /// block of `rest` bytes.
+    /// Stops the address space from growing (RLIMIT_AS) and takes everything that malloc(3) still has, except
+    /// a block of `rest` bytes.
     ///
     /// # Errors
-    /// The system's; there is no block of that size.
+    /// The system's error, for example if there is no block of that size.
     pub fn but(rest: usize) -> io::Result<Self> {
         // SAFETY: malloc(3) takes any size; null is checked.
         let kept = unsafe { libc::malloc(rest.max(1)) };
-        // Else the compiler may do without a block that nobody looks into.
+        // Otherwise the compiler may leave out an allocation that nothing reads.
         let kept = std::hint::black_box(kept);
         if kept.is_null() {
             return Err(io::Error::last_os_error());
@@ -352,7 +352,7 @@ impl NoMemory {
         if unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const none) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // A list whose links are in the blocks themselves.
+        // A list linked through the blocks themselves.
         let mut blocks: *mut c_void = ptr::null_mut();
         for power in (4..24).rev() {
             loop {
@@ -403,8 +403,8 @@ fn strerror(code: c_int) -> String {
         .into_owned()
 }
 
-/// The conversation function: notes every message and answers no prompt. A panic in here would
-/// end the process, since it can't unwind into C.
+/// The conversation function: records every message and answers no prompt. A panic in it would end
+/// the process, because it cannot unwind into C.
 extern "C" fn converse(
     count: c_int,
     messages: *mut *const RawMessage,
@@ -476,7 +476,7 @@ struct Conversation {
 
 const PAM_TTY: c_int = 3;
 
-// Linux-PAM 1.4 to 1.7 number them without a gap from 0.
+// Linux-PAM 1.4 to 1.7 number the codes from 0 without a gap.
 const NAMES: [&str; 32] = [
     "PAM_SUCCESS",
     "PAM_OPEN_ERR",

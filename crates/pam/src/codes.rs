@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a module's entry point may answer, `_pam_types.h`.
+/// The return codes of a module's entry points, `_pam_types.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ReturnCode {
@@ -21,14 +21,14 @@ pub enum ReturnCode {
 }
 
 impl ReturnCode {
-    /// The number that libpam knows it by.
+    /// The code's number in libpam.
     #[must_use]
     pub fn as_raw(self) -> i32 {
         self as i32
     }
 }
 
-/// How a message is shown, `_pam_types.h`. sshd passes both on in the account phase.
+/// The style of a message, `_pam_types.h`. sshd passes both on in the account phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum MessageStyle {
@@ -51,12 +51,12 @@ pub enum Severity {
     Debug = 7,
 }
 
-/// A return code of libpam's, `_pam_types.h`; shown by its name.
+/// A return code of libpam, `_pam_types.h`; displayed by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code(pub(crate) i32);
 
 impl Code {
-    /// No memory, or a text that C cannot have.
+    /// No memory, or a text that C cannot represent.
     pub(crate) const BUFFER: Self = Self(5);
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// An item is not available from libpam.
+/// The reason why libpam does not return an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemError {
     /// The application did not set it.

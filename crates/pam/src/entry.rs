@@ -1,4 +1,4 @@
-//! The wall between libpam and the rest: raw pointers are checked here, and no panic gets out.
+//! The boundary to libpam: checks raw pointers, and lets no panic out.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -9,8 +9,8 @@ use crate::codes::ReturnCode;
 use crate::ffi;
 use crate::handle::Handle;
 
-/// `pam_handle_t *` as libpam passes it. Only libpam can make one, so that an entry point which
-/// takes it is safe to declare as a safe function.
+/// `pam_handle_t *` as libpam passes it. Only libpam can make one, so an entry point that
+/// takes it may be a safe function.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct RawHandle(*mut ffi::OpaqueHandle);
@@ -20,14 +20,14 @@ pub struct RawHandle(*mut ffi::OpaqueHandle);
 #[repr(transparent)]
 pub struct RawArgs(*const *const c_char);
 
-/// More arguments than this on one PAM line are a damaged call.
+/// Limit on the arguments of a PAM line: a call with more is damaged.
 const MAX_ARGS: usize = 4096;
 
 /// Runs `body` with a checked handle and a copy of the module's arguments.
 ///
-/// If `body` panics the host lives on and gets what `on_panic` makes of the same handle and
-/// arguments and of the panic's text and place; if that panics too, PAM_SERVICE_ERR. The panic hook
-/// prints nothing: stderr is the host's. Nothing is left behind: no thread, no signal handler.
+/// If `body` panics, returns the result of `on_panic` for the same handle and arguments and the panic's text
+/// and place; if that panics too, PAM_SERVICE_ERR. The panic hook prints nothing: stderr is the
+/// application's. Leaves nothing behind: no thread, no signal handler.
 pub fn enter(
     handle: RawHandle,
     argc: c_int,
@@ -48,8 +48,8 @@ pub fn enter(
     answer.unwrap_or(ReturnCode::ServiceError).as_raw()
 }
 
-/// Where the last panic was begun. Not thread-local: std would leave a destructor with the host's
-/// thread. If two threads of a host panic at once, the log may name the wrong one's place.
+/// Place of the last panic. Not thread-local: std would leave a destructor in the application's
+/// thread. If two threads panic at once, the log may name the wrong one's place.
 static PLACE: Mutex<Option<String>> = Mutex::new(None);
 
 fn keep_place(panic: &PanicHookInfo<'_>) {
@@ -59,7 +59,7 @@ fn keep_place(panic: &PanicHookInfo<'_>) {
     *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place;
 }
 
-/// What `body` returns, or the text and the place of its panic.
+/// Returns the result of `body`, or the text and place of its panic.
 fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
         let text = payload

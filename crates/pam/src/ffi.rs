@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-/// libpam's `struct pam_handle`, never looked into.
+/// libpam's `struct pam_handle`, opaque here.
 #[repr(C)]
 pub(crate) struct OpaqueHandle {
     _private: [u8; 0],

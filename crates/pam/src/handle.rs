@@ -1,4 +1,4 @@
-//! The handle that libpam lends to a module for the length of one call.
+//! The handle that libpam lends to a module for the duration of one call.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -11,13 +11,13 @@ use crate::ffi;
 pub enum Item {
     /// PAM_SERVICE: the name of the stack, "sshd".
     Service,
-    /// PAM_USER: who logs in.
+    /// PAM_USER: the user who logs in.
     User,
-    /// PAM_RHOST: where from, a name or an address.
+    /// PAM_RHOST: the remote host, a name or an address.
     RemoteHost,
 }
 
-/// libpam's handle, valid for the length of the call into the module.
+/// libpam's handle, valid for the duration of the call into the module.
 #[derive(Debug)]
 pub struct Handle {
     raw: NonNull<ffi::OpaqueHandle>,
@@ -28,10 +28,10 @@ impl Handle {
         Self { raw }
     }
 
-    /// A copy of an item's bytes (without the NUL).
+    /// Copies an item's bytes (without the NUL).
     ///
     /// # Errors
-    /// [`ItemError::Missing`] where the application set none, [`ItemError::Refused`] with
+    /// [`ItemError::Missing`] if the application did not set it, [`ItemError::Refused`] with
     /// libpam's code.
     pub fn item(&self, item: Item) -> Result<Vec<u8>, ItemError> {
         let kind = match item {
@@ -54,8 +54,8 @@ impl Handle {
         Ok(unsafe { CStr::from_ptr(value.cast()) }.to_bytes().to_vec())
     }
 
-    /// Keeps a text for the later phases of this transaction in this process, in place of an earlier one of
-    /// that name; only modules reach it, pam_set_data(3).
+    /// Keeps a text for the later phases of this transaction in this process, and replaces an earlier one with
+    /// that name; only modules can read it, pam_set_data(3).
     ///
     /// # Errors
     /// libpam's code; PAM_BUF_ERR also for a NUL in the text.
@@ -80,7 +80,7 @@ impl Handle {
         Err(Code(code))
     }
 
-    /// A copy of what [`Handle::keep`] keeps, pam_get_data(3); `None` also where it is not UTF-8.
+    /// Copies the text that [`Handle::keep`] has stored, pam_get_data(3); `None` also if it is not UTF-8.
     #[must_use]
     pub fn kept(&self, name: &CStr) -> Option<String> {
         let mut data: *const c_void = ptr::null();
@@ -95,8 +95,8 @@ impl Handle {
         text.to_str().ok().map(str::to_owned)
     }
 
-    /// A copy of a variable of the environment that the login will get, pam_getenv(3); `None` also
-    /// where it is not UTF-8.
+    /// Copies a variable of the environment that the login will get, pam_getenv(3); `None` also
+    /// if it is not UTF-8.
     #[must_use]
     pub fn env(&self, name: &CStr) -> Option<String> {
         // SAFETY: live handle, NUL-terminated name.
@@ -126,7 +126,7 @@ impl Handle {
     /// Shows one line to the user through the application's conversation, pam_prompt(3).
     ///
     /// # Errors
-    /// libpam's code, such as PAM_CONV_ERR where the application has no conversation.
+    /// libpam's code, such as PAM_CONV_ERR if the application has no conversation.
     pub fn tell(&self, style: MessageStyle, text: &str) -> Result<(), Code> {
         let text = CString::new(text).map_err(|_| Code::BUFFER)?;
         // SAFETY: live handle; "%s" takes exactly the one NUL-terminated string that follows;
@@ -147,8 +147,8 @@ impl Handle {
         }
     }
 
-    /// Writes one line to the admin's log, pam_syslog(3) (facility AUTHPRIV, with the module's,
-    /// the service's and the phase's name before it). A NUL in the text ends it there.
+    /// Writes one line to the admin's log, pam_syslog(3) (facility AUTHPRIV, prefixed with the names of the
+    /// module, the service and the phase). A NUL in the text ends it there.
     pub fn log(&self, severity: Severity, line: &str) {
         let text = line.split('\0').next().unwrap_or_default();
         let Ok(text) = CString::new(text) else { return };

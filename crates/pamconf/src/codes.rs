@@ -1,4 +1,4 @@
-//! What modules return.
+//! Return values of modules.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub struct Code(u8);
 impl Code {
     /// `PAM_SUCCESS`
     pub const SUCCESS: Self = Self(0);
-    /// `PAM_PERM_DENIED`: also libpam's own answer for a line that it can't use.
+    /// `PAM_PERM_DENIED`: also libpam's own answer for a line that it cannot use.
     pub const PERM_DENIED: Self = Self(6);
     /// `PAM_AUTH_ERR`
     pub const AUTH_ERR: Self = Self(7);
@@ -21,27 +21,27 @@ impl Code {
     pub const IGNORE: Self = Self(25);
     /// `PAM_ABORT`: also what pam_start(3) returns if libpam gives up on the files.
     pub const ABORT: Self = Self(26);
-    /// `PAM_MODULE_UNKNOWN`: also libpam's own answer for a module that it can't load.
+    /// `PAM_MODULE_UNKNOWN`: also libpam's own answer for a module that it cannot load.
     pub const MODULE_UNKNOWN: Self = Self(28);
-    /// `PAM_INCOMPLETE`: ends the call wherever it is, for the application to call again.
+    /// `PAM_INCOMPLETE`: ends the call at this point; the application calls again.
     pub const INCOMPLETE: Self = Self(31);
 
-    /// How many there are: `_PAM_RETURN_VALUES`.
+    /// The number of return values: `_PAM_RETURN_VALUES`.
     pub const COUNT: usize = NAMES.len();
 
-    /// Every one, in the order of their numbers.
+    /// All return values, in the order of their numbers.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..).map(Self).take(Self::COUNT)
     }
 
-    /// The one of that number; `None` if libpam has none, which it takes as a failure.
+    /// The return value with this number; `None` if libpam has none, which it treats as a failure.
     #[must_use]
     pub fn new(number: i32) -> Option<Self> {
         let number = u8::try_from(number).ok()?;
         (usize::from(number) < Self::COUNT).then_some(Self(number))
     }
 
-    /// The one that has exactly this name in brackets, such as `perm_denied`.
+    /// The return value with exactly this name in brackets, such as `perm_denied`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|it| it.name() == name)
@@ -53,7 +53,7 @@ impl Code {
         i32::from(self.0)
     }
 
-    /// Its name as it stands in brackets (pam_tokens.h).
+    /// Its name in brackets (pam_tokens.h).
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.get(self.index()).copied().unwrap_or_default()

@@ -1,15 +1,15 @@
-//! The control of a line: what libpam does with each return value of its module.
+//! The control of a line: the action of libpam for each return value of the module.
 
 use std::fmt;
 
 use crate::codes::Code;
 
-/// What libpam does with a return value (pam_dispatch.c).
+/// An action of libpam for a return value (pam_dispatch.c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Goes on as if the module were not there.
+    /// Continues as if the module were absent.
     Ignore,
-    /// Takes the value as the stack's, unless a failure or another value than success is there already.
+    /// Takes the value as the stack's, unless the stack already has a failure or a value other than success.
     Ok,
     /// The same, and ends the stack or the substack unless it has failed.
     Done,
@@ -17,10 +17,10 @@ pub enum Action {
     Bad,
     /// The same, and ends the stack or the substack.
     Die,
-    /// Forgets what this stack or substack came to so far.
+    /// Forgets the result so far of this stack or substack.
     Reset,
-    /// Passes over so many of the next entries of the stack or substack; never 0. A substack counts as one.
-    /// Fewer entries than that fail the stack.
+    /// Skips this many of the next entries of the stack or substack; never 0. A substack counts as one.
+    /// If there are fewer entries, the stack fails.
     Jump(u32),
 }
 
@@ -50,14 +50,14 @@ const ACTIONS: [(&str, Action); 6] = [
 pub struct Control([Action; Code::COUNT]);
 
 impl Control {
-    /// Every value fails the stack: that of a line whose control libpam can't read.
+    /// Fails the stack on every value: the control of a line whose control libpam cannot parse.
     pub const FAILURE: Self = Self([Action::Bad; Code::COUNT]);
 
-    /// That of a control's word, brackets removed: `required`, `requisite`, `sufficient`, `optional` in any
-    /// case, or pairs. libpam does not see if a word was in brackets (`_pam_parse_conf_file`).
+    /// Parses a control's word, without brackets: `required`, `requisite`, `sufficient`, `optional` in any
+    /// case, or pairs. libpam ignores whether a word was in brackets (`_pam_parse_conf_file`).
     ///
     /// # Errors
-    /// For a word that libpam can't read: it takes [`Control::FAILURE`].
+    /// The word cannot be parsed: libpam then uses [`Control::FAILURE`].
     pub fn parse(word: &[u8]) -> Result<Self, ControlError> {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let [success, ignore, other] = if is("required") {
@@ -78,7 +78,7 @@ impl Control {
         Ok(control)
     }
 
-    /// The action for that value.
+    /// The action for this value.
     #[must_use]
     pub fn action(&self, code: Code) -> Action {
         self.0.get(code.index()).copied().unwrap_or(Action::Bad)
@@ -90,9 +90,9 @@ impl Control {
         }
     }
 
-    /// Pairs of a value's name and an action (`_pam_parse_control`). Blanks may stand between and around, and
-    /// need not: libpam takes the first name that the text begins with. Later pairs replace earlier ones;
-    /// `default` is for the values that no pair before it names, `bad` for those that none names at all.
+    /// Parses pairs of a return value's name and an action (`_pam_parse_control`). Blanks between and around them
+    /// are optional: libpam takes the first name with which the text begins. Later pairs replace earlier ones.
+    /// `default` sets the values that no pair before it names; values without any action get `bad`.
     fn pairs(text: &[u8]) -> Result<Self, ControlError> {
         let mut found = [None; Code::COUNT];
         let mut rest = skip_blanks(text);
@@ -120,12 +120,12 @@ impl Control {
     }
 }
 
-/// A control that libpam can't read.
+/// A control that libpam cannot parse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlError {
-    /// What libpam expects.
+    /// The element that libpam expects.
     pub expected: &'static str,
-    /// What stands there.
+    /// The text in its place.
     pub rest: Vec<u8>,
 }
 
@@ -141,14 +141,14 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
-/// As isspace(3) has it.
+/// Skips the blanks of isspace(3).
 fn skip_blanks(text: &[u8]) -> &[u8] {
     let is_blank = |it: &u8| matches!(it, b' ' | b'\t' | b'\n' | 0xb | 0xc | b'\r');
     let start = text.iter().position(|it| !is_blank(it));
     start.and_then(|it| text.get(it..)).unwrap_or_default()
 }
 
-/// The value whose name the text begins with, none for `default`.
+/// The return value with whose name the text begins; None for `default`.
 fn value(text: &[u8]) -> Option<(Option<Code>, &[u8])> {
     let mut named =
         Code::all().filter_map(|it| Some((it, text.strip_prefix(it.name().as_bytes())?)));
@@ -158,7 +158,7 @@ fn value(text: &[u8]) -> Option<(Option<Code>, &[u8])> {
     }
 }
 
-/// The action that the text begins with. A jump is no more than an int can hold.
+/// The action with which the text begins. A jump must fit into an int.
 fn action(text: &[u8]) -> Option<(Action, &[u8])> {
     let mut named = ACTIONS
         .iter()

@@ -1,4 +1,4 @@
-//! Looks for files.
+//! Finds and reads files.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,18 +9,18 @@ use std::sync::Arc;
 use crate::layout::{MOST_FILES, ReadFile};
 use crate::problem::ProblemKind;
 
-/// What looking for a file came to.
+/// The result of a search for a file.
 pub(crate) enum Found {
     File(Arc<Path>, Vec<u8>),
     Missing,
-    /// It may be there for libpam.
+    /// The caller cannot read it, but libpam may.
     Hidden(ProblemKind),
 }
 
 /// Reads a bounded number of files.
 pub(crate) struct Finder<'a> {
     read_file: ReadFile<'a>,
-    /// Files that may still be read.
+    /// The number of files that may still be read.
     left: usize,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// The first file of that name in these directories, or the one at an absolute path.
+    /// Finds the first file with this name in these directories, or the one at an absolute path.
     pub fn find(&mut self, name: &[u8], dirs: &[PathBuf]) -> Found {
         if self.left == 0 {
             let name = name.to_vec();

@@ -1,11 +1,11 @@
 //! PAM's configuration as Linux-PAM reads it, and a walk through a stack as Linux-PAM walks it.
 //!
-//! [`Service::read`] turns the files of a service into its four stacks of [`Handler`]s. Each knows the
-//! [`Line`] it comes from, and each line its file and number. What is wrong with a file is a [`Problem`] with
-//! its place. [`Service::walk`] says which modules run for given results, and what the application gets;
-//! [`Ways`] follows every result at once. Files come from a function of the caller's: nothing here does I/O.
+//! [`Service::read`] turns the files of a service into its four stacks of [`Handler`]s. Each handler knows its
+//! [`Line`], and each line its file and number. A fault in a file is a [`Problem`] with its place.
+//! [`Service::walk`] says which modules run for given results, and what the application gets; [`Ways`] follows
+//! every result at once. A function of the caller reads the files: this crate does no I/O.
 //!
-//! Words are bytes, as for libpam: nothing says that a file is UTF-8.
+//! Words are bytes, as in libpam: a file need not be UTF-8.
 //!
 //! Sources: pam.conf(5) and Linux-PAM 1.4.0 to 1.7.2: `pam_handlers.c` (files, lines, includes), `pam_line.c`
 //! (continued lines; before 1.6 in `pam_handlers.c`), `pam_misc.c` (words, controls), `pam_dispatch.c` (the
@@ -33,6 +33,6 @@ pub use crate::problem::{Problem, ProblemKind};
 pub use crate::walk::{Step, Verdict, Walk};
 pub use crate::ways::{Bypass, MOST_WAYS, Ways};
 
-/// How deep files may include each other, and substacks stand in each other, the service itself counted:
-/// `PAM_SUBSTACK_MAX_LEVEL`, pam_private.h. Before 1.6 it bounded substacks alone.
+/// Limit on the depth of files that include each other, and of substacks within each other, the service itself
+/// included: `PAM_SUBSTACK_MAX_LEVEL`, pam_private.h. Before 1.6 it limited only substacks.
 pub const MAX_LEVEL: usize = 16;

@@ -1,32 +1,32 @@
-//! The lines of a file: without comments, those that end with a backslash joined with the next.
+//! The logical lines of a file: without comments, and with continued lines joined.
 //!
-//! As `pam_line.c` of Linux-PAM 1.6 and later has it. Earlier releases (`_pam_assemble_line`, pam_handlers.c)
-//! read into a buffer of 1024 bytes, and pass over blank lines and comments within a continued line.
+//! Follows `pam_line.c` of Linux-PAM 1.6 and later. Earlier releases (`_pam_assemble_line`, pam_handlers.c)
+//! read into a buffer of 1024 bytes, and skip blank lines and comments within a continued line.
 
 use crate::problem::ProblemKind;
 
-/// A line as libpam puts it together, with the blanks and the newline at its end.
+/// A line as libpam assembles it, with the blanks and the newline at its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Logical {
     pub text: Vec<u8>,
-    /// Of the line that it begins with, from 1.
+    /// The number of its first physical line, from 1.
     pub number: usize,
-    /// What is odd about it.
+    /// The problems in it.
     pub problems: Vec<ProblemKind>,
 }
 
-/// Bytes that fit into the buffer of older releases.
+/// The number of bytes that fit into the buffer of older releases.
 const OLD_BUFFER: usize = 1023;
 
-/// The lines of a file. If the last one is continued past the end, libpam refuses the file there: then the
-/// last item is an error with that line's number.
+/// Iterates over the lines of a file. If the last one is continued past the end, libpam refuses the file there:
+/// then the last item is an error with that line's number.
 pub(crate) struct Lines<'a> {
     rest: &'a [u8],
-    /// Lines read so far.
+    /// The number of physical lines read so far.
     number: usize,
 }
 
-/// A file that ends within a continued line, which begins at this number.
+/// The file ends within a continued line, which begins at this number.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unfinished(pub usize);
 
@@ -38,7 +38,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// A line of the file with its newline.
+    /// Takes a physical line with its newline.
     fn physical(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() {
             return None;
@@ -99,7 +99,7 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// What counts of a line of the file.
+/// The part of a physical line that counts.
 struct Piece<'a> {
     text: &'a [u8],
     is_continued: bool,
@@ -113,7 +113,7 @@ impl<'a> Piece<'a> {
             Some(start) => (start, true),
             None => (line, false),
         };
-        // Nothing quotes a #, and for C the text ends with a NUL.
+        // Nothing quotes a #, and in C the text ends at a NUL.
         let hash = text.iter().position(|it| matches!(it, b'#' | 0));
         let is_commented = hash.is_some_and(|it| text.get(it) == Some(&b'#'));
         let text = match (hash, is_commented) {
@@ -140,7 +140,7 @@ fn is_blank(byte: &u8) -> bool {
 mod tests {
     use super::*;
 
-    /// NUMBER TEXT of each line, trimmed, or what is wrong with the file.
+    /// NUMBER TEXT of each line, trimmed, or the fault in the file.
     fn lines(text: &str) -> Vec<String> {
         let shown = |it: Result<Logical, Unfinished>| match it {
             Ok(line) => {
@@ -162,7 +162,7 @@ mod tests {
     fn comments_and_blank_lines_are_left_out() {
         assert_eq!(lines(""), [""; 0]);
         assert_eq!(lines("\n \t\n# a\n\ta # b\nb#c\n d"), ["4 a", "5 b", "6 d"]);
-        // A bracket quotes no #.
+        // A bracket does not quote a #.
         assert_eq!(lines("a [b # c] d\n"), ["1 a [b"]);
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn a_backslash_continues_a_line() {
         assert_eq!(lines("a \\\n  b\\ \t\nc\nd"), ["1 a  b c", "4 d"]);
         assert_eq!(lines("\\\na\n"), ["1 a"]);
-        // A comment ends it, and so does nothing else than blanks behind the backslash.
+        // A comment ends the line, and so does anything but blanks after the backslash.
         assert_eq!(lines("a # \\\nb\n"), ["1 a", "2 b"]);
         assert_eq!(lines("a \\ # b\nc\n"), ["1 a \\", "2 c"]);
         assert_eq!(lines("a \\\r\nb\n"), ["1 a \\ CarriageReturn", "2 b"]);

@@ -1,4 +1,4 @@
-//! What the files come to.
+//! The lines and stacks that the files contain.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::control::Control;
 use crate::problem::Problem;
 use crate::walk::Walk;
 
-/// What a line is for, its first word; pam.conf(5) calls it the type.
+/// The purpose of a line, its first word; pam.conf(5) calls it the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Facility {
     /// pam_authenticate(3) and pam_setcred(3)
@@ -23,7 +23,7 @@ pub enum Facility {
 }
 
 impl Facility {
-    /// All four.
+    /// All four facilities.
     pub const ALL: [Self; 4] = [Self::Auth, Self::Account, Self::Session, Self::Password];
 
     /// Its word in a file.
@@ -49,12 +49,12 @@ impl fmt::Display for Facility {
     }
 }
 
-/// Where a line stands.
+/// The place of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file.
     pub file: Arc<Path>,
-    /// Its line, from 1; of a continued line the first.
+    /// The line's number, from 1; for a continued line that of its first line.
     pub line: usize,
 }
 
@@ -68,71 +68,71 @@ impl fmt::Display for Place {
 /// A line that libpam takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// Its text without comment, continued lines joined, blanks at its end included.
+    /// Its text without comment, with continued lines joined and with the blanks at its end.
     pub text: Vec<u8>,
-    /// The stack that it belongs to. `None` for an `@include` outside of any `include`: the included lines
-    /// say.
+    /// The stack that it belongs to. `None` for an `@include` outside any `include`: there the included lines
+    /// decide.
     pub facility: Option<Facility>,
-    /// Has a `-` before the facility: libpam does not log that the module can't be loaded. The line fails all
-    /// the same.
+    /// Whether a `-` precedes the facility: libpam then does not log that the module cannot be loaded. The line
+    /// fails anyway.
     pub is_silent: bool,
-    /// The word of the control, without its brackets. Empty for `@include`, or if there is none.
+    /// The word of the control, without its brackets. Empty for `@include`, or if there is no control.
     pub control: Vec<u8>,
-    /// What it asks for.
+    /// Its instruction.
     pub item: Item,
-    /// How many lines include the file that it stands in, one in another.
+    /// The number of lines through which the file is included, one within another.
     pub depth: usize,
-    /// How many of these are substacks.
+    /// The number of those that are substacks.
     pub level: usize,
 }
 
-/// What a line asks for.
+/// The instruction of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// To call a module.
+    /// Calls a module.
     Module {
-        /// A name below libpam's directory of modules, or a path. `$ISA` in it stands for a part of the path.
+        /// A name below libpam's directory of modules, or a path. `$ISA` stands for a part of the path.
         path: Vec<u8>,
         /// Its arguments.
         arguments: Vec<Vec<u8>>,
     },
-    /// To read another file here: `include` and `@include`.
+    /// Reads another file here: `include` and `@include`.
     Include {
-        /// As the line names it.
+        /// The name in the line.
         name: Vec<u8>,
     },
-    /// The same as a stack within the stack: `done`, `die`, `reset` and jumps stay in it.
+    /// Reads another file as a stack within the stack: `done`, `die`, `reset` and jumps stay within it.
     Substack {
-        /// As the line names it.
+        /// The name in the line.
         name: Vec<u8>,
     },
-    /// Nothing that can be read.
+    /// Nothing that can be parsed.
     Nothing,
 }
 
 /// An entry of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handler {
-    /// The line that it is made from: [`Service::line`].
+    /// The index of its line: [`Service::line`].
     pub line: usize,
-    /// What it does.
+    /// Its role.
     pub role: Role,
     /// The action for each return value.
     pub control: Control,
-    /// How many substacks it is in, below [`MAX_LEVEL`](crate::MAX_LEVEL).
+    /// The number of substacks around it, below [`MAX_LEVEL`](crate::MAX_LEVEL).
     pub level: usize,
 }
 
-/// What an entry of a stack does.
+/// The role of an entry of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Calls a module.
     Module,
-    /// Fails with `PAM_PERM_DENIED`, because the line can't be used.
+    /// Fails with `PAM_PERM_DENIED`, because libpam cannot use the line.
     Fail,
-    /// Nothing: the entries of a substack follow, one level up.
+    /// Begins a substack: its entries follow, one level up.
     Substack,
 }
 
@@ -149,27 +149,27 @@ pub struct Service {
 pub(crate) type Stacks = [Vec<Handler>; 4];
 
 impl Service {
-    /// The lines that libpam takes, in the order in which it reads them, those of `other` last. Lines of
-    /// another facility than the one that the including line is for are not among them.
+    /// The lines that libpam takes, in the order in which it reads them; those of `other` come last. Leaves out
+    /// lines of another facility than the including line's.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// The line that an entry of a stack is made from.
+    /// The line of a stack's entry.
     #[must_use]
     pub fn line(&self, handler: &Handler) -> Option<&Line> {
         self.lines.get(handler.line)
     }
 
-    /// What is wrong, in the same order.
+    /// The problems, in the same order.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// The problem because of which libpam gives up: pam_start(3) fails with `PAM_ABORT`, and no stack is
-    /// walked. The stacks are as far as they were read.
+    /// The problem that makes libpam give up: pam_start(3) fails with `PAM_ABORT`, and no stack is
+    /// walked. The stacks contain the entries read up to then.
     #[must_use]
     pub fn fatal(&self) -> Option<&Problem> {
         self.problems.iter().find(|it| it.is_fatal)
@@ -185,7 +185,7 @@ impl Service {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// Walks the stack of a facility: [`Walk::of`]. Without entries it fails with `PAM_PERM_DENIED`, and with
+    /// Walks the stack of a facility: [`Walk::of`]. Fails with `PAM_PERM_DENIED` if it has no entries, and with
     /// `PAM_ABORT` if libpam gives up on the files.
     pub fn walk(&self, facility: Facility, result: impl FnMut(usize, &Handler) -> Code) -> Walk {
         match self.fatal() {

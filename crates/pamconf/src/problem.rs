@@ -1,4 +1,4 @@
-//! What is wrong with the files.
+//! Faults in the files.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use crate::control::ControlError;
 use crate::layout::MOST_FILES;
 use crate::model::Place;
 
-/// Something that keeps libpam from doing what a line says, or that not every libpam reads alike.
+/// A fault that keeps libpam from doing what a line says, or that not every libpam treats alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The line; `None` if there is no file at all.
+    /// The line; `None` if there is no file.
     pub place: Option<Place>,
-    /// What it is.
+    /// The kind of fault.
     pub kind: ProblemKind,
-    /// libpam gives up there: pam_start(3) fails with `PAM_ABORT`.
+    /// Whether libpam gives up there: pam_start(3) fails with `PAM_ABORT`.
     pub is_fatal: bool,
 }
 
 impl fmt::Display for Problem {
-    /// FILE:LINE: what it is.
+    /// FILE:LINE: the fault.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
@@ -29,41 +29,41 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Kinds of problems. libpam turns a line that it can't use into one that always fails, unless it says
+/// Kinds of problems. libpam turns a line that it cannot use into one that always fails, unless noted
 /// otherwise here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProblemKind {
     /// Neither the service nor `other` has a file.
     NoFile,
-    /// An included file that is in none of the directories.
+    /// None of the directories has the included file.
     Missing {
-        /// As the line names it.
+        /// The name in the line.
         name: Vec<u8>,
     },
-    /// A file that is there and that the caller could not read: lines may be missing here that libpam has.
+    /// The file exists, but the caller could not read it: libpam may see lines that are missing here.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: String,
     },
-    /// A file that is left out because [`MOST_FILES`] were read: lines may be missing here that libpam has.
+    /// The file is left out because [`MOST_FILES`] were read: libpam may see lines that are missing here.
     TooManyFiles {
-        /// As the line names it.
+        /// The name in the line.
         name: Vec<u8>,
     },
-    /// Files include each other more than [`MAX_LEVEL`] deep. Before Linux-PAM 1.6, `include` had no bound.
+    /// Files include each other more than [`MAX_LEVEL`] deep. Before Linux-PAM 1.6, `include` had no limit.
     TooDeep {
-        /// As the line names it.
+        /// The name in the line.
         name: Vec<u8>,
     },
-    /// An `include`, `substack` or `@include` that names no file. Debian's libpam crashes.
+    /// An `include`, `substack` or `@include` without a file name. Debian's libpam crashes.
     NoName,
-    /// An `@include` within an `include` or a `substack` that fails: Debian's libpam does not set the actions of
-    /// its entry, which then are what was left in memory. Here every value is a failure.
+    /// An `@include` within an `include` or a `substack` fails: Debian's libpam does not set the actions of its
+    /// entry, so they are whatever was in memory. Here every value is a failure.
     UnknownActions,
-    /// The first word is none of the four. Such a line is in the auth stack, or in the stack that the
-    /// including line is for.
+    /// The first word is none of the four. Such a line goes to the auth stack, or to the stack of the
+    /// including line.
     UnknownFacility {
         /// The word.
         word: Vec<u8>,
@@ -74,27 +74,28 @@ pub enum ProblemKind {
     UnknownControl(ControlError),
     /// Nothing follows the control.
     NoModule,
-    /// libpam gives up on a module or substack whose file name is empty or `?` without its ending
-    /// (`extract_modulename`). Within an include it has the entry by then, and may crash in the walk.
+    /// libpam gives up on a module or substack whose file name without extension is empty or `?`
+    /// (`extract_modulename`). Within an include it has already made the entry, and may crash in the walk.
     BadModuleName {
         /// The path.
         path: Vec<u8>,
     },
-    /// The file ends within a continued line. libpam refuses the file, after it has taken the lines before.
+    /// The file ends within a continued line. libpam refuses the file, but has already taken the lines before.
     Unfinished,
-    /// A blank line or a comment within a continued line: it ends there since Linux-PAM 1.6, and goes on
-    /// before.
+    /// A blank line or a comment within a continued line: since Linux-PAM 1.6 it ends the line, before that it
+    /// does not.
     ContinuationEnds,
-    /// More than 1023 bytes: before Linux-PAM 1.6 the rest is read as another line, or the file is refused.
+    /// The line has more than 1023 bytes. Before Linux-PAM 1.6 the rest is read as another line, or the file is
+    /// refused.
     LongLine,
-    /// Ends with a carriage return, which for libpam is a part of the last word.
+    /// The line ends with a carriage return, which libpam takes as part of the last word.
     CarriageReturn,
-    /// Has a NUL, which ends the line for libpam.
+    /// The line has a NUL, at which it ends for libpam.
     Nul,
 }
 
 impl ProblemKind {
-    /// Whether lines may be missing here that libpam has.
+    /// Whether libpam may see lines that are missing here.
     #[must_use]
     pub fn hides_lines(&self) -> bool {
         matches!(self, Self::Unreadable { .. } | Self::TooManyFiles { .. })

@@ -1,4 +1,4 @@
-//! The files of a service.
+//! Reads the files of a service.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::problem::{Problem, ProblemKind};
 use crate::words::{Words, base_name, has_module_name};
 
 impl Service {
-    /// Reads a service as libpam does where one of the directories exists. A name's part after its last slash
-    /// counts, in lower case (`_pam_start_internal`, pam_start.c).
+    /// Reads a service as libpam does if one of the directories exists. Uses the part of the name after its last
+    /// slash, in lower case (`_pam_start_internal`, pam_start.c).
     #[must_use]
     pub fn read(
         layout: &Layout,
@@ -30,7 +30,7 @@ impl Service {
             ReadOther::Always => true,
             ReadOther::IfLacking(needed) => needed.iter().any(is_lacking),
         };
-        // libpam does not come to it if it has given up.
+        // libpam does not read it after it has given up.
         if is_wanted && name != OTHER && reader.read.fatal().is_none() {
             reader.service(OTHER, true);
         }
@@ -40,7 +40,7 @@ impl Service {
         reader.read
     }
 
-    /// Reads a service from the text of /etc/pam.conf, whose lines begin with a service's name. libpam takes it
+    /// Reads a service from the text of /etc/pam.conf, whose lines begin with a service's name. libpam uses it
     /// if none of the directories exists (`_pam_init_handlers`).
     #[must_use]
     pub fn read_pam_conf(
@@ -63,10 +63,10 @@ impl Service {
     }
 }
 
-/// The service whose stacks are for those that have none.
+/// The service whose stacks replace missing ones.
 const OTHER: &str = "other";
 
-/// libpam takes no further line of the file, nor of the one that includes it with `@include`.
+/// libpam reads no further line of the file, nor of the file that includes it with `@include`.
 struct GivenUp;
 
 struct Reader<'a> {
@@ -76,13 +76,13 @@ struct Reader<'a> {
     read: Service,
 }
 
-/// What the lines of a file have in common.
+/// The properties that the lines of a file share.
 #[derive(Clone)]
 struct Scope {
     file: Arc<Path>,
-    /// The facility that the including line is for.
+    /// The facility of the including line.
     only: Option<Facility>,
-    /// Whether entries are for `other`.
+    /// Whether the entries belong to `other`.
     is_other: bool,
     depth: usize,
     level: usize,
@@ -127,17 +127,17 @@ impl<'a> Reader<'a> {
         self.top_lines(&bytes, &scope, None);
     }
 
-    /// Takes the lines of a file that no other includes.
+    /// Takes the lines of a file that is not included.
     fn top_lines(&mut self, bytes: &[u8], scope: &Scope, service: Option<&str>) {
         if let Err(GivenUp) = self.lines(bytes, scope, service) {
-            // The one that made it give up is the last.
+            // The last problem is the one that made it give up.
             if let Some(last) = self.read.problems.last_mut() {
                 last.is_fatal = true;
             }
         }
     }
 
-    /// Takes the lines of a file; of pam.conf, those of the service and of `other`.
+    /// Takes the lines of a file; in pam.conf, only those of the service and of `other`.
     fn lines(&mut self, bytes: &[u8], scope: &Scope, service: Option<&str>) -> Result<(), GivenUp> {
         for logical in Lines::of(bytes) {
             let place = |line| Place {
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         self.module(line, control, words, named.is_some(), scope)
     }
 
-    /// Takes a line that is to call a module.
+    /// Takes a line that calls a module.
     fn module(
         &mut self,
         mut line: Line,
@@ -254,14 +254,14 @@ impl<'a> Reader<'a> {
         };
         self.push(line, role, control, scope);
         if !is_named {
-            // The entry is there by then.
+            // By then the entry exists.
             self.problem(place, ProblemKind::BadModuleName { path }, false);
             return Err(GivenUp);
         }
         Ok(())
     }
 
-    /// Takes a line that is to include a file; one without a facility is an `@include`.
+    /// Takes a line that includes a file; one without a facility is an `@include`.
     fn include(
         &mut self,
         mut line: Line,
@@ -306,9 +306,9 @@ impl<'a> Reader<'a> {
                 self.entry(index, facility, Role::Fail, Control::FAILURE, scope);
                 Ok(())
             }
-            // To the caller the file is empty.
+            // The caller treats the file as empty.
             None if hides_lines => Ok(()),
-            // libpam has no stack to put an entry into that fails.
+            // libpam has no stack to which it could add a failing entry.
             None => Err(GivenUp),
         }
     }
@@ -316,7 +316,7 @@ impl<'a> Reader<'a> {
     /// Takes the lines of an included file.
     ///
     /// # Errors
-    /// If libpam turns the including line into one that fails; with the problem unless that is known.
+    /// libpam turns the including line into one that fails; with the problem, unless it was already added.
     fn included(
         &mut self,
         name: Option<Vec<u8>>,
@@ -342,7 +342,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a line with its entry.
+    /// Adds a line and its entry.
     fn push(&mut self, line: Line, role: Role, control: Control, scope: &Scope) {
         let facility = line.facility.unwrap_or(Facility::Auth);
         let index = self.read.lines.len();

@@ -7,14 +7,14 @@ use crate::model::{Handler, Role};
 
 /// A walk through a stack.
 ///
-/// It is that of pam_authenticate(3), pam_acct_mgmt(3), pam_open_session(3) and the first pass of
-/// pam_chauthtok(3). The calls that follow these (pam_setcred(3), pam_close_session(3), the second pass) take
-/// the actions from the results of the first call, which this does not model.
+/// It follows pam_authenticate(3), pam_acct_mgmt(3), pam_open_session(3) and the first pass of
+/// pam_chauthtok(3). The later calls (pam_setcred(3), pam_close_session(3), the second pass) take
+/// their actions from the results of the first call, which this does not model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
-    /// What ran, in order.
+    /// The entries that ran, in order.
     pub steps: Vec<Step>,
-    /// What the application gets.
+    /// The code that the application gets.
     pub code: Code,
 }
 
@@ -23,28 +23,28 @@ pub struct Walk {
 pub struct Step {
     /// Its number in the stack.
     pub entry: usize,
-    /// What it returned.
+    /// The code that it returned.
     pub code: Code,
-    /// What libpam did with that; `None` for `PAM_INCOMPLETE`, which ends the call.
+    /// The action of libpam; `None` for `PAM_INCOMPLETE`, which ends the call.
     pub action: Option<Action>,
-    /// What the stack came to by then.
+    /// The verdict after it.
     pub verdict: Verdict,
 }
 
-/// What the results so far come to: libpam's impression and status.
+/// The result so far: libpam's impression and status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verdict {
-    /// None has counted.
+    /// Nothing has counted yet.
     #[default]
     Undecided,
-    /// This value was taken as it is. Another value than success stays, unless a failure comes.
+    /// This value was taken. A value other than success stays, unless a failure follows.
     Taken(Code),
     /// Failed, first with this value.
     Failed(Code),
 }
 
 impl Verdict {
-    /// What the application gets if the stack ends so.
+    /// The code that the application gets if the stack ends with this verdict.
     #[must_use]
     pub fn code(self) -> Code {
         match self {
@@ -53,14 +53,14 @@ impl Verdict {
         }
     }
 
-    /// Whether `ok` and `done` count still.
+    /// Whether `ok` and `done` still count.
     fn is_open(self) -> bool {
         matches!(self, Self::Undecided | Self::Taken(Code::SUCCESS))
     }
 }
 
 impl Walk {
-    /// Walks a stack; `result` is asked for what each module returns that runs, by its number in the stack.
+    /// Walks a stack. `result` returns the code of each module that runs, given its number in the stack.
     pub fn of(stack: &[Handler], mut result: impl FnMut(usize, &Handler) -> Code) -> Self {
         let mut steps = Vec::new();
         let mut at = Position::START;
@@ -92,7 +92,7 @@ impl Walk {
         Self { steps, code }
     }
 
-    /// The number of the entry that decided: the last one that changed what the stack came to.
+    /// The number of the entry that decided: the last one that changed the verdict.
     #[must_use]
     pub fn decided_by(&self) -> Option<usize> {
         let mut before = Verdict::Undecided;
@@ -114,14 +114,14 @@ impl Walk {
     }
 }
 
-/// A point of a walk.
+/// A point in a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
-    /// The entry that is next.
+    /// The next entry.
     pub entry: usize,
     pub verdict: Verdict,
-    /// What the stack had come to at the beginning of each substack that the entry is in, by level: `reset`
-    /// goes back to it.
+    /// The verdict at the start of each substack around the entry, by level; `reset`
+    /// restores it.
     pub saved: [Verdict; MAX_LEVEL],
 }
 

@@ -1,4 +1,4 @@
-//! Every way through a stack, whatever its modules return.
+//! All ways through a stack, for any results of its modules.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,28 +8,28 @@ use crate::control::Action;
 use crate::model::{Handler, Role};
 use crate::walk::{Position, Verdict};
 
-/// Points that are looked at: a stack in use has a hundred.
+/// Limit on the points that are explored: a stack in use has a hundred.
 pub const MOST_WAYS: usize = 1 << 12;
 
-/// The ways through a stack. Each module may return anything, other than those whose result is `known`.
+/// The ways through a stack. Each module may return anything, except those with a `known` result.
 pub struct Ways<'a> {
     stack: &'a [Handler],
     known: &'a dyn Fn(usize) -> Option<Code>,
-    /// Whether what a stack has come to is ever gone back to.
+    /// Whether any entry can reset the verdict.
     has_reset: bool,
 }
 
-/// How a stack can succeed without entries that matter.
+/// The way in which a stack can succeed without the entries that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bypass {
     /// This entry leads past them.
     By(usize),
-    /// There are more ways than [`MOST_WAYS`]: one may be among them.
+    /// There are more ways than [`MOST_WAYS`], and one of them may bypass the entries.
     TooManyWays,
 }
 
 impl<'a> Ways<'a> {
-    /// Those of a stack; `known` has what an entry returns if that is certain.
+    /// The ways through a stack; `known` returns the result of an entry if it is certain.
     pub fn new(stack: &'a [Handler], known: &'a dyn Fn(usize) -> Option<Code>) -> Self {
         let resets =
             |it: &Handler| Code::all().any(|code| it.control.action(code) == Action::Reset);
@@ -40,8 +40,8 @@ impl<'a> Ways<'a> {
         }
     }
 
-    /// The entries of these after which the stack can't succeed if they return `denial`. None if there are too
-    /// many ways to tell.
+    /// Returns those of the entries after which the stack cannot succeed if they return `denial`. Empty if there
+    /// are too many ways to tell.
     #[must_use]
     pub fn binding(&self, entries: &[usize], denial: Code) -> Vec<usize> {
         let all = self.explore(vec![Position::START], &[]);
@@ -60,7 +60,7 @@ impl<'a> Ways<'a> {
         entries.iter().copied().filter(is_binding).collect()
     }
 
-    /// How the stack can succeed without any of these entries.
+    /// The way in which the stack can succeed without any of these entries.
     #[must_use]
     pub fn bypass(&self, entries: &[usize]) -> Option<Bypass> {
         let explored = self.explore(vec![Position::START], entries);
@@ -79,7 +79,7 @@ impl<'a> Ways<'a> {
         by
     }
 
-    /// Follows every way from the given points on; those end that reach one of the entries of `ends`.
+    /// Follows every way from the given points; a way ends at an entry of `ends`.
     fn explore(&self, starts: Vec<Position>, ends: &[usize]) -> Explored {
         let mut explored = Explored {
             points: BTreeMap::new(),
@@ -125,7 +125,7 @@ impl<'a> Ways<'a> {
         explored
     }
 
-    /// The same point for all that go on alike: it matters that a stack fails, not how.
+    /// Maps points with the same future to one point: it matters that a stack fails, not how.
     fn simplified(&self, mut point: Position) -> Position {
         point.verdict = simplified(point.verdict);
         let level = self.stack.get(point.entry).map_or(0, |it| it.level);
@@ -149,7 +149,7 @@ fn simplified(verdict: Verdict) -> Verdict {
 }
 
 struct Explored {
-    /// Each point with the one before it.
+    /// Each point, with the one before it.
     points: BTreeMap<Position, Option<Position>>,
     /// A point at which the stack has succeeded.
     success: Option<Position>,

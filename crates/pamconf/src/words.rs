@@ -1,7 +1,7 @@
-//! The words of a line, and names in paths.
+//! The words of a line, and the names in paths.
 
-/// Words between blanks (`_pam_tokenize`, pam_misc.c): what begins with `[` is one up to the next `]`, without
-/// these, in which `\]` stands for `]`. The next word may follow the bracket at once.
+/// Words between blanks (`_pam_tokenize`, pam_misc.c). A word that begins with `[` extends to the next `]` and
+/// excludes both; within it `\]` stands for `]`. The next word may follow the bracket directly.
 #[derive(Debug, Clone)]
 pub(crate) struct Words<'a>(&'a [u8]);
 
@@ -53,7 +53,7 @@ pub(crate) fn has_module_name(path: &[u8]) -> bool {
     !name.is_empty() && name != b"?"
 }
 
-/// What pam_start(3) makes of a service's name.
+/// The service's name as pam_start(3) changes it.
 pub(crate) fn base_name(service: &str) -> String {
     let base = service.rsplit('/').next().unwrap_or_default();
     base.to_ascii_lowercase()

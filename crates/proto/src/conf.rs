@@ -326,7 +326,7 @@ fn host_of_node(names: &str, hosts: &str, node: &str) -> Result<Option<String>, 
     }
 }
 
-/// Whether it may be more than the one plain name that most lines have.
+/// Whether this may be more than the single plain name that most lines have.
 fn is_list(names: &str) -> bool {
     names
         .bytes()

@@ -57,7 +57,7 @@ pub fn payload(version: Version, message: u16, body: &[u8]) -> Payload {
 
 /// Whether the credential of an answer was made for this answer.
 ///
-/// Where there is no hash, the payload must be the type in either byte order, or empty, as 19.05 and
+/// Without a hash, the payload must be the type in either byte order, or empty, as 19.05 and
 /// 20.02 leave it.
 #[must_use]
 pub fn payload_matches(version: Version, message: u16, body: &[u8], payload: &[u8]) -> bool {

@@ -8,12 +8,12 @@ use std::fmt;
 
 /// Slurm's own limit of names in one range, `hostlist.c` MAX_RANGE.
 const MAX_RANGE: u64 = 65536;
-/// Longer than any name: no number in a host's name has more digits.
+/// Limit on digits: more than any number in a host's name has.
 const MAX_WIDTH: usize = 255;
-/// More pairs of brackets than any site has in one name; bounds the recursion of [`position`].
+/// Limit on pairs of brackets, more than any site has in one name; bounds the recursion of [`position`].
 const MAX_BRACKETS: usize = 8;
 
-/// Why a text is not a host list.
+/// Reason why a text is not a host list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostListError {
     /// A `[` without its `]`.
@@ -34,7 +34,7 @@ impl fmt::Display for HostListError {
     }
 }
 
-/// The position of `name` in the expanded list, from 0; none if it is not in it.
+/// The position of `name` in the expanded list, from 0; None if it is not in the list.
 ///
 /// # Errors
 /// An element of the list, up to the one that matches, is invalid.
@@ -66,7 +66,7 @@ pub fn count(list: &str) -> Result<u64, HostListError> {
     })
 }
 
-/// The name at `index` of the expanded list; past its end the last name, as Slurm pairs lists.
+/// The name at `index` in the expanded list; past its end the last name, as Slurm pairs lists.
 ///
 /// # Errors
 /// An element of the list, up to that name, is invalid.
@@ -147,7 +147,7 @@ impl<'a> Element<'a> {
         })
     }
 
-    /// The number of names that it stands for.
+    /// The number of names that the element stands for.
     fn count(&self) -> Result<u64, HostListError> {
         self.parts.iter().try_fold(1u64, |product, (_, ranges)| {
             product

@@ -5,12 +5,12 @@ use std::fmt;
 
 /// Length of the longest text that is read, in bytes.
 pub const LONGEST: usize = 64 * 1024;
-/// Nesting of objects and arrays.
+/// Limit on nested objects and arrays.
 const DEEPEST: u8 = 8;
-/// Keys in one object.
+/// Limit on keys in one object.
 const MOST_KEYS: usize = 64;
 
-/// Where and why a text is not the JSON that is expected.
+/// The place where a text is not the expected JSON, and the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JsonError {
     at: usize,
@@ -25,7 +25,7 @@ impl fmt::Display for JsonError {
 
 type Result<T> = std::result::Result<T, JsonError>;
 
-/// A text and the place up to which it was read.
+/// A text, and the place up to which it was read.
 pub struct Json<'text> {
     text: &'text [u8],
     at: usize,
@@ -120,7 +120,7 @@ impl<'text> Json<'text> {
         }
     }
 
-    /// The character for what follows a backslash.
+    /// Takes the rest of an escape, after its backslash.
     fn escaped(&mut self) -> Result<char> {
         Ok(match self.byte()? {
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
@@ -149,7 +149,7 @@ impl<'text> Json<'text> {
         })
     }
 
-    /// Four hexadecimal digits.
+    /// Takes four hexadecimal digits.
     fn unit(&mut self) -> Result<u16> {
         let mut unit = 0;
         for _ in 0..4 {
@@ -162,7 +162,7 @@ impl<'text> Json<'text> {
         Ok(unit)
     }
 
-    /// Takes a number; none if it is negative, written with a fraction or an exponent, or too big.
+    /// Takes a number; None if it is negative, written with a fraction or an exponent, or too large.
     pub fn number(&mut self) -> Result<Option<u64>> {
         let mut plain = true;
         self.next();

@@ -22,7 +22,7 @@ const ALGORITHM: &str = "HS256";
 /// other contexts (srun, jobs) are signed with the same key but are in users' hands.
 const CONTEXTS: [&str; 2] = ["auth", "sack"];
 
-/// Why a text is not a valid token or key set.
+/// Reason why a text is not a valid token or key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JwtError {
     /// The token does not have three parts with dots between them.
@@ -60,14 +60,14 @@ impl fmt::Display for JwtError {
     }
 }
 
-/// The content of a token. Whether it is genuine, only [`verify`] or a SACK socket can tell.
+/// The content of a token. Only [`verify`] or a SACK socket can tell whether it is genuine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The user who had it made.
     pub uid: u32,
     /// The only user who may use it, or [`crate::ANYONE`].
     pub restricted_to: u32,
-    /// What binds it to a message ([`crate::hash`]); empty if it has none.
+    /// The payload that binds it to a message ([`crate::hash`]); empty if it has none.
     pub payload: Vec<u8>,
     /// When it expires, in seconds since 1970.
     pub expires: u64,
@@ -138,7 +138,7 @@ fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, JwtError> {
     Base64UrlUnpadded::decode_vec(text).map_err(|_| JwtError::Base64(what))
 }
 
-/// Decodes base64 of either alphabet, with or without padding: a token's payload is in the alphabet
+/// Decodes base64 of either alphabet, with or without padding: a token's payload uses the alphabet
 /// that is not for URLs.
 fn decode_any(text: &str, what: &'static str) -> Result<Vec<u8>, JwtError> {
     let for_urls = |character| match character {
@@ -164,7 +164,7 @@ fn time(json: &mut Json<'_>) -> Result<u64, JsonError> {
     }
 }
 
-/// The content of a token of ours.
+/// The content of a token that we make.
 #[derive(Debug, Clone, Copy)]
 pub struct NewClaims<'a> {
     /// The time now, in seconds since 1970.
@@ -183,7 +183,7 @@ pub struct NewClaims<'a> {
     pub gid: u32,
     /// This host's name.
     pub host: &'a str,
-    /// What binds it to its message ([`crate::hash::payload`]).
+    /// The payload that binds it to its message ([`crate::hash::payload`]).
     pub payload: &'a [u8],
 }
 
@@ -244,7 +244,7 @@ fn add(body: &mut String, name: &str) {
     body.push(':');
 }
 
-/// The signature; never none, because HMAC takes a key of any length.
+/// The signature; never None, because HMAC accepts a key of any length.
 fn signature(signed: &[u8], key: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::new_from_slice(key).ok()?;
     mac.update(signed);
@@ -291,10 +291,10 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Reads the keys for HS256 of slurm.jwks (RFC 7517); others are ignored.
+/// Reads the HS256 keys in slurm.jwks (RFC 7517); ignores others.
 ///
 /// # Errors
-/// [`JwtError`]; a key for HS256 without its bytes is one.
+/// [`JwtError`], also for an HS256 key without its bytes.
 pub fn keys(jwks: &[u8]) -> Result<Vec<Key>, JwtError> {
     let mut keys = None;
     Json::read(jwks, |json| {
@@ -319,7 +319,7 @@ pub fn keys(jwks: &[u8]) -> Result<Vec<Key>, JwtError> {
     keys.into_iter().filter_map(RawKey::key).collect()
 }
 
-/// A key as it is written.
+/// A key as written in the file.
 #[derive(Default)]
 struct RawKey {
     kind: Option<String>,
@@ -363,7 +363,7 @@ impl RawKey {
         let Some(secret) = self.secret else {
             return Some(Err(JwtError::Missing("k")));
         };
-        // RFC 7518 has no padding; accept it all the same.
+        // RFC 7518 has no padding; accept it anyway.
         let key = |secret| Key {
             id: self.id,
             secret,

@@ -47,8 +47,8 @@ pub fn decode_request(credential: &[u8]) -> Vec<u8> {
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    /// How often the request was sent before. From 1 on munged accepts a credential that was decoded
-    /// before.
+    /// The number of times that the request was sent before. From 1 on munged accepts a credential that was
+    /// decoded before.
     const RETRY: u8 = 0;
     let mut message = MAGIC.to_be_bytes().to_vec();
     message.extend_from_slice(&[VERSION, kind, RETRY]);
@@ -56,7 +56,7 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Why an answer of munged's has no result.
+/// Reason why an answer of munged has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MungeError {
     /// munged refuses.
@@ -117,7 +117,7 @@ fn meaning(code: u8) -> &'static str {
     }
 }
 
-/// Length of the message that begins with `start`, header included; none if `start` is shorter than the
+/// Length of the message that begins with `start`, header included; None if `start` is shorter than the
 /// header.
 ///
 /// # Errors
@@ -148,7 +148,7 @@ fn header(reader: &mut Reader<'_>) -> Result<(u8, u32), DecodeError> {
     Ok((kind, reader.be_u32("length of the body")?))
 }
 
-/// Takes the header and munged's error, with which both answers begin.
+/// Takes the header and munged's error, with which both kinds of answers begin.
 fn start(message: &[u8], expected: u8) -> Result<Reader<'_>, MungeError> {
     let mut reader = Reader::new(message);
     let (kind, length) = header(&mut reader)?;
@@ -193,7 +193,7 @@ pub struct Decoded<'message> {
     pub uid: u32,
     /// The only user who may decode it, or [`ANYONE`].
     pub restricted_to: u32,
-    /// What binds it to a message ([`crate::hash`]).
+    /// The payload that binds it to a message ([`crate::hash`]).
     pub payload: &'message [u8],
 }
 
@@ -278,7 +278,7 @@ mod tests {
         );
     }
 
-    /// Of credentials that munged can read but does not accept, and of one that it can't read.
+    /// Credentials that munged can read but does not accept, and one that it cannot read.
     #[test]
     fn real_refusals_are_errors() {
         for (message, expected) in [
@@ -311,7 +311,7 @@ mod tests {
                     message_length(&part),
                     Ok((length >= HEADER).then_some(whole.len()))
                 );
-                // Nor if the length is that of the part.
+                // Nor if the header has the length of the part.
                 if let Some(rest) = length.checked_sub(HEADER) {
                     part[7..11].copy_from_slice(&writer::length(rest).to_be_bytes());
                     assert!(
@@ -361,7 +361,7 @@ mod tests {
             read_decoded(ENCODED).expect_err("other type"),
             nonsense("message type", ENCODE_ANSWER.into())
         );
-        // No credential, and what is not to be printed in munged's text.
+        // No credential, and unprintable bytes in munged's text.
         let none = message(ENCODE_ANSWER, &[0, 0, 0, 0, 0, 0]);
         assert!(matches!(read_encoded(&none), Err(MungeError::Nonsense(_))));
         let odd = message(ENCODE_ANSWER, b"\xff\x05a\n\xe4\x1b\0");

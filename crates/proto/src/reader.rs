@@ -138,7 +138,7 @@ impl<'bytes> Reader<'bytes> {
         self.bytes(count, field)
     }
 
-    /// Takes a string like [`Self::be_mem`] and returns it without the NUL that must end it; none if
+    /// Takes a string like [`Self::be_mem`] and returns it without the NUL that must end it; None if
     /// its length is 0 (`packstr`: a NULL pointer).
     ///
     /// # Errors

@@ -110,10 +110,10 @@ pub fn caller_id_request(version: Version, auth: Auth<'_>, body: &[u8; 52]) -> V
     frame
 }
 
-/// Why bytes do not begin a frame.
+/// Reason why bytes do not begin a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameError {
-    /// They are HTTP: a slurmd from 25.11 on takes a request in a version that it does not speak for
+    /// They are HTTP: since 25.11 slurmd takes a request in a version that it does not speak for
     /// HTTP.
     Http,
     /// The length is 0, or makes the frame longer than [`LONGEST_FRAME`].
@@ -129,7 +129,7 @@ impl fmt::Display for FrameError {
     }
 }
 
-/// Length of the frame that begins with `start`, length field included; none if `start` is shorter than
+/// Length of the frame that begins with `start`, length field included; None if `start` is shorter than
 /// that field.
 ///
 /// # Errors
@@ -154,9 +154,9 @@ pub fn frame_length(start: &[u8]) -> Result<Option<usize>, FrameError> {
 pub struct Reply<'frame> {
     /// The version in its header. A peer may refuse a request in a version of its own.
     pub version: Version,
-    /// None if the header says so.
+    /// The credential; None if the header says that there is none.
     pub credential: Option<Auth<'frame>>,
-    /// The bytes that its credential is bound to ([`crate::hash`]).
+    /// The bytes that the credential is bound to ([`crate::hash`]).
     pub body: &'frame [u8],
     /// The decoded body.
     pub message: Message,
@@ -167,8 +167,8 @@ pub struct Reply<'frame> {
 pub enum Message {
     /// The answer to the caller ID.
     CallerId {
-        /// The job that has the connection; none if the peer does not know such a connection or its
-        /// job, or does not tell us.
+        /// The job that has the connection; None if the peer knows no such connection or job, or does not
+        /// tell us.
         job: Option<u32>,
     },
     /// A return code of Slurm instead.
@@ -238,7 +238,7 @@ fn exactly(reader: &Reader<'_>, field: &'static str, length: u32) -> Result<(), 
 }
 
 /// Skips the origin's address. With a family it is the peer's own socket address, in the byte order of
-/// the peer's memory: of no use.
+/// the peer's memory, and useless here.
 fn skip_address(reader: &mut Reader<'_>, version: Version) -> Result<(), DecodeError> {
     const ADDRESS: &str = "address of the origin";
     if !version.has_address_family() {

@@ -1,7 +1,7 @@
-//! Requests to the SACK socket, over which slurmd and sackd make and check tokens of auth/slurm, and
+//! Requests to the SACK socket, on which slurmd and sackd make and check tokens of auth/slurm, and
 //! their answers.
 //!
-//! A connection serves one request. Integers are big-endian. The peer learns from the socket who
+//! A connection serves one request. Integers are big-endian. The peer learns from the socket which user
 //! asks. Source: Slurm 23.11 to 26.05, `src/interfaces/sack_api.c` and
 //! `src/plugins/auth/slurm/sack.c`.
 
@@ -27,7 +27,7 @@ pub fn create_request(version: Version, restrict: u32, payload: &[u8]) -> Vec<u8
     request(version, &rest)
 }
 
-/// Asks whether a token is valid, and for us.
+/// Asks whether a token is valid, and meant for us.
 #[must_use]
 pub fn verify_request(version: Version, token: &str) -> Vec<u8> {
     let mut rest = VERIFY.to_be_bytes().to_vec();
@@ -44,7 +44,7 @@ fn request(version: Version, rest: &[u8]) -> Vec<u8> {
     request
 }
 
-/// Length of the answer to [`create_request`] that begins with `start`; none if `start` is too short to
+/// Length of the answer to [`create_request`] that begins with `start`; None if `start` is too short to
 /// tell.
 ///
 /// # Errors
@@ -75,8 +75,8 @@ pub fn read_created(answer: &[u8]) -> Result<&str, DecodeError> {
         .ok_or(DecodeError::Text { field: FIELD })
 }
 
-/// Reads the answer to [`verify_request`]: whether the token is valid. From 26.05 on the peer closes the
-/// connection instead of a refusal.
+/// Reads the answer to [`verify_request`]: whether the token is valid. Since 26.05 the peer refuses a token
+/// by closing the connection.
 ///
 /// # Errors
 /// Names the field that is missing or invalid.

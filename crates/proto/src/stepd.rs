@@ -65,7 +65,7 @@ pub fn ask_x11() -> [u8; 4] {
     REQUEST_X11_DISPLAY.to_ne_bytes()
 }
 
-/// How a stepd hands over the namespaces of its job's container: depends on its release
+/// The way in which a stepd hands over the namespaces of its job's container; it depends on the release
 /// ([`Version::hands_over_namespaces_by`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamespaceHandover {
@@ -128,14 +128,14 @@ pub struct OwnerAnswer {
     pub version: Version,
     /// The job's owner.
     pub uid: u32,
-    /// How far the step has come.
+    /// The state of the step.
     pub state: State,
 }
 
-/// How far a step has come (`slurmstepd_state_t`).
+/// The state of a step (`slurmstepd_state_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its container is not ready: the stepd may claim that there are no namespaces (seen, 26.05).
+    /// Its container is not ready: the stepd may claim that there are no namespaces (observed with 26.05).
     Starting,
     /// Its container is ready.
     Running,
@@ -182,12 +182,12 @@ pub fn read_owner(answer: &[u8]) -> Result<OwnerAnswer, DecodeError> {
     })
 }
 
-/// Why an answer to [`adopt`] does not mean that the process is in the step until the job ends.
+/// Reason why an answer to [`adopt`] does not mean that the process is in the step until the job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAdopted {
     /// slurmstepd's return code; -1 for every reason.
     Refused(i32),
-    /// The step is ending. It has killed its processes and may miss the one that came late: releases
+    /// The step is ending. It has killed its processes and may miss one that came late: releases
     /// before 24.11.6 adopt even then.
     Ending,
     /// The answer breaks the protocol.
@@ -222,7 +222,7 @@ pub fn read_adopted(answer: &[u8]) -> Result<(), NotAdopted> {
     }
 }
 
-/// Puts numbers one after the other; `M` is four times `N`.
+/// Concatenates numbers; `M` is four times `N`.
 fn join<const N: usize, const M: usize>(numbers: [i32; N]) -> [u8; M] {
     let mut bytes = [0; M];
     for (place, number) in bytes.chunks_exact_mut(4).zip(numbers) {

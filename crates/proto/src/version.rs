@@ -82,10 +82,10 @@ const STEP: u16 = 1 << 8;
 impl Version {
     /// The oldest version that we speak.
     pub const OLDEST: Self = Self::V19_05;
-    /// Stands for every version of a stepd that does not fit into a message's header.
+    /// Stands for every stepd version that does not fit into a message's header.
     const TOO_LARGE: Self = Self(u16::MAX);
 
-    /// Takes the version of a stepd's handshake; none for -1, by which it refuses ours, and for other
+    /// Takes the version of a stepd's handshake; None for -1, with which it refuses ours, and for other
     /// numbers that are not positive (`slurmstepd/req.c:_handle_accept`, 19.05 to 26.05). No release is
     /// too new: the numbers of requests have been stable since 19.05.
     #[must_use]
@@ -93,20 +93,20 @@ impl Version {
         (number > 0).then(|| u16::try_from(number).map_or(Self::TOO_LARGE, Self))
     }
 
-    /// Takes the version in the header of a message; none if it is older than [`Self::OLDEST`].
+    /// Takes the version in the header of a message; None if it is older than [`Self::OLDEST`].
     #[must_use]
     pub fn from_header(number: u16) -> Option<Self> {
         Some(Self(number)).filter(|it| *it >= Self::OLDEST)
     }
 
-    /// Its number, as it goes into a message's header.
+    /// Its number, as in a message's header.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// The version of messages to send on a node whose stepds speak this one; none if no message can
-    /// have it. A slurmd accepts the numbers of releases only, none in between
+    /// The version of messages to send on a node whose stepds speak this one; None if no message can
+    /// have it. A slurmd accepts only the numbers of releases, none in between
     /// (`slurm_protocol_pack.c:unpack_header`).
     #[must_use]
     pub fn for_messages(self) -> Option<Self> {
@@ -126,14 +126,14 @@ impl Version {
         oldest..=Self(self.0.saturating_add(REACH))
     }
 
-    /// The version of the release before; none before [`Self::OLDEST`].
+    /// The version of the previous release; None before [`Self::OLDEST`].
     #[must_use]
     pub fn older(self) -> Option<Self> {
         self.0.checked_sub(STEP).and_then(Self::from_header)
     }
 
-    /// How a stepd hands over the namespaces of its job: by `REQUEST_GET_NS_FDS` from 25.11 on, by
-    /// `REQUEST_GET_NS_FD` from 20.11 on (`slurmstepd/req.c`). From 25.11 on the older request may
+    /// The way in which a stepd hands over the namespaces of its job: `REQUEST_GET_NS_FDS` since 25.11,
+    /// `REQUEST_GET_NS_FD` since 20.11 (`slurmstepd/req.c`). Since 25.11 the older request may
     /// never be answered.
     #[must_use]
     pub fn hands_over_namespaces_by(self) -> NamespaceHandover {
@@ -146,14 +146,14 @@ impl Version {
         }
     }
 
-    /// Whether a stepd may close the connection when asked for namespaces, as one of 20.11.0 to 20.11.4
-    /// does: `REQUEST_GET_NS_FD` came with 20.11.5 (`slurmstepd/req.c`).
+    /// Whether a stepd may close the connection if it is asked for namespaces, as 20.11.0 to 20.11.4
+    /// do: `REQUEST_GET_NS_FD` came with 20.11.5 (`slurmstepd/req.c`).
     #[must_use]
     pub fn may_close_on_get_ns_fd(self) -> bool {
         (Self::V20_11..Self::V21_08).contains(&self)
     }
 
-    /// Whether a slurmd may speak TLS only (`TLSType`): from 25.05 on.
+    /// Whether a slurmd may speak only TLS (`TLSType`): since 25.05.
     #[must_use]
     pub fn has_tls(self) -> bool {
         self >= Self::V25_05
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::stepd::CLAIMED_VERSION;
 
-    /// The releases with that property.
+    /// The releases with this property.
     fn with(has: impl Fn(Version) -> bool) -> Vec<&'static str> {
         let with = RELEASES.iter().filter(|it| has(it.version));
         with.map(|it| it.name).collect()
@@ -262,7 +262,7 @@ mod tests {
             let expected = RELEASES.iter().skip_while(|it| it.name != first);
             let expected: Vec<_> = expected.map(|it| it.name).collect();
             assert_eq!(with(has), expected, "from {first} on");
-            // Between two releases as in the older one, after the newest as in that.
+            // Between two releases the older one counts, after the newest the newest.
             for release in RELEASES {
                 let between = Version(release.version.0 + 1);
                 assert_eq!(has(between), has(release.version), "{between:?}");

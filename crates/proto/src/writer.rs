@@ -13,7 +13,7 @@ pub fn text(to: &mut Vec<u8>, text: &[u8]) {
     to.push(0);
 }
 
-/// A length as it goes over the wire. One that 32 bits can't hold becomes a wrong one, which the peer
+/// A length as sent over the wire. A length beyond 32 bits is sent as a wrong one, which the peer
 /// refuses.
 pub fn length(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)

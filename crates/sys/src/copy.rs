@@ -1,4 +1,4 @@
-//! Work in a copy of this process, for what may never return.
+//! Runs work that may never return in a copy of this process.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,18 +15,19 @@ use crate::deadline::Deadline;
 use crate::mask::Blocked;
 use crate::socket::{Interest, poll};
 
-/// Does the work in a copy of this process and returns its result. At the deadline the copy is killed.
+/// Does the work in a copy of this process and returns its result. Kills the copy at the deadline.
 ///
-/// What the work changes in memory is lost. The host gets no SIGCHLD, and its own wait(2) does not find the copy. In
-/// a host with threads a lock that another thread holds stays locked in the copy: that ends at the deadline.
+/// Changes that the work makes in memory are lost. The application gets no SIGCHLD, and its own wait(2) does not find
+/// the copy. In an application with threads, a lock that another thread holds stays locked in the copy: the deadline
+/// ends that.
 ///
 /// # Errors
-/// `TimedOut` at the deadline; `Other` if the copy ended without a result; the system's.
+/// `TimedOut` at the deadline; `Other` if the copy ended without a result; otherwise the system's error.
 pub fn by_copy(deadline: &Deadline, work: &dyn Fn() -> u8) -> io::Result<u8> {
     let (answer, result) = pipe_with(PipeFlags::CLOEXEC)?;
     let blocked = Blocked::all()?;
     let Some(pid) = copy()? else {
-        // Signals stay blocked here: the handlers are the host's.
+        // Signals stay blocked here: the handlers are the application's.
         run(&result, work);
     };
     drop(blocked);
@@ -39,7 +40,7 @@ pub fn by_copy(deadline: &Deadline, work: &dyn Fn() -> u8) -> io::Result<u8> {
     read
 }
 
-/// The copy's number, or none in the copy.
+/// Copies this process. Returns the copy's pid; None in the copy.
 fn copy() -> io::Result<Option<Pid>> {
     // Not fork(2): without an exit signal it is a "clone child", clone(2), that nobody else waits for.
     // SAFETY: clone(2) without flags copies this process with its memory and stack. All arguments but the flags are
@@ -52,13 +53,13 @@ fn copy() -> io::Result<Option<Pid>> {
     }
 }
 
-/// The whole life of the copy.
+/// Runs in the copy: does the work, reports its result and exits.
 fn run(result: &OwnedFd, work: &dyn Fn() -> u8) -> ! {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if let Ok(byte) = panic::catch_unwind(AssertUnwindSafe(work)) {
         let _ = rustix::io::write(result, &[byte]);
     }
-    // SAFETY: _exit(2) ends the process and runs no handlers of the host's.
+    // SAFETY: _exit(2) ends the process and runs no handlers of the application's.
     unsafe { libc::_exit(0) }
 }
 
@@ -80,7 +81,7 @@ fn read_byte(answer: &OwnedFd, deadline: &Deadline) -> io::Result<u8> {
     }
 }
 
-/// Waits a moment for the end of the copy. One that can't be killed now (a dead NFS server) is left to init.
+/// Waits briefly for the end of the copy. One that cannot be killed now (a dead NFS server) is left to init.
 fn reap(pid: Pid) {
     const TRIES: usize = 20;
     let options = WaitOptions::from_bits_retain(libc::__WALL as u32) | WaitOptions::NOHANG;

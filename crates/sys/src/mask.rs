@@ -6,7 +6,7 @@ use std::ptr;
 /// The kernel's set of signals: 64 on the architectures that we support.
 type SignalSet = u64;
 
-/// All signals are blocked until it is dropped; holds the mask from before.
+/// Blocks all signals until it is dropped; holds the earlier mask.
 pub(crate) struct Blocked(SignalSet);
 
 impl Blocked {
@@ -21,8 +21,8 @@ impl Drop for Blocked {
     }
 }
 
-/// rt_sigprocmask(2) with SIG_SETMASK; returns the mask from before. Not sigprocmask(3), which spares the
-/// signals that glibc uses itself: the second process must not run the host's handlers for those either.
+/// rt_sigprocmask(2) with SIG_SETMASK; returns the earlier mask. Not sigprocmask(3), which leaves out the
+/// signals that glibc uses itself: the second process must not run the application's handlers for those either.
 fn set_mask(mask: &SignalSet) -> io::Result<SignalSet> {
     let mut before: SignalSet = 0;
     // SAFETY: the kernel reads the mask and writes the one from before, each of the size given in bytes.

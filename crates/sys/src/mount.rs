@@ -39,7 +39,7 @@ mod tests {
         let missing = Path::new("/nonexistent/dir");
         for result in [mount_tmpfs(missing, "mode=0700"), unmount(missing)] {
             let kind = result.expect_err("no such directory").kind();
-            // Whoever is not root is told before the path is looked at.
+            // Without root's rights the call fails before the path is checked.
             let kinds = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
             assert!(kinds.contains(&kind), "{kind}");
         }

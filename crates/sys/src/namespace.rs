@@ -1,4 +1,4 @@
-//! Namespaces: which one a descriptor stands for, and how to receive and enter one.
+//! Namespaces: identifies, receives and enters them through descriptors.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -141,7 +141,7 @@ impl Question {
 /// Those of recvmsg(2): `WouldBlock` if nothing has arrived yet; `InvalidData` if the byte comes without a
 /// descriptor or with more than one.
 pub fn receive_descriptor(fd: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    /// Descriptors that there is room for: one too many is noticed.
+    /// Room for more than one descriptor, so that a second one is noticed.
     const ROOM: usize = 8;
     let mut byte = [0];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(ROOM))];

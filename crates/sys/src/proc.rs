@@ -21,8 +21,8 @@ pub struct Proc {
     is_own: bool,
 }
 
-/// The directory of one process. When the process has ended all of its files are missing, whichever process
-/// has its pid then.
+/// The directory of one process. After the process has ended all of its files are missing, even if another
+/// process has its pid by then.
 #[derive(Debug)]
 pub struct ProcessDir(OwnedFd);
 

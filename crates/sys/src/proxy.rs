@@ -1,4 +1,4 @@
-//! Work in a second process that shares this one's memory.
+//! Runs work in a second process that shares this one's memory.
 
 use std::ffi::{c_int, c_void};
 use std::fmt;
@@ -15,15 +15,15 @@ const STACK: usize = 256 << 10;
 const GUARD: usize = 64 << 10;
 type Work<'a> = &'a dyn Fn() -> u8;
 
-/// Does the work in a second process and waits for its end, as posix_spawn(3) begins a child. If something
-/// moves, freezes or limits this process meanwhile, that does not affect the second one.
+/// Does the work in a second process, started as posix_spawn(3) starts a child, and waits for its end. If
+/// something moves, freezes or limits this process meanwhile, the second one is not affected.
 ///
 /// Returns the result of the work. A panic in it is an error.
 ///
-/// The second process shares this one's memory, but has its own descriptors: what it opens is not open
-/// here. So the work must not call what remembers a descriptor, such as syslog(3). The host gets no SIGCHLD,
-/// and its own wait(2) does not find the process. Signals are blocked until the work is done; the caller
-/// limits how long that takes.
+/// The second process shares this one's memory but has its own descriptors: a file that it opens is not open
+/// here. So the work must not call functions that remember a descriptor, such as syslog(3). The application gets
+/// no SIGCHLD, and its own wait(2) does not find the process. Signals are blocked until the work is done; the
+/// caller limits how long that takes.
 ///
 /// # Errors
 /// [`ProxyError`].

@@ -73,7 +73,7 @@ pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A path may be too long for sun_path although the socket was bound: through a shorter link.
+/// Connects through /proc. A path may be too long for sun_path although the socket was bound, by a shorter link.
 fn connect_beyond(path: &Path) -> io::Result<OwnedFd> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "path too long for a socket");
     let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(too_long)?;
@@ -124,7 +124,7 @@ pub fn peer_credentials(fd: &OwnedFd) -> io::Result<PeerCredentials> {
     })
 }
 
-/// Sends all of `bytes` at once, without blocking and without SIGPIPE (the host may not ignore it). Peers
+/// Sends all of `bytes` at once, without blocking and without SIGPIPE (the application may not ignore it). Peers
 /// may take a request with a single read, so sending a part of it is an error.
 ///
 /// # Errors

@@ -83,14 +83,14 @@ fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
     }
 }
 
-/// The gid of a group name, getgrnam_r(3); none if there is no such group.
+/// The gid of a group name, getgrnam_r(3); None if there is no such group.
 ///
 /// There is no limit to how long NSS takes.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn gid_of_group(name: &[u8]) -> io::Result<Option<u32>> {
-    /// A group with 100,000 members.
+    /// Enough for a group with 100,000 members.
     const MAX_GROUP: usize = 4 << 20;
     let Ok(name) = CString::new(name) else {
         return Ok(None);
@@ -123,8 +123,8 @@ pub fn gid_of_group(name: &[u8]) -> io::Result<Option<u32>> {
     }
 }
 
-/// The gids of all groups of a user, with the primary one, getgrouplist(3). NSS does not say if it could not ask a
-/// directory: groups may be missing.
+/// The gids of all groups of a user, including the primary one, getgrouplist(3). NSS does not say if it could not
+/// ask a directory: groups may be missing.
 ///
 /// There is no limit to how long NSS takes.
 ///

@@ -1,4 +1,4 @@
-//! Where a process is among the control groups, and whether that is a job's extern step.
+//! Finds a process's cgroups, and checks whether they are those of a job's extern step.
 
 use std::fmt;
 use std::fs;
@@ -11,31 +11,31 @@ use crate::adoption::steps::{EXTERN, Line, STEP, Steps, cgroups_of, lines};
 use crate::stepd::OwnStepd;
 use crate::text::shown;
 
-/// Where an adopted process is among the control groups of its extern step: lines of /proc/PID/cgroup.
-/// Empty where they do not show it.
+/// The place of an adopted process in the cgroups of its extern step: lines of /proc/PID/cgroup.
+/// Empty if they do not show it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Held(Vec<(String, String)>);
 
-/// What a look at a process's cgroups says.
+/// The place of a process according to its cgroups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
-    /// It is in the extern step, there.
+    /// In the extern step, at this place.
     Inside(Held),
-    /// It is elsewhere: there.
+    /// Elsewhere, at this place.
     Outside(String),
-    /// The cgroups do not tell: the stepd must be asked. Where it is, if that can be seen.
+    /// Unknown: the stepd must be asked. The place, if it is visible.
     Unclear(Option<String>),
 }
 
 impl Steps {
-    /// Whether this process is in the extern step. With `strict` also whether no controller of cgroup v1 has
-    /// been taken over by systemd since: Slurm uses only some of them, so that this holds before an
+    /// Checks whether this process is in the extern step. With `strict` it is outside if systemd has taken over a
+    /// controller of cgroup v1 since. Slurm uses only some controllers, so be strict before an
     /// adoption, not after it.
     #[must_use]
     pub fn membership(&self, strict: bool) -> Membership {
         match cgroups_of("self") {
             Ok(Some(cgroups)) => self.holds(&cgroups, strict),
-            // In the job's mount namespace /proc may be that of its pid namespace.
+            // In the job's mount namespace /proc may be that of the job's pid namespace.
             Ok(None) | Err(_) => Membership::Unclear(None),
         }
     }
@@ -51,8 +51,8 @@ impl Steps {
         if let Some(line) = taken_over(cgroups).filter(|_| strict) {
             return Membership::Outside(line.path.to_owned());
         }
-        // proctrack/cgroup holds processes by the freezer (`proctrack_cgroup.c`): by task/cgroup alone a login
-        // is in other hierarchies, and not ended with the job.
+        // proctrack/cgroup tracks processes with the freezer (`proctrack_cgroup.c`). With task/cgroup alone a login
+        // is only in other hierarchies, and does not end with the job.
         let is_in_step = match lines(cgroups).find(Line::is_freezers) {
             Some(line) => self.is_extern(&line),
             None => lines(cgroups).any(|line| self.is_extern(&line)),
@@ -67,7 +67,7 @@ impl Steps {
         self.step_of(line) == Some(EXTERN)
     }
 
-    /// Whether this process is in another step of the job than the extern one, strict.
+    /// Whether this process is in another step of the job than the extern one, as with `strict`.
     #[must_use]
     pub fn is_in_other_step(&self) -> bool {
         let cgroups = cgroups_of("self").ok().flatten();
@@ -79,7 +79,7 @@ impl Steps {
         step.is_some_and(|step| step != EXTERN) && taken_over(cgroups).is_none()
     }
 
-    /// Where a process with these cgroups is in the extern step.
+    /// The place in the extern step of a process with these cgroups.
     fn held_in(&self, cgroups: &str) -> Held {
         let inside = lines(cgroups).filter(|line| self.is_extern(line));
         let inside = inside.map(|it| (it.controllers.to_owned(), it.path.to_owned()));
@@ -88,7 +88,7 @@ impl Steps {
 }
 
 impl Held {
-    /// From the lines of its `Display`.
+    /// Parses the lines that `Display` writes.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines = lines(text).map(|it| (it.controllers.to_owned(), it.path.to_owned()));
@@ -102,11 +102,11 @@ impl Held {
         cgroups.is_some_and(|cgroups| self.moved_from(&cgroups).is_some_and(|it| it.is_empty()))
     }
 
-    /// Puts a process back where it was, without its slurmstepd: that would count it a second time
+    /// Moves a process back to this place without its slurmstepd, which would count it a second time
     /// (`jobacct_gather_add_task`).
     ///
     /// # Errors
-    /// The system's; `NotFound` also where it is not known where the process was.
+    /// The system's error; `NotFound` also if the earlier place is unknown.
     pub fn put_back(&self, pid: u32) -> io::Result<()> {
         let cgroups = cgroups_of(&pid.to_string())?.ok_or(io::ErrorKind::NotFound)?;
         let moved = self.moved_from(&cgroups).ok_or(io::ErrorKind::NotFound)?;
@@ -116,7 +116,7 @@ impl Held {
         Ok(())
     }
 
-    /// Those of its places where a process with these cgroups is not; none if nothing is known.
+    /// The places that a process with these cgroups has left. None if nothing is known.
     fn moved_from(&self, cgroups: &str) -> Option<Vec<&(String, String)>> {
         let is_there = |(controllers, path): &(String, String)| {
             let mut now = lines(cgroups).filter(|it| it.controllers == controllers);
@@ -136,24 +136,24 @@ impl fmt::Display for Held {
     }
 }
 
-/// Where the job that a process comes from is looked for.
+/// Where to look for the job that a process comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Nowhere: this process is not the one that logs in.
+    /// Nowhere: this process is not the login.
     Nowhere,
     /// In this process's cgroups.
     Process,
-    /// There, or in those of the process that started this one: pam_systemd may have moved su, but not the shell
+    /// In this process's cgroups or its parent's: pam_systemd may have moved su, but not the shell
     /// that runs su.
     ProcessOrParent,
 }
 
-/// Whether the process comes from a step of some job, as far as its cgroup shows.
+/// Whether the process comes from a step of any job, as far as its cgroup shows.
 #[must_use]
 pub fn comes_from_job(origin: Origin) -> bool {
     let in_step = |process: &str| match cgroups_of(process) {
         Ok(cgroups) => cgroups.is_some_and(|it| it.contains(STEP)),
-        // It cannot be ruled out.
+        // A job cannot be ruled out.
         Err(_) => true,
     };
     match origin {
@@ -163,14 +163,14 @@ pub fn comes_from_job(origin: Origin) -> bool {
     }
 }
 
-/// The job of these that this process comes from.
+/// The one of these jobs that this process comes from.
 #[must_use]
 pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
     let of = |process: &str| cgroups_of(process).ok().flatten();
     let this = || of("self");
     let parent = || of(&parent_id().to_string());
     let holds = |cgroups: String| {
-        // Most logins come from no job: then no slurmstepd is looked at.
+        // Most logins come from no job: then no slurmstepd's cgroup is read.
         let mut own = own.iter().filter(|_| cgroups.contains(STEP));
         let is_in = |it: &&OwnStepd| {
             let stepd = of(&it.pid.to_string()).unwrap_or_default();
@@ -185,7 +185,7 @@ pub fn holder(own: &[OwnStepd], origin: Origin) -> Option<u32> {
     }
 }
 
-/// Those of this process, also where /proc is missing or another pid namespace's, as in a jail.
+/// This process's cgroups, even if /proc is missing or shows another pid namespace, as in a jail.
 fn own_cgroups() -> Option<String> {
     let own = || {
         let process = sys::Proc::own().ok()?.process(std::process::id()).ok()??;
@@ -194,13 +194,13 @@ fn own_cgroups() -> Option<String> {
     cgroups_of("self").ok().flatten().or_else(own)
 }
 
-/// The first controller of cgroup v1 that Slurm uses and that systemd has.
+/// The first controller of cgroup v1 that Slurm uses and systemd has taken over.
 fn taken_over(cgroups: &str) -> Option<Line<'_>> {
     let mut controllers = lines(cgroups).filter(Line::is_slurms);
     controllers.find(|it| mover(it.path).is_some())
 }
 
-/// Who puts processes into that cgroup, if that is known.
+/// The program that puts processes into this cgroup, if known.
 #[must_use]
 pub fn mover(path: &str) -> Option<&'static str> {
     let has = |start: &str, end: &str| {
@@ -218,7 +218,7 @@ pub fn mover(path: &str) -> Option<&'static str> {
     }
 }
 
-/// The place and who puts processes there, for a log line.
+/// The place, and the program that puts processes there, for a log line.
 #[must_use]
 pub fn described(path: &str) -> String {
     match mover(path) {
@@ -227,7 +227,7 @@ pub fn described(path: &str) -> String {
     }
 }
 
-/// Where systemd has this process, if it has it in a user's session.
+/// This process's place in a systemd user session, if it is in one.
 #[must_use]
 pub fn session_scope() -> Option<String> {
     let cgroups = cgroups_of("self").ok()??;
@@ -236,13 +236,13 @@ pub fn session_scope() -> Option<String> {
 
 fn scope_in(cgroups: &str) -> Option<&str> {
     let of_slurm = || lines(cgroups).filter(Line::is_slurms);
-    // With v1 there is a unified hierarchy too, but none that Slurm uses.
+    // With v1 there may be a unified hierarchy too, but Slurm does not use it.
     let of_v2 = lines(cgroups).filter(|it| it.is_v2() && of_slurm().next().is_none());
     let mut paths = of_slurm().chain(of_v2).map(|it| it.path);
     paths.find(|path| mover(path) == Some("pam_systemd"))
 }
 
-/// Whether /proc is that of another pid namespace: then this process is in a job's mount namespace.
+/// Whether /proc shows another pid namespace, as in a job's mount namespace.
 #[must_use]
 pub fn is_proc_foreign() -> bool {
     let this = fs::read_link("/proc/self");
@@ -253,7 +253,8 @@ pub fn is_proc_foreign() -> bool {
 /// Whether a process is known to be in another pid namespace than this one.
 ///
 /// # Errors
-/// The system's, with the path: it may be in another one. That it has ended, or that there is no /proc, is none.
+/// The system's error, with the path: the process may be in another one. If it has ended or there is no /proc, the
+/// result is false.
 pub fn is_elsewhere(pid: i32) -> io::Result<bool> {
     let namespace = |process: &str| {
         let path = format!("/proc/{process}/ns/pid");
@@ -274,8 +275,8 @@ pub fn is_elsewhere(pid: i32) -> io::Result<bool> {
     Ok(here.is_some() && there.is_some() && here != there)
 }
 
-/// Whether a process is in a pid namespace inside of /proc's, by its /proc/PID/status: it has a number in each.
-/// None where the kernel does not say (before 4.1).
+/// Whether a process is in a pid namespace inside /proc's, by its /proc/PID/status: then it has a pid in each.
+/// None if the kernel does not say (before 4.1).
 fn is_in_inner_namespace(status: &str) -> Option<bool> {
     let mut lines = status.lines();
     let numbers = lines.find_map(|it| it.strip_prefix("NSpid:"))?;
@@ -300,7 +301,7 @@ mod tests {
         Membership::Outside(path.into())
     }
 
-    /// There, of these cgroups.
+    /// Inside, with these cgroups.
     fn inside(cgroups: &[&str]) -> Membership {
         Membership::Inside(Held::parse(&cgroups.join("\n")))
     }
@@ -378,7 +379,7 @@ mod tests {
         }
     }
 
-    /// By task/cgroup alone a login is in some hierarchies of the extern step, and not ended with the job.
+    /// With task/cgroup alone a login is in some hierarchies of the extern step, and does not end with the job.
     #[test]
     fn not_tracked_by_cgroups() {
         let steps = Steps::by(7, STEPD_V1);
@@ -418,12 +419,12 @@ mod tests {
         assert!(held.moved_from(&v2).expect("known").is_empty());
         let scope = "0::/user.slice/user-2001.slice/session-3.scope\n";
         assert_eq!(held.moved_from(scope).expect("known").len(), 1);
-        // Nothing known is nothing unchanged.
+        // An unknown place is not an unchanged one.
         let nothing = steps.held_in(scope);
         assert!(nothing.moved_from(scope).is_none() && !nothing.is_unchanged());
     }
 
-    /// pids and blkio are none of Slurm's: what systemd does there it may.
+    /// Slurm does not use pids and blkio: systemd may do there what it likes.
     #[test]
     fn only_controllers_that_slurm_uses() {
         let steps = Steps::by(7, STEPD_V1);

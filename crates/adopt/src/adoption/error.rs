@@ -1,4 +1,4 @@
-//! Why a login is not in its job.
+//! The reasons why a login is not in its job.
 
 use std::fmt;
 
@@ -8,28 +8,28 @@ use crate::text::said;
 
 pub(crate) const ENDING: &str = "the step is ending";
 
-/// Why a login is not in its job, or not as it should be.
+/// The reason why a login is not in its job, or not as it should be.
 #[derive(Debug)]
 pub enum AdoptError {
-    /// The stepd refused, closed the connection or answered nonsense. What it did to the process
-    /// before that it may have left so (`req.c:_handle_add_extern_pid` undoes nothing).
+    /// The stepd refused, closed the connection or sent an invalid answer. Earlier changes to the process
+    /// may remain (`req.c:_handle_add_extern_pid` undoes nothing).
     Refused(String),
-    /// The job is suspended: who is in it stops. Nothing was changed, or what was is undone.
+    /// The job is suspended: a process in it stops. Nothing was changed, or the change was undone.
     Suspended,
-    /// It tried to take the process and failed, which takes slurmstepd up to four seconds and mostly is the
-    /// process's fault (`proctrack_g_add`; measured with a number that no process has).
+    /// The stepd tried to take the process and failed. That takes slurmstepd up to four seconds, and mostly is the
+    /// process's fault (`proctrack_g_add`; measured with an unused pid).
     Failed(String),
-    /// It did not answer before the deadline.
+    /// The stepd did not answer before the deadline.
     Silent,
     /// The process is in the extern step, but not in the job's namespaces.
     NotJoined(String),
-    /// The stepd took it, and yet it is elsewhere; or it is not the process to be adopted, or that could not
-    /// be seen.
+    /// The stepd took the process, and yet it is elsewhere; or it is not the process to adopt, or that could not
+    /// be checked.
     NotHeld(String),
 }
 
 impl AdoptError {
-    /// The step takes no process any more.
+    /// The error if the step takes no more processes.
     pub(crate) fn ending() -> Self {
         Self::Refused(ENDING.into())
     }

@@ -1,4 +1,4 @@
-//! The hierarchies of control groups, as files: cgroups(7).
+//! The cgroup hierarchies as files, cgroups(7).
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use crate::access;
 
-/// The hierarchy of cgroup v2, as /proc/PID/cgroup names hierarchies by their controllers.
+/// The cgroup v2 hierarchy: /proc/PID/cgroup names hierarchies by their controllers.
 pub const UNIFIED: &str = "";
 
-/// Puts a process into the control group with that path in the hierarchy of these controllers.
+/// Puts a process into the cgroup at this path in the hierarchy of these controllers.
 ///
 /// # Errors
-/// The system's; `NotFound` also where the hierarchy is mounted nowhere.
+/// The system's error; `NotFound` also if the hierarchy is not mounted.
 pub fn put(pid: u32, controllers: &str, path: &str) -> io::Result<()> {
     let file = format!("{}/cgroup.procs", path.trim_end_matches('/'));
     let procs = find(controllers, &file)?.ok_or(io::ErrorKind::NotFound)?;
@@ -20,10 +20,10 @@ pub fn put(pid: u32, controllers: &str, path: &str) -> io::Result<()> {
     procs.write_all(pid.to_string().as_bytes())
 }
 
-/// The path of a file, by its hierarchy's controllers and its path there, if there is one.
+/// Finds a file by its hierarchy's controllers and its path in the hierarchy; None if it does not exist.
 ///
 /// # Errors
-/// The system's, with the path: it may be there.
+/// The system's error, with the path: the file may exist.
 pub fn find(controllers: &str, file: &str) -> io::Result<Option<String>> {
     let usual = match controllers {
         UNIFIED => "/sys/fs/cgroup".to_owned(),
@@ -43,7 +43,7 @@ pub fn find(controllers: &str, file: &str) -> io::Result<Option<String>> {
     }
 }
 
-/// Where hierarchies of control groups are mounted, proc_pid_mountinfo(5).
+/// The mounts of cgroup hierarchies, proc_pid_mountinfo(5).
 struct Mounts(String);
 
 impl Mounts {
@@ -63,7 +63,7 @@ impl Mounts {
                 UNIFIED => kind == "cgroup2",
                 _ => kind == "cgroup" && controllers.split(',').all(has),
             };
-            // Of the hierarchy only what is below its root is mounted there.
+            // Only what is below the mount's root is visible there.
             let below = file
                 .strip_prefix(root.trim_end_matches('/'))
                 .filter(|_| is_it)?;

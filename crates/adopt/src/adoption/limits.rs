@@ -1,11 +1,11 @@
-//! The resource limits of a job's step, taken over into a login (`limits=job`).
+//! Copies the resource limits of a job's step to a login (`limits=job`).
 //!
-//! Slurm gives the processes of a step those that the user had where they submitted, as far as
-//! PropagateResourceLimits says so, and else its daemons' (`slurmstepd/ulimits.c`); sshd's own come from
+//! Slurm gives the processes of a step the limits that the user had at submission, as far as
+//! PropagateResourceLimits says so, and otherwise its daemons' (`slurmstepd/ulimits.c`). sshd's own come from
 //! its service and pam_limits.
 //!
-//! A process of the job is found by its cgroup. What a stepd lists (LIST_PIDS) are numbers of the job's own
-//! pid namespace where it has one, and with cgroup v2 begin with the stepd itself.
+//! A process of the job is found by its cgroup. The pids that a stepd lists (LIST_PIDS) are those of the job's
+//! own pid namespace if it has one, and with cgroup v2 the list begins with the stepd itself.
 
 use std::ffi::CStr;
 use std::io;
@@ -18,8 +18,8 @@ use crate::adoption::steps::{EXTERN, Steps};
 use crate::log::Log;
 use crate::stepd::Census;
 
-/// Less than that, and a login would not come about: sshd's monitor, which is root's, has these limits
-/// too, and the user's sshd has to start a shell.
+/// The lowest limit with which a login works: sshd's monitor, which is root's, has these limits too, and
+/// the user's sshd must start a shell.
 fn floor(resource: Resource) -> u64 {
     match resource {
         Resource::OpenFiles => 256,
@@ -29,7 +29,7 @@ fn floor(resource: Resource) -> u64 {
     }
 }
 
-/// The job's limit but for the floor, which never gives a login more than sshd has.
+/// The job's limit, but at least the floor; the floor never raises it above sshd's.
 fn bounded(job: Limit, sshd: Limit, floor: u64) -> Limit {
     Limit {
         soft: job.soft.max(floor.min(sshd.soft)),
@@ -37,13 +37,13 @@ fn bounded(job: Limit, sshd: Limit, floor: u64) -> Limit {
     }
 }
 
-/// The limits of a job's own process, or none.
+/// The limits of a process of the job, or none.
 #[derive(Debug, Default)]
 pub struct JobLimits(Vec<(Resource, Limit)>);
 
 impl JobLimits {
-    /// Those of a process of the job, or if there is none here of its slurmstepd. What is not available
-    /// is logged, and keeps nobody out.
+    /// Reads the limits of a process of the job, or of its slurmstepd if it has none here. Only logs
+    /// a failure: it denies nobody.
     pub fn ask(census: &Census, job: u32, deadline: &Deadline, log: Log<'_>) -> Self {
         let Some(socket) = census.socket_of(job) else {
             return Self::default();
@@ -57,7 +57,7 @@ impl JobLimits {
         }
     }
 
-    /// Gives them to this process.
+    /// Sets the limits of this process.
     pub fn set(self, log: Log<'_>) {
         for (resource, job) in self.0 {
             let limit = bounded(job, sys::limit(resource), floor(resource));
@@ -80,14 +80,14 @@ fn find(
     job: u32,
     deadline: &Deadline,
 ) -> io::Result<Limits> {
-    // Open until the end: as long as it is, that slurmstepd is there.
+    // Keep it open until the end: that slurmstepd exists as long as the connection does.
     let connection = sys::connect_unix(extern_socket).map_err(access::during("slurmstepd"))?;
     let stepd = sys::peer_credentials(&connection).map_err(access::during("slurmstepd"))?;
     if !census.trusts(stepd.uid) {
         let cause = format!("uid {} listens at its socket", stepd.uid);
         return Err(io::Error::other(cause));
     }
-    // In the job's namespaces only those of the job may be seen.
+    // In the job's namespaces only the job's processes may be visible.
     let proc = Proc::own().or_else(|_| Proc::mounted());
     let proc = proc.map_err(access::during("/proc"))?;
     let own = u32::try_from(stepd.pid)
@@ -117,7 +117,7 @@ fn find(
     }
 }
 
-/// The limits of the process that the job began with: the script, or the first step's command.
+/// The limits of the job's first process: the script, or the first step's command.
 fn oldest_of_first_step(
     proc: &Proc,
     uid: u32,
@@ -138,7 +138,7 @@ fn oldest_of_first_step(
                 best = limits_of(&process)?.map(|it| (rank, it)).or(best);
             }
             Ok(_) => {}
-            // A rule of SELinux may hide processes that are none of the job's.
+            // An SELinux rule may hide processes that do not belong to the job.
             Err(error) => {
                 let what = format!("look at process {pid}");
                 unseen = Some(access::during(what)(error));
@@ -152,18 +152,18 @@ fn oldest_of_first_step(
     }
 }
 
-/// A process of one of the job's steps: of the step and by its start, the first one counts.
+/// A process of one of the job's steps, ranked by step and start; the lowest rank is best.
 struct Candidate {
     rank: (u64, u64),
     process: ProcessDir,
 }
 
-/// The process, if it is the user's and in a step of the job: the lower its rank the better.
+/// Returns the process if it is the user's and in a step of the job.
 fn candidate(proc: &Proc, pid: u32, uid: u32, steps: &Steps) -> io::Result<Option<Candidate>> {
     if proc.owner(pid)? != Some(uid) {
         return Ok(None);
     }
-    // From here on by one descriptor: the number may be another's by now.
+    // From here on use one descriptor: the pid may be another process's by now.
     let Some(process) = proc.process(pid)? else {
         return Ok(None);
     };
@@ -185,7 +185,7 @@ fn text(process: &ProcessDir, name: &CStr) -> io::Result<Option<String>> {
     process.read(name).map_err(access::during(what))
 }
 
-/// None: it has ended.
+/// The limits of a process; None if it has ended.
 fn limits_of(process: &ProcessDir) -> io::Result<Option<Limits>> {
     let Some(text) = text(process, c"limits")? else {
         return Ok(None);
@@ -203,7 +203,7 @@ fn limits_of(process: &ProcessDir) -> io::Result<Option<Limits>> {
         .map(Some)
 }
 
-/// Of the job's steps: the lower the likelier it has the job's limits. None: the extern one, where logins are.
+/// The rank of a step: the lower, the likelier it has the job's limits. None for the extern step, where logins are.
 fn rank(step: &str) -> Option<u64> {
     match step {
         EXTERN => None,

@@ -1,5 +1,5 @@
-//! One stepd's part of a login: it hands over the job's namespaces, takes the process into the
-//! extern step and names the job's X11 display.
+//! Adoption by one stepd: it hands over the job's namespaces, takes the process into the extern step
+//! and names the job's X11 display.
 
 pub(crate) mod cgroup;
 mod error;
@@ -26,44 +26,44 @@ use crate::log::Log;
 use crate::stepd::{Census, Conversation};
 use crate::text::{said, shown};
 
-/// What is to be done.
+/// A request for adoption.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The process.
     pub pid: u32,
-    /// Whether to enter the namespaces of the job's container, which only this process itself can.
+    /// Whether to enter the namespaces of the job's container; only the process itself can.
     pub join: Join<'a>,
-    /// Ask for the X11 display.
+    /// Whether to ask for the X11 display.
     pub x11: bool,
-    /// Whether an earlier phase may have put the process into a job already.
+    /// Whether an earlier phase may already have put the process into a job.
     pub may_be_inside: bool,
-    /// Where the account phase of this login found the process once this job had taken it.
+    /// The job that took the process in the account phase of this login, and its place then.
     pub was_held: Option<(u32, &'a Held)>,
-    /// ProctrackType, where that is not proctrack/cgroup.
+    /// ProctrackType, if it is not proctrack/cgroup.
     pub other_tracking: Option<&'a str>,
 }
 
-/// Who enters the namespaces of a job's container.
+/// The phase that enters the namespaces of a job's container.
 #[derive(Clone, Copy)]
 pub enum Join<'a> {
-    /// Nobody.
+    /// No phase.
     Nobody,
     /// This call.
     Now,
-    /// This call, unless the session phase is sure to come: what lies between them may need the node's.
+    /// This call, unless the session phase is sure to follow: what runs in between may need the node's namespaces.
     UnlessSessionFollows(&'a dyn Fn() -> bool),
 }
 
-/// What an adopted login gets.
+/// The result of an adoption.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
-    /// Nothing was done yet: the session phase will.
+    /// Whether the session phase is to adopt; nothing was done yet.
     pub is_deferred: bool,
-    /// Where the process was before, if that was looked at.
+    /// Where the process was before, if that was checked.
     pub before: Option<Before>,
     /// Where it is now.
     pub held: Held,
-    /// Whether the job has namespaces that the session phase is to enter.
+    /// Whether the session phase must enter the job's namespaces.
     pub leaves_namespaces: bool,
     /// DISPLAY, if the job has one.
     pub display: Option<String>,
@@ -76,13 +76,13 @@ pub struct Adopted {
 pub enum Before {
     /// In the extern step.
     SameStep,
-    /// There.
+    /// Elsewhere, at this place.
     Elsewhere(String),
 }
 
-/// Puts the process into one of the user's jobs, unless it is there, and looks whether it is there then.
+/// Puts the process into one of the user's jobs, unless it is there already, and checks that it is there.
 ///
-/// The namespaces are asked for before anything is changed, and entered last.
+/// Asks for the namespaces before it changes anything, and enters them last.
 ///
 /// # Errors
 /// [`AdoptError`].
@@ -112,7 +112,7 @@ pub fn adopt(
             namespaces::namespaces(census, &mut conversation, deadline, log)?
         }
     };
-    // Not before: a stepd that is starting is not in its own cgroup yet.
+    // Not earlier: a stepd that is starting is not in its own cgroup yet.
     let whereabouts = Whereabouts::find(&conversation, request, deadline, log)?;
     let leaves_namespaces = match request.join {
         Join::UnlessSessionFollows(follows) => !found.is_empty() && follows(),
@@ -132,13 +132,13 @@ pub fn adopt(
     })
 }
 
-/// Where the process is beside the extern step that it is to be in.
+/// The place of the process, compared with its job's extern step.
 struct Whereabouts {
     steps: Steps,
     before: Before,
-    /// Where it is in the extern step, if it was found there.
+    /// Its place in the extern step, if it was found there.
     held: Held,
-    /// /proc is not the one that shows this process: only a job's mount namespace has another.
+    /// /proc does not show this process: that is so only in a job's mount namespace.
     is_joined: bool,
 }
 
@@ -178,7 +178,7 @@ impl Whereabouts {
         })
     }
 
-    /// Puts the process into the extern step, unless it is there.
+    /// Puts the process into the extern step, unless it is there already.
     fn put_inside(
         &self,
         conversation: &Conversation,
@@ -199,7 +199,7 @@ impl Whereabouts {
             let work = || held.put_back(request.pid);
             match suspended::guarded(&freezer, request.pid, &work, log)? {
                 Ok(()) => {
-                    // slurmstepd may have ended what was in the job a moment before.
+                    // slurmstepd may have ended the job's processes a moment before.
                     if namespaces::ask_state(&conversation.socket, deadline)? == State::Ending {
                         return Err(AdoptError::NotHeld(ENDING.into()));
                     }
@@ -219,7 +219,7 @@ impl Whereabouts {
         })
     }
 
-    /// Where the process is in the extern step now; empty where only slurmstepd can tell that it is there.
+    /// The current place of the process in the extern step; empty if only slurmstepd can tell that it is there.
     fn inside_now(
         &self,
         conversation: &Conversation,
@@ -240,7 +240,7 @@ impl Whereabouts {
             Membership::Unclear(place) => match has_process(&conversation.socket, pid, deadline) {
                 Ok(true) => return Ok(Held::default()),
                 Ok(false) => place.unwrap_or_else(unseen),
-                // It has been taken: no other job may be tried.
+                // The stepd has taken it: no other job may be tried.
                 Err(_) => return Err(not_held("does not say that it has it")),
             },
         };
@@ -251,8 +251,8 @@ impl Whereabouts {
     }
 }
 
-/// Whether a process that is in the job's cgroup ends with the job. With cgroup v2 task/cgroup puts it there too,
-/// and only slurm.conf tells whether slurmstepd looks there for whom to end.
+/// Checks that a process in the job's cgroup ends with the job. With cgroup v2 task/cgroup puts it there too,
+/// and only slurm.conf tells whether slurmstepd looks there for processes to end.
 fn tracked(steps: &Steps, job: u32, request: Request<'_>) -> Result<(), AdoptError> {
     match request.other_tracking.filter(|_| steps.uses_v2()) {
         None => Ok(()),
@@ -282,7 +282,7 @@ fn has_process(socket: &OwnedFd, pid: u32, deadline: &Deadline) -> Result<bool, 
 const FOREIGN: &str = "its slurmstepd is in another pid namespace, and would take another process for \
                        this one";
 
-/// Asks the stepd to take the process into its extern step, and for its display.
+/// Asks the stepd to take the process into its extern step, and for the job's display.
 fn add_process(
     conversation: &Conversation,
     freezer: &Freezer,
@@ -308,7 +308,7 @@ fn add_process(
     if !request.x11 {
         return Ok(Adopted::default());
     }
-    // To be without a display is no reason to be kept out.
+    // A missing display denies nobody.
     Ok(receive_x11(socket, deadline).unwrap_or_else(|broken| {
         log.error(|| format!("the job's X11 display: {broken}"));
         Adopted::default()
@@ -354,7 +354,7 @@ mod tests {
             other_tracking,
         };
         assert!(tracked(&v2, 7, request(None)).is_ok());
-        // Its freezer tells.
+        // The freezer shows it.
         assert!(tracked(&v1, 7, request(Some("proctrack/linuxproc"))).is_ok());
         let error = tracked(&v2, 7, request(Some("proctrack/linuxproc")));
         let text = format!("{error:?}");

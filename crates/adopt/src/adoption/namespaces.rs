@@ -1,4 +1,4 @@
-//! The namespaces of the job that a login is to be in: the stepd hands them over, the process enters them.
+//! The namespaces of the login's job: the stepd hands them over, the process enters them.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::stepd::{Census, Conversation};
 use crate::text::said;
 
-/// A step that is still starting says that it has no namespaces, and a moment later that it has.
+/// Waits until the step is set up: while it is starting it reports no namespaces, a moment later it does.
 fn wait_until_set_up(
     conversation: &Conversation,
     deadline: &Deadline,
@@ -36,7 +36,7 @@ fn wait_until_set_up(
             Ok(state) => state,
             Err(Broken::Silent) => {
                 let job = conversation.job.job;
-                // Whether it goes on starting or has stopped is not to be seen.
+                // It is unknown whether the step is still starting or has stopped.
                 log.error(|| format!("the extern step of job {job} is still starting"));
                 return Err(AdoptError::Silent);
             }
@@ -56,10 +56,10 @@ pub(crate) fn ask_state(socket: &OwnedFd, deadline: &Deadline) -> Result<State, 
     Ok(stepd::read_state(answer))
 }
 
-/// The namespaces of the job, each checked to be what it is said to be.
+/// Returns the namespaces of the job; each one is checked to be of the announced kind.
 ///
-/// Where the stepd announces one and does not hand it over, it is taken from where Slurm keeps it; the conversation
-/// is a new one then, in which nothing late can pass for another answer.
+/// If the stepd announces a namespace but does not hand it over, it is taken from where Slurm keeps it. The
+/// conversation is then replaced by a new one, so that no late answer can be taken for another.
 pub fn namespaces(
     census: &mut Census,
     conversation: &mut Conversation,
@@ -71,7 +71,7 @@ pub fn namespaces(
     if handover == NamespaceHandover::None {
         return Ok(Vec::new());
     }
-    // Not to lose the connection that is to adopt, such a stepd is asked over another.
+    // Such a stepd is asked over another connection, so that the adopting one is not lost.
     let may_close = version.may_close_on_get_ns_fd();
     let own;
     let mut socket = &conversation.socket;
@@ -82,7 +82,7 @@ pub fn namespaces(
         socket = &own.socket;
     }
     let failed = |broken| match broken {
-        // As with adoption itself: who makes the own stepd hang is not let in for that.
+        // As with adoption itself: a user who makes the job's stepd hang does not get in that way.
         Broken::Silent => AdoptError::Silent,
         broken => AdoptError::Refused(format!("the job's namespaces: {broken}")),
     };
@@ -101,7 +101,7 @@ pub fn namespaces(
                 format!("the {kind} namespace of job {job} is the one that is mounted: {broken}")
             });
             let again = census.converse(job, deadline, log)?;
-            // Else the mounts may have been those of another process.
+            // Otherwise the mounts may have been another process's.
             if again.pid != conversation.pid {
                 return Err(AdoptError::Refused("its slurmstepd is gone".into()));
             }
@@ -119,17 +119,17 @@ pub fn namespaces(
     }
 }
 
-/// What a stepd hands over.
+/// The namespaces that a stepd hands over.
 #[derive(Debug, Default)]
 pub(crate) struct Handed {
     pub found: Vec<(Namespace, OwnedFd)>,
-    /// The only one that it announces, and what came instead of it. A slurmstepd of 26.11 with namespace/tmpfs
-    /// hands its namespace over once: from the second login on its descriptor is closed or another file's.
-    /// One of 20.11 to 25.05 that was asked too early has an empty file there.
+    /// The only namespace announced, and the failure to receive it. slurmstepd 26.11 with namespace/tmpfs hands
+    /// its namespace over once: from the second login on its descriptor is closed or belongs to another file.
+    /// If 20.11 to 25.05 are asked too early, the descriptor is of an empty file.
     pub missing: Option<(Namespace, Broken)>,
 }
 
-/// Reads the answer to a question that is asked first, if it has not been asked yet.
+/// Sends the question, unless it was sent already, and reads the answer.
 pub(crate) fn receive_namespaces(
     socket: &OwnedFd,
     handover: NamespaceHandover,
@@ -169,7 +169,7 @@ pub(crate) fn receive_namespaces(
             handed.found.push((announced, fd));
             continue;
         }
-        // Sent in one go with its announcement.
+        // It is sent in one go with its announcement.
         let soon = deadline.within((deadline.remaining() / 4).min(PATIENCE));
         match receive_one(socket, announced, &soon) {
             Ok(fd) => handed.found.push((announced, fd)),
@@ -179,7 +179,7 @@ pub(crate) fn receive_namespaces(
     Ok(handed)
 }
 
-/// How long an announced namespace is waited for before it is looked for elsewhere.
+/// Time to wait for an announced namespace before looking for it elsewhere.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result<OwnedFd, Broken> {
@@ -190,9 +190,9 @@ fn receive_one(socket: &OwnedFd, kind: Namespace, deadline: &Deadline) -> Result
     Ok(fd)
 }
 
-/// The mount namespace that Slurm keeps for a job: on a file BASE/JOB/.ns, beside the directory .JOB of the job's
-/// user (job_container/tmpfs, namespace/tmpfs of 21.08 to 26.05). Only root can mount it where slurmstepd sees it.
-/// What the job's processes are in may be of their own making (a container of theirs), and the extern step has
+/// Opens the mount namespace that Slurm keeps for a job: on the file BASE/JOB/.ns, beside the directory .JOB of the
+/// job's user (job_container/tmpfs, namespace/tmpfs of 21.08 to 26.05). Only root can mount it where slurmstepd
+/// sees it. The namespaces of the job's processes may be their own (a container's), and the extern step has
 /// no process in it.
 fn of_mounts(job: u32, uid: u32, stepd: i32) -> io::Result<OwnedFd> {
     let proc = format!("/proc/{stepd}");
@@ -202,7 +202,7 @@ fn of_mounts(job: u32, uid: u32, stepd: i32) -> io::Result<OwnedFd> {
     };
     let mounts = read(format!("{proc}/mountinfo"))?;
     let mounts = String::from_utf8_lossy(&mounts);
-    // Of several on one file the last is seen.
+    // If several are mounted on one file, the last one is visible.
     let kept = mounts.lines().rev().filter_map(|it| Kept::parse(it, job));
     let mut others = String::new();
     for Kept { number, path } in kept {
@@ -230,16 +230,16 @@ fn of_mounts(job: u32, uid: u32, stepd: i32) -> io::Result<OwnedFd> {
     Err(io::Error::other(cause))
 }
 
-/// A mount of a namespace in proc_pid_mountinfo(5).
+/// A namespace mount, proc_pid_mountinfo(5).
 struct Kept<'a> {
     /// The namespace's inode.
     number: u64,
-    /// The directory of the job.
+    /// The job's directory.
     path: &'a str,
 }
 
 impl<'a> Kept<'a> {
-    /// The one of a job, if the line is of that.
+    /// Parses a line; None unless it is a namespace mount of this job.
     fn parse(line: &'a str, job: u32) -> Option<Self> {
         let (mount, source) = line.split_once(" - ")?;
         if source.split(' ').next() != Some("nsfs") {
@@ -250,7 +250,7 @@ impl<'a> Kept<'a> {
         let number = root.strip_prefix("mnt:[")?.strip_suffix(']')?;
         let path = point.strip_suffix("/.ns")?;
         let of_job = path.rsplit('/').next()? == job.to_string();
-        // Signs that are escaped there are in no path of Slurm's.
+        // No path of Slurm's has characters that are escaped there.
         (of_job && !path.contains('\\')).then_some(Self {
             number: number.parse().ok()?,
             path,
@@ -258,19 +258,19 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// The namespaces to enter, with the way back out of them.
+/// The namespaces to enter, and the way back.
 #[derive(Default)]
 pub struct Entrance {
-    /// All but the user namespace, and the ones that the process is in now.
+    /// All but the user namespace, each with the one that the process is in now.
     first: Vec<(Namespace, OwnedFd, OwnedFd)>,
-    /// The user namespace comes last: who is in it can't go back to the others' old ones.
+    /// The user namespace. It comes last: from inside it the process cannot go back to its other old namespaces.
     last: Option<OwnedFd>,
 }
 
 impl Entrance {
-    /// The way back is looked up before anything is done: in the job's mount namespace /proc may not
+    /// Looks up the way back before anything is changed: in the job's mount namespace /proc may not
     /// show this process.
-    /// Those that the process is in are left out: a user namespace can't be entered again, setns(2).
+    /// Skips namespaces that the process is already in: a user namespace cannot be entered again, setns(2).
     pub fn prepare(namespaces: Vec<(Namespace, OwnedFd)>) -> io::Result<Self> {
         let mut entrance = Self::default();
         for (kind, fd) in namespaces {

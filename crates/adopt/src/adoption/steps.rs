@@ -1,8 +1,8 @@
-//! Where the steps of a job are among the control groups.
+//! The cgroups of a job's steps.
 //!
 //! Slurm names a step's directory `step_NAME` (`cgroup_v1.c`, `cgroup_v2.c`). With cgroup v1 it is below
-//! `job_N`, and the stepd itself is not in it. With v2 the extern step's stepd is (`step_extern/slurm`), and
-//! from 26.05 on the job's directory is not named after the job: what the stepd's own cgroup begins with
+//! `job_N`, and the stepd itself is not in it. With v2 the extern step's stepd is in it (`step_extern/slurm`),
+//! and since 26.05 the job's directory is not named after the job: the beginning of the stepd's own cgroup
 //! tells which one it is.
 
 use std::io;
@@ -11,35 +11,35 @@ use crate::access;
 use crate::adoption::hierarchy::UNIFIED;
 use crate::log::Log;
 
-/// Where the processes of a job's steps are.
+/// The cgroups of a job's steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steps {
-    /// With v1: what is before a step's name in its directory's path.
+    /// With v1: the part of the directory's path before a step's name.
     v1: String,
     v2: V2,
-    /// The hierarchy and the path in it of the file that has the freezer's state of the extern step.
+    /// The file with the freezer's state of the extern step: its hierarchy and its path there.
     pub(crate) freezer: Option<(&'static str, String)>,
 }
 
-/// Where they are with cgroup v2.
+/// The place of the steps with cgroup v2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum V2 {
     /// Slurm does not use it.
     Unused,
     /// In the job's directory.
     In(String),
-    /// Anywhere: only processes of that job are seen.
+    /// Anywhere: only processes of this job are visible.
     Anywhere,
 }
 
-/// The step that logins are in.
+/// The step that takes logins.
 pub(crate) const EXTERN: &str = "extern";
-/// How the path of a step's cgroup goes on after the job's.
+/// Follows the job's path in the path of a step's cgroup.
 pub(crate) const STEP: &str = "/step_";
 
 impl Steps {
-    /// Those of a job whose extern step's stepd is this process (0: not visible from here). If its cgroups
-    /// can't be read, the log tells, and they are looked for as with cgroup v1.
+    /// The steps of a job whose extern step's stepd has this pid (0: invisible from here). If its cgroups
+    /// cannot be read, logs that and looks for the steps as with cgroup v1.
     #[must_use]
     pub fn beside(job: u32, stepd: i32, log: Log<'_>) -> Self {
         let cgroups = cgroups_of(&stepd.to_string()).unwrap_or_else(|error| {
@@ -49,11 +49,11 @@ impl Steps {
         Self::by(job, &cgroups.unwrap_or_default())
     }
 
-    /// The same, by the text of the stepd's /proc/PID/cgroup.
+    /// The steps, by the text of the stepd's /proc/PID/cgroup.
     pub(crate) fn by(job: u32, stepd: &str) -> Self {
         let path = lines(stepd).find(Line::is_v2).map(|it| it.path);
         let job_dir = path.and_then(|path| {
-            // A slurmd may itself run in a step.
+            // slurmd may itself run in a step.
             let (before, after) = path.rsplit_once("/step_extern")?;
             (after.is_empty() || after.starts_with('/')).then_some(before)
         });
@@ -74,7 +74,7 @@ impl Steps {
         }
     }
 
-    /// The same from within the job's pid namespace, where its stepd is not seen.
+    /// The steps as seen from within the job's pid namespace, where the stepd is invisible.
     pub(crate) fn seen_from_within(job: u32) -> Self {
         Self {
             v1: format!("/job_{job}/step_"),
@@ -83,12 +83,12 @@ impl Steps {
         }
     }
 
-    /// Whether cgroup v2 tells where a process is.
+    /// Whether cgroup v2 shows the place of a process.
     pub(crate) fn uses_v2(&self) -> bool {
         self.v2 != V2::Unused
     }
 
-    /// The name of the step whose process has this line: `extern`, `batch`, or a number.
+    /// The step of a process with this line: `extern`, `batch`, or a number.
     pub(crate) fn step_of<'a>(&self, line: &Line<'a>) -> Option<&'a str> {
         let path = line.path;
         let after = match (&self.v2, line.is_v2()) {
@@ -103,16 +103,16 @@ impl Steps {
         after.split('/').next()
     }
 
-    /// The same of all lines: the first that tells one.
+    /// The step that the first matching line names.
     pub(crate) fn step_in<'a>(&self, cgroups: &'a str) -> Option<&'a str> {
         lines(cgroups).find_map(|line| self.step_of(&line))
     }
 }
 
-/// The text of /proc/PROCESS/cgroup. None: there is no such process.
+/// The text of /proc/PROCESS/cgroup. None if there is no such process.
 ///
 /// # Errors
-/// The system's, with the path.
+/// The system's error, with the path.
 pub(crate) fn cgroups_of(process: &str) -> io::Result<Option<String>> {
     access::read_unless_gone(&format!("/proc/{process}/cgroup"))
 }
@@ -138,7 +138,7 @@ impl<'a> Line<'a> {
         self.controllers.split(',').any(|it| it == "freezer")
     }
 
-    /// Of a controller of cgroup v1 that Slurm puts processes into (`cgroup_v1.c`).
+    /// Whether the line is of a cgroup v1 controller that Slurm uses (`cgroup_v1.c`).
     pub(crate) fn is_slurms(&self) -> bool {
         const THEIRS: [&str; 6] = ["freezer", "memory", "cpuset", "cpu", "cpuacct", "devices"];
         let mut controllers = self.controllers.split(',');

@@ -1,10 +1,10 @@
-//! Suspended jobs: a process that enters the extern step of one stops there until the job is resumed.
+//! Suspended jobs: a process that enters a suspended job's extern step stops until the job is resumed.
 //!
-//! Slurm suspends a job (`scontrol suspend`, preemption, gang scheduling) by SIGTSTP to the processes of
-//! each step, and two seconds later by the freezer of each step: `freezer.state` of `step_extern` with
-//! cgroup v1, `cgroup.freeze` of `step_extern/user` with v2. Seen with 20.11, 22.05, 24.11 and 26.05. The
-//! slurmstepd itself, in the directory above or beside, goes on and takes processes in as ever; its STATE
-//! stays "running". Where a directory above is frozen, the slurmstepd is too, and does not answer.
+//! Slurm suspends a job (`scontrol suspend`, preemption, gang scheduling) with SIGTSTP to the processes of
+//! each step, and two seconds later with the freezer of each step: `freezer.state` of `step_extern` with
+//! cgroup v1, `cgroup.freeze` of `step_extern/user` with v2. Observed with 20.11, 22.05, 24.11 and 26.05.
+//! slurmstepd itself, in the directory above or beside, runs on and takes processes in as usual; its STATE
+//! stays "running". If a directory above is frozen, slurmstepd is frozen too and does not answer.
 
 use std::cell::Cell;
 use std::io;
@@ -23,14 +23,14 @@ use crate::stepd::Census;
 /// The freezer of an extern step.
 #[derive(Debug, Default)]
 pub struct Freezer {
-    /// The file with its state, if there is one to be seen.
+    /// The file with its state, if it is visible.
     state: Option<String>,
     is_suspended: bool,
 }
 
 impl Freezer {
-    /// Looks at that of a job whose slurmstepd is this process (0: not visible from here). If it can't be
-    /// looked at, the log tells, and it is as if there were none.
+    /// Finds the freezer of a job whose slurmstepd has this pid (0: invisible from here). If that fails, logs
+    /// it and behaves as if there were none.
     #[must_use]
     pub fn of(steps: &Steps, stepd: i32, log: Log<'_>) -> Self {
         Self::find(steps, stepd).unwrap_or_else(|error| {
@@ -55,15 +55,15 @@ impl Freezer {
         })
     }
 
-    /// Whether it is suspended, or will be within two seconds.
+    /// Whether the step is suspended, or will be within two seconds.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.is_suspended
     }
 }
 
-/// Whether the process that the slurmstepd has put into the step to hold it is stopped, as all of the step
-/// are before it is frozen. It is root's: no user can stop it. In 26.05 there is none.
+/// Whether slurmstepd's process that holds the step is stopped, as all of the step's processes are
+/// before the freeze. It is root's: no user can stop it. 26.05 has no such process.
 fn is_sleeper_stopped(stepd: i32) -> io::Result<bool> {
     let children = read_unless_gone(&format!("/proc/{stepd}/task/{stepd}/children"))?;
     for child in children.unwrap_or_default().split_whitespace() {
@@ -75,22 +75,22 @@ fn is_sleeper_stopped(stepd: i32) -> io::Result<bool> {
     Ok(false)
 }
 
-/// By the text of freezer.state (FREEZING counts) or cgroup.freeze.
+/// Whether this text of freezer.state (FREEZING counts) or cgroup.freeze means frozen.
 fn is_frozen(state: &str) -> bool {
     !matches!(state.trim(), "THAWED" | "0" | "")
 }
 
-/// By the text of /proc/PID/stat of a child of the slurmstepd: only sleep(1), which it runs to hold the step
-/// (`mgr.c`), counts.
+/// Whether this text of /proc/PID/stat is that of a stopped sleep(1), the child with which slurmstepd holds the
+/// step (`mgr.c`).
 fn is_stopped(stat: &str) -> bool {
     let after = stat.split_once(" (sleep) ");
     after.is_some_and(|(_, after)| after.starts_with('T'))
 }
 
-/// Says whether a job that is to be adopted into later is suspended now.
+/// Checks that a job is not suspended now, for an adoption later.
 ///
 /// # Errors
-/// [`AdoptError::Suspended`], and what comes of asking the slurmstepd whose job it is.
+/// [`AdoptError::Suspended`], or the failure to ask the slurmstepd for its owner.
 pub fn check_running(
     census: &mut Census,
     job: u32,
@@ -105,7 +105,7 @@ pub fn check_running(
     }
 }
 
-/// Asks the slurmstepd to take a process, the calling one, into its step. The answer is left to be read.
+/// Asks the slurmstepd to take the calling process into its step. The caller reads the answer.
 ///
 /// # Errors
 /// [`AdoptError::Suspended`]: the process is where it was.
@@ -127,17 +127,17 @@ pub fn ask(
     guarded(freezer, pid, &ask, log)?.map_err(|error| Broken::from(error).into())
 }
 
-/// What the other process answers.
+/// The answers of the other process.
 const THROUGH: u8 = 0;
 const FAILED: u8 = 1;
 const PUT_BACK: u8 = 2;
 const NOT_PUT_BACK: u8 = 3;
 const UNSEEN: u8 = 4;
 
-/// Does what moves a process, the calling one, into the step.
+/// Does the work that moves the calling process into the step.
 ///
-/// Who is moved into a frozen step stops at once, and can't help itself. So another process does the work:
-/// it is not moved, and puts the login back where it was if the step is suspended by then.
+/// A process that is moved into a frozen step stops at once and cannot help itself. So another process does
+/// the work: it is not moved, and moves the login back if the step is suspended by then.
 ///
 /// # Errors
 /// [`AdoptError::Suspended`]: the process is where it was.
@@ -159,7 +159,7 @@ pub fn guarded(
         failure.set(Some(error));
         code
     };
-    // No line to the log from in there: see `by_proxy`.
+    // Nothing is logged in here: see `by_proxy`.
     let done = sys::by_proxy(&|| {
         let worked = work();
         let is_frozen = read_unless_gone(state).map(|it| it.is_some_and(|it| is_frozen(&it)));
@@ -179,18 +179,18 @@ pub fn guarded(
             log.error(|| format!("start the process that asks for adoption: {error}"));
             Ok(work())
         }
-        // It may have asked, so that nobody may ask again.
+        // It may have asked, so nobody may ask again.
         Err(error) => Err(AdoptError::NotHeld(error.to_string())),
     }
 }
 
-/// What the answer of the other process comes to.
+/// Turns the answer of the other process into a result.
 fn outcome(
     code: u8,
     failure: &Cell<Option<io::Error>>,
     log: Log<'_>,
 ) -> Result<io::Result<()>, AdoptError> {
-    // Where the other process is a copy of this one (valgrind) its error is not available.
+    // If the other process is a copy of this one (valgrind), its error is lost.
     let failure = || {
         let error = failure.take();
         error.unwrap_or_else(|| io::Error::other("the process that asked does not tell why"))
@@ -207,7 +207,7 @@ fn outcome(
     Ok(Ok(()))
 }
 
-/// Puts a process where the calling one is, in each hierarchy of control groups.
+/// Moves a process to the calling process's place, in each cgroup hierarchy.
 fn put_back(pid: u32) -> io::Result<()> {
     let cgroups = |process: &str| {
         let unseen = || io::Error::other(format!("/proc/{process}/cgroup is not visible"));
@@ -219,8 +219,8 @@ fn put_back(pid: u32) -> io::Result<()> {
     })
 }
 
-/// Puts what is `there` where it is `here`, in each hierarchy in which it is not: whatever fails elsewhere, out
-/// of the freezer.
+/// Moves a process from `there` to `here` in each hierarchy where they differ. A failure in one hierarchy does not
+/// stop the others, so that the process gets out of the freezer.
 fn put_all(here: &str, there: &str, put: impl Fn(&Line<'_>) -> io::Result<()>) -> io::Result<()> {
     let mut result = Ok(());
     for line in lines(here) {
@@ -262,7 +262,7 @@ mod tests {
         assert!(put("none").is_ok());
     }
 
-    /// It may have asked before: the slurmstepd would count the login twice.
+    /// The process may have asked already: slurmstepd would count the login twice.
     #[test]
     fn nobody_asks_again_after_a_process_that_ended() {
         let freezer = Freezer {

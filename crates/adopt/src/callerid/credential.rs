@@ -1,5 +1,5 @@
-//! Credentials of Slurm's daemons: made for a question, checked on an answer. By munged, or by
-//! auth/slurm: its own daemon's socket, or the cluster's key itself.
+//! Credentials of Slurm's daemons: makes them for a request, checks them on an answer. Uses munged, or for
+//! auth/slurm the socket of its daemon or the cluster's key itself.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -21,39 +21,39 @@ use crate::node::Node;
 use crate::text::said;
 use crate::trust;
 
-/// Where munged listens, unless AuthInfo says otherwise: what it is compiled for.
+/// munged's socket, as compiled in, unless AuthInfo says otherwise.
 const MUNGED: &str = "/run/munge/munge.socket.2";
 /// The largest key file, in bytes.
 const MAX_KEY: u64 = 1 << 20;
-/// How long a token that is made here is good, in seconds, unless AuthInfo says otherwise: Slurm's
+/// Lifetime in seconds of a token that is made here, unless AuthInfo says otherwise: Slurm's
 /// default.
 const LIFETIME: u32 = 60;
-/// Where Slurm's files are that are in no configless slurmd's cache.
+/// The directory of Slurm's files that are in no configless slurmd's cache.
 const ETC: &str = "/etc/slurm";
 
-/// Who makes and checks the cluster's credentials (AuthType).
+/// The maker and checker of the cluster's credentials (AuthType).
 pub enum Authority<'a> {
     /// auth/munge
     Munge {
-        /// For its users.
+        /// The node, for its users.
         node: &'a Node,
         /// munged's socket.
         socket: PathBuf,
-        /// How long a credential is good, in seconds; 0: munged's default.
+        /// Lifetime of a credential in seconds; 0 for munged's default.
         ttl: u32,
     },
     /// auth/slurm
     Slurm {
-        /// For its key and its users.
+        /// The node, for its key and its users.
         node: &'a Node,
-        /// Whether slurmd and sackd offer their socket.
+        /// Whether slurmd's and sackd's socket may be used.
         sack: bool,
-        /// How long a token is good, in seconds.
+        /// Lifetime of a token in seconds.
         ttl: u32,
     },
 }
 
-/// A credential that was made for us.
+/// A credential made for us.
 pub enum Credential {
     /// munged's.
     Munge(Vec<u8>),
@@ -62,7 +62,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// As it goes into a message.
+    /// The credential in the form that a message carries.
     #[must_use]
     pub fn as_auth(&self) -> Auth<'_> {
         match self {
@@ -72,19 +72,19 @@ impl Credential {
     }
 }
 
-/// What a credential proves.
+/// The proof in a credential.
 pub struct Issuer {
-    /// Who had it made.
+    /// The user who had it made.
     pub uid: u32,
-    /// Who alone may use it.
+    /// The only user who may use it.
     restricted_to: u32,
-    /// What it was made for.
+    /// The payload that it was made for.
     pub payload: Vec<u8>,
 }
 
 impl Issuer {
-    /// Whether it was made for this process's user, or for any where slurmds of that version do not
-    /// restrict it.
+    /// Whether the credential was made for this process's user, or for anyone if slurmds of that version do
+    /// not restrict it.
     #[must_use]
     pub fn is_for_us(&self, version: Version) -> bool {
         self.restricted_to == sys::effective_uid()
@@ -93,10 +93,10 @@ impl Issuer {
 }
 
 impl<'a> Authority<'a> {
-    /// As the node's slurm.conf says.
+    /// The authority according to the node's slurm.conf.
     ///
     /// # Errors
-    /// Names the AuthType that can't vouch for an answer.
+    /// An AuthType that cannot vouch for an answer.
     pub fn of(node: &'a Node) -> Result<Self, CredentialError> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
         match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
@@ -114,11 +114,11 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// Makes a credential of this process's user for a message with that payload. It goes to whom the
-    /// user comes from: only slurmds can use it.
+    /// Makes a credential of this process's user for a message with this payload. It is sent to the host that the
+    /// user comes from, but only slurmds can use it.
     ///
     /// # Errors
-    /// Says what could not be done with what, and why.
+    /// The failed operation, its object and the cause.
     pub fn make(
         &self,
         version: Version,
@@ -149,10 +149,10 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// What a credential proves.
+    /// Returns what a credential proves.
     ///
     /// # Errors
-    /// Why it proves nothing.
+    /// The reason why it proves nothing.
     pub fn check(
         &self,
         version: Version,
@@ -193,12 +193,12 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// As whom slurmds run, here and elsewhere: who is to use our credentials.
+/// The uid of slurmds here and elsewhere, for whom our credentials are made.
 fn slurmd_uid(node: &Node) -> u32 {
     node.trusted.slurmd_uid.unwrap_or(0)
 }
 
-/// What AuthInfo says, as far as it matters here.
+/// The relevant part of AuthInfo.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Info<'a> {
     socket: Option<&'a str>,
@@ -207,7 +207,7 @@ struct Info<'a> {
 }
 
 impl<'a> Info<'a> {
-    /// A comma list; up to 23.02 a text without `=` is the socket's path itself.
+    /// Parses a comma-separated list; up to 23.02 a text without `=` is the socket's path.
     fn parse(text: &'a str) -> Self {
         let mut info = Self::default();
         for word in text.split(',') {
@@ -223,8 +223,8 @@ impl<'a> Info<'a> {
     }
 }
 
-/// One question to munged: it takes one a connection. Nobody but root and the user it runs as may
-/// be able to put another socket in its place.
+/// Sends one request to munged, which takes one per connection. Only root and munged's user may be
+/// able to replace the socket.
 fn ask_munged(
     path: &Path,
     request: &[u8],
@@ -242,12 +242,12 @@ fn ask_munged(
     ask().map_err(|error| CredentialError::Munged(path.to_owned(), error))
 }
 
-/// What munged or slurmd says instead of doing it.
+/// Turns a refusal by munged or slurmd into an error.
 fn refused(cause: impl Display) -> CredentialError {
     CredentialError::Refused(said(cause))
 }
 
-/// Connects; while the backlog is full, again and again.
+/// Connects; tries again while the backlog is full.
 fn connect_when_free(path: &Path, deadline: &Deadline) -> Result<OwnedFd, Broken> {
     loop {
         match sys::connect_unix(path) {
@@ -261,7 +261,7 @@ fn connect_when_free(path: &Path, deadline: &Deadline) -> Result<OwnedFd, Broken
     }
 }
 
-/// The socket of slurmd or sackd, if there is one of Slurm's own users; none: the key must do.
+/// Connects to slurmd or sackd, if one of Slurm's users listens there. None: use the key.
 fn sack_socket(
     node: &Node,
     wanted: bool,
@@ -279,7 +279,7 @@ fn sack_socket(
     ] {
         let socket = match connect_when_free(Path::new(path), deadline) {
             Ok(socket) => socket,
-            // Who listens there and takes nobody in is not gone.
+            // A daemon that listens but accepts nobody is not absent.
             Err(broken @ Broken::Silent) => return Err(CredentialError::Sack(broken)),
             Err(_) => continue,
         };
@@ -309,8 +309,8 @@ fn verified_by_sack(
 
 fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, CredentialError> {
     let keys = keys(node)?;
-    // The one key of slurm.key has no name, and is tried whatever the token says; a token that says
-    // none is of the default key.
+    // The only key in slurm.key has no name and is tried whatever the token says. A token without a key name
+    // belongs to the default key.
     let is_meant = |key: &&Key| match (&key.id, &claims.key_id) {
         (None, _) => true,
         (Some(_), None) => key.default,
@@ -346,8 +346,8 @@ fn sign(
     Ok(jwt::sign(key.id.as_deref(), &claims, &key.secret))
 }
 
-/// The cluster's keys that are good now: of slurm.jwks, else the one in slurm.key; beside slurm.conf,
-/// or where a configless node has them.
+/// The cluster's valid keys: from slurm.jwks, or else the one in slurm.key, beside slurm.conf or
+/// where a configless node has them.
 fn keys(node: &Node) -> Result<Vec<Key>, CredentialError> {
     let beside = node.path.parent().unwrap_or(Path::new("/"));
     for dir in [beside, Path::new(ETC)] {
@@ -372,7 +372,7 @@ fn keys(node: &Node) -> Result<Vec<Key>, CredentialError> {
     ]))
 }
 
-/// A key file, which must be of one of Slurm's users and, as Slurm wants it, not accessible to others.
+/// Reads a key file. It must belong to one of Slurm's users and, as Slurm demands, be closed to others.
 fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, CredentialError> {
     let failed = |error| CredentialError::KeyFile(path.to_owned(), error);
     let found = match fs::metadata(path) {
@@ -398,7 +398,7 @@ fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// What AuthInfo says: socket, seconds, `disable_sack`; for the fuzz targets.
+/// Parses AuthInfo: socket, seconds, `disable_sack`; for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn auth_info(text: &str) -> (Option<&str>, u32, bool) {
     let info = Info::parse(text);

@@ -1,4 +1,4 @@
-//! Why it is not known which job a connection comes from.
+//! The reasons why the source job of a connection is unknown.
 
 use std::fmt;
 use std::io;
@@ -12,18 +12,18 @@ use crate::node::NodeError;
 use crate::text::shown;
 use crate::trust::DirectoryError;
 
-/// Why caller ID has no answer.
+/// The reason why caller ID has no answer.
 #[derive(Debug)]
 pub enum CallerIdError {
     /// sshd has no TCP connection open.
     NoConnection,
     /// The descriptors cannot be listed.
     Descriptors(io::Error),
-    /// The option callerid_skip has the source.
+    /// callerid_skip contains the source.
     Skipped(IpAddr),
-    /// No stepd here has said which protocol version it speaks.
+    /// No stepd here has told its protocol version.
     NoVersion,
-    /// The cluster's slurmds speak TLS only; the TLSType.
+    /// The cluster's slurmds speak only TLS; the TLSType.
     TlsOnly(String),
     /// slurm.conf cannot be used.
     Node(NodeError),
@@ -64,29 +64,29 @@ impl From<CredentialError> for CallerIdError {
     }
 }
 
-/// Why a slurmd's answer is not usable.
+/// The reason why a slurmd's answer is not usable.
 #[derive(Debug)]
 pub enum SlurmdError {
     /// There is no connection to it.
     Connect(Broken),
     /// The connection broke.
     Exchange(Broken),
-    /// It refuses all versions that it could speak, or our key.
+    /// It refuses every version that it could speak, or our key.
     NoCommonVersion(Broken),
-    /// It refuses this version and speaks that one, in which it was not or may not be asked.
+    /// It refuses the version of our message and speaks another, which is not tried.
     Speaks {
         /// The version of our message.
         asked: Version,
         /// The version it speaks.
         speaks: Version,
     },
-    /// It answers in a version other than it was asked in.
+    /// It answers in another version than we asked in.
     OtherVersion(Version),
     /// It does not accept our credential.
     RefusesCredential,
-    /// It speaks TLS only.
+    /// It speaks only TLS.
     TlsOnly,
-    /// It answers with an error of Slurm's.
+    /// It answers with a Slurm error code.
     Slurm(u32),
     /// Its answer carries no credential.
     NoCredential,
@@ -129,14 +129,14 @@ impl fmt::Display for SlurmdError {
     }
 }
 
-/// Why a credential cannot be made, or is not valid.
+/// The reason why a credential cannot be made or is not valid.
 #[derive(Debug)]
 pub enum CredentialError {
     /// This AuthType cannot vouch for an answer.
     AuthType(String),
-    /// munged does not do what it is asked for.
+    /// munged does not do what it was asked to do.
     Munged(PathBuf, MungedError),
-    /// munged's or SACK's answer says no.
+    /// munged or SACK refuses.
     Refused(String),
     /// The SACK socket cannot be used.
     Sack(Broken),
@@ -146,13 +146,13 @@ pub enum CredentialError {
     Expired,
     /// The token was not signed with this cluster's key.
     OtherKey,
-    /// The credential is of another kind than AuthType says.
+    /// The credential is not of the kind that AuthType says.
     OtherKind,
-    /// A file with keys cannot be used.
+    /// A key file cannot be used.
     KeyFile(PathBuf, KeyFileError),
-    /// No file with keys is in these directories.
+    /// These directories have no key file.
     NoKeyFile([PathBuf; 2]),
-    /// slurm.jwks has no key that is valid now.
+    /// slurm.jwks has no valid key.
     NoValidKey,
     /// The host has no name.
     HostName(io::Error),
@@ -182,14 +182,14 @@ impl fmt::Display for CredentialError {
     }
 }
 
-/// Why munged cannot be asked.
+/// The reason why munged cannot be asked.
 #[derive(Debug)]
 pub enum MungedError {
-    /// The connection broke, or there is none.
+    /// The connection broke or could not be made.
     Broken(Broken),
-    /// It is not known who listens.
+    /// The listening user is unknown.
     Peer(io::Error),
-    /// Others could have put another socket there.
+    /// Others could have replaced the socket.
     Directory(DirectoryError),
 }
 
@@ -203,7 +203,7 @@ impl fmt::Display for MungedError {
     }
 }
 
-/// Why a file with keys cannot be used.
+/// The reason why a key file cannot be used.
 #[derive(Debug)]
 pub enum KeyFileError {
     /// The system's error.

@@ -1,8 +1,8 @@
-//! Which job a connection comes from: asks the slurmd where it comes from.
+//! Finds the source job of a connection: asks the slurmd on the host that it comes from.
 //!
-//! The answer is a hint, and one that needs a credential of Slurm's own: made by root, SlurmUser or
-//! SlurmdUser, for us alone and for this answer. What it says counts only if the job's stepd on this
-//! node says that the job is this user's (`decide`).
+//! The answer is a hint, and even that needs a credential of Slurm's own: made by root, SlurmUser or
+//! SlurmdUser, for us alone and for this answer. The job counts only if its stepd on this node
+//! confirms that it is this user's (`decide`).
 
 pub(crate) mod credential;
 mod error;
@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::options::Options;
 use crate::text::said;
 
-/// What an answer depends on besides the connection.
+/// The input of a question besides the connection.
 pub struct Scope<'a> {
     /// The PAM line's options.
     pub options: &'a Options,
@@ -32,13 +32,13 @@ pub struct Scope<'a> {
     pub node: &'a Node,
     /// The newest protocol version that a stepd of this node speaks.
     pub version: Option<Version>,
-    /// Of all questions to slurmds.
+    /// Deadline for all questions to slurmds.
     pub deadline: &'a Deadline,
     /// Where each step is logged.
     pub log: Log<'a>,
 }
 
-/// Asks where the connection comes from, as far as there is anybody to ask.
+/// Asks for the source job of the connection, if there is a slurmd to ask.
 pub(crate) fn ask(connection: io::Result<Option<Connection>>, scope: &Scope<'_>) -> Caller {
     let found = match connection {
         Ok(Some(connection)) => source_job(connection, scope),
@@ -82,7 +82,7 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Calle
         };
         match question.ask(version) {
             Ok(Some(job)) => return Ok(Caller::Job { job, source }),
-            // Says more than a port on which nobody listens.
+            // This says more than a port on which nobody listens.
             Ok(None) => unknown = Some(CallerIdError::NoJob(slurmd)),
             Err(cause) => {
                 let error = CallerIdError::Slurmd(slurmd, cause);
@@ -94,7 +94,7 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Calle
     Err(unknown.unwrap_or(CallerIdError::NoPort))
 }
 
-/// Fails where slurmds speak TLS only.
+/// Fails if slurmds speak only TLS.
 fn without_tls(node: &Node, version: Version) -> Result<(), CallerIdError> {
     match node.conf.tls_type.as_deref() {
         Some(kind) if version.has_tls() && !kind.ends_with("none") => {
@@ -104,7 +104,7 @@ fn without_tls(node: &Node, version: Version) -> Result<(), CallerIdError> {
     }
 }
 
-/// What one slurmd is asked.
+/// The question to one slurmd.
 struct Question<'a> {
     slurmd: SocketAddr,
     body: [u8; 52],
@@ -116,19 +116,19 @@ struct Question<'a> {
 
 /// A slurmd's reaction to a question in one protocol version.
 enum Reaction {
-    /// An answer that can be trusted; none: it knows of no job.
+    /// An answer that can be trusted. None: it knows no job with the connection.
     Answer(Option<u32>),
     /// Refused: the peer speaks this version.
     Speaks(Version),
-    /// Refused in a way that is also another version's, or another key's.
+    /// Refused in a way that may mean another version or another key.
     Refused(Broken),
 }
 
 impl Question<'_> {
-    /// Asks in `version`, and if that is refused, in the one that the peer says, or else in older ones.
+    /// Asks in `version`. If that is refused, asks in the version that the peer names, or else in older ones.
     fn ask(&self, version: Version) -> Result<Option<u32>, SlurmdError> {
-        // A peer whom nobody vouches for must not bring us to versions in which credentials are for
-        // any message.
+        // An unauthenticated peer must not lead us to versions whose credentials are valid for any
+        // message.
         let neighbours = version.neighbours();
         let mut version = version;
         let mut told = false;
@@ -158,7 +158,7 @@ impl Question<'_> {
         }
     }
 
-    /// Asks in this version, over a connection and with a credential of its own.
+    /// Asks in this version, over a connection and with a credential of their own.
     fn ask_in(&self, version: Version) -> Result<Reaction, SlurmdError> {
         let socket = self.connect()?;
         let payload = hash::payload(version, rpc::REQUEST_NETWORK_CALLERID, &self.body);
@@ -188,7 +188,7 @@ impl Question<'_> {
             Err(error) => return Ok(Reaction::Refused(Broken::Nonsense(said(error)))),
         };
         let job = match reply.message {
-            // The version says how much the credential must prove: it is ours to choose.
+            // The version determines what the credential must prove, so the peer must not choose it.
             Message::CallerId { .. } if reply.version != version => {
                 return Err(SlurmdError::OtherVersion(reply.version));
             }

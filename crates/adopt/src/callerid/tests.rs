@@ -1,4 +1,4 @@
-//! Against a fake slurmd and a fake munged, for what real ones can't be made to answer.
+//! Tests with a fake slurmd and a fake munged, for answers that real ones cannot be made to give.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ fn text(bytes: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), bytes, &[0]].concat()
 }
 
-/// A frame of slurmd's in that version, with the credential MUNGE:x:.
+/// A slurmd frame in this version, with the credential MUNGE:x:.
 fn frame(version: Version, kind: u16, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("short");
     let mut message = [version.number().to_be_bytes(), [0; 2]].concat();
@@ -68,14 +68,14 @@ fn job(version: Version, job: u32) -> Vec<u8> {
     frame(version, 5036, &job_body(version, job))
 }
 
-/// What the credential of an answer is made for.
+/// The payload of the credential of an answer.
 fn made_for(version: Version, job: u32) -> Vec<u8> {
     hash::payload(version, 5036, &job_body(version, job))
         .as_bytes()
         .to_vec()
 }
 
-/// Answers questions in a version (the second two bytes of a frame) with these bytes, others by closing;
+/// Answers requests in a version (the second two bytes of a frame) with these bytes, and closes others;
 /// notes the versions.
 fn fake_slurmd(answers: Vec<(Version, Vec<u8>)>) -> (SocketAddr, Arc<Mutex<Vec<Version>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -103,7 +103,7 @@ fn fake_slurmd(answers: Vec<(Version, Vec<u8>)>) -> (SocketAddr, Arc<Mutex<Vec<V
     (address, asked)
 }
 
-/// A munged for which every credential is of that user, for that one, with that payload.
+/// A fake munged: every credential is this user's, restricted to that one, with this payload.
 fn fake_munged(path: &Path, uid: u32, restricted_to: u32, payload: Vec<u8>) {
     let listener = UnixListener::bind(path).expect("bind");
     thread::spawn(move || {
@@ -141,14 +141,14 @@ impl Drop for Dir {
 }
 
 struct Trial {
-    /// By the version of the question.
+    /// The answers, by the version of the request.
     answers: Vec<(Version, Vec<u8>)>,
     uid: u32,
     restricted_to: u32,
     payload: Vec<u8>,
 }
 
-/// What comes of asking in the version of 26.05, and in which versions it was asked.
+/// Asks, starting with the version of 26.05; returns the result and the versions tried.
 fn ask_fakes(trial: Trial) -> (Result<Option<u32>, String>, Vec<Version>) {
     let home = std::env::temp_dir()
         .canonicalize()
@@ -200,17 +200,17 @@ fn good(answers: Vec<(Version, Vec<u8>)>, payload: Vec<u8>) -> Trial {
     }
 }
 
-/// The version that questions start with.
+/// The first version of a request.
 const V: Version = Version::V26_05;
 
-/// A good answer about job 7, with that change.
+/// A good answer about job 7, with this change.
 fn changed(change: fn(&mut Trial)) -> Trial {
     let mut trial = good(vec![(V, job(V, 7))], made_for(V, 7));
     change(&mut trial);
     trial
 }
 
-/// What came of asking once.
+/// Asks once and returns the result.
 fn ask_once(trial: Trial) -> Result<Option<u32>, String> {
     let (result, asked) = ask_fakes(trial);
     assert_eq!(asked, [V], "{result:?}");
@@ -247,7 +247,7 @@ fn an_answer_needs_a_credential_for_it() {
     }
 }
 
-/// The version decides what a credential must prove: the answer's must be the question's.
+/// The version determines what a credential must prove: the answer must be in the request's version.
 #[test]
 fn an_answer_in_another_version_is_refused() {
     let trial = Trial {
@@ -271,12 +271,12 @@ fn a_return_code_is_no_answer() {
     }
 }
 
-/// A slurmd's answer in that version, about job 7.
+/// A slurmd's answer in this version, about job 7.
 fn of_job(version: Version) -> (Version, Vec<u8>) {
     (version, job(version, 7))
 }
 
-/// The answer to a question in the first version: a return code in that one.
+/// The answer to a request in the first version: a return code in this one.
 fn told(code: u32, version: Version) -> (Version, Vec<u8>) {
     (V, frame(version, 8001, &be(&[code])))
 }

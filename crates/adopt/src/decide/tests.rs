@@ -1,4 +1,4 @@
-//! Every branch of the man page is a row here.
+//! A row for every branch of the man page.
 
 use std::net::IpAddr;
 
@@ -215,7 +215,7 @@ fn adopted_into() {
     }
 }
 
-/// What a plan does, one word after the other.
+/// Describes a plan, step by step.
 fn chain(plan: Plan) -> String {
     match plan {
         Plan::Settle(verdict) => format!("{:?}", verdict.answer),
@@ -420,21 +420,21 @@ fn silence_is_nobodys_job_and_is_named() {
     }
 }
 
-/// The session phase of a login for which our account phase chose that job.
+/// The session phase of a login for which our account phase chose this job.
 fn session(job: u32) -> Phase {
     Phase::Session(Admission::Ours { job: Some(job) })
 }
 
-/// The same, where what it left is gone.
+/// The same, with a lost record.
 const LOST: Phase = Phase::Session(Admission::Ours { job: None });
 
 /// No account line is ours.
 const ALONE: Phase = Phase::Session(Admission::NoAccountLine);
 
-/// Others let the user in.
+/// Another module admitted the user.
 const AFTER_OTHERS: Phase = Phase::Session(Admission::Others);
 
-/// The session phase keeps nobody out for want of a job, but the job that was chosen must be there.
+/// A missing job denies nobody in the session phase, but the chosen job must exist.
 #[test]
 fn a_session_without_a_job() {
     let silent = |job| Steps {
@@ -512,7 +512,7 @@ fn a_session_without_a_job() {
     }
 }
 
-/// The account phase's word is for a job of the user's alone.
+/// The account phase's choice counts only for a job of the user's.
 #[test]
 fn a_session_goes_where_the_login_was_sent() {
     let three = [(7, 100), (8, 90), (9, 80)];
@@ -556,8 +556,8 @@ fn a_session_goes_where_the_login_was_sent() {
     }
 }
 
-/// Whom another module's account line let in, an admin for example, is adopted if that can be, and never
-/// kept out by us.
+/// A user admitted by another module's account line, for example an admin, is adopted if possible and
+/// never denied by this module.
 #[test]
 fn a_session_keeps_nobody_out_whom_others_let_in() {
     let strict =
@@ -585,7 +585,7 @@ fn a_session_keeps_nobody_out_whom_others_let_in() {
         let let_in = answers(AFTER_OTHERS, steps());
         assert!(let_in.iter().all(|it| *it == Answer::Ignore), "{let_in:?}");
     }
-    // Also the fallback in a plan.
+    // The same for the fallback in a plan.
     let caller = Caller::Job {
         job: 8,
         source: [10, 0, 0, 1].into(),
@@ -613,7 +613,7 @@ fn a_session_keeps_nobody_out_whom_others_let_in() {
     }
 }
 
-/// Once the account phase has chosen a job, what goes wrong is a failed adoption, not a generic failure.
+/// After the account phase has chosen a job, any failure is a failed adoption, not a generic failure.
 #[test]
 fn a_failure_after_the_account_phase_is_a_failed_adoption() {
     for (line, answer) in [
@@ -641,7 +641,7 @@ fn a_failure_after_the_account_phase_is_a_failed_adoption() {
     }
 }
 
-/// su from within a job stays there, whatever is newer; but the account phase's choice comes first.
+/// su from within a job stays in it, even if a newer job exists; the account phase's choice comes first.
 #[test]
 fn the_job_that_holds_the_process_is_preferred() {
     let from = |holder| Steps {
@@ -654,7 +654,7 @@ fn the_job_that_holds_the_process_is_preferred() {
         ("action_unknown=allow", Phase::Account, 8, "holder 8, Allow"),
         ("action_adopt_failure=deny", ALONE, 8, "holder 8, Deny"),
         ("", session(7), 8, "chosen 7, newest 8, Allow"),
-        // None of the user's.
+        // Not a job of the user's.
         ("", ALONE, 5, "newest 7, next 8, Allow"),
     ] {
         assert_eq!(
@@ -684,7 +684,7 @@ fn whose_word_it_is_need_not_be_asked_again() {
     }
 }
 
-/// What the whole of a plan could answer.
+/// Every answer that a plan can give.
 fn answers(plan: &Plan) -> Vec<Answer> {
     match plan {
         Plan::Settle(verdict) => vec![verdict.answer],
@@ -703,7 +703,7 @@ fn answers(plan: &Plan) -> Vec<Answer> {
     }
 }
 
-/// A line with everything that denies.
+/// A line that denies in every case.
 const DENY_ALL: &str = "strict action_no_jobs=deny action_unknown=deny";
 
 #[test]

@@ -1,5 +1,5 @@
-//! Caches what slurm.conf says of this node between logins, as long as each file that was read for it is as
-//! it was. In doubt nothing is kept, and slurm.conf is read as ever. Why, and where it could be wrong:
+//! Caches the node's configuration between logins, as long as every file that was read for it is
+//! unchanged. In doubt nothing is cached, and slurm.conf is read again. The reasons and the limits:
 //! docs/adr/0008-remembered-node.md.
 
 use std::ffi::{CStr, OsString};
@@ -17,24 +17,24 @@ use crate::state_dir::{Content, StateDir, checksum};
 
 /// The file's name.
 const FILE: &CStr = c"node";
-/// What the file means; another number with each change of that.
+/// Version of the file's format; increase it with every change.
 const FORMAT: u64 = 5;
 /// The longest file that is read, in bytes.
 const MOST_READ: u64 = 1 << 16;
-/// A file that was changed so recently could be changed once more without its ctime telling.
+/// A file changed more recently than this could change again without a new ctime.
 const SETTLED: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 });
 
-/// What is remembered, and what this login adds to it.
+/// The cached node, and what this login finds out about it.
 #[derive(Debug, Default)]
 pub(crate) struct NodeCache {
-    /// Somebody else's file is there: it is left alone.
+    /// The file there is somebody else's: leave it alone.
     is_not_ours: bool,
     reading: Option<Reading>,
-    /// Whether the reading's files are as they were, once that was looked at.
+    /// Whether the reading's files are unchanged, once that was checked.
     is_same: Option<bool>,
 }
 
-/// What was read, with which key and in which files.
+/// The node that was read, its key and its files.
 #[derive(Debug, Default)]
 struct Reading {
     host: String,
@@ -43,7 +43,7 @@ struct Reading {
     found: Node,
 }
 
-/// What tells a file from what was or will be there: its device, inode, size and ctime.
+/// Identifies a file's content: device, inode, size and ctime.
 type Mark = [u8; 40];
 
 fn mark(status: &FileStatus) -> Mark {
@@ -58,7 +58,8 @@ fn mark(status: &FileStatus) -> Mark {
 }
 
 impl NodeCache {
-    /// Reads the file there. Who only reads finds the node afresh, to tell how.
+    /// Loads the file. If nothing may be written (a dry run) the cache is empty, so that the log shows how the node
+    /// is found.
     pub(crate) fn load(state_dir: &StateDir, log: Log<'_>) -> Self {
         if !state_dir.is_to_write() {
             return Self::default();
@@ -73,7 +74,7 @@ impl NodeCache {
         }
     }
 
-    /// Whether that slurm.conf was read, and all that was read for it is as it was.
+    /// Whether this slurm.conf was read, and every file that was read for it is unchanged.
     pub(crate) fn knows(&mut self, path: &Path) -> bool {
         let Some(reading) = self.reading.as_ref().filter(|it| it.found.path == path) else {
             return false;
@@ -86,8 +87,8 @@ impl NodeCache {
             .get_or_insert_with(|| reading.files.iter().all(is_same))
     }
 
-    /// The node as it was found with the same key in the same files, which is forgotten here with that.
-    /// Whom the node trusts is to be looked up.
+    /// Takes the node out of the cache if it was found with the same key and its files are unchanged.
+    /// The caller must look up the users whom the node trusts.
     pub(crate) fn take_node(&mut self, key: NodeKey<'_>) -> Option<Node> {
         let is_known = self.knows(key.path);
         let reading = self.reading.take()?;
@@ -95,7 +96,7 @@ impl NodeCache {
         (is_known && is_it).then_some(reading.found)
     }
 
-    /// Remembers that it was found so.
+    /// Caches a node.
     pub(crate) fn keep_node(
         &self,
         key: NodeKey<'_>,
@@ -115,14 +116,14 @@ impl NodeCache {
         let marked = files.into_iter().map(|(path, it)| (path, mark(&it)));
         let files: Vec<_> = marked.collect();
         let bytes = written(key, &files, node);
-        // Nobody would read more.
+        // A longer file would not be read.
         if bytes.len() as u64 <= MOST_READ {
             state_dir.replace(FILE, &bytes, log);
         }
     }
 }
 
-/// Texts behind a checksum. A list ends with an empty one.
+/// Serializes the cache: texts after a checksum. An empty text ends a list.
 fn written(key: NodeKey<'_>, files: &[(PathBuf, Mark)], node: &mut Node) -> Vec<u8> {
     let mut texts = Vec::new();
     add(&mut texts, key.path.as_os_str().as_bytes());
@@ -150,7 +151,7 @@ fn written(key: NodeKey<'_>, files: &[(PathBuf, Mark)], node: &mut Node) -> Vec<
 }
 
 fn add(texts: &mut Vec<u8>, text: &[u8]) {
-    // No text comes near to what 32 bits can say.
+    // No text comes near 4 GiB.
     texts.extend_from_slice(&(text.len() as u32).to_ne_bytes());
     texts.extend_from_slice(text);
 }
@@ -160,9 +161,9 @@ fn add_optional(texts: &mut Vec<u8>, text: Option<&[u8]>) {
     add(texts, text.unwrap_or_default());
 }
 
-/// The values that are looked at after the node is named.
+/// The values that are used after the node is named.
 fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 8] {
-    // Each field is named, so that a new one is not forgotten here.
+    // Each field is named, so that a new one cannot be forgotten here.
     let Conf {
         slurmd_user,
         slurm_user,
@@ -172,13 +173,13 @@ fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 8] {
         tls_type,
         proctrack_type,
         slurmd_port,
-        // Of these the node's names and directories were made.
+        // The node's names and directories were made from these.
         spool_dir: _,
         nodes: _,
         host: _,
-        // Told in each login's log: such a reading is not kept.
+        // Logged at each login, so such a reading is not cached.
         passed_over: _,
-        // Asked for by Node::slurmd_ports, which reads the file.
+        // Used only by Node::slurmd_ports, which reads the file itself.
         node_ports: _,
         uses_slurmd_port: _,
     } = conf;
@@ -194,7 +195,7 @@ fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 8] {
     ]
 }
 
-/// Whether the file had its content for a while at that time.
+/// Whether the file had been unchanged for a while at that time.
 fn is_settled(status: &FileStatus, when: SystemTime) -> bool {
     let (seconds, nanos) = status.changed;
     let changed = u64::try_from(seconds)
@@ -205,7 +206,7 @@ fn is_settled(status: &FileStatus, when: SystemTime) -> bool {
     age.is_some_and(|age| age >= SETTLED)
 }
 
-/// Of this release alone: another one may read slurm.conf better.
+/// The checksum, valid for this release alone: another one may read slurm.conf better.
 fn seal(texts: &[u8]) -> u64 {
     let release = checksum(FORMAT, env!("CARGO_PKG_VERSION").as_bytes());
     checksum(release, texts)
@@ -224,7 +225,7 @@ fn parse(bytes: &[u8]) -> Option<NodeCache> {
     })
 }
 
-/// What is left to be read. None: it is not what we write.
+/// The bytes left to parse. None: this module did not write them.
 struct Texts<'a>(&'a [u8]);
 
 impl<'a> Texts<'a> {
@@ -304,7 +305,7 @@ pub fn sealed(texts: &[u8]) -> Vec<u8> {
     [&seal(texts).to_ne_bytes(), texts].concat()
 }
 
-/// Reads the file, and writes what it says; for the fuzz targets.
+/// Parses the file and serializes it again, for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn read_and_write(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut reading = parse(bytes)?.reading?;

@@ -1,7 +1,7 @@
-//! Which node this is and where its stepds listen: slurm.conf found and read as slurmd does.
+//! This node, and where its stepds listen: finds and reads slurm.conf as slurmd does.
 //!
-//! Order of places and of names: docs/protocol.md. The environment counts for sshd alone, and not
-//! where the process got privileges from its file: with any other service it is the user's.
+//! docs/protocol.md has the order of places and names. Only sshd's environment counts, and only if the
+//! process is root's alone ([`sys::is_set_user_id`]); any other service's environment is the user's.
 
 pub(crate) mod cache;
 pub(crate) mod names;
@@ -24,35 +24,35 @@ use crate::trust::Trusted;
 pub struct Node {
     /// The slurm.conf that was read.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its values.
     pub conf: Conf,
-    /// NodeName; for a host that slurm.conf does not know the host's name, in full and then short.
+    /// NodeName; for a host that is not in slurm.conf, the host's name, in full and then short.
     pub names: Vec<String>,
-    /// SlurmdSpoolDir for each of the names, `%h` and `%n` filled in.
+    /// SlurmdSpoolDir for each of the names, with `%h` and `%n` filled in.
     pub spool_dirs: Vec<PathBuf>,
-    /// Whether a NodeName line has it.
+    /// Whether a NodeName line names it.
     pub is_named: bool,
     /// The node that slurm.conf has for this host's name, whatever name slurmd was given.
     pub of_host: Option<String>,
-    /// The running slurmds; none: they were not looked for, as slurm.conf and the name were given.
+    /// The running slurmds. None: not searched for, because slurm.conf and the name were given.
     pub slurmds: Option<Slurmds>,
-    /// Whose files and processes are trusted besides root's.
+    /// The users besides root whose files and processes are trusted.
     pub trusted: Trusted,
 }
 
-/// Why it can't be known which node this is.
+/// The reason why the node's configuration is unknown.
 #[derive(Debug)]
 pub enum NodeError {
-    /// No slurm.conf in any of the places.
+    /// There is no slurm.conf in any of the places.
     NotFound,
-    /// slurm.conf can't be read.
+    /// slurm.conf cannot be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         cause: io::Error,
     },
-    /// slurm.conf can't be understood.
+    /// slurm.conf cannot be parsed.
     Broken(ConfError),
     /// The host has no usable name.
     HostName(io::Error),
@@ -79,7 +79,7 @@ impl fmt::Display for NodeError {
     }
 }
 
-/// The two variables that count, and only where the environment is sshd's own.
+/// The two variables that count, and only if the environment is sshd's own.
 #[derive(Debug, Default)]
 pub struct Environment {
     slurm_conf: Option<PathBuf>,
@@ -87,7 +87,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads them if `service` is sshd and the process is not privileged by its file.
+    /// Reads them if `service` is sshd and the process is root's alone.
     #[must_use]
     pub fn of_service(service: &str) -> Self {
         if service != "sshd" || sys::is_set_user_id() {
@@ -101,9 +101,9 @@ impl Environment {
     }
 }
 
-/// Where a configless slurmd and sackd keep their copy.
+/// The copy kept by a configless slurmd or by sackd.
 const RUN_DIR: &str = "/run/slurm/conf";
-/// Compiled-in places of the usual builds: packages, Debian up to 10, /opt, `./configure`.
+/// Compiled-in directories of the usual builds: packages, Debian up to 10, /opt, `./configure`.
 const ETC_DIRS: [&str; 4] = [
     "/etc/slurm",
     "/etc/slurm-llnl",
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_sshds_alone() {
-        // Cargo sets neither variable; PATH stands for "there is an environment".
+        // Cargo sets neither variable; PATH shows that there is an environment.
         assert!(std::env::var_os("PATH").is_some());
         for service in ["su", "login", "sshd2", ""] {
             let environment = Environment::of_service(service);

@@ -1,4 +1,4 @@
-//! The names of this node, and where its spool directory is.
+//! The names of this node, and its spool directory.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::log::Log;
 use crate::node::NodeError;
 use crate::node::reading::{Sources, read};
 
-/// Names that a node may have, each with its NodeHostname, and whether slurm.conf has them.
+/// Names that the node may have, each with its NodeHostname, and whether slurm.conf has them.
 pub(super) type Names = (Vec<(String, Option<String>)>, bool);
 
 /// NodeName with its NodeHostname, in the order of `stepd_api.c:_guess_nodename`, and whether slurm.conf has it.
@@ -49,7 +49,7 @@ pub(super) fn names_of_host(
     if let Some(names) = known(2, "localhost") {
         return Ok(names);
     }
-    // A dynamic node is named by its host: in full from 25.11.2 on, short before.
+    // A dynamic node is named after its host: in full since 25.11.2, short before.
     let mut names = vec![(full.to_owned(), None)];
     if short != full {
         names.push((short.to_owned(), None));
@@ -57,7 +57,7 @@ pub(super) fn names_of_host(
     Ok((names, false))
 }
 
-/// What /etc/hosts calls this host. Slurm asks the resolver, whose DNS queries nothing can bound.
+/// The host's other names in /etc/hosts. Slurm asks the resolver, but nothing limits how long DNS queries take.
 fn aliases(full: &str, short: &str, sources: &mut Sources, log: Log<'_>) -> Vec<String> {
     const MAX_HOSTS: u64 = 16 << 20;
     let path = Path::new("/etc/hosts");
@@ -76,7 +76,7 @@ fn aliases(full: &str, short: &str, sources: &mut Sources, log: Log<'_>) -> Vec<
     aliases_in(&String::from_utf8_lossy(&bytes), full, short)
 }
 
-/// The same, from the text of /etc/hosts: hosts(5).
+/// Finds the aliases in the text of /etc/hosts, hosts(5).
 pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
     let lines = text
         .lines()
@@ -99,8 +99,8 @@ pub(crate) fn aliases_in(text: &str, full: &str, short: &str) -> Vec<String> {
     found
 }
 
-/// `read_config.c:slurm_conf_expand_slurmd_path`: the first of each, `%h` before `%n`; a `%h`
-/// that slurm.conf can't fill goes away.
+/// Expands a path as `read_config.c:slurm_conf_expand_slurmd_path` does: the first of each, `%h` before
+/// `%n`; a `%h` without a value in slurm.conf is removed.
 pub(crate) fn expand(template: &str, node: &str, host: Option<&str>) -> PathBuf {
     let with_host = template.replacen("%h", host.unwrap_or_default(), 1);
     with_host.replacen("%n", node, 1).into()

@@ -1,4 +1,4 @@
-//! Reads slurm.conf, and remembers which files that rests on.
+//! Reads slurm.conf, and records the files that were read for it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,33 +13,33 @@ use crate::node::names::{expand, names_of_host};
 use crate::node::{Node, NodeError};
 use crate::trust::Trusted;
 
-/// Where Slurm looks for SlurmdSpoolDir if slurm.conf does not say, `read_config.h`.
+/// SlurmdSpoolDir if slurm.conf does not set it, `read_config.h`.
 const DEFAULT_SPOOL_DIR: &str = "/var/spool/slurmd";
-/// The largest file that is read as a part of slurm.conf, in bytes.
+/// The largest file that is read as part of slurm.conf, in bytes.
 const MAX_CONF: u64 = 256 << 20;
 
-/// What a reading of slurm.conf rests on.
+/// The key of a reading of slurm.conf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeKey<'a> {
     /// The file.
     pub path: &'a Path,
     /// The host's name.
     pub host: &'a str,
-    /// The node's name, where it is given.
+    /// The node's name, if given.
     pub node: Option<&'a str>,
 }
 
-/// The files that a reading rests on, as they were when they were read.
+/// The files that a reading depends on, with their status when they were read.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    /// None: what was found rests on more.
+    /// None: the result depends on more than files.
     pub(super) files: Option<Vec<(PathBuf, FileStatus)>>,
     /// When the reading began.
     pub(super) when: SystemTime,
 }
 
 impl Sources {
-    /// Nothing is read yet.
+    /// Starts a reading.
     pub(crate) fn new() -> Self {
         Self {
             files: Some(Vec::new()),
@@ -47,24 +47,24 @@ impl Sources {
         }
     }
 
-    /// One more file.
+    /// Adds a file.
     pub(crate) fn add(&mut self, path: &Path, status: FileStatus) {
         if let Some(files) = &mut self.files {
-            // Paths are slow to compare, and there may be a thousand.
+            // Comparing paths is slow, and there may be a thousand.
             if !files.iter().any(|it| it.1 == status && it.0 == path) {
                 files.push((path.to_owned(), status));
             }
         }
     }
 
-    /// What was found rests on more than files that are there: it is not to be kept.
+    /// Notes that the result depends on more than existing files, so that it is not cached.
     pub(crate) fn give_up(&mut self) {
         self.files = None;
     }
 }
 
 impl Node {
-    /// Reads slurm.conf and names the node by it. Whom the node trusts is to be looked up.
+    /// Reads slurm.conf and names the node. The caller must look up the users whom the node trusts.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -114,7 +114,7 @@ impl Node {
         })
     }
 
-    /// The ports on which the slurmds of a host may listen. Reads the file again: few logins want it.
+    /// The ports on which a host's slurmds may listen. Reads the file again, because few logins need them.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -143,8 +143,8 @@ pub(super) fn read(
     conf::parse(&path.to_string_lossy(), &bytes, query, &mut include).map_err(NodeError::Broken)
 }
 
-/// An Include's file: from 23.02 on it is beside slurm.conf, up to 22.05 beside the including file. `from` is
-/// that, where it was found: a path that is not absolute never gets through [`sys::read_identified`].
+/// Reads an Include's file: beside slurm.conf since 23.02, beside the including file up to 22.05. `from` is the
+/// including file's path as it was found, and absolute: [`sys::read_identified`] accepts no other.
 fn included(main: &Path, name: &str, from: &Path, sources: &mut Sources) -> io::Result<Included> {
     let beside = |file: &Path| file.parent().unwrap_or(Path::new("/")).join(name);
     let (beside_main, beside_from) = (beside(main), beside(from));
@@ -152,7 +152,7 @@ fn included(main: &Path, name: &str, from: &Path, sources: &mut Sources) -> io::
     let mut read = sys::read_identified(path, MAX_CONF);
     if let Err(error) = &read {
         if access::is_absent(error) && beside_from != beside_main {
-            // That there is no file at the first place can't be told by a file.
+            // No file records that the first place has none.
             sources.give_up();
             path = &beside_from;
             read = sys::read_identified(path, MAX_CONF);

@@ -1,6 +1,6 @@
-//! Finds this node: which slurm.conf is its own, and which name slurmd was given.
+//! Finds this node: its slurm.conf, and the name that slurmd was given.
 //!
-//! PAM's options and sshd's environment come first, then what the running slurmds were started with, then the
+//! PAM options and sshd's environment come first, then the arguments of the running slurmds, then the
 //! usual places.
 
 use std::fs;
@@ -21,29 +21,29 @@ use crate::state_dir::StateDir;
 use crate::text::shown;
 use crate::trust::{Trusted, uid_of};
 
-/// To look at each process for a slurmd: 7 ms for a thousand of them, and 30 ms on a busy host.
+/// Limit for scanning all processes for a slurmd: it takes 7 ms for a thousand, and 30 ms on a busy host.
 const LONGEST_SCAN: Duration = Duration::from_secs(1);
 
-/// What a login that looks for its node goes by.
+/// The input of a search for the node.
 pub struct Search<'a> {
     /// `slurm_conf=`, `nodename=` and the time limit.
     pub options: &'a Options,
-    /// sshd's.
+    /// sshd's environment.
     pub environment: &'a Environment,
-    /// Where an earlier login may have left the node.
+    /// The directory where an earlier login may have cached the node.
     pub state_dir: &'a StateDir,
-    /// Whether a node that a slurm.conf describes has running steps.
+    /// Whether a node described by a slurm.conf has running steps.
     pub has_stepds: &'a dyn Fn(&Node) -> bool,
     /// The log.
     pub log: Log<'a>,
 }
 
 impl Search<'_> {
-    /// Finds and reads slurm.conf and names the node, or takes both from the cache while the files are the
-    /// same.
+    /// Finds and reads slurm.conf and names the node, or takes both from the cache while the files are
+    /// unchanged.
     ///
     /// # Errors
-    /// [`NodeError`]: action_generic_failure applies.
+    /// [`NodeError`]; action_generic_failure applies.
     pub fn run(&self) -> Result<Node, NodeError> {
         let mut cache = NodeCache::load(self.state_dir, self.log);
         let host = sys::hostname().map_err(NodeError::HostName)?;
@@ -71,19 +71,19 @@ impl Search<'_> {
         Ok(node)
     }
 
-    /// slurm.conf, where the admin names it.
+    /// The slurm.conf that the admin names.
     fn conf(&self) -> Option<PathBuf> {
         let option = self.options.slurm_conf.as_ref().map(PathBuf::from);
         option.or_else(|| self.environment.slurm_conf.clone())
     }
 
-    /// NodeName, where the admin gives it.
+    /// The NodeName that the admin gives.
     fn node_name(&self) -> Option<&str> {
         let option = self.options.node_name.as_deref();
         option.or(self.environment.node_name.as_deref())
     }
 
-    /// The node by what these slurmds were started with.
+    /// The node, given the arguments of these slurmds.
     fn node(
         &self,
         host: &str,
@@ -112,7 +112,7 @@ impl Search<'_> {
         Ok(node)
     }
 
-    /// slurm.conf where nobody names one: that of the running slurmds, or what is in the usual places.
+    /// Finds slurm.conf if the admin names none: that of the running slurmds, or one in the usual places.
     fn find_conf(
         &self,
         host: &str,
@@ -130,7 +130,7 @@ impl Search<'_> {
         });
         let found = match hint {
             Some(ConfHint::File(path)) if exists(path) => Some(path.clone()),
-            // The slurmd is in a world of its own, or its file was moved: look where others do.
+            // slurmd runs in a mount namespace of its own, or its file was moved: look where others do.
             Some(ConfHint::File(path)) => {
                 self.log
                     .error(|| format!("slurmd's slurm.conf {}: not there", path.display()));
@@ -152,8 +152,8 @@ impl Search<'_> {
         found.ok_or(NodeError::NotFound)
     }
 
-    /// Of several slurm.confs, none of which a running slurmd vouches for, the first whose spool directory has a
-    /// slurmstepd that listens: jobs run on without slurmd, and a cache may be an old one.
+    /// Returns, of several slurm.confs that no running slurmd uses, the first one whose spool directory has a
+    /// listening slurmstepd: jobs outlive slurmd, and a cached slurm.conf may be stale.
     fn with_stepds(&self, paths: &[PathBuf], host: &str) -> Option<PathBuf> {
         let [_, _, ..] = paths else { return None };
         let is_used = |path: &&PathBuf| {
@@ -181,15 +181,15 @@ impl Search<'_> {
     }
 }
 
-/// Whether a second slurmd may run here as another node: slurm.conf has another one for this host's name
-/// than the one slurmd that left a trace was given (`-N`).
+/// Whether a second slurmd may run here as another node: the one slurmd found was given a name (`-N`), and
+/// slurm.conf has another node for this host's name.
 fn may_be_one_of_several(node: &Node, slurmds: &[Slurmd]) -> bool {
     let [slurmd] = slurmds else { return false };
     let given = slurmd.node_name.as_ref();
     given.is_some_and(|given| node.of_host.as_ref().is_some_and(|it| it != given))
 }
 
-/// Whom a node trusts besides root.
+/// The users whom a node trusts besides root.
 fn trusted(conf: &Conf, log: Log<'_>) -> Trusted {
     let slurmd_uid = conf
         .slurmd_user
@@ -211,8 +211,8 @@ fn in_prefix(prefix: Option<&Path>) -> Option<PathBuf> {
     Some(prefix?.join("etc/slurm.conf"))
 }
 
-/// Whether there is such a file, as far as can be known: one that can't be looked at is read, and that tells why
-/// it can't.
+/// Whether the file may exist. One that cannot be checked counts as existing: reading it then reports
+/// the error.
 fn may_exist(path: &Path) -> bool {
     match fs::metadata(path) {
         Ok(_) => true,
@@ -220,7 +220,7 @@ fn may_exist(path: &Path) -> bool {
     }
 }
 
-/// The running slurmd, by its pid file or service, else all that are found among the processes.
+/// The running slurmd by its pid file or service, or else every slurmd among the processes.
 pub(crate) fn running_slurmds(timeout: Duration, log: Log<'_>) -> Slurmds {
     let mut unseen = Unseen::default();
     let running = Slurmd::running(&mut unseen);
@@ -237,7 +237,7 @@ pub(crate) fn running_slurmds(timeout: Duration, log: Log<'_>) -> Slurmds {
     slurmds
 }
 
-/// Adds the slurmds that are found among the processes.
+/// Adds the slurmds found among the processes.
 fn scan(slurmds: &mut Slurmds, timeout: Duration, log: Log<'_>) {
     let mut unseen = Unseen::default();
     let deadline = Deadline::after(timeout.min(LONGEST_SCAN));
@@ -254,8 +254,8 @@ fn scan(slurmds: &mut Slurmds, timeout: Duration, log: Log<'_>) {
     slurmds.unseen = slurmds.unseen.take().or_else(|| unseen.first());
 }
 
-/// Where the slurmds take their slurm.conf from. Of several that differ: the usual place, where SchedMD's module
-/// looks too.
+/// The slurm.conf of the slurmds. If they differ, the one in the usual place, where SchedMD's module looks
+/// too.
 fn conf_of(slurmds: &[Slurmd]) -> Option<&ConfHint> {
     let is_usual = |told: &&Slurmd| matches!(told.conf, ConfHint::Default { .. });
     let (first, others) = slurmds.split_first()?;
@@ -265,8 +265,8 @@ fn conf_of(slurmds: &[Slurmd]) -> Option<&ConfHint> {
     }
 }
 
-/// The node's name that slurmd was started with, `-N`; only where all slurmds of that slurm.conf say the same.
-/// With several nodes on one host no slurmd speaks for all. `given` is a slurm.conf that others than slurmd name.
+/// The node name that slurmd was given with `-N`, if all slurmds with that slurm.conf agree: with several
+/// nodes on one host no slurmd speaks for all. `given` is a slurm.conf that the admin names.
 fn name_of<'a>(slurmds: &'a [Slurmd], given: Option<&Path>, log: Log<'_>) -> Option<&'a str> {
     let chosen = conf_of(slurmds)?;
     let is_about = |told: &&Slurmd| match given {
@@ -282,7 +282,7 @@ fn name_of<'a>(slurmds: &'a [Slurmd], given: Option<&Path>, log: Log<'_>) -> Opt
     first.as_deref()
 }
 
-/// Whether a slurmd reads that slurm.conf.
+/// Whether a slurmd reads this slurm.conf.
 fn reads(conf: &ConfHint, path: &Path) -> bool {
     let run = || Path::new(RUN_DIR).join("slurm.conf");
     let etc = ETC_DIRS.iter().map(|dir| Path::new(dir).join("slurm.conf"));
@@ -301,7 +301,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     let file = |path: &Path| sys::identify(path).map(|it| (it.device, it.inode));
     match (file(one), file(other)) {
         (Ok(one), Ok(other)) => one == other,
-        // By its name: an error is for who reads it.
+        // Compare the names; reading the file reports the error.
         _ => one == other,
     }
 }
@@ -319,7 +319,7 @@ mod tests {
         for (of_host, slurmds, may_be) in [
             (Some("b"), &[slurmd(Some("c"))][..], true),
             (Some("c"), &[slurmd(Some("c"))], false),
-            // A node in a cloud: no line has its host.
+            // A cloud node: no line has its host.
             (None, &[slurmd(Some("c"))], false),
             (Some("b"), &[slurmd(None)], false),
             (Some("b"), &[slurmd(Some("b")), slurmd(Some("c"))], false),

@@ -1,8 +1,8 @@
-//! The running slurmds, for two questions: which slurm.conf do they read, and which node are they told to be?
+//! Finds the running slurmds, to learn which slurm.conf they read and which node name they were given.
 //!
-//! A process counts as slurmd only if it is called so, its program too (Debian's file is slurmd-wlm),
-//! and all its uids are 0: what a user may name or start can't pass for it. (The owner of /proc/PID says less: a process that is
-//! not dumpable appears as root's, proc_pid(5).)
+//! A process counts as slurmd only if its name and its program are slurmd's (Debian's file is slurmd-wlm)
+//! and all its uids are 0: nothing that a user names or starts can pass for it. (The owner of /proc/PID says
+//! less: a process that is not dumpable appears as root's, proc_pid(5).)
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,25 +15,25 @@ use sys::{Deadline, Directory};
 
 use crate::access::Unseen;
 
-/// Where a slurmd of the usual builds leaves its pid, SlurmdPidFile of slurm.conf(5).
+/// Pid files of the usual builds, SlurmdPidFile in slurm.conf(5).
 const PID_FILES: [&str; 3] = [
     "/run/slurmd.pid",
     "/run/slurm/slurmd.pid",
     "/run/slurmd/slurmd.pid",
 ];
-/// The cgroup of slurmd.service, v2 and v1: started by systemd it may have no pid file.
+/// The cgroup of slurmd.service, v2 and v1: systemd may start slurmd without a pid file.
 const SERVICE_CGROUPS: [&str; 2] = [
     "/sys/fs/cgroup/system.slice/slurmd.service",
     "/sys/fs/cgroup/systemd/system.slice/slurmd.service",
 ];
-/// Processes looked at in the service's cgroup, where old stepds and their tasks may be too.
+/// Limit on processes checked in the service's cgroup, which may also hold old stepds and their tasks.
 const MAX_SERVICE_PIDS: usize = 4096;
 /// The kernel cuts a process's name to this length, proc_pid_comm(5).
 const LONGEST_NAME: usize = 15;
-/// The largest of the files under /proc that is read, in bytes.
+/// The largest file under /proc that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// How a slurmd was started.
+/// The program, arguments and environment of a slurmd.
 #[derive(Debug)]
 struct Invocation {
     program: PathBuf,
@@ -41,40 +41,40 @@ struct Invocation {
     slurm_conf: Option<PathBuf>,
 }
 
-/// Where a slurmd takes its slurm.conf from.
+/// The place from which a slurmd takes its slurm.conf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfHint {
     /// `-f`, or SLURM_CONF in its environment.
     File(PathBuf),
-    /// `--conf-server`: its cache.
+    /// `--conf-server`: slurmd's cache.
     Configless,
-    /// Its compiled-in place; the prefix if it is installed outside /usr.
+    /// The compiled-in place; the prefix if slurmd is installed outside /usr.
     Default {
-        /// Such as /opt/slurm for /opt/slurm/sbin/slurmd.
+        /// For example /opt/slurm for /opt/slurm/sbin/slurmd.
         prefix: Option<PathBuf>,
     },
 }
 
-/// A running slurmd: what it was told when it was started.
+/// A running slurmd, by its arguments and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slurmd {
-    /// Where its slurm.conf is.
+    /// The place of its slurm.conf.
     pub conf: ConfHint,
-    /// The name that it was given, `-N`.
+    /// The name given with `-N`.
     pub node_name: Option<String>,
 }
 
-/// The running slurmds, and why there may be more.
+/// The running slurmds, and the reason why there may be more.
 #[derive(Debug, Default, Clone)]
 pub struct Slurmds {
-    /// Each once.
+    /// The slurmds, without duplicates.
     pub found: Vec<Slurmd>,
-    /// The first thing that could not be looked at.
+    /// The first thing that could not be read.
     pub unseen: Option<String>,
 }
 
 impl Slurmd {
-    /// The slurmd that a pid file or the service's cgroup names.
+    /// The slurmd named by a pid file or by the service's cgroup.
     #[must_use]
     pub fn running(unseen: &mut Unseen) -> Option<Self> {
         for path in PID_FILES {
@@ -98,8 +98,8 @@ impl Slurmd {
         None
     }
 
-    /// Looks through all processes: all slurmds that have our root directory. One in a container, whose
-    /// files are others, is none of this host's. After the deadline no more are looked at.
+    /// Scans all processes for slurmds with our root directory. A slurmd in a container has other files
+    /// and does not belong to this host. Stops at the deadline.
     #[must_use]
     pub fn scan(deadline: &Deadline, unseen: &mut Unseen) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
@@ -125,14 +125,14 @@ impl Slurmd {
                 continue;
             };
             let slurmd = Self::of_pid(pid, unseen).filter(|_| has_our_root(pid, unseen));
-            // One that forks is there twice for a moment.
+            // A forking slurmd briefly appears twice.
             found.extend(slurmd.filter(|it| !found.contains(it)));
         }
         found
     }
 
     fn of_pid(pid: u32, unseen: &mut Unseen) -> Option<Self> {
-        // All through one descriptor: it stays with this process, whoever gets its pid later.
+        // One descriptor for all reads: it stays with this process, even if the pid is used again.
         let path = PathBuf::from(format!("/proc/{pid}"));
         let process = unseen.some("open", &path, Directory::open(&path))?;
         let mut read = |name, file| {
@@ -153,7 +153,7 @@ impl Slurmd {
 }
 
 impl Invocation {
-    /// Of what it was started as and with, proc_pid_cmdline(5), proc_pid_environ(5).
+    /// Parses the arguments, proc_pid_cmdline(5), and the environment, proc_pid_environ(5).
     fn new(program: PathBuf, cmdline: &[u8], environ: &[u8]) -> Self {
         let slurm_conf = words(environ).iter().find_map(|pair| {
             pair.as_bytes()
@@ -167,7 +167,7 @@ impl Invocation {
         }
     }
 
-    /// The slurmd, unless it only tells something and ends.
+    /// The slurmd, unless it only prints something and exits.
     fn slurmd(&self) -> Option<Slurmd> {
         let arguments = Arguments::of(&self.args);
         if arguments.only_tells {
@@ -181,14 +181,14 @@ impl Invocation {
         })
     }
 
-    /// Where it takes its slurm.conf from: `--conf-server` before `-f` before SLURM_CONF before
+    /// The place of slurm.conf: `--conf-server` before `-f` before SLURM_CONF before
     /// the rest, `src/slurmd/slurmd/slurmd.c`.
     fn conf_hint(&self, arguments: Arguments) -> ConfHint {
         if arguments.conf_server {
             return ConfHint::Configless;
         }
         let named = arguments.file.or_else(|| self.slurm_conf.clone());
-        // A relative path was relative to where slurmd was started, which nobody knows any more.
+        // A relative path depended on slurmd's working directory at its start, which is unknown now.
         if let Some(path) = named.filter(|path| path.is_absolute()) {
             return ConfHint::File(path);
         }
@@ -200,7 +200,7 @@ impl Invocation {
     }
 }
 
-/// The arguments of a slurmd that matter here, taken apart as getopt_long(3) does it.
+/// The arguments of a slurmd that matter here, parsed as getopt_long(3) does.
 #[derive(Debug, Default)]
 struct Arguments {
     /// `-f`
@@ -209,13 +209,13 @@ struct Arguments {
     conf_server: bool,
     /// `-N`
     node_name: Option<OsString>,
-    /// `-C`, `-G`, `-h` or `-V`: it tells something and ends.
+    /// `-C`, `-G`, `-h` or `-V`: slurmd prints something and exits.
     only_tells: bool,
 }
 
 impl Arguments {
     fn of(args: &[OsString]) -> Self {
-        /// slurmd(8): short options with a value; `F` has one only if joined.
+        /// slurmd(8): short options with a value; `F` takes one only if joined.
         const WITH_VALUE: &[u8] = b"dfLnNF";
         /// Long options with a value.
         const LONG: [&[u8]; 8] = [
@@ -261,13 +261,13 @@ impl Arguments {
     }
 }
 
-/// By its name in /proc/PID/comm, which takes the kernel less than the rest.
+/// Checks the name in /proc/PID/comm, which costs the kernel less than the other files.
 fn may_be_slurmd(pid: u32, unseen: &mut Unseen) -> bool {
     let path = PathBuf::from(format!("/proc/{pid}/comm"));
     read(&path, unseen).is_some_and(|name| name.starts_with(b"slurmd"))
 }
 
-/// Whether what it calls `/` is what we call so.
+/// Whether the process has the same root directory as this one.
 fn has_our_root(pid: u32, unseen: &mut Unseen) -> bool {
     let path = PathBuf::from(format!("/proc/{pid}/root"));
     let mut root = |path: &Path| {
@@ -278,7 +278,7 @@ fn has_our_root(pid: u32, unseen: &mut Unseen) -> bool {
     theirs.is_some() && theirs == ours
 }
 
-/// A line of /proc/PID/status, proc_pid_status(5).
+/// Returns the value of a line in /proc/PID/status, proc_pid_status(5).
 fn field<'a>(status: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut lines = status.split(|byte| *byte == b'\n');
     lines
@@ -286,19 +286,19 @@ fn field<'a>(status: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         .map(<[u8]>::trim_ascii)
 }
 
-/// What can be said before its program is known: whoever is root may look at that, if a policy lets them.
+/// Checks what is known before the program: only root may read that, and only if a policy allows it.
 fn is_called_slurmd(status: &[u8]) -> bool {
     field(status, b"Name:").is_some_and(|name| name.starts_with(b"slurmd"))
         // Real, effective, saved and of the file system.
         && field(status, b"Uid:") == Some(b"0\t0\t0\t0")
 }
 
-/// `status` is what /proc/PID/status says, proc_pid_status(5).
+/// Whether the process is a slurmd; `status` is the text of /proc/PID/status, proc_pid_status(5).
 fn is_slurmd(program: &Path, status: &[u8]) -> bool {
     let file = program.file_name().unwrap_or_default().as_bytes();
     // A program that was upgraded while it runs, proc_pid_exe(5).
     let file = file.strip_suffix(b" (deleted)").unwrap_or(file);
-    // A slurmd that started itself anew, at a reconfiguration, is called by its file's name.
+    // A slurmd that executed itself again to reconfigure has its file's name.
     let name = field(status, b"Name:").unwrap_or_default();
     // Not slurmdbd.
     let is_slurmds = file == b"slurmd" || file.starts_with(b"slurmd-");
@@ -322,7 +322,7 @@ fn words(text: &[u8]) -> Vec<OsString> {
         .collect()
 }
 
-/// What the files of a process say, for the fuzz targets.
+/// Parses the files of a process, for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn of_files(exe: &[u8], status: &[u8], cmdline: &[u8], environ: &[u8]) -> Option<ConfHint> {
     let program = PathBuf::from(OsStr::from_bytes(exe));

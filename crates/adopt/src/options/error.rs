@@ -1,59 +1,59 @@
-//! Arguments of a PAM line that are not as they should be.
+//! Faulty arguments of a PAM line.
 
 use std::fmt;
 
 use crate::text::shown;
 
-/// An argument that was not taken, or not as it is written.
+/// An argument that was ignored, or that does not mean what it seems to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadArgument {
     /// No option has this name.
     UnknownOption(String),
-    /// The option does not take this value, and keeps the one that it had.
+    /// The option does not accept this value and keeps the one it had.
     BadValue {
         /// The option's name.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: String,
-        /// What it takes, for people.
+        /// The accepted values, for people.
         takes: String,
-        /// The value that it keeps.
+        /// The value that the option keeps.
         kept: String,
     },
-    /// Another option stands in the value, behind a comma or the like. It does not count.
+    /// The value contains another option, after a comma or the like. That option does not count.
     Glued {
         /// The option's name.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: String,
         /// The word that was taken, if the option takes words.
         taken: Option<&'static str>,
         /// The options as they should be written.
         line: String,
     },
-    /// The value goes on after the word that was taken.
+    /// The value continues after the word that was taken.
     Rest {
         /// The option's name.
         name: &'static str,
         /// The word.
         taken: &'static str,
-        /// What was given.
+        /// The value given.
         value: String,
     },
-    /// A setting in the file of options, or the whole file.
+    /// A setting in the options file, or the whole file.
     File {
         /// FILE:LINE, or the file.
         place: String,
-        /// What is wrong.
+        /// The fault.
         cause: String,
     },
-    /// The name was taken, and is none that there can be.
+    /// The name was taken, but no such name can exist.
     OddName {
         /// The option's name.
         option: &'static str,
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The fault in the name.
         why: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! /etc/security/slurm_adopt.conf: the same options as on a PAM line, one a line.
+//! /etc/security/slurm_adopt.conf: the same options as on a PAM line, one per line.
 
 use std::fs::Metadata;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::access;
 
-/// Where the file is.
+/// The path of the options file.
 pub const PATH: &str = "/etc/security/slurm_adopt.conf";
 /// The longest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -15,20 +15,20 @@ const LARGEST: u64 = 1 << 20;
 /// A setting in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
-    /// Counted from 1.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// `name=value` as on a PAM line, or the line itself if it is none.
+    /// `name=value` as on a PAM line, or the whole line if it has no `=`.
     pub argument: String,
 }
 
-/// Reads the file; none if there is none.
+/// Reads the file; None if it does not exist.
 ///
 /// # Errors
-/// `PermissionDenied` if another user than root could have written it; the system's.
+/// `PermissionDenied` if a user other than root could have written it; otherwise the system's error.
 pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
     let (found, bytes) = match sys::read_with_metadata(path, LARGEST) {
         Ok(read) => read,
-        // A link that leads nowhere is there, and what it should lead to is not.
+        // A dangling link exists, even though its target does not: that is an error.
         Err(error) if access::is_absent(&error) && path.symlink_metadata().is_err() => {
             return Ok(None);
         }
@@ -48,14 +48,14 @@ pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 fn is_roots(found: &Metadata) -> bool {
-    // Tests may be another user's. With an access control list the group's bits are the most that it gives.
+    // Tests may run as another user. With an ACL the group bits are the most that the ACL grants.
     let root = if cfg!(test) { sys::effective_uid() } else { 0 };
     found.uid() == root && found.mode() & 0o022 == 0
 }
 
-/// The settings of the file's text.
+/// Parses the settings in the file's text.
 pub(super) fn settings(text: &str) -> impl Iterator<Item = Setting> + '_ {
-    // Some editors put a byte order mark in front.
+    // Some editors write a byte order mark first.
     let text = text.trim_start_matches('\u{feff}');
     let lines = (1..).zip(text.lines());
     lines.filter_map(|(line, text)| {
@@ -71,7 +71,7 @@ pub(super) fn settings(text: &str) -> impl Iterator<Item = Setting> + '_ {
     })
 }
 
-/// A value without its quotes, or up to a comment.
+/// Returns a value without its quotes, or up to a comment.
 fn unquoted(value: &str) -> &str {
     let quoted = value.strip_prefix('"').and_then(|it| it.split_once('"'));
     match quoted {
@@ -80,7 +80,7 @@ fn unquoted(value: &str) -> &str {
     }
 }
 
-/// Up to a `#` after a blank.
+/// Returns the text up to a `#` after a blank.
 fn without_comment(text: &str) -> &str {
     let is_comment = |(index, _): &(usize, &str)| {
         let before = text.get(..*index).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! What a value says that its option does not do: separators, quotes and names that match nothing.
+//! Warnings about values with separators, quotes or names that do not do what they seem to.
 
 use crate::options::error::BadArgument;
 use crate::options::table::{OptionSpec, TABLE, starts_with};
 use crate::options::{Options, STRICT};
 use crate::text::shown;
 
-/// What is wrong with a value that the option has taken, for the log.
+/// The warning about a value that the option has taken.
 pub(super) fn of_taken(spec: &OptionSpec, value: &str) -> Option<BadArgument> {
     if let Some(line) = separated(spec.name, value) {
         return Some(BadArgument::Glued {
@@ -28,9 +28,9 @@ pub(super) fn of_taken(spec: &OptionSpec, value: &str) -> Option<BadArgument> {
     })
 }
 
-/// The line with a blank before each further option, if the value has some.
+/// The line with a blank before each further option, if the value contains any.
 pub(super) fn separated(name: &str, value: &str) -> Option<String> {
-    // A text may hold anything.
+    // A message may contain any text.
     if name.starts_with("message_") {
         return None;
     }
@@ -44,7 +44,7 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
     let is_end = |(index, sign): (usize, char)| {
         is_separator(sign) && value.get(index + sign.len_utf8()..).is_some_and(is_option)
     };
-    // Mostly there is none: nothing is allocated, as root must pass where memory is short.
+    // Usually there is none: allocate nothing, because root must pass even when memory is short.
     value.char_indices().find(|it| is_end(*it))?;
     let line = value.char_indices().map(|it| match is_end(it) {
         true => ' ',
@@ -53,7 +53,7 @@ pub(super) fn separated(name: &str, value: &str) -> Option<String> {
     Some(format!("{name}={}", line.collect::<String>()))
 }
 
-/// The word that the value begins with, of those that the option takes, and what follows it.
+/// Splits the value after the word, of those that the option takes, that it starts with.
 fn word<'a>(spec: &OptionSpec, value: &'a str) -> Option<(&'static str, &'a str)> {
     let is_word = |it: &str| {
         it.bytes()
@@ -64,7 +64,7 @@ fn word<'a>(spec: &OptionSpec, value: &'a str) -> Option<(&'static str, &'a str)
     Some((word, value.get(word.len()..)?))
 }
 
-/// pam_start(3) makes the name of a service small and takes its path away.
+/// pam_start(3) turns a service name into lower case and strips its path.
 fn odd_service(value: &str) -> Option<BadArgument> {
     let odd = |name: &str| {
         let is_odd = |it: char| it.is_ascii_uppercase() || ['/', '"', '\''].contains(&it);
@@ -99,7 +99,7 @@ fn odd_node(value: &str) -> Option<BadArgument> {
 }
 
 impl Options {
-    /// Says that the module does not act for this service, and that a name in `service=` looks meant for it.
+    /// Warns if the module does not act for this service although a name in `service=` looks meant for it.
     #[must_use]
     pub fn missed_service(&self, service: &str) -> Option<String> {
         let names = || self.service.split(',');
@@ -110,7 +110,7 @@ impl Options {
             let sign = |it: char| it.is_whitespace() || ['"', '\''].contains(&it);
             let name = name.trim_matches(sign).to_ascii_lowercase();
             let name = name.rsplit('/').next().unwrap_or_default();
-            // sshd-compute may be another sshd's, sshd_config(5), PAMServiceName.
+            // sshd-compute may be another sshd's service, sshd_config(5), PAMServiceName.
             let is_ssh = ["ssh", "openssh"].iter().any(|it| name.starts_with(it))
                 && !name.starts_with("sshd-");
             name == service || is_ssh && service == "sshd"

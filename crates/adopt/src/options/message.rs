@@ -1,15 +1,15 @@
-//! What a user who is kept out reads, where the admin words it.
+//! The site's own messages for denied users.
 
 use std::fmt;
 
-/// What a template may name.
+/// The names that a template may contain.
 pub const NAMES: [&str; 4] = ["user", "host", "jobs", "url"];
 
 /// A text with names in braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(String);
 
-/// The texts for users; none: SchedMD's.
+/// The site's messages; None means SchedMD's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Messages {
     /// `message_no_jobs=`
@@ -23,7 +23,7 @@ pub struct Messages {
 }
 
 impl Template {
-    /// Takes a text without control characters, whose names in braces are all known. An empty one is silence.
+    /// Parses a text without control characters whose names in braces are all known. An empty text means silence.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(char::is_control) {
@@ -38,7 +38,7 @@ impl Template {
         pieces.all(is_known).then(|| Self(text.to_owned()))
     }
 
-    /// The text with these values in the places of the names; none if it is empty.
+    /// Replaces the names with these values; None if the text is empty.
     #[must_use]
     pub fn expand(&self, value: &dyn Fn(&str) -> String) -> Option<String> {
         if self.0.is_empty() {

@@ -1,9 +1,9 @@
-//! The module's options, parsed once: from its file and the arguments of its PAM line.
+//! The module's options, parsed once from the options file and the arguments of the PAM line.
 //!
-//! [`TABLE`] is the one place that knows the options: the parser takes names and values from it,
-//! the man page and the README are generated from it (`cargo xtask docs`).
-//! Names and values match as SchedMD's module matches them: whatever the case, and a value by its
-//! beginning (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
+//! [`TABLE`] is the only place that lists the options: the parser takes names and values from it, and
+//! `cargo xtask docs` generates the man page and the README from it.
+//! Names and values match as in SchedMD's module: case-insensitively, and a value by its prefix
+//! (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
 
 mod error;
 pub(crate) mod file;
@@ -21,76 +21,76 @@ use crate::options::message::Messages;
 use crate::options::network::Network;
 pub use crate::options::table::{OptionSpec, TABLE};
 
-/// What to answer when a user without a job here logs in.
+/// The answer to a user without a job here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoJobs {
-    /// Keep the user out.
+    /// Deny the user.
     Deny,
-    /// Leave it to the other modules of the stack.
+    /// Leave the user to the other modules of the stack.
     Ignore,
 }
 
-/// What to do with a user of several jobs when the connection's own job is not known.
+/// The action for a user of several jobs if the source job is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
     /// Adopt into the job whose extern step started last on this node.
     Newest,
-    /// Let the user in without adoption.
+    /// Admit the user without adoption.
     Allow,
-    /// Keep the user out.
+    /// Deny the user.
     Deny,
 }
 
-/// What to answer when the stepd refuses to adopt.
+/// The answer if the stepd refuses to adopt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdoptFailure {
-    /// Let the user in without adoption.
+    /// Admit the user without adoption.
     Allow,
-    /// Keep the user out.
+    /// Deny the user.
     Deny,
 }
 
-/// What to answer when it can't be known what runs on this node.
+/// The answer if the node's configuration is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GenericFailure {
-    /// Leave it to the other modules of the stack.
+    /// Leave the user to the other modules of the stack.
     Ignore,
-    /// Let the user in without adoption.
+    /// Admit the user without adoption.
     Allow,
-    /// Keep the user out.
+    /// Deny the user.
     Deny,
 }
 
-/// Who makes the directory that XDG_RUNTIME_DIR names.
+/// The maker of the directory in XDG_RUNTIME_DIR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeDir {
     /// pam_systemd, or nobody.
     Leave,
-    /// We, unless it has.
+    /// This module, unless pam_systemd has made it.
     Create,
 }
 
-/// Whose resource limits a login has.
+/// The source of a login's resource limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limits {
-    /// sshd's, and pam_limits'.
+    /// sshd and pam_limits.
     Sshd,
-    /// The job's.
+    /// The job.
     Job,
 }
 
-/// What a decision leads to.
+/// The effect of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is carried out.
+    /// Carry it out.
     Enforce,
-    /// It is logged, and everyone gets in without adoption.
+    /// Log it, and admit everyone without adoption.
     Audit,
-    /// Who has a job is adopted, and everyone gets in.
+    /// Adopt users who have a job, and admit everyone.
     AdoptOnly,
 }
 
-/// Who gets in without a job.
+/// Users who get in without a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exempt {
     /// `exempt_users=`: names or uids.
@@ -101,20 +101,20 @@ pub struct Exempt {
     pub uid_below: u32,
 }
 
-/// How much goes to the admin's log; each level contains those before it.
+/// The amount written to the admin's log; each level includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Nothing at all.
+    /// Nothing.
     Quiet,
-    /// SchedMD's fatal: here the same as quiet, nothing is fatal to the host.
+    /// SchedMD's fatal; the same as quiet, because nothing here is fatal to the application.
     Fatal,
-    /// What needs an admin.
+    /// Faults that need an admin.
     Error,
-    /// One line a login.
+    /// One line per login.
     Info,
     /// The same as info.
     Verbose,
-    /// Each step of the conversation with the stepds. SchedMD's debug2 to debug5 mean this too.
+    /// Each step of the exchange with the stepds. SchedMD's debug2 to debug5 mean this too.
     Debug,
 }
 
@@ -129,7 +129,7 @@ pub struct Options {
     pub adopt_failure: AdoptFailure,
     /// `action_generic_failure=`
     pub generic_failure: GenericFailure,
-    /// `ignore_root=`: kept so that old lines parse. Root always passes, with either value.
+    /// `ignore_root=`: accepted so that old lines parse. Root always passes, with either value.
     pub ignore_root: bool,
     /// `single_job_skip_rpc=`
     pub single_job_skip_rpc: bool,
@@ -159,11 +159,11 @@ pub struct Options {
     pub strict: bool,
     /// `mode=`
     pub mode: Mode,
-    /// `exempt_users=` and its like.
+    /// `exempt_users=`, `exempt_groups=` and `exempt_uid_below=`
     pub exempt: Exempt,
     /// `kill_switch=`
     pub kill_switch: Option<PathBuf>,
-    /// `message_no_jobs=` and its like.
+    /// `message_no_jobs=` and the other messages.
     pub messages: Messages,
 }
 
@@ -200,14 +200,14 @@ impl Options {
     /// Whether the module acts for this PAM service.
     #[must_use]
     pub fn acts_for(&self, service: &str) -> bool {
-        // slurmstepd's own service, with which it would move itself (UsePAM=1 in slurm.conf; `pam_ses.c`).
+        // slurmstepd's own service (UsePAM=1 in slurm.conf; `pam_ses.c`): adoption would move slurmstepd itself.
         const SLURMSTEPD: &str = "slurm";
         let mut services = self.service.split(',');
         services.any(|it| it == service || it == "*" && service != SLURMSTEPD)
     }
 
-    /// Parses the file of options and then the arguments of a PAM line; the last setting of an option wins. Returns
-    /// also, to be logged, the settings that change nothing, and those that mean something else than it looks.
+    /// Parses the options file and then the arguments of a PAM line; the last setting of an option wins. Also
+    /// returns, for the log, settings without effect and settings that do not mean what they seem to.
     #[must_use]
     pub fn read<A: AsRef<[u8]>>(file: &Path, args: &[A]) -> (Self, Vec<BadArgument>) {
         let (text, unread) = match file::read(file) {
@@ -215,7 +215,7 @@ impl Options {
             Err(error) => {
                 let place = file.display().to_string();
                 let cause = format!("{error}; ignoring it, with strict in its place");
-                // What it would close must not stay open.
+                // Whatever the file would have closed must not stay open.
                 let instead = STRICT.to_owned();
                 (instead, Some(BadArgument::File { place, cause }))
             }
@@ -226,7 +226,7 @@ impl Options {
         (options, bad)
     }
 
-    /// The same without a file.
+    /// Parses the arguments without a file.
     #[must_use]
     pub fn parse<A: AsRef<[u8]>>(args: &[A]) -> (Self, Vec<BadArgument>) {
         Self::merge(Path::new(file::PATH), &[], args)
@@ -261,13 +261,13 @@ impl Options {
         (options, bad)
     }
 
-    /// The defaults that `strict` asks for, wherever it stands.
+    /// The defaults, as changed by `strict` anywhere among the settings.
     fn strict_or_not(args: &[&[u8]]) -> Self {
         let mut options = Self::default();
         for arg in args {
             let name = arg.split(|sign| *sign == b'=').next().unwrap_or_default();
             if name.eq_ignore_ascii_case(STRICT.as_bytes()) {
-                // What is wrong with it the log tells when its turn comes.
+                // Its faults are logged when its turn comes.
                 let _ = options.set(arg);
             }
         }
@@ -281,7 +281,7 @@ impl Options {
     fn set(&mut self, arg: &[u8]) -> Result<(), BadArgument> {
         let arg: &str = &String::from_utf8_lossy(arg);
         let unknown = || BadArgument::UnknownOption(arg.to_owned());
-        // A switch may stand alone.
+        // A switch may have no value.
         let (name, value) = match arg.split_once('=') {
             Some(pair) => pair,
             None if arg.eq_ignore_ascii_case(STRICT) => (arg, "1"),
@@ -310,7 +310,7 @@ impl Options {
         })
     }
 
-    /// What an option is without a setting.
+    /// The value of an option without a setting.
     fn default_of(&self, spec: &OptionSpec) -> String {
         match spec.name {
             "action_adopt_failure" | "action_generic_failure" if self.strict => "deny".to_owned(),
@@ -319,7 +319,7 @@ impl Options {
     }
 }
 
-/// The options by the text of the file alone, and its settings as arguments, for the fuzz targets.
+/// Parses the text of the file alone; also returns its settings as arguments. For the fuzz targets.
 #[cfg(fuzzing)]
 #[must_use]
 pub fn of_file(text: &str) -> (Options, Vec<String>) {
@@ -329,10 +329,10 @@ pub fn of_file(text: &str) -> (Options, Vec<String>) {
     (options, arguments.collect())
 }
 
-/// The option that stands without a value.
+/// The option that may have no value.
 const STRICT: &str = "strict";
 
-/// The value of an argument that sets this option.
+/// The value of an argument, if it sets this option.
 fn taken_value(option: &str, arg: &[u8]) -> Option<String> {
     let arg = String::from_utf8_lossy(arg);
     let (name, value) = arg.split_once('=').unwrap_or((&arg, "1"));

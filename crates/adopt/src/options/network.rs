@@ -1,18 +1,18 @@
-//! A network as an option names one: an address and how many of its bits count.
+//! A network in an option: an address and the number of its significant bits.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 or IPv6 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// As IPv6 has it, IPv4 in its mapped form.
+    /// As IPv6; IPv4 in its mapped form.
     address: u128,
-    /// How many bits count, from 0 to 128.
+    /// The number of significant bits, 0 to 128.
     bits: u32,
 }
 
 impl Network {
-    /// `ADDRESS/BITS`, or a single address. Bits of the address that don't count may be set.
+    /// Parses `ADDRESS/BITS` or a single address. Insignificant bits of the address may be set.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
@@ -34,7 +34,7 @@ impl Network {
         })
     }
 
-    /// Whether the address lies in it.
+    /// Whether the network contains the address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let differing = self.address ^ as_v6(address);

@@ -1,5 +1,5 @@
-//! All options: names, values, what they do, how they are set. The parser, the man page and the README
-//! come from here.
+//! All options: names, values, descriptions and setters. The parser, the man page and the README use this
+//! table.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::options::{
     AdoptFailure, GenericFailure, Limits, LogLevel, Mode, NoJobs, Options, RuntimeDir, Unknown,
 };
 
-/// One option, for the parser and for people.
+/// One option, for the parser and for the documentation.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionSpec {
-    /// Name before the `=`.
+    /// The name before the `=`.
     pub name: &'static str,
-    /// What may stand after it, the default first; a word in capitals stands for free text.
+    /// The accepted values, the default first; a word in capitals stands for free text.
     pub values: &'static [&'static str],
     /// The default, as text.
     pub default: &'static str,
-    /// Ours; SchedMD's module does not have it.
+    /// Whether the option is ours: SchedMD's module does not have it.
     pub since_us: bool,
-    /// What it does, in Markdown.
+    /// The description, in Markdown.
     pub doc: &'static str,
-    /// Sets the option; false if it does not take the value.
+    /// Sets the option; false if it does not accept the value.
     pub(super) set: fn(&mut Options, &str) -> bool,
 }
 
@@ -368,7 +368,7 @@ pub const TABLE: &[OptionSpec] = &[
     },
 ];
 
-/// Names separated by commas.
+/// Sets names that are separated by commas.
 fn list(place: &mut Vec<String>, value: &str) -> bool {
     const MOST: usize = 200;
     let names: Vec<_> = value.split(',').map(|it| it.trim().to_owned()).collect();
@@ -396,7 +396,7 @@ fn choose<T: Copy>(place: &mut T, value: &str, words: &[(&str, T)]) -> bool {
     true
 }
 
-/// As strncasecmp(3) with the word's length.
+/// Compares as strncasecmp(3) does with the word's length.
 pub(super) fn starts_with(value: &str, word: &str) -> bool {
     value
         .as_bytes()
@@ -436,7 +436,7 @@ fn log_level(options: &mut Options, value: &str) -> bool {
     choose(&mut options.log_level, value, &words)
 }
 
-/// Seconds with at most three decimals.
+/// Sets a duration: seconds with at most three decimals.
 fn duration(place: &mut Duration, value: &str) -> bool {
     const MILLIS: std::ops::RangeInclusive<u64> = 100..=60_000;
     let (seconds, decimals) = value.split_once('.').unwrap_or((value, "0"));

@@ -1,4 +1,4 @@
-//! The options, as SchedMD's module takes them.
+//! The options must parse as they do in SchedMD's module.
 
 use super::*;
 
@@ -259,7 +259,7 @@ fn a_value_that_is_taken_in_part_is_named() {
         };
         assert!(bad.to_string().contains(told), "{line}: {bad}");
     }
-    // It counts for nothing at all.
+    // The setting has no effect at all.
     for (line, told) in [
         ("timeout=3,log_level=debug", ": timeout=3 log_level=debug"),
         ("log_level=5,timeout=1", ": log_level=5 timeout=1"),
@@ -358,7 +358,7 @@ fn an_invalid_value_keeps_what_was_set_before() {
     }
 }
 
-/// The options by these lines of a file and this PAM line.
+/// Merges these lines of a file and this PAM line.
 fn merge(file: &str, line: &str) -> (Options, Vec<String>) {
     let settings: Vec<_> = file::settings(file).collect();
     let args: Vec<_> = line.split_whitespace().collect();
@@ -412,7 +412,7 @@ fn strict_changes_defaults_wherever_it_stands() {
         ("strict = 1", "strict=0", open),
         ("strict = 0", "strict", closed),
         ("strict = maybe", "", open),
-        // The value's beginning counts, as with every option.
+        // A value matches by prefix, as with every option.
         ("", "strict=10", closed),
         ("", "strict=1,service=sshd", closed),
         ("\u{feff}strict\n", "", closed),

@@ -1,14 +1,14 @@
-//! The process that a phase runs in, and what the session phase does besides adoption.
+//! The process that a phase runs in, and the session phase's work besides adoption.
 //!
-//! With public key and plain password sshd's monitor process calls both phases, and what it forks later is
-//! where it is. With keyboard-interactive a helper process calls the account phase: of what that does
-//! only the PAM environment reaches the monitor (OpenSSH 8.4 to 10.6, auth-pam.c: `sshpam_thread`,
-//! `import_environments`). The session phase always runs in the monitor, before it forks
+//! With public key and plain password authentication sshd's monitor process calls both phases; the processes
+//! that it forks later are where it is. With keyboard-interactive a helper process calls the account phase;
+//! of its effects only the PAM environment reaches the monitor (OpenSSH 8.4 to 10.6, auth-pam.c:
+//! `sshpam_thread`, `import_environments`). The session phase always runs in the monitor, before it forks
 //! (sshd-session.c, `do_pam_session`).
 //!
-//! So the account phase adopts wherever the process is the session's own, and a session phase of ours
-//! looks whether the process is still there and puts it back. From a helper process the account phase
-//! leaves the adoption to the session phase, if that is sure to come.
+//! So the account phase adopts if it runs in the session's own process, and our session phase checks
+//! that the process is still there and moves it back. In a helper process the account phase leaves
+//! the adoption to the session phase, if that is sure to run.
 
 pub mod notes;
 pub(crate) mod record;
@@ -36,26 +36,26 @@ use crate::session::runtime_dir::Users;
 use crate::session::stack::{Line, Reach, Stack};
 use crate::text::said;
 
-/// The service whose host always calls the account phase before the session phase, and for one user.
+/// The service whose application always calls the account phase before the session phase, and for the same user.
 pub const SSHD: &str = "sshd";
 
-/// For the lock on the notes of sessions: another login has it, and its job may be stopped.
+/// Limit for the lock on the session notes: another login has it, and that login's job may be stopped.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The process that the account phase runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallingProcess {
-    /// The one that the session will be in, as far as that can be seen.
+    /// The session's own process, as far as that can be known.
     Session,
     /// sshd's helper for keyboard-interactive, which ends before the session begins.
     Helper,
 }
 
 impl CallingProcess {
-    /// Looks.
+    /// Finds out which one this is.
     ///
     /// # Errors
-    /// Where that can't be seen: to adopt in a helper would let in and not hold.
+    /// If that is unknown. Adoption in a helper would admit the user without holding the session.
     pub fn find() -> io::Result<Self> {
         match is_helper() {
             Ok(true) => Ok(Self::Helper),
@@ -68,16 +68,16 @@ impl CallingProcess {
     }
 }
 
-/// Why the session phase is not sure to adopt what the account phase leaves to it.
+/// The reason why the session phase is not sure to adopt what the account phase leaves to it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotSure {
-    /// The stack can't be read, for this reason.
+    /// The stack cannot be read, with the cause.
     Unread(String),
-    /// There is no session line of ours.
+    /// The stack has no session line of ours.
     Absent,
     /// A line can end the stack before ours or jump over it.
     MayBePassed(Line),
-    /// The session line's failure does not count.
+    /// A failure of the session line does not count.
     NotBinding,
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for NotSure {
     }
 }
 
-/// Whether the session phase is sure to adopt what the account phase leaves to it.
+/// Checks that the session phase is sure to adopt what the account phase leaves to it.
 ///
 /// # Errors
 /// [`NotSure`].
@@ -120,14 +120,14 @@ pub fn adopts_later(stack: &Stack) -> Result<(), NotSure> {
     }
 }
 
-/// Who admitted the user of this session: `found` is what the account phase left, for whomever.
+/// The module that admitted the user of this session; `found` is the account phase's record, for any user.
 pub fn admission(found: Option<&Record>, uid: u32, stack: &Stack, service: &str) -> Admission {
     match (found, stack.reach(Facility::Account)) {
-        // sudo, for example, asks for the one and opens a session for the other.
+        // sudo, for example, runs the account phase for one user and opens a session for another.
         (Some(Record { uid: other, .. }), _) if *other != uid => without_record(service),
         (Some(Record { job: None, .. }), _) => Admission::Others,
         (Some(Record { job, .. }), _) => Admission::Ours { job: *job },
-        // This is not the stack that libpam follows, as after a module that changed the root.
+        // This is not the stack that libpam follows, for example after a module has changed the root.
         (None, Reach::Absent) if stack.is_empty() || stack.unread().is_some() => {
             match without_record(service) {
                 Admission::Others => Admission::NoAccountLine,
@@ -135,13 +135,13 @@ pub fn admission(found: Option<&Record>, uid: u32, stack: &Stack, service: &str)
             }
         }
         (None, Reach::Absent) => Admission::NoAccountLine,
-        // It was called, and what it left is gone.
+        // The account line was called, but its record is gone.
         (None, Reach::Always) => without_record(service),
         (None, _) => Admission::Others,
     }
 }
 
-/// Who admitted the user of this session, and what the account phase recorded for this user.
+/// The module that admitted the user of this session, and the account phase's record for this user.
 pub fn admitted(
     options: &Options,
     handle: &Handle,
@@ -153,7 +153,7 @@ pub fn admitted(
     warn_of_pam_systemd(&stack, log);
     let found = Record::find(&RecordKey::of(options), handle, log);
     let mut admission = admission(found.as_ref(), uid, &stack, service);
-    // Users can write to the PAM environment: it counts against the user alone.
+    // Users can write to the PAM environment, so it counts only against the user.
     let is_told = handle.env(c"SLURM_JOB_ID").is_some();
     if admission == Admission::Others && found.is_none() && is_told {
         admission = without_record(service);
@@ -161,7 +161,7 @@ pub fn admitted(
     (admission, found.filter(|it| it.uid == uid))
 }
 
-/// Forgets what an earlier call in this PAM transaction decided, and tells the admin of a second line.
+/// Forgets the decision of an earlier call in this PAM transaction, and warns about a second line.
 pub fn forget_earlier_call(options: &Options, handle: &Handle, service: &str, log: Log<'_>) {
     let key = RecordKey::of(options);
     if Record::is_kept(&key, handle) {
@@ -170,8 +170,8 @@ pub fn forget_earlier_call(options: &Options, handle: &Handle, service: &str, lo
     }
 }
 
-/// Records a user who may come in, but is in no job: the session phase takes a missing record for
-/// a failure. A job that did not take the login is named: there the session line's options count too.
+/// Records a user who was admitted without a job: the session phase takes a missing record for a
+/// failure. The record names a job that did not take the login: then the session line's options count too.
 pub fn leave_undecided(
     record: &Record,
     options: &Options,
@@ -194,8 +194,8 @@ pub fn leave_undecided(
     }
 }
 
-/// Who admitted a user for whom the account phase was called and has left nothing: sshd calls it always, and
-/// for one user; with other hosts that is not known.
+/// The module that admitted a user if the account phase was called but left no record. sshd always calls the
+/// account phase, for the same user; of other applications that is unknown.
 pub fn without_record(service: &str) -> Admission {
     match service {
         SSHD => Admission::Ours { job: None },
@@ -203,15 +203,15 @@ pub fn without_record(service: &str) -> Admission {
     }
 }
 
-/// Whether this is the su that slurmd itself runs for a job's environment (sbatch --export=NONE; env.c,
-/// `env_array_user`): root's, in a pid namespace of its own, so that its parent is not to be seen.
+/// Whether this is slurmd's own su for a job's environment (sbatch --export=NONE; env.c,
+/// `env_array_user`): root's, in a pid namespace of its own, so that its parent is invisible.
 #[must_use]
 pub fn is_slurmds_su(service: &str) -> bool {
     let is_su = ["su", "su-l"].contains(&service);
     is_su && parent_id() == 0 && !sys::is_set_user_id()
 }
 
-/// Tells the admin of a second account line for the same cluster, where there is one.
+/// Warns about a second account line for the same cluster.
 pub fn warn_if_listed_twice(stack: &Stack, log: Log<'_>) {
     let lines = stack.binding(Facility::Account);
     if lines.len() > 1 {
@@ -230,8 +230,8 @@ pub fn warn_if_listed_twice(stack: &Stack, log: Log<'_>) {
 const TITLE: &str = "/proc/self/cmdline";
 
 /// Whether this process is sshd's helper for keyboard-interactive, which ends before the session
-/// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). The title of a program with
-/// more rights than its user is that user's to choose.
+/// begins: sshd gives it a title of its own (auth-pam.c, `sshpam_init_ctx`). Users choose the title of a
+/// program that has more rights than they do, so that one does not count.
 fn is_helper() -> io::Result<bool> {
     if sys::is_set_user_id() {
         return Ok(false);
@@ -244,14 +244,14 @@ fn is_helper() -> io::Result<bool> {
     }
 }
 
-/// Whether it is "sshd: USER [pam]", whatever name sshd has.
+/// Whether the title is "sshd: USER [pam]", with any name for sshd.
 pub(crate) fn is_helpers(title: &[u8]) -> bool {
     let title = title.split(|sign| *sign == 0).next().unwrap_or_default();
     let is_titled = title.windows(2).any(|pair| pair == b": ");
     is_titled && title.trim_ascii_end().ends_with(b" [pam]")
 }
 
-/// What moves the session after us can't be undone by us: the admin must know.
+/// Warns about pam_systemd after our session line: it moves the session, and we cannot undo that.
 pub fn warn_of_pam_systemd(stack: &Stack, log: Log<'_>) {
     if stack.is_pam_systemd_later() {
         log.error(|| {
@@ -262,7 +262,7 @@ pub fn warn_of_pam_systemd(stack: &Stack, log: Log<'_>) {
     }
 }
 
-/// For a login that no systemd has given one. To be without keeps nobody out.
+/// Makes the runtime directory for a login that has none from systemd. A failure denies nobody.
 pub fn make_runtime_dir(
     options: &Options,
     handle: &Handle,
@@ -274,7 +274,7 @@ pub fn make_runtime_dir(
     let Some(uid) = login.uid().filter(|_| is_wanted) else {
         return;
     };
-    // Another module may have named the directory without making it.
+    // Another module may have named the directory without creating it.
     let named = handle.env(c"XDG_RUNTIME_DIR");
     if named.is_some_and(|name| !Users::is_named(&name, uid)) {
         return;
@@ -295,7 +295,7 @@ pub fn make_runtime_dir(
     }
 }
 
-/// At its end: takes down what was made for it, and says whether it stayed where it was put.
+/// Closes a session: takes down its runtime directory, and logs if the session was not in its job.
 pub fn close(options: &Options, handle: &Handle, uid: u32, log: Log<'_>) {
     if options.runtime_dir == RuntimeDir::Create {
         let deadline = Deadline::after(options.timeout.min(LONGEST_WAIT));

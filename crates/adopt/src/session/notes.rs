@@ -1,9 +1,9 @@
-//! What sessions leave for others than themselves: files of root's alone in [`state_dir::DIR`]`/sessions`.
+//! Notes from sessions to other processes: files of root alone in [`state_dir::DIR`]`/sessions`.
 //!
-//! `UID.PROCESS` is a session that uses a runtime directory, `UID` a directory that we made (its text is the
-//! pid namespace of who made it and the count of sessions since), `login.PROCESS` the word of sshd's helper process to its monitor
-//! (session.rs). PROCESS is `PID.START.NAMESPACE`: only a process in that pid namespace can tell whether
-//! another one there still lives; all others leave the note alone.
+//! `UID.PROCESS` is a session that uses a runtime directory. `UID` is a directory that we made; its text is
+//! the pid namespace of its maker and the number of sessions since. `login.PROCESS` is the record that sshd's
+//! helper process leaves for its monitor (record.rs). PROCESS is `PID.START.NAMESPACE`: only a process in that
+//! pid namespace can tell whether PROCESS still runs; all others leave the note alone.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,10 +15,10 @@ use sys::{Deadline, Proc};
 
 use crate::state_dir;
 
-/// Below [`state_dir::DIR`].
+/// The directory's name below [`state_dir::DIR`].
 const NAME: &str = "sessions";
 
-/// The notes, locked: nobody else who has opened them is at work.
+/// The notes, locked: no other process that locks them is using them.
 #[derive(Debug)]
 pub struct Notes {
     state_dir: PathBuf,
@@ -26,20 +26,20 @@ pub struct Notes {
     _lock: File,
 }
 
-/// The notes, which others may change.
+/// The notes without the lock: others may change them.
 #[derive(Debug)]
 pub struct Released {
     state_dir: PathBuf,
 }
 
-/// A process: its number, when it started, and where that number is its own.
+/// A process: its pid, its start, and the namespace of its pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Its pid.
     pub pid: u32,
-    /// Its start in clock ticks after the boot; 0: not known.
+    /// Its start in clock ticks after boot; 0 if unknown.
     pub start: u64,
-    /// The inode of the pid namespace in which it has that number; 0: not known.
+    /// The inode of the pid namespace in which it has that pid; 0 if unknown.
     pub namespace: u64,
 }
 
@@ -51,19 +51,19 @@ pub struct Judge {
 }
 
 impl Notes {
-    /// Waits for the lock.
+    /// Opens the notes; waits for the lock.
     ///
     /// # Errors
-    /// The system's; `TimedOut` at the deadline.
+    /// The system's error; `TimedOut` at the deadline.
     pub fn open(deadline: &Deadline) -> io::Result<Self> {
         refuse_users()?;
         Self::open_at(Path::new(state_dir::DIR), deadline)
     }
 
-    /// The same, if nobody has the lock.
+    /// Opens the notes if nobody has the lock.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn try_open() -> io::Result<Option<Self>> {
         refuse_users()?;
         Self::try_open_at(Path::new(state_dir::DIR))
@@ -96,7 +96,7 @@ impl Notes {
         }
     }
 
-    /// Lets others at them.
+    /// Releases the lock.
     #[must_use]
     pub fn release(self) -> Released {
         Released {
@@ -104,39 +104,39 @@ impl Notes {
         }
     }
 
-    /// Writes a note, in the place of one that is there.
+    /// Writes a note, or replaces it.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
         write_at(&self.dir.join(name), text)
     }
 
-    /// The text of a note.
+    /// Reads a note.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn read(&self, name: &str) -> io::Result<String> {
         let text = sys::read_regular(&self.dir.join(name), 64)?;
         String::from_utf8(text).map_err(io::Error::other)
     }
 
-    /// Takes a note away.
+    /// Removes a note.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.dir.join(name))
     }
 
-    /// The names of all.
+    /// The names of all notes.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            // What is no text is no note.
+            // A name that is not UTF-8 is not a note's.
             names.extend(entry?.file_name().into_string());
         }
         Ok(names)
@@ -153,7 +153,7 @@ impl Released {
     }
 }
 
-/// A user could stop a set-user-ID program while it has the lock.
+/// Refuses set-user-ID programs: their user could stop them while they have the lock.
 fn refuse_users() -> io::Result<()> {
     match sys::is_set_user_id() {
         true => Err(io::Error::other("this process is not root's alone")),
@@ -175,19 +175,19 @@ fn write_at(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Writes a note without the lock: one whose name no other process uses.
+/// Writes a note without the lock. No other process may use its name.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn write(name: &str, text: &str) -> io::Result<()> {
     write_at(&dir_in(Path::new(state_dir::DIR))?.join(name), text)
 }
 
-/// Reads a note without the lock: one that only this process and its own helper know of. None: there is no
-/// such note.
+/// Reads a note without the lock. Only this process and its helper may know the note. None if it does
+/// not exist.
 ///
 /// # Errors
-/// The system's: there may be one.
+/// The system's error; the note may exist.
 pub fn find(name: &str) -> io::Result<Option<String>> {
     let path = Path::new(state_dir::DIR).join(NAME).join(name);
     match sys::read_regular(&path, 64) {
@@ -197,28 +197,28 @@ pub fn find(name: &str) -> io::Result<Option<String>> {
     }
 }
 
-/// Takes a note away without the lock: one that only this process and its own helper know of.
+/// Removes a note without the lock. Only this process and its helper may know the note.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn remove(name: &str) -> io::Result<()> {
     fs::remove_file(Path::new(state_dir::DIR).join(NAME).join(name))
 }
 
 impl Process {
-    /// This one.
+    /// This process.
     #[must_use]
     pub fn this() -> Self {
         Judge::here().process(std::process::id())
     }
 
-    /// The one that started this one.
+    /// The parent of this process.
     #[must_use]
     pub fn parent() -> Self {
         Judge::here().process(std::os::unix::process::parent_id())
     }
 
-    /// From the three numbers at the end of a note's name.
+    /// Parses the three numbers at the end of a note's name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let mut parts = name.split('.');
@@ -232,13 +232,13 @@ impl Process {
         })
     }
 
-    /// For a note's name.
+    /// Formats the process for a note's name.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}.{}.{}", self.pid, self.start, self.namespace)
     }
 
-    /// Whether both can be one process, as far as is known.
+    /// Whether both may be the same process, as far as is known.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
         let agree = |one, other| one == other || one == 0 || other == 0;
@@ -249,7 +249,7 @@ impl Process {
 }
 
 impl Judge {
-    /// One in the pid namespace of this process.
+    /// Makes a judge for the pid namespace of this process.
     #[must_use]
     pub fn here() -> Self {
         let proc = Proc::own().ok();
@@ -261,7 +261,7 @@ impl Judge {
         }
     }
 
-    /// The pid namespace; 0: not known.
+    /// The pid namespace; 0 if unknown.
     #[must_use]
     pub fn namespace(&self) -> u64 {
         self.namespace
@@ -284,8 +284,8 @@ impl Judge {
         }
     }
 
-    /// Whether a process has certainly ended: nobody has its number, or another one. Never of a process of
-    /// another pid namespace.
+    /// Whether a process has certainly ended: its pid is unused, a zombie's or another process's. False for a
+    /// process of another pid namespace.
     #[must_use]
     pub fn is_gone(&self, process: &Process) -> bool {
         if process.namespace == 0 || process.namespace != self.namespace {
@@ -298,16 +298,16 @@ impl Judge {
         !sys::is_there(process.pid) || stat().is_some_and(is_another)
     }
 
-    /// Those of the uids that a process here has that has not ended.
+    /// Returns those of the uids that have a running process here.
     ///
     /// # Errors
-    /// The system's; also where only processes of another pid namespace can be seen.
+    /// The system's error, also if only processes of another pid namespace are visible.
     pub fn in_use(&self, uids: &[u32]) -> io::Result<Vec<u32>> {
         let proc = self.proc.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let mut found = Vec::new();
         for pid in proc.pids()? {
             let owner = proc.owner(pid).map_err(|error| {
-                // It may be one of theirs.
+                // The process may be one of theirs.
                 io::Error::new(error.kind(), format!("whose process {pid} is: {error}"))
             });
             let Some(uid) = owner? else { continue };

@@ -1,9 +1,9 @@
-//! What the account phase of a login has decided, for its session phase.
+//! The decision of a login's account phase, recorded for its session phase.
 //!
-//! Within one process the record goes by libpam's data. sshd's helper for keyboard-interactive leaves it in
-//! a note of root's alone that is named after sshd's monitor ([`crate::session::notes`]). A user can write neither,
-//! as they can the PAM environment (pam_env, ~/.pam_environment). The account phase leaves a record
-//! whatever it decides, unless it keeps the user out: a record that is missing lets nobody in.
+//! Within one process the record is kept in libpam's data. sshd's helper for keyboard-interactive leaves it
+//! in a note of root alone, named after sshd's monitor ([`crate::session::notes`]). Users can write to neither,
+//! unlike to the PAM environment (pam_env, ~/.pam_environment). The account phase leaves a record
+//! whatever it decides, unless it denies the user: without a record nobody gets in.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -20,35 +20,35 @@ use crate::session::notes::{self, Notes, Process};
 use crate::session::runtime_dir::Users;
 use crate::state_dir;
 
-/// What the account phase has decided.
+/// The decision of the account phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The user it was about.
+    /// The user.
     pub uid: u32,
-    /// The job that it chose; none: the user may come in, but for no job that we know.
+    /// The chosen job. None: the user may come in, but for no job that we know.
     pub job: Option<u32>,
-    /// Where the process was when that job had taken it.
+    /// Where the process was after the job had taken it.
     pub held: Held,
-    /// Whether the session phase is to enter the job's namespaces.
+    /// Whether the session phase must enter the job's namespaces.
     pub leaves_namespaces: bool,
-    /// What the account phase used of the login's deadline.
+    /// The time that the account phase used of the login's deadline.
     pub used: Duration,
-    /// Whether the user was let in as exempt.
+    /// Whether the user was admitted as exempt.
     pub is_exempt: bool,
     strict: Strict,
 }
 
-/// What the account line denies.
+/// The denials of the account line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Strict {
-    /// It is enforced.
+    /// The mode is `enforce`.
     enforces: bool,
     no_jobs: bool,
     adopt_failure: bool,
     generic_failure: bool,
 }
 
-/// One pair of an account line and a session line: those that look at the same cluster.
+/// Pairs an account line with a session line: both look at the same cluster.
 #[derive(Debug)]
 pub struct RecordKey {
     data: CString,
@@ -56,7 +56,7 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// That of a line with these options.
+    /// The key of a line with these options.
     #[must_use]
     pub fn of(options: &Options) -> Self {
         let parts = [&options.slurm_conf, &options.node_name];
@@ -75,7 +75,7 @@ impl RecordKey {
         &self.data
     }
 
-    /// Of the note to sshd's monitor: only with its start, or a later process could pass for it.
+    /// The name of the note to sshd's monitor. Needs the monitor's start, or a later process could pass for it.
     fn note(&self, monitor: Process) -> io::Result<String> {
         match monitor.start {
             0 => Err(io::Error::other(
@@ -87,7 +87,7 @@ impl RecordKey {
 }
 
 impl Record {
-    /// For a user who may come in; the job and the rest are to be filled in.
+    /// A record for an admitted user; the caller fills in the job and the rest.
     #[must_use]
     pub fn new(options: &Options, uid: u32, used: Duration) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl Record {
         }
     }
 
-    /// The stricter of what the two lines say counts.
+    /// Tightens the options to the stricter of both lines.
     pub fn tighten(&self, options: &mut Options) {
         if self.strict.enforces {
             options.mode = Mode::Enforce;
@@ -125,14 +125,14 @@ impl Record {
         }
     }
 
-    /// The job that holds the process still, if that is all that the session phase needs.
+    /// The job that still holds the process, if the session phase has nothing else to do.
     #[must_use]
     pub fn job_that_holds(&self) -> Option<u32> {
         self.job
             .filter(|_| !self.leaves_namespaces && self.held.is_unchanged())
     }
 
-    /// Leaves it to a later call in this process.
+    /// Keeps the record for a later call in this process.
     ///
     /// # Errors
     /// libpam's code.
@@ -140,36 +140,36 @@ impl Record {
         handle.keep(key.data(), &self.to_string())
     }
 
-    /// Leaves it to sshd's monitor, whose helper this process is.
+    /// Leaves the record for sshd's monitor; this process is its helper.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn leave(&self, key: &RecordKey) -> io::Result<()> {
-        // No lock: the name is this login's own, and nobody else's trouble is to keep it out.
+        // No lock: the name is this login's own, and another login's fault must not deny this one.
         let name = key.note(Process::parent())?;
         let written = notes::write(&name, &self.to_string());
         if let Ok(Some(notes)) = Notes::try_open() {
-            // Nothing else takes away what sessions that never came leave; somebody will.
+            // Nothing else removes the notes of sessions that never began. If this fails, another login does it.
             let _ = Users::new(notes).tidy(&Deadline::after(Duration::ZERO));
         }
         written
     }
 
-    /// Whether the account phase was called before in this transaction.
+    /// Whether the account phase was called earlier in this transaction.
     #[must_use]
     pub fn is_kept(key: &RecordKey, handle: &Handle) -> bool {
         handle.kept(key.data()).is_some_and(|text| !text.is_empty())
     }
 
-    /// Forgets what an earlier call in this transaction has decided.
+    /// Forgets the decision of an earlier call in this transaction.
     pub fn forget(key: &RecordKey, handle: &Handle) {
         if Self::is_kept(key, handle) {
-            // It was there, so that libpam has room for it.
+            // The entry exists, so libpam needs no memory for it.
             let _ = handle.keep(key.data(), "");
         }
     }
 
-    /// What the account phase of this login has left. A note is taken away: this process keeps it.
+    /// Finds the record of this login's account phase. Moves a note's record into this process.
     #[must_use]
     pub fn find(key: &RecordKey, handle: &Handle, log: Log<'_>) -> Option<Self> {
         if let Some(kept) = handle.kept(key.data()).filter(|text| !text.is_empty()) {
@@ -185,7 +185,7 @@ impl Record {
             None
         });
         let record = Self::parse(&text?)?;
-        // What can't be kept stays where it is.
+        // If the record cannot be kept here, the note stays.
         if record.keep(key, handle).is_ok() {
             let _ = notes::remove(&name);
         }
@@ -219,7 +219,7 @@ impl Record {
     }
 }
 
-/// `UID JOB FLAGS MILLISECONDS`, then a line for each cgroup.
+/// `UID JOB FLAGS MILLISECONDS`, then one line per cgroup.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.uid)?;
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// Notes are read up to that length, and a helper's record has no cgroups.
+    /// Notes are read up to this length; a helper's record has no cgroups.
     #[test]
     fn the_longest_record_of_a_helper_is_short() {
         let strict =

@@ -1,11 +1,11 @@
-//! `runtime_dir=create`: /run/user/UID for a login, where no systemd makes it.
+//! `runtime_dir=create`: makes /run/user/UID for a login if no systemd does.
 //!
-//! As logind's user-runtime-dir does it: a tmpfs of a tenth of the memory, the user's alone. Each session
-//! leaves a note. The directory goes when its user has neither a session nor a process here: a server that
-//! a session has left in the job (tmux, VS Code's, a container) keeps its sockets. Any process counts, not
-//! only one in a job's cgroup: what is missing then is noticed, and one too many costs some memory until
-//! the job ends. A job that ends kills its sessions without a word, so that the next login, and
-//! `slurm-adopt tidy` in slurmd's Epilog, takes down what nobody uses any more.
+//! As logind's user-runtime-dir does, it mounts a tmpfs of a tenth of the memory, private to the user. Each
+//! session leaves a note. The directory is removed when its user has neither a session nor a process here: a
+//! server that a session left in the job (tmux, VS Code's, a container) keeps its sockets. Any process counts,
+//! not only one in a job's cgroup: a directory removed too soon breaks something, one kept too long costs some
+//! memory until the job ends. A job that ends kills its sessions without closing them, so the next login, and
+//! `slurm-adopt tidy` in slurmd's Epilog, removes directories that are no longer used.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -18,14 +18,14 @@ use sys::Deadline;
 
 use crate::session::notes::{Judge, Notes, Process};
 
-/// Where users' directories are.
+/// The parent of the users' directories.
 const USERS: &str = "/run/user";
 /// Where logind has a file for each user with a session of its own (systemd, logind-user.c).
 const LOGINDS: &str = "/run/systemd/users";
-/// As logind.conf(5), RuntimeDirectorySize=.
+/// The default of logind.conf(5), RuntimeDirectorySize=.
 const SIZE: &str = "size=10%";
 
-/// Users' directories, while nobody else makes or takes down any.
+/// The users' directories, locked: nobody else makes or removes any.
 #[derive(Debug)]
 pub struct Users {
     notes: Notes,
@@ -34,7 +34,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// Those of this host.
+    /// The directories of this host.
     #[must_use]
     pub fn new(notes: Notes) -> Self {
         let [path, loginds] = [USERS, LOGINDS].map(PathBuf::from);
@@ -45,19 +45,19 @@ impl Users {
         }
     }
 
-    /// The user's directory, made if it is not there; this process is one of those that use it.
+    /// Returns the user's directory, made if it is missing, and notes that this process uses it.
     ///
     /// # Errors
-    /// The system's, or one that says what is at its place instead.
+    /// The system's error, or one that describes what is in its place.
     pub fn begin(self, uid: u32, gid: u32) -> io::Result<PathBuf> {
         let path = self.path.join(uid.to_string());
         match is_good(&path, uid)? {
-            // It may be systemd's: then it is not ours to take down.
+            // It may be systemd's: then it is not ours to remove.
             true => {}
             false => self.make(&path, uid, gid)?,
         }
         self.note_session(uid)?;
-        // What can't be taken down is no trouble of this user's; who has the lock by then tidies up.
+        // This user need not care what cannot be removed; the next process with the lock tidies up.
         let _ = self.tidy(&Deadline::after(Duration::ZERO));
         Ok(path)
     }
@@ -80,10 +80,10 @@ impl Users {
         self.notes.write(&session, "")
     }
 
-    /// The session of this process has ended.
+    /// Ends the session of this process.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn end(self, uid: u32, deadline: &Deadline) -> io::Result<()> {
         let this = Process::this();
         let is_own = |name: &str| {
@@ -101,24 +101,24 @@ impl Users {
         }
     }
 
-    /// The user's directory if the name is that, though nobody may have made it.
+    /// Whether this is the name of the user's directory, even if nobody has made it.
     #[must_use]
     pub fn is_named(name: &str, uid: u32) -> bool {
         Path::new(name) == Path::new(USERS).join(uid.to_string())
     }
 
-    /// Takes down the directories of users with neither a session nor a process, and removes the notes of
-    /// sessions that have ended. What is another pid namespace's stays.
+    /// Removes the directories of users with neither a session nor a process, and the notes of ended
+    /// sessions. Leaves those of other pid namespaces.
     ///
     /// # Errors
-    /// The system's, after all have been tried; `TimedOut` where another process has the lock.
+    /// The system's error, after all have been tried; `TimedOut` if another process has the lock.
     pub fn tidy(self, deadline: &Deadline) -> io::Result<()> {
         let here = Judge::here();
         self.tidy_by(&here, deadline, |uids| here.in_use(uids))
     }
 
-    /// `in_use` looks at every process: nobody is to wait for that, least of all if the job of this process is
-    /// suspended meanwhile. So the lock is released.
+    /// `in_use` looks at every process. Nobody should wait for that, least of all if the job of this process is
+    /// suspended meanwhile, so the lock is released.
     fn tidy_by(
         self,
         here: &Judge,
@@ -145,15 +145,15 @@ impl Users {
         };
         let now = users.unused(here)?;
         let mut result = Ok(());
-        // Whose session has begun since may have left a process, even where it has ended too.
+        // A session that began since then may have left a process, even if it has ended too.
         for (uid, made) in unused.into_iter().filter(|it| now.contains(it)) {
             result = users.take_down(uid, made, here).and(result);
         }
         result
     }
 
-    /// Users with a directory that we made and no session, and what its note says. Removes the notes of sessions
-    /// that have ended.
+    /// Users with a directory that we made and without a session, and the text of its note. Removes the notes of
+    /// ended sessions.
     fn unused(&self, here: &Judge) -> io::Result<Vec<(u32, Made)>> {
         let names = self.notes.names()?;
         let mut with_session = Vec::new();
@@ -163,7 +163,7 @@ impl Users {
         }) {
             match process {
                 Some(process) if here.is_gone(&process) => self.notes.remove(name)?,
-                // Also one that another release has written.
+                // Includes a note that another release wrote.
                 _ => with_session.push(whose),
             }
         }
@@ -171,7 +171,7 @@ impl Users {
         for uid in names.iter().filter_map(|it| it.parse().ok()) {
             let name = u32::to_string(&uid);
             if !with_session.contains(&&*name) {
-                // What can't be read is left alone.
+                // Leave alone what cannot be read.
                 let text = self.notes.read(&name).unwrap_or_default();
                 unused.extend(Made::parse(&text).map(|made| (uid, made)));
             }
@@ -204,16 +204,16 @@ impl Users {
 
     fn take_down(&self, uid: u32, made: Made, here: &Judge) -> io::Result<()> {
         let name = &uid.to_string();
-        // From another pid namespace than that of who made it its users can't be seen.
+        // From outside its maker's pid namespace the directory's users are invisible.
         if here.namespace() == 0 || made.namespace != here.namespace() {
             return Ok(());
         }
-        // A session of logind's, on the console for example, has come to use it: logind takes it down.
+        // A logind session, for example on the console, uses it now: logind removes it.
         if self.loginds.join(name).try_exists()? {
             return self.notes.remove(name);
         }
         let path = self.path.join(name);
-        // In each mount namespace that a session made it in: those of jobs go with their last process.
+        // Unmounts it where a session of this mount namespace mounted it; those of jobs go with their last process.
         while sys::unmount(&path).is_ok() {}
         match fs::remove_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -222,17 +222,17 @@ impl Users {
     }
 }
 
-/// What the note on a directory says.
+/// The text of a directory's note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Made {
-    /// The pid namespace of who made it.
+    /// The pid namespace of its maker.
     namespace: u64,
-    /// Sessions that have used it since.
+    /// The number of sessions that have used it since.
     count: u64,
 }
 
 impl Made {
-    /// None: another release wrote it.
+    /// Parses the text. None: another release wrote it.
     fn parse(text: &str) -> Option<Self> {
         let (namespace, count) = text.split_once(' ').unwrap_or((text, "0"));
         Some(Self {
@@ -248,7 +248,7 @@ impl fmt::Display for Made {
     }
 }
 
-/// Whether the user's directory is there, to be used as it is.
+/// Whether the user's directory exists and can be used as it is.
 fn is_good(path: &Path, uid: u32) -> io::Result<bool> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -258,7 +258,7 @@ fn is_good(path: &Path, uid: u32) -> io::Result<bool> {
     let is_alone = found.is_dir() && found.mode() & 0o077 == 0;
     match found.uid() {
         owner if is_alone && owner == uid => Ok(true),
-        // What a tmpfs is mounted on, here or in the mount namespace of a job.
+        // The mount point of a tmpfs, here or in the mount namespace of a job.
         owner if is_alone && owner == sys::effective_uid() => Ok(false),
         owner => {
             let (mode, path) = (found.mode(), path.display());
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    /// Of no process.
+    /// A uid of no process.
     const NOBODYS: &str = "4294960007";
     const OTHERS: &str = "4294960008";
 
@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    /// Who uses a directory that is there already leaves it there.
+    /// A user of an existing directory leaves it there.
     #[test]
     fn a_directory_of_somebody_elses_making_stays() {
         let scratch = Scratch::new("there");
@@ -409,7 +409,7 @@ mod tests {
         scratch.tidy();
         assert!(!dir.exists());
         assert_eq!(names(&scratch.users()), ["no note"]);
-        // As long as somebody does it stays.
+        // It stays as long as somebody uses it.
         fs::create_dir_all(&dir).expect("make it");
         let this = format!("{NOBODYS}.{}", Process::this().name());
         for name in [NOBODYS, &this] {
@@ -431,7 +431,7 @@ mod tests {
             fs::create_dir_all(dir).expect("make it");
         }
         let elsewhere = (Judge::here().namespace() + 1).to_string();
-        // This process is one of that user's.
+        // This process belongs to that user.
         scratch.note(&uid, &here());
         for namespace in ["", "0", &elsewhere] {
             scratch.note(NOBODYS, namespace);
@@ -475,7 +475,7 @@ mod tests {
         }
     }
 
-    /// Logins that come meanwhile neither wait nor lose what they use.
+    /// Logins during the search neither wait nor lose what they use.
     #[test]
     fn nobody_waits_for_the_search_and_what_begins_during_it_counts() {
         let scratch = Scratch::new("race");

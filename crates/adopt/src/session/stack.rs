@@ -1,4 +1,4 @@
-//! What the lines of this module in a PAM stack come to: is it called, and what comes after it.
+//! Analyzes this module's lines in a PAM stack: whether they are called, and what comes after them.
 
 mod module;
 #[cfg(test)]
@@ -12,7 +12,7 @@ use pamconf::{
 
 use crate::session::stack::module::Module;
 
-/// Tells if a stack calls this module.
+/// Whether a stack calls this module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reach {
     /// No line of the stack is ours.
@@ -20,7 +20,7 @@ pub enum Reach {
     Absent,
     /// Every way through the stack that ends in success calls us.
     Always,
-    /// A way that ends in success passes us over.
+    /// A way that ends in success bypasses us.
     MayBePassed(Line),
     /// Lines are ours, but the stack can succeed after any of them has failed (`optional` and the like).
     NotBinding,
@@ -35,7 +35,7 @@ pub struct Line {
     pub place: String,
 }
 
-/// What the lines of one service come to.
+/// The analysis of one service.
 #[derive(Debug, Default)]
 pub struct Stack {
     account: Ours,
@@ -63,8 +63,8 @@ pub struct OwnLine {
     pub arguments: Vec<Vec<u8>>,
 }
 
-/// Where services are, in libpam's order. Which vendor directory comes last is fixed when libpam is built:
-/// openSUSE's, then that of Linux-PAM 1.7.2 by default (meson_options.txt).
+/// The directories of services, in libpam's order. The last vendor directory is fixed when libpam is built:
+/// openSUSE's, or the default since Linux-PAM 1.7.2 (meson_options.txt).
 const DIRS: [&str; 4] = [
     "/etc/pam.d",
     "/usr/lib/pam.d",
@@ -72,24 +72,24 @@ const DIRS: [&str; 4] = [
     "/usr/share/pam/pam.d",
 ];
 
-/// Of one file, in bytes.
+/// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 impl Stack {
-    /// Reads the stacks of that service, as far as its files can be read.
+    /// Reads the stacks of a service, as far as its files can be read.
     #[must_use]
     pub fn read(service: &str) -> Self {
         Self::read_in(&DIRS, service)
     }
 
-    /// The same with other directories.
+    /// Reads the stacks from other directories.
     #[must_use]
     pub fn read_in(dirs: &[&str], service: &str) -> Self {
         let layout = Layout {
             dirs: dirs.iter().map(PathBuf::from).collect(),
             flavor: Flavor::Either,
         };
-        // pam_start(3) takes no path for a name. One that was set later is not the name that libpam read.
+        // pam_start(3) keeps no path in the name; one with a path was set later and is not what libpam read.
         let name = if service.contains('/') {
             "other"
         } else {
@@ -127,19 +127,19 @@ impl Stack {
         }
     }
 
-    /// Tells if that stack calls us.
+    /// How the stack calls us.
     #[must_use]
     pub fn reach(&self, facility: Facility) -> &Reach {
         self.ours(facility).map_or(&Reach::Absent, |it| &it.reach)
     }
 
-    /// The lines of ours whose failure fails the stack: more than one decides more than once.
+    /// Our lines whose failure fails the stack. If there are several, each one decides.
     #[must_use]
     pub fn binding(&self, facility: Facility) -> &[Line] {
         self.ours(facility).map_or(&[], |it| &it.binding)
     }
 
-    /// Whether other account modules answer too, so that the stack has a result where ours answers PAM_IGNORE.
+    /// Whether other account modules answer too, so that the stack has a result if ours answers PAM_IGNORE.
     #[must_use]
     pub fn has_others(&self) -> bool {
         self.has_others
@@ -151,13 +151,13 @@ impl Stack {
         self.ours(facility)?.first.as_ref()
     }
 
-    /// Whether there is no entry in the account and the session stack.
+    /// Whether both the account and the session stack are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
 
-    /// The first file that is there and could not be read, and why: lines may be missing.
+    /// The first file that exists but could not be read, and the cause: lines may be missing.
     #[must_use]
     pub fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
@@ -218,7 +218,7 @@ impl OwnLine {
     }
 }
 
-/// The code by which this module denies.
+/// The code with which this module denies.
 fn denial(facility: Facility) -> Code {
     match facility {
         Facility::Session => Code::SESSION_ERR,
@@ -235,7 +235,7 @@ impl Line {
     }
 }
 
-/// One blank between the words, and not too long for the log.
+/// Puts one blank between words, and shortens the line for the log.
 fn shortened(line: &str) -> String {
     const LONGEST: usize = 120;
     let line: Vec<&str> = line.split_ascii_whitespace().collect();

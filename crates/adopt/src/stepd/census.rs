@@ -1,4 +1,4 @@
-//! Whose the extern steps of this node are.
+//! Finds the owners of the extern steps of this node.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,48 +18,48 @@ use crate::stepd::spool::{self, Socket};
 use crate::text::said;
 use crate::trust::Trusted;
 
-/// What asking all stepds brought.
+/// The result of asking all stepds.
 #[derive(Debug, Default)]
 pub struct Census {
-    /// For the decision.
+    /// The steps, for the decision.
     pub steps: Steps,
     /// The newest protocol version that a stepd here speaks.
     pub version: Option<Version>,
     /// The open conversation with the stepd of the user's newest job.
     pub(super) newest: Option<Conversation>,
-    /// The sockets of the user's jobs, to talk to another than the newest, and who listens there (0: not to
-    /// be seen from here).
+    /// The sockets of the user's jobs, to talk to another stepd than the newest, and the pid that listens on each (0 if
+    /// invisible from here).
     pub(super) own: Vec<(Socket, i32)>,
     pub(super) uid: u32,
     pub(super) trusted: Trusted,
 }
 
-/// The slurmstepd of an extern step of the user's.
+/// The slurmstepd of one of the user's extern steps.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnStepd {
     /// Its job.
     pub job: u32,
-    /// Its process; 0: not to be seen from here.
+    /// Its pid; 0 if invisible from here.
     pub pid: i32,
 }
 
-/// Whose stepds to find, and how many of them must answer.
+/// The user whose stepds to find, and how many stepds must answer.
 #[derive(Clone, Copy)]
 pub struct CensusRequest<'a> {
     /// The user.
     pub uid: u32,
-    /// Whether one own job is enough not to wait for silent stepds until the deadline.
+    /// Whether the census may stop waiting for silent stepds once one own job is known.
     pub may_stop: bool,
-    /// How many own stepds must answer, of which one is the newest: the decision depends on no more, and adoption
-    /// asks the stepd of its job again.
+    /// The number of own stepds that must answer, including the newest: the decision depends on no more, and
+    /// adoption asks the stepd of its job again.
     pub enough: usize,
-    /// Whether every own stepd must answer all the same.
+    /// Whether every own stepd must answer anyway.
     pub asks_all: &'a dyn Fn() -> bool,
 }
 
-/// Asks the extern steps of the node whose they are.
+/// Asks the extern steps of the node for their owners.
 ///
-/// Another user's stepd that an earlier login has asked, as `state_dir` tells, is not asked again.
+/// Does not ask another user's stepd again if `state_dir` has its answer to an earlier login.
 pub fn census(
     node: &Node,
     request: CensusRequest<'_>,
@@ -82,7 +82,7 @@ pub fn census(
     census
 }
 
-/// Asks the stepds that listen at these sockets.
+/// Asks the stepds that listen on these sockets.
 fn ask_stepds(
     sockets: &[Socket],
     node: &Node,
@@ -97,7 +97,7 @@ fn ask_stepds(
         enough,
         asks_all,
     } = request;
-    // Where nobody can be asked the file need not be read.
+    // Without a stepd to ask, the file need not be read.
     let mut known = match sockets.is_empty() {
         true => Owners::default(),
         false => Owners::load(state_dir, log),
@@ -109,7 +109,7 @@ fn ask_stepds(
         ..Census::default()
     };
     let (mut to_ask, mut own) = census.sort_out(sockets, &known);
-    // Of two the other may be a socket that a killed slurmstepd has left: then one job is all there is.
+    // Of two sockets one may be left over from a killed slurmstepd: then the user has only one job.
     let spared = match own.len() > 2 && !asks_all() {
         true => own.split_off(enough),
         false => Vec::new(),
@@ -120,7 +120,7 @@ fn ask_stepds(
         format!("{met} slurmstepds of others are known, {new} to be asked")
     });
     let first = to_ask.clone();
-    // They may hang: the others must not wait for them until the deadline.
+    // They may hang, and must not keep the others waiting until the deadline.
     let limit = match spared.is_empty() {
         true => *deadline,
         false => deadline.within(PATIENCE),
@@ -142,11 +142,11 @@ fn ask_stepds(
     census
 }
 
-/// In place of the process of a stepd that was not asked.
+/// Stands for the pid of a stepd that was not asked.
 const UNASKED: i32 = -1;
 
 impl Census {
-    /// Counts the stepds of others that are known. Returns those that are not known, and the user's, newest first.
+    /// Counts the known stepds of other users. Returns the unknown ones, and the user's own, newest first.
     fn sort_out(
         &mut self,
         sockets: &[Socket],
@@ -168,13 +168,13 @@ impl Census {
         (to_ask, own)
     }
 
-    /// Whose jobs its own are.
+    /// The user of the own jobs.
     #[must_use]
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// Whether a slurmstepd may run as that uid.
+    /// Whether a slurmstepd may run as this uid.
     #[must_use]
     pub fn trusts(&self, uid: u32) -> bool {
         self.trusted.serves(uid)
@@ -199,22 +199,22 @@ impl Census {
         own.collect()
     }
 
-    /// Whether the newest of the user's jobs has answered, and so many that the others change nothing.
+    /// Whether the user's newest job has answered, and enough of the others.
     fn has_enough(&self, enough: usize, unasked: &[Socket]) -> bool {
         let newest = self.steps.own.iter().map(OwnJob::age_key).max();
         let unasked = unasked.iter().map(|it| it.job.age_key()).max();
         self.steps.own.len() >= enough && newest > unasked
     }
 
-    /// Adds jobs of the user's, as an earlier login was told, whose stepds were not asked.
+    /// Adds jobs that an earlier login found to be the user's and whose stepds were not asked.
     fn with_unasked(mut self, sockets: Vec<Socket>) -> Self {
         self.steps.own.extend(sockets.iter().map(|it| it.job));
         self.own.extend(sockets.into_iter().map(|it| (it, UNASKED)));
         self
     }
 
-    /// Asks the stepd of a job that was not asked: what is decided about it needs its word. One that does not
-    /// give it is not counted as the user's.
+    /// Asks the stepd of a job that was not asked before a decision about that job. Without the stepd's word
+    /// the job does not count as the user's.
     pub fn ask_unasked(&mut self, steps: &mut Steps, job: u32, deadline: &Deadline, log: Log<'_>) {
         if !self
             .own
@@ -240,8 +240,8 @@ impl Census {
         self.own.retain(|(it, _)| it.job.job != job);
     }
 
-    /// The conversation with the stepd of one of the user's jobs: the one that is open already, or
-    /// a new one, in which the stepd has said again whose job it is.
+    /// Returns the conversation with the stepd of one of the user's jobs: the one that is open, or
+    /// a new one, in which the stepd has confirmed the job's user again.
     ///
     /// # Errors
     /// [`ConverseError`].
@@ -277,14 +277,14 @@ impl Census {
     }
 }
 
-/// Why there is no conversation with the stepd of a job.
+/// The reason why there is no conversation with a job's stepd.
 #[derive(Debug)]
 pub enum ConverseError {
     /// It does not answer before the deadline.
     Silent,
-    /// There is no such stepd any more.
+    /// The stepd no longer exists.
     Gone,
-    /// It gives no usable answer, or cannot be asked.
+    /// It gives no usable answer or cannot be asked.
     Failed(String),
 }
 

@@ -1,4 +1,4 @@
-//! Asks several stepds side by side, each over its own connection.
+//! Asks several stepds at the same time, each over its own connection.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,26 +17,26 @@ use crate::stepd::owners::{Owner, Owners};
 use crate::stepd::spool::Socket;
 use crate::text::{said, shown};
 
-/// How long silent stepds are waited for after the last answer, once a job of the user's is known
-/// and nothing they say could keep the user out. A stepd in health answers within a millisecond.
+/// Time to wait for silent stepds after the last answer, once a job of the user's is known and no
+/// answer can deny the user any more. A healthy stepd answers within a millisecond.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// Conversations at once. When so many are silent, they make room for those not asked yet.
+/// Limit on open conversations. When that many are silent, they make room for stepds not asked yet.
 pub(super) const MAX_CONVERSATIONS: usize = if cfg!(test) { 8 } else { 512 };
 
-/// An open connection to the stepd of a job that it has confirmed to be the user's.
+/// An open connection to a stepd that has confirmed its job to be the user's.
 #[derive(Debug)]
 pub struct Conversation {
     /// The job.
     pub job: OwnJob,
-    /// What the stepd said of itself.
+    /// The stepd's answer about its job.
     pub owner: stepd::OwnerAnswer,
-    /// The process that listens there, as it is seen from here; 0: it is not to be seen.
+    /// The pid that listens there, as seen from here; 0 if invisible.
     pub pid: i32,
     /// This end of the connection.
     pub socket: OwnedFd,
 }
 
-/// Bytes of an answer of known length, as they come in.
+/// An answer of known length, as its bytes arrive.
 #[derive(Debug)]
 struct Incoming<const N: usize> {
     bytes: [u8; N],
@@ -85,18 +85,18 @@ struct Asked {
     answer: Incoming<{ stepd::OWNER_ANSWER }>,
 }
 
-/// What became of a stepd that was to be asked.
+/// The result of an attempt to ask a stepd.
 enum Connected {
     Asked(Asked),
-    /// Its backlog is full: again in a moment.
+    /// Its backlog is full: try again soon.
     Busy(Socket),
-    /// We have no descriptor left until a conversation ends.
+    /// No descriptor is free until a conversation ends.
     NoDescriptor(Socket),
-    /// There is nobody to ask.
+    /// Nobody listens.
     Gone,
-    /// It can't be asked.
+    /// It cannot be asked.
     Failed(u32, String),
-    /// It may not be asked.
+    /// A permission is missing.
     Denied(u32, String),
 }
 
@@ -142,7 +142,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 if self.asked.is_empty() {
                     break;
                 }
-                // As many as may be are silent: let the others have their turn.
+                // The limit is reached, and all of them are silent: give the others their turn.
                 for asked in self.asked.drain(..) {
                     self.census.steps.add_silent(asked.origin.job.job);
                 }
@@ -182,9 +182,9 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         self.census
     }
 
-    /// Whether the silent ones are not waited for until the deadline: an own job is known, all the
-    /// others have been asked, and what they say could not keep the user out: after a second own job
-    /// no third one can.
+    /// Whether to stop waiting for silent stepds before the deadline: an own job is known, all others have
+    /// been asked, and no answer can deny the user any more. After a second own job, a third one
+    /// cannot.
     fn stops_early(&self) -> bool {
         let enough = if self.may_stop { 1 } else { 2 };
         self.census.own.len() >= enough && self.untried.is_empty()
@@ -208,7 +208,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         }
     }
 
-    /// Asks one; false if it could not be tried.
+    /// Asks one stepd; false if it could not be tried.
     fn ask(&mut self, socket: Socket) -> bool {
         match self.attempt(socket) {
             Connected::Asked(asked) => {
@@ -280,7 +280,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
     }
 
     fn receive(&mut self, ready: &[bool]) {
-        // From the back, so that swap_remove moves only what has been looked at.
+        // Backwards, so that swap_remove moves only entries that were already handled.
         for index in (0..self.asked.len()).rev().filter(|index| ready[*index]) {
             let Asked { socket, answer, .. } = &mut self.asked[index];
             let outcome = match answer.receive(socket) {

@@ -1,7 +1,7 @@
-//! The extern steps of this node: asks stepds side by side whose they are.
+//! The extern steps of this node: asks stepds in parallel for their owners.
 //!
-//! A job counts only when its stepd says that it is this user's; the stepd is asked to adopt over
-//! the same connection (`adoption`), so that nobody can slip in between.
+//! A job counts only if its stepd confirms that it is this user's. The stepd is asked to adopt over
+//! the same connection (`adoption`), so that no other process can take its place in between.
 
 mod census;
 mod inquiry;

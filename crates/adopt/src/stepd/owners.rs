@@ -1,11 +1,11 @@
-//! Whose jobs stepds have said they are, kept between logins.
+//! Caches the owners that stepds have named, between logins.
 //!
-//! A stepd's owner never changes while its socket lives. So a login asks only the stepds that no login has
-//! met, and of those of its own user what the decision depends on: what a file says never admits anyone.
+//! A stepd's owner never changes while its socket exists. So a login asks only stepds that no login has
+//! asked, and those of its own user that the decision depends on: the file alone never admits anyone.
 //!
-//! The file is only ever appended to, by one write a login; who finds it too long puts a short one in
-//! its place ([`crate::state_dir`]). Each record carries a checksum over itself and the kernel's boot id: one that is
-//! torn, damaged, foreign or of an older boot is as if it were not there, and its stepd is asked.
+//! The file is only ever appended to, with one write per login; a login that finds it too long replaces it
+//! with a short one ([`crate::state_dir`]). Each record has a checksum over itself and the kernel's boot id:
+//! a record that is torn, damaged, foreign or from an older boot counts as absent, and its stepd is asked.
 
 use std::ffi::CStr;
 use std::path::Path;
@@ -18,32 +18,32 @@ use crate::state_dir::{Content, StateDir, checksum};
 
 /// The file's name.
 const FILE: &CStr = c"owners";
-/// What a record means; another number with each change of that.
+/// Version of the record's format; increase it with every change.
 const FORMAT: u64 = 2;
-/// Bytes of one record: eight words, the checksum last.
+/// Size of a record in bytes: eight words, the checksum last.
 const RECORD: usize = 64;
-/// Records that a file may always have, and for each socket that there is now. One with more is
-/// replaced by what is about those.
+/// Number of records that a file may always have, and number per existing socket. A file with more is
+/// replaced by the records of those sockets.
 const ALWAYS: usize = 256;
 const PER_SOCKET: usize = 4;
-/// The longest file that is read, in bytes: many logins may add at once.
+/// The longest file that is read, in bytes: many logins may append at once.
 const MOST_READ: u64 = 1 << 20;
 
-/// What one stepd has said.
+/// The answer of one stepd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
-    /// Whose job it is.
+    /// The owner of its job.
     pub uid: u32,
-    /// The protocol version that it speaks.
+    /// Its protocol version.
     pub version: Version,
 }
 
-/// What identifies a socket: its name, device, inode and ctime.
+/// Identifies a socket: its name, device, inode and ctime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity([u64; 5]);
 
 impl Identity {
-    /// Of the socket file of that name.
+    /// The identity of the socket file with this name.
     #[must_use]
     pub fn new(name: &[u8], file: &FileStatus) -> Self {
         let name = checksum(FORMAT, name);
@@ -52,27 +52,27 @@ impl Identity {
     }
 }
 
-/// What is known, and what this login adds to it.
+/// The cached owners, and those that this login adds.
 #[derive(Debug, Default)]
 pub struct Owners<'a> {
-    /// The file's directory; none: nothing is kept.
+    /// The file's directory. None: nothing is kept.
     dir: Option<&'a StateDir>,
-    /// What checksums begin with.
+    /// The seed of the checksums.
     boot: u64,
-    /// The records that are good.
+    /// The valid records.
     records: Vec<(Identity, Owner)>,
-    /// Places in `records` plus one, found by the identity; 0 is free. As long as a power of two.
+    /// Hash index: positions in `records` plus one, 0 if free. Its length is a power of two.
     index: Vec<u32>,
-    /// Records in the file, good or not.
+    /// Number of records in the file, valid or not.
     length: usize,
-    /// Whether the file is out of step, or too long to be read: nothing can be added to it.
+    /// Whether the file has a torn record, or is too long to be read: nothing can be appended.
     broken: bool,
-    /// Records to be added.
+    /// The records to append.
     fresh: Vec<u8>,
 }
 
 impl<'a> Owners<'a> {
-    /// Reads the file there. Where it can't be used nothing is known.
+    /// Loads the file. If it cannot be used, no owner is known.
     #[must_use]
     pub fn load(state_dir: &'a StateDir, log: Log<'_>) -> Self {
         let Some(boot) = boot(state_dir) else {
@@ -104,12 +104,12 @@ impl<'a> Owners<'a> {
         for number in 0..self.records.len() {
             let (identity, _) = self.records[number];
             let place = self.place(&identity);
-            // Of the same socket the last record counts.
+            // The last record of a socket counts.
             self.index[place] = u32::try_from(number + 1).unwrap_or(0);
         }
     }
 
-    /// Where in the index the identity is, or would be. At least half of it is free.
+    /// The position of an identity in the index, or its free place. At least half of the index is free.
     fn place(&self, identity: &Identity) -> usize {
         let mask = self.index.len() - 1;
         let mut place = identity.0[0] as usize ^ identity.0[2] as usize;
@@ -127,7 +127,7 @@ impl<'a> Owners<'a> {
         self.records.get(number.checked_sub(1)?)
     }
 
-    /// Whose job the socket's is, if a stepd has said so before.
+    /// The owner of the socket's job, if its stepd was asked before.
     #[must_use]
     pub fn owner(&self, socket: &Identity) -> Option<Owner> {
         if self.index.is_empty() {
@@ -137,7 +137,7 @@ impl<'a> Owners<'a> {
         Some(*owner)
     }
 
-    /// Notes what the stepd behind the socket has just said.
+    /// Notes the answer of the stepd behind the socket.
     pub fn note(&mut self, socket: &Identity, owner: Owner) {
         if self.dir.is_some() && self.owner(socket) != Some(owner) {
             let record = encode(self.boot, socket, owner);
@@ -145,8 +145,8 @@ impl<'a> Owners<'a> {
         }
     }
 
-    /// Adds what is new to the file; of a file that is too long or out of step only what is about
-    /// `sockets`, all that there are now, is kept.
+    /// Appends the new records to the file. A file that is too long or torn is replaced: it keeps only the records
+    /// of `sockets`, all that exist now.
     pub fn save(&self, sockets: &[Identity], log: Log<'_>) {
         let Some(dir) = self.dir else { return };
         if self.fresh.is_empty() {
@@ -167,7 +167,7 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// What checksums begin with: another number after each boot, unless nothing survives one there.
+/// The seed of the checksums: different after each boot, unless the directory does not survive one.
 fn boot(state_dir: &StateDir) -> Option<u64> {
     if state_dir.is_in_memory() {
         return Some(FORMAT);
@@ -206,14 +206,14 @@ fn decode(boot: u64, bytes: &[u8]) -> Option<(Identity, Owner)> {
     Some((Identity([name, device, inode, seconds, nanos]), owner))
 }
 
-/// A record with the checksum that it needs, for the fuzz targets.
+/// Appends the right checksum to a record, for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn sealed(record: &[u8]) -> Vec<u8> {
     let places = record.get(..RECORD - 8).unwrap_or(record);
     [places, &checksum(FORMAT, places).to_ne_bytes()].concat()
 }
 
-/// Reads the file, and writes its good records that count; for the fuzz targets.
+/// Parses the file and serializes its valid records, for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn read_and_write(bytes: &[u8]) -> Vec<u8> {
     let mut known = Owners {

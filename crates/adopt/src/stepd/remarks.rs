@@ -1,4 +1,4 @@
-//! What is visible on the node that may be why a user has no job here.
+//! Observations on the node that may explain why a user has no job here.
 
 use sys::Deadline;
 
@@ -8,7 +8,7 @@ use crate::node::{Node, search};
 use crate::stepd::spool::{Found, TOLD, listens};
 use crate::text::shown;
 
-/// What may be why a user has no job here.
+/// Collects observations that may explain why a user has no job here.
 #[must_use]
 pub fn remarks(node: &Node, found: &Found, deadline: &Deadline, log: Log<'_>) -> Vec<Remark> {
     let mut remarks = Vec::new();
@@ -38,7 +38,7 @@ pub fn remarks(node: &Node, found: &Found, deadline: &Deadline, log: Log<'_>) ->
     let names = slurmds.found.iter().map(|it| it.node_name.clone());
     let given: Vec<_> = names.flatten().collect();
     let name = node.names.first();
-    // A dynamic node is in no line.
+    // A dynamic node has no line.
     if let Some(name) = name.filter(|name| !node.is_named && !given.contains(name)) {
         remarks.push(Remark::NotNamed {
             name: name.clone(),
@@ -55,7 +55,7 @@ pub fn remarks(node: &Node, found: &Found, deadline: &Deadline, log: Log<'_>) ->
     remarks
 }
 
-/// The node's names and where its stepds listen, for the log.
+/// The node's names and its stepds' directories, for the log.
 #[must_use]
 pub fn place(node: &Node) -> String {
     let mut dirs: Vec<_> = node.spool_dirs.iter().collect();

@@ -1,4 +1,4 @@
-//! The spool directory: which sockets of extern steps are in it.
+//! The spool directory: finds the sockets of extern steps.
 
 use std::fs;
 use std::io;
@@ -19,33 +19,33 @@ use crate::trust::{DirectoryError, Trusted, safe_directory, system};
 /// An extern step's socket file that may be asked.
 #[derive(Debug, Clone)]
 pub struct Socket {
-    /// The file, links resolved.
+    /// The path, with links resolved.
     pub path: PathBuf,
     /// Its job.
     pub job: OwnJob,
-    /// What tells it from others that were or will be there.
+    /// Tells the socket from earlier and later ones.
     pub identity: Identity,
 }
 
-/// How many jobs or nodes a remark names.
+/// The number of jobs or nodes that a remark names at most.
 pub(crate) const TOLD: usize = 4;
 
-/// What is in the spool directories.
+/// The contents of the spool directories.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The extern steps' sockets, of the first of the node's names that has any.
+    /// The extern steps' sockets, for the first of the node's names that has any.
     pub sockets: Vec<Socket>,
-    /// Extern steps whose sockets can't be looked at, and why.
+    /// Extern steps whose sockets cannot be checked, and the causes.
     pub unreachable: Vec<(u32, DirectoryError)>,
-    /// Why nothing was found.
+    /// The reason why nothing was found.
     pub problem: Option<DirectoryError>,
-    /// A socket of each job of this node that has other steps here; the first ones.
+    /// One socket for each job of this node that has other steps here.
     pub(crate) other_steps: Vec<(u32, PathBuf)>,
-    /// A socket of each other node that has some here; the first ones.
+    /// One socket for each of the first [`TOLD`] other nodes that have sockets here.
     pub(crate) other_nodes: Vec<(String, PathBuf)>,
 }
 
-/// The extern sockets of the first of the node's names that has any.
+/// Finds the extern sockets for the first of the node's names that has any.
 #[must_use]
 pub fn find_sockets(node: &Node, log: Log<'_>) -> Found {
     let mut found = Found::default();
@@ -62,14 +62,14 @@ pub fn find_sockets(node: &Node, log: Log<'_>) -> Found {
     found
 }
 
-/// Whether a slurmstepd of an extern step of the node's listens.
+/// Whether a slurmstepd listens for an extern step of this node.
 #[must_use]
 pub fn has_stepds(node: &Node) -> bool {
     let found = find_sockets(node, Log::silent());
     found.sockets.iter().any(|socket| listens(&socket.path))
 }
 
-/// Whether somebody listens at a socket, as far as can be known.
+/// Whether a process listens on a socket, as far as can be known.
 pub(crate) fn listens(path: &Path) -> bool {
     use io::ErrorKind::{ConnectionRefused, NotFound};
     match sys::connect_unix(path) {
@@ -78,7 +78,7 @@ pub(crate) fn listens(path: &Path) -> bool {
     }
 }
 
-/// Files that are called like an extern step's socket and are none.
+/// Files that are named like an extern step's socket but are not one.
 #[derive(Default)]
 struct Junk {
     count: usize,
@@ -111,7 +111,7 @@ fn sockets_in(
             continue;
         }
         let (job, path) = (step.job, entry.path());
-        // Not following links: a link is no socket.
+        // metadata() does not follow links: a link is no socket.
         let file = match entry.metadata() {
             Ok(file) => FileStatus::from(&file),
             // The step has just ended.
@@ -143,7 +143,7 @@ fn sockets_in(
     Ok(())
 }
 
-/// Lists a directory, also where a signal interrupts that (FUSE, NFS).
+/// Lists a directory, and tries again after a signal (FUSE, NFS).
 fn read_dir(dir: &Path) -> io::Result<fs::ReadDir> {
     loop {
         match fs::read_dir(dir) {

@@ -1,5 +1,5 @@
-//! Against a fake stepd, for what a real one can't be made to show; the real ones answer in the
-//! tests of the clusters.
+//! Tests with a fake stepd, for answers that a real one cannot be made to give; the cluster tests use real
+//! ones.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -35,7 +35,7 @@ impl Sink for Silent {
     fn line(&self, _: Severity, _: &str) {}
 }
 
-/// A spool directory below one that only we may write to; trusted through SlurmdUser, so that no
+/// A spool directory below one that only we may write to; trusted as SlurmdUser's, so that no
 /// test needs root.
 struct Spool {
     dir: PathBuf,
@@ -63,14 +63,14 @@ impl Spool {
         Self { dir, node }
     }
 
-    /// A fake stepd of `job` that reads the question and answers with `answer` bytes, then again
-    /// for the next; it keeps the connection open for as long as `keep` says.
+    /// A fake stepd of `job` that reads a request and sends an answer, once for each of `answers`; `keep` says
+    /// whether it keeps the connection open.
     fn fake(&self, job: u32, answers: Vec<Vec<u8>>, keep: bool) {
         let script = answers.into_iter().map(|answer| (12, answer)).collect();
         self.fake_script(job, script, keep);
     }
 
-    /// The same with questions of these lengths. At the end, one that keeps the connection says that it has
+    /// The same with requests of these lengths. If it keeps the connection, it finally says that it has
     /// the process.
     fn fake_script(&self, job: u32, mut script: Vec<(usize, Vec<u8>)>, keep: bool) {
         if keep {
@@ -86,7 +86,7 @@ impl Spool {
                         break;
                     }
                     for byte in answer {
-                        // In pieces: an answer may come so.
+                        // In pieces, as an answer may arrive.
                         let _ = stream.write_all(&[*byte]);
                     }
                 }
@@ -97,7 +97,7 @@ impl Spool {
         });
     }
 
-    /// Without namespaces and X11.
+    /// Adopts without namespaces and X11.
     fn adopt(&self, census: &mut Census, job: u32, millis: u64) -> Result<Adopted, AdoptError> {
         let request = request(Join::Nobody, false);
         let deadline = Deadline::after(Duration::from_millis(millis));
@@ -135,7 +135,7 @@ fn asking(uid: u32, may_stop: bool) -> CensusRequest<'static> {
     }
 }
 
-/// The account phase's.
+/// The account phase's request.
 fn request(join: Join<'static>, x11: bool) -> adoption::Request<'static> {
     adoption::Request {
         pid: std::process::id(),
@@ -254,7 +254,7 @@ fn adopts_into_no_other_job() {
     assert!(matches!(result, Err(AdoptError::Refused(_))), "{result:?}");
 }
 
-/// The stepd of another job than the newest is asked again whose job it is, on the connection over
+/// A stepd of another job than the newest is asked for its owner again, on the connection over
 /// which it is to adopt.
 #[test]
 fn adopts_into_an_older_job_that_is_still_the_users() {
@@ -275,7 +275,7 @@ fn adopts_into_an_older_job_that_is_still_the_users() {
         let result = spool.adopt(&mut census, job, 1000);
         assert_eq!(result.is_ok(), good, "{job}: {result:?}");
     }
-    // The socket is another's by now, a liar's, or nobody's.
+    // By now the socket is another user's, gives a false version, or is nobody's.
     for (answer, keep, expected) in [
         (Some(owner(2002)), true, "gone"),
         (Some(ints(&[-1, 0, 0])), true, "protocol version"),
@@ -309,7 +309,7 @@ fn namespaces_before_adoption_and_x11_after_it() {
     let none = || Ok(Adopted::default());
     let refused = |part: &'static str| Err(part);
     for (script, keep, expected) in [
-        // No namespaces, one of each way of having none.
+        // No namespaces, in each way of having none.
         (
             vec![own(0x2D00), (4, ints(&[0])), with_path(b"/tmp/a\0")],
             true,
@@ -335,7 +335,7 @@ fn namespaces_before_adoption_and_x11_after_it() {
             true,
             none(),
         ),
-        // What is wrong with X11 keeps nobody out.
+        // A fault in X11 denies nobody.
         (
             vec![own(0x2D00), (4, ints(&[0])), (16, ints(&[0, 2, 10, 5000]))],
             true,
@@ -351,13 +351,13 @@ fn namespaces_before_adoption_and_x11_after_it() {
             true,
             none(),
         ),
-        // Where there are none nothing need be set up.
+        // Versions without namespaces need not wait for the step's setup.
         (
             vec![(12, ints(&[0x2300, 2001, 1])), (16, ints(&[0, 1, 10, 0]))],
             true,
             x11(None),
         ),
-        // Only what has been set up knows its namespaces.
+        // A step knows its namespaces only after its setup.
         (
             vec![
                 (12, ints(&[0x2D00, 2001, 1])),
@@ -386,7 +386,7 @@ fn namespaces_before_adoption_and_x11_after_it() {
             Err("silence"),
         ),
         (vec![own(0x2D00), (4, vec![])], true, Err("silence")),
-        // What is wrong with namespaces does, before anything was asked for.
+        // A fault in the namespaces does deny, before anything else is asked.
         (
             vec![own(0x2D00), (4, vec![])],
             false,
@@ -454,7 +454,7 @@ fn namespaces_before_adoption_and_x11_after_it() {
     }
 }
 
-/// 20.11.0 to 20.11.4 close the connection when they are asked for namespaces.
+/// 20.11.0 to 20.11.4 close the connection if they are asked for namespaces.
 #[test]
 fn a_stepd_that_knows_no_namespaces_adopts() {
     let spool = Spool::new("no-namespaces");
@@ -485,7 +485,7 @@ fn a_stepd_that_knows_no_namespaces_adopts() {
     assert!(result.is_ok(), "{result:?}");
 }
 
-/// A stepd that says so before and after adoption (2: nothing); counts the adoptions.
+/// A stepd that answers this before and after adoption (2: no answer); counts the adoptions.
 fn knows(spool: &Spool, before: u8, after: u8) -> Arc<AtomicUsize> {
     let listener = UnixListener::bind(spool.dir.join("n1_3.4294967292")).expect("bind");
     let adoptions = Arc::new(AtomicUsize::new(0));
@@ -519,7 +519,7 @@ fn knows(spool: &Spool, before: u8, after: u8) -> Arc<AtomicUsize> {
     adoptions
 }
 
-/// A process that the cgroups say nothing of, as this one: the stepd is asked.
+/// If the cgroups do not show a process, as in this test, the stepd is asked.
 #[test]
 fn the_stepd_is_asked_before_and_after() {
     use adoption::Before;
@@ -552,7 +552,7 @@ fn the_stepd_is_asked_before_and_after() {
     }
 }
 
-/// In the account phase the process can't be there yet; whether it is afterwards is looked at there too.
+/// In the account phase the process cannot be in the step before adoption, but afterwards it must be.
 #[test]
 fn the_account_phase_looks_after_adoption() {
     for (after, expected) in [
@@ -583,7 +583,7 @@ fn trusts_no_directory_that_others_may_write_to() {
         spool.fake(1, vec![owner(2001)], true);
         fs::set_permissions(&spool.dir, fs::Permissions::from_mode(mode)).expect("mode");
         if mode == 0o775 && fs::metadata(&spool.dir).expect("group").gid() == 0 {
-            // The group root may write to what is root's: give the directory to another.
+            // The group root may write to root's files: give the directory to another group.
             if std::os::unix::fs::chown(&spool.dir, None, Some(65534)).is_err() {
                 continue;
             }
@@ -596,7 +596,7 @@ fn trusts_no_directory_that_others_may_write_to() {
             "mode {mode:o}: {:?}",
             found.problem
         );
-        // Nor below such a directory, unless it is sticky.
+        // Nor is a directory below such a one, unless that is sticky.
         let below = spool.dir.join("below");
         fs::create_dir(&below).expect("below");
         spool.node.spool_dirs = vec![below];
@@ -616,7 +616,7 @@ fn trusts_sockets_of_root_and_slurmd_only() {
     let me = spool.node.trusted.slurmd_uid.take();
     let steps = spool.census(true, 5000).steps;
     match me {
-        // Root's directory and socket are trusted without SlurmdUser.
+        // A directory and socket of root are trusted without SlurmdUser.
         Some(0) => assert_eq!(steps.own.len(), 1),
         _ => assert!(matches!(
             steps.problem,
@@ -689,7 +689,7 @@ fn many_silent_ones_make_room() {
     );
 }
 
-/// With action_unknown=deny a second own job keeps the user out, a third changes nothing.
+/// With action_unknown=deny a second own job denies the user; a third one changes nothing.
 #[test]
 fn two_own_jobs_are_enough() {
     let spool = Spool::new("two");
@@ -742,7 +742,7 @@ fn slurm_user_may_own_the_directory_but_no_socket() {
     spool.node.trusted.slurm_user = me.map(|uid| uid.to_string());
     let steps = spool.census(true, 5000).steps;
     assert!(steps.problem.is_none(), "{:?}", steps.problem);
-    // Run by root its socket is root's.
+    // If root runs the test, the socket is root's.
     assert_eq!(steps.own.len(), usize::from(me == Some(0)));
 }
 
@@ -801,7 +801,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     let third = asked(3, 2001);
     assert_eq!((census_of(2002), times(&jobs)), ((1, 2), vec![2, 2]));
     assert_eq!(third.load(Ordering::SeqCst), 1, "new");
-    // What is kept can't admit: jobs said to be 2003's are asked, and are not.
+    // The file cannot admit anyone: jobs that it says are 2003's are asked, and are not.
     fs::remove_dir_all(&memory).expect("remove");
     let state_dir_now = state_dir();
     let mut known = Owners::load(&state_dir_now, log());
@@ -816,7 +816,7 @@ fn only_new_stepds_and_the_own_are_asked() {
     }
     known.save(&identities, log());
     assert_eq!((census_of(2003), times(&jobs)), ((0, 3), vec![3, 3]));
-    // And the stepds' own word is kept instead.
+    // The stepds' own answers replace it.
     assert_eq!((census_of(2001), times(&jobs)), ((2, 1), vec![4, 3]));
 }
 

@@ -37,7 +37,7 @@ impl Files {
         if path.ends_with("secret") {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        // As a file system has it.
+        // As in a file system.
         let mut plain = PathBuf::new();
         for part in path {
             if part == ".." {
@@ -121,7 +121,7 @@ fn a_stack_is_made_of_lines_and_included_files() {
             "0 Module sshd:6",
             "0 Module common:1",
             "0 Module fragment:1",
-            // Of the facility that was asked for, and fails.
+            // Has the including line's facility, and fails.
             "0 Fail fragment:3",
             "0 Substack sshd:10",
             "1 Module fragment:1",
@@ -260,7 +260,7 @@ fn a_facility_without_entries_has_those_of_other() {
     ]);
     let service = files.read(Flavor::Upstream, "sshd");
     assert_eq!(entries(&service, Facility::Auth), ["0 Module other:1"]);
-    // An empty substack is an entry: the stack is not empty, and fails.
+    // A substack without entries is an entry itself: the stack is not empty, and fails.
     assert_eq!(entries(&service, Facility::Account), ["0 Substack sshd:1"]);
     let walk = service.walk(Facility::Account, |_, _| Code::SUCCESS);
     assert_eq!((walk.code, walk.steps.len()), (Code::PERM_DENIED, 0));

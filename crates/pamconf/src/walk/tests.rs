@@ -1,7 +1,7 @@
 use super::*;
 use crate::control::Control;
 
-/// Entries by their controls, each after as many dots as it is in substacks; a substack is a `+`.
+/// Entries by their controls, each after one dot per enclosing substack; a substack is a `+`.
 fn stack(controls: &[&str]) -> Vec<Handler> {
     let entry = |(line, text): (usize, &&str)| {
         let control = text.trim_start_matches('.');
@@ -72,7 +72,7 @@ fn jumps_count_entries_of_their_own_stack() {
     assert_eq!(walked(&over, &[OK, "", ERR, ERR, OK]), "success: 0 4");
     let inner = ["+", ".default=1", ".required", "required"];
     assert_eq!(walked(&inner, &["", OK, ERR, OK]), "success: 1 3");
-    // Past the end of its own stack, which fails, and goes on.
+    // A jump past the end of its own stack fails, and the walk continues.
     let past = ["+", ".default=2", ".required", "required"];
     assert_eq!(walked(&past, &["", OK, ERR, OK]), "perm_denied: 1 3");
     assert_eq!(
@@ -97,7 +97,7 @@ fn done_and_die_end_a_substack_alone() {
     assert_eq!(walked(&done, &["", OK, ERR, OK]), "success: 1 3");
     let die = ["+", ".requisite", ".required", "required"];
     assert_eq!(walked(&die, &["", ERR, OK, OK]), "auth_err: 1 3");
-    // Nothing ends a stack well that has failed.
+    // A stack that has failed does not end early with success.
     assert_eq!(
         walked(&["required", "sufficient", "required"], &[ERR, OK, OK]),
         "auth_err: 0 1 2"

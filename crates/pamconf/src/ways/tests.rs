@@ -2,10 +2,10 @@ use super::*;
 use crate::control::Control;
 use crate::walk::Walk;
 
-/// What modules return here: one that counts as success, one that is ignored, one that fails.
+/// The modules' return values: one that counts as success, one that is ignored, one that fails.
 const CODES: [Code; 3] = [Code::SUCCESS, Code::IGNORE, Code::AUTH_ERR];
 
-/// xorshift: the same numbers from the same seed.
+/// xorshift: the same seed gives the same numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -17,7 +17,7 @@ impl Dice {
     }
 }
 
-/// A stack of five modules, some of them in substacks. Other codes than [`CODES`] act as the last one.
+/// A stack of five modules, some of them in substacks. Codes other than [`CODES`] act as the last one.
 fn stack(dice: &mut Dice) -> Vec<Handler> {
     const ACTIONS: [&str; 9] = ["ignore", "ok", "done", "bad", "die", "reset", "1", "2", "3"];
     let mut stack = Vec::new();
@@ -112,7 +112,7 @@ fn a_known_result_is_the_only_one() {
 
 #[test]
 fn too_many_ways_are_no_proof() {
-    // Each substack keeps what its outer one had come to, for its reset.
+    // Each substack saves the verdict of its outer stack, for its reset.
     let word = "success=ok try_again=ok auth_err=reset perm_denied=bad default=ignore";
     let mut stack = Vec::new();
     let module = |level| Handler {

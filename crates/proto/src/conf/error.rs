@@ -1,15 +1,15 @@
-//! What is wrong with a slurm.conf.
+//! Faults in a slurm.conf.
 
 use std::fmt;
 
 use crate::hostlist::HostListError;
 
-/// Why a slurm.conf can't be used. Slurm's own programs exit on each of these.
+/// Reason why a slurm.conf cannot be used. Slurm's own programs exit on each of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfError {
     /// The file's name.
     pub file: String,
-    /// Line number, from 1; 0 if no line is to blame.
+    /// Line number, from 1; 0 if no line is at fault.
     pub line: usize,
     /// The fault.
     pub problem: Problem,
@@ -24,7 +24,7 @@ pub enum Problem {
     NotText,
     /// A host list on a NodeName line is invalid.
     HostList(HostListError),
-    /// An included file can't be read.
+    /// An included file cannot be read.
     Include {
         /// The file.
         name: String,

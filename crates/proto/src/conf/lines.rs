@@ -1,13 +1,13 @@
-//! From bytes to logical lines, as `src/common/parse_config.c` reads them.
+//! Splits bytes into logical lines, as `src/common/parse_config.c` does.
 
 use std::borrow::Cow;
 use std::io::BufRead as _;
 
 /// One logical line.
 pub(super) struct Line<'a> {
-    /// Without comment, continuation and backslashes.
+    /// The text without comment, continuation and backslashes.
     pub(super) text: Cow<'a, [u8]>,
-    /// Whether it has `NodeHostname` in it.
+    /// Whether it contains `NodeHostname`.
     pub(super) may_name_host: bool,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The next logical line; none at the end.
+    /// The next logical line; None at the end.
     pub(super) fn next_logical(&mut self) -> Option<Line<'a>> {
         let start = self.start;
         let line = self.next_physical()?;
@@ -73,7 +73,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The next place of something that few lines have: one search finds it, not one for each line.
+/// The next place of something that few lines have: one search finds it for many lines.
 struct Next {
     /// Returns its place in the bytes, or their length.
     find: fn(&[u8]) -> usize,
@@ -101,7 +101,7 @@ fn find_special(bytes: &[u8]) -> usize {
     start + place.unwrap_or(rest.len())
 }
 
-/// The place of the key NodeHostname, or the length; it looks for two letters that are rare otherwise.
+/// The place of the key NodeHostname, or the length. Searches for `ho`, which is rare otherwise.
 fn find_host_key(bytes: &[u8]) -> usize {
     const KEY: &[u8] = b"nodehostname";
     const BEFORE: usize = 4;
@@ -143,8 +143,8 @@ const fn each(byte: u8) -> u64 {
     u64::MAX / 0xFF * byte as u64
 }
 
-/// 0 if no byte of the word is 0: the subtraction borrows only from a byte that is 0, or has one
-/// below it.
+/// 0 if no byte of the word is 0: the subtraction borrows only from a byte that is 0 or that has such a
+/// byte below it.
 const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(each(1)) & !word & each(0x80)
 }
@@ -158,7 +158,7 @@ fn find(bytes: &[u8], byte: u8) -> usize {
     }
 }
 
-/// Cuts at the first `#` without an odd number of backslashes before it; quotes don't protect it.
+/// Cuts at the first `#` without an odd number of backslashes before it; quotes do not protect it.
 fn cut_comment(line: &[u8]) -> &[u8] {
     let mut odd = false;
     for (at, byte) in line.iter().enumerate() {
@@ -235,7 +235,7 @@ mod tests {
                 let mut named = bytes.clone();
                 named[at..at + 12].copy_from_slice(b"NodeHOSTName");
                 assert_eq!(find_host_key(&named), at, "of {length}");
-                // Not the key, and then the key.
+                // First without the key, then with it.
                 named[at] = b'X';
                 assert_eq!(find_host_key(&named), length);
                 named.extend_from_slice(b"hoshos nodehostname=");

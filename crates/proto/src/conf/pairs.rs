@@ -22,7 +22,7 @@ pub(super) struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// Whether that is its key, whatever the case.
+    /// Whether the pair has this key, case-insensitively.
     pub(super) fn is(&self, key: &[u8]) -> bool {
         self.key.eq_ignore_ascii_case(key)
     }
@@ -52,7 +52,7 @@ pub(super) fn next_pair(line: &[u8]) -> Result<Option<(Pair<'_>, &[u8])>, Proble
         {
             return Ok(Some((Pair { key, value }, tail)));
         }
-        // In Slurm's regular expression a badly quoted value is a plain one.
+        // Slurm's regular expression takes a badly quoted value for a plain one.
     }
     let (value, tail) = split_while(rest, |byte| !is_space(byte));
     match value {
@@ -81,7 +81,7 @@ pub(super) fn include_name(line: &[u8]) -> Result<Option<&str>, Problem> {
     }
     let (name, tail) = split_while(trim_start(rest), |byte| !is_space(byte));
     match (name, trim_start(tail)) {
-        // `include = x` is an unknown key, which is ignored.
+        // `include = x` is an unknown key and is ignored.
         ([b'=', ..], _) => Ok(None),
         ([], _) => Err(Problem::Syntax),
         (name, []) => Ok(Some(text(name)?)),

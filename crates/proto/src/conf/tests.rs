@@ -1,4 +1,4 @@
-//! What Slurm's parser does, line by line (seen with `scontrol` of 20.11.4, 24.11.5, 26.05.5).
+//! Tests that follow Slurm's parser, line by line (observed with `scontrol` of 20.11.4, 24.11.5, 26.05.5).
 
 use super::*;
 
@@ -259,7 +259,7 @@ fn node_hostname_is_found_anywhere_on_a_line() {
             assert!(!names_host(&format!("{before}{other}")));
         }
     }
-    // On the line where it stands, and where a backslash may hide it.
+    // Only on the line that has the key, even if a backslash may hide it.
     assert!(!names_host("NodeName=a\nNodeName=b NodeHostname=c"));
     assert!(names_host("NodeName=a Node\\Hostname=b"));
     assert!(names_host("NodeName=a \\\nNodeHostname=b"));

@@ -79,7 +79,7 @@ fn invalid_lists_are_errors() {
         assert_eq!(nth_or_last(list, 0), Err(error), "{list}");
     }
     assert_eq!(position("n[0-65535]", "n65535"), Ok(Some(65535)));
-    // Longer than a name, and than what std pads to.
+    // Wider than a name, and than std's padding.
     for width in [MAX_WIDTH + 1, 1 << 16, 1 << 17] {
         let list = format!("n[{}1]", " ".repeat(width));
         assert_eq!(

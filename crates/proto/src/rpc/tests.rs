@@ -76,7 +76,7 @@ fn real_answers_are_read() {
     }
 }
 
-/// With what munged decoded from the credential that came with the answer.
+/// Uses the payloads that munged decoded from the answers' credentials.
 #[test]
 fn real_credentials_match_their_answers() {
     macro_rules! pair {
@@ -111,7 +111,7 @@ fn a_part_of_an_answer_is_an_error() {
         for length in 0..frame.len() {
             let part = &frame[..length];
             assert!(read_reply(part).is_err(), "{length}");
-            // Also with a length that fits the part.
+            // Nor with a length that fits the part.
             if let Some(rest) = length.checked_sub(4) {
                 let mut part = part.to_vec();
                 part[..4].copy_from_slice(&writer::length(rest).to_be_bytes());
@@ -158,7 +158,7 @@ fn a_return_code_is_read() {
         read(b"\x2a\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\x03\xed"),
         Ok(Message::Code(VERSION_ERROR))
     );
-    // Of a release to come.
+    // From a future release.
     assert_eq!(
         read(b"\x7f\0\0\x40\x1f\x41\0\0\0\x04\0\0\0\0\0\x02abcdef\0\0\x32\xc8"),
         Ok(Message::Code(TLS_REQUIRED))
@@ -214,7 +214,7 @@ fn invalid_headers_are_errors() {
 
 #[test]
 fn invalid_credentials_are_errors() {
-    // auth/none, a string without its NUL, and none.
+    // auth/none, a string without its NUL, and no credential.
     assert_eq!(
         read(b"\x2a\0\0\0\x1f\x41\0\0\0\x04\0\0\0\0\0\0\0\0\0\x64\0\0\0\0"),
         invalid("authentication plugin", 100)
@@ -265,7 +265,7 @@ fn bodies_as_slurmd_reads_them() {
     assert_eq!(body("[fd88::2]:54321", "[fd88::1]:22").to_vec(), of_ipv6);
 }
 
-/// As slurmds of 20.11 to 26.05 have answered them.
+/// Requests that slurmds of 20.11 to 26.05 have answered.
 #[test]
 fn requests_as_slurmd_reads_them() {
     let plain = b"\0\0\0\x34\0\0\0\0";

@@ -1,4 +1,4 @@
-//! With a directory of our own in the place of /run/slurm-adopt.
+//! Tests with a directory of their own instead of /run/slurm-adopt.
 
 use std::cell::RefCell;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::node::Environment;
 use crate::node::search::Search;
 use crate::options::{LogLevel, Options};
 
-/// A slurm.conf with an Include, and the directory that logins leave things in.
+/// A slurm.conf with an Include, and a state directory.
 struct Scratch(PathBuf);
 
 /// The lines of one login.
@@ -56,7 +56,7 @@ impl Scratch {
         (dir.join("node"), dir)
     }
 
-    /// The node, and whether it was remembered.
+    /// The node, and whether it came from the cache.
     fn find(&self, more: &[u8], read_only: bool) -> (Node, bool) {
         let mut conf = b"slurm_conf=".to_vec();
         conf.extend(self.0.join("slurm.conf").as_os_str().as_bytes());
@@ -105,14 +105,14 @@ fn what_was_found_is_remembered_until_a_file_changes() {
     assert_eq!(second.conf.auth_type.as_deref(), Some("auth/slurm"));
     assert_eq!(second.conf.auth_info, None);
 
-    // The included file: as long as before, written in place.
+    // The included file changes in place, with the same length.
     scratch.write("nodes.conf", "NodeName=n[1-9] NodeHostname=i[1-9]\n");
     scratch.settle();
     let (third, remembered) = scratch.find(N2, false);
     assert!(!remembered);
     assert_eq!(third.spool_dirs, [Path::new("/spool/i2/n2")]);
     assert!(scratch.find(N2, false).1);
-    // And replaced, with its old time.
+    // The file is replaced, with its old time.
     let new = scratch.0.join("new.conf");
     fs::write(&new, "NodeName=n[1-9] NodeHostname=j[1-9]\n").expect("write");
     let old = fs::metadata(scratch.0.join("nodes.conf")).and_then(|it| it.modified());
@@ -130,7 +130,7 @@ fn what_was_found_is_remembered_until_a_file_changes() {
     assert!(!remembered);
     assert_eq!(other.spool_dirs, [Path::new("/spool/j3/n3")]);
     assert!(scratch.find(N3, false).1);
-    // Gone altogether.
+    // The file is removed.
     fs::remove_file(scratch.0.join("nodes.conf")).expect("remove");
     let path = scratch.0.join("slurm.conf");
     let (_, dir) = scratch.place();
@@ -149,7 +149,7 @@ fn what_was_just_written_is_not_remembered() {
     scratch.settle();
     scratch.find(N2, false);
     assert!(scratch.find(N2, false).1);
-    // Nor with a time that is still to come.
+    // Nor with a time in the future.
     let ahead = SystemTime::now() + Duration::from_secs(1000);
     let ahead = ahead.duration_since(UNIX_EPOCH).expect("after 1970");
     let mut status = sys::identify(&scratch.0.join("slurm.conf")).expect("there");
@@ -162,7 +162,7 @@ fn what_was_just_written_is_not_remembered() {
 
 #[test]
 fn what_does_not_rest_on_files_alone_is_not_remembered() {
-    // An Include that is beside the including file, where Slurm before 23.02 looked.
+    // An Include beside the including file, where Slurm before 23.02 looked.
     let scratch = Scratch::new("beside");
     fs::create_dir(scratch.0.join("d")).expect("directory");
     scratch.write("d/a.conf", "Include b.conf\n");
@@ -175,7 +175,7 @@ fn what_does_not_rest_on_files_alone_is_not_remembered() {
     scratch.settle();
     scratch.find(N2, false);
     assert!(!scratch.find(N2, false).1);
-    // A line that is ignored is told each time.
+    // An ignored line is logged each time.
     scratch.write("slurm.conf", "ClusterName=c\nNodeName=n[1\nNodeName=n2\n");
     scratch.settle();
     scratch.find(N2, false);
@@ -208,13 +208,13 @@ fn a_file_of_others_is_not_believed_nor_replaced() {
         fs::set_permissions(path, right).expect("mode");
     }
     assert!(scratch.find(N2, false).1);
-    // In a directory that others could write to it is as if it were not there.
+    // A directory that others could write to counts as absent.
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("mode");
     assert!(!scratch.find(N2, false).1);
     assert!(scratch.find(N2, false).1, "it has been made again");
 }
 
-/// A reading with all that it can have, and the file of it.
+/// A reading with every field set, and its file.
 fn full() -> (Reading, Vec<u8>) {
     let mut reading = Reading {
         host: "n1".into(),
@@ -279,7 +279,7 @@ fn what_is_torn_or_damaged_is_not_there() {
         bad[place] ^= 0x20;
         assert!(parse(&bad).is_none(), "byte {place}");
     }
-    // What has a checksum and is no cache all the same.
+    // Texts with a valid checksum that are not a cache.
     let sealed = |texts: &[u8]| [&seal(texts).to_ne_bytes(), texts].concat();
     let all = |texts: &[&[u8]]| {
         let mut bytes = Vec::new();

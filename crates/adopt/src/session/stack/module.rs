@@ -1,4 +1,4 @@
-//! Which module an entry of a stack calls.
+//! The module that an entry of a stack calls.
 
 use std::path::Path;
 
@@ -6,20 +6,20 @@ use pamconf::{Handler, Item, Role, Service};
 
 use crate::options::{Options, file};
 
-/// A module as it matters here.
+/// The kinds of modules that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Module {
-    /// This module, and its options say that it acts for the service.
+    /// This module, with options that make it act for the service.
     Ours,
     PamSystemd,
-    /// Its file is not there.
+    /// Its file does not exist.
     Missing,
-    /// Another one, or none.
+    /// Another module, or none.
     Other,
 }
 
 impl Module {
-    /// Those of a stack's entries.
+    /// The modules of a stack's entries.
     pub fn each(read: &Service, stack: &[Handler], service: &str) -> Vec<Self> {
         stack.iter().map(|it| Self::of(read, it, service)).collect()
     }
@@ -32,7 +32,7 @@ impl Module {
             return Self::Other;
         };
         let path = String::from_utf8_lossy(path);
-        // A relative one is in a directory that libpam knows; $ISA stands for a part of the path.
+        // A relative path is in a directory that only libpam knows; $ISA stands for a part of the path.
         let is_known = path.starts_with('/') && !path.contains("$ISA");
         if is_known && Path::new(&*path).try_exists().is_ok_and(|it| !it) {
             return Self::Missing;
@@ -52,7 +52,7 @@ impl Module {
     }
 }
 
-/// Whether it is this module, under whatever name it was installed.
+/// Whether this is our module, under any file name.
 fn is_ours(name: &str) -> bool {
     name.starts_with("pam_slurm_adopt") && name.ends_with(".so") && !name.contains("schedmd")
 }

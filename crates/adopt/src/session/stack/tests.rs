@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
-/// A PAM directory, and one before it that is not there.
+/// A PAM directory, and one before it that does not exist.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -32,7 +32,7 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        // A test that failed half-way must not fail again here.
+        // A failed test must not fail again here.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -68,7 +68,7 @@ fn a_file_that_is_there_and_not_read_is_told() {
 
 const OURS: &str = "session required pam_slurm_adopt.so\n";
 
-/// What stands before a line of ours, and the line that leads past it, if there is one.
+/// The lines before ours, and the line that bypasses ours, if any.
 #[test]
 fn what_leads_past_us() {
     for (before, past) in [
@@ -103,7 +103,7 @@ fn what_leads_past_us() {
              session [default=1] pam_lastlog.so nowtmp\nsession optional pam_lastlog.so silent\n",
             None,
         ),
-        // Words that libpam can't read.
+        // Words that libpam cannot parse.
         ("session [success=okay] pam_a.so\n", None),
         ("session [success=0] pam_a.so\n", None),
         ("session [nonsense=done] pam_a.so\n", None),
@@ -136,7 +136,7 @@ fn what_leads_past_us() {
             "{lines}"
         );
     }
-    // With ours as the last line nothing has counted then, and the stack fails.
+    // If ours is the last line, nothing has counted by then, and the stack fails.
     let jump = "session [success=1 default=ok] pam_a.so\n";
     assert_eq!(passed_at(&format!("{jump}{OURS}")), None);
     let counted = "session required pam_x.so\n";
@@ -146,7 +146,7 @@ fn what_leads_past_us() {
     assert_eq!(passed_at(&lines), None, "past the end: {lines}");
 }
 
-/// The number of the line that leads past ours.
+/// The number of the line that bypasses ours.
 fn passed_at(lines: &str) -> Option<String> {
     match session(lines).reach(Facility::Session) {
         Reach::MayBePassed(line) => line.place.rsplit(':').next().map(str::to_owned),
@@ -188,7 +188,7 @@ fn a_substack_keeps_its_ends_and_jumps() {
         let found = matches!(reach, Reach::MayBePassed(_));
         assert_eq!(found, is_passed, "{sshd}{fragment}{reach:?}");
     }
-    // What counted before a substack is what `reset` within it goes back to.
+    // `reset` within a substack restores what counted before it.
     let sshd =
         "session required pam_x.so\nsession substack fragment\nsession [default=1] pam_c.so\n";
     let reset = "session required pam_a.so\nsession [default=reset] pam_b.so\n";
@@ -207,7 +207,7 @@ fn a_substack_keeps_its_ends_and_jumps() {
             "{sshd}{reach:?}"
         );
     }
-    // Ours in a substack that ends before it.
+    // Ours is in a substack that ends before it.
     let fragment = format!("{past}{OURS}");
     let stack = Dir::new(&[
         ("sshd", "session substack fragment\n"),

@@ -1,4 +1,4 @@
-//! With a directory of our own in the place of /run/slurm-adopt.
+//! Tests with a directory of their own instead of /run/slurm-adopt.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -59,7 +59,7 @@ impl Scratch {
         Owners::load(self.open(true), log())
     }
 
-    /// For as long as the tests run, and no leak: it can still be reached.
+    /// Lives as long as the tests, and is no leak: it stays reachable.
     fn open(&self, is_to_write: bool) -> &'static StateDir {
         static OPENED: Mutex<Vec<&StateDir>> = Mutex::new(Vec::new());
         let opened: &StateDir =
@@ -101,7 +101,7 @@ fn what_was_said_is_known_until_the_socket_changes() {
     assert_eq!(scratch.load().owner(&sockets[0]), None);
     scratch.keep(&sockets[..50], 2001);
     assert_eq!(scratch.load().owner(&sockets[0]), Some(owner(2001)));
-    // A stepd that says otherwise is believed.
+    // A stepd with a new answer is believed.
     scratch.keep(&sockets, 2002);
     scratch.keep(&sockets, 2002);
     let known = scratch.load();
@@ -109,7 +109,7 @@ fn what_was_said_is_known_until_the_socket_changes() {
         assert_eq!(known.owner(socket), Some(owner(2002)), "{index}");
     }
     assert_eq!(known.length, 149, "the first half was said otherwise");
-    // Another socket of that name; the same file by another name.
+    // Another socket of that name; the same file under another name.
     assert_eq!(known.owner(&scratch.socket(7)), None);
     let (path, _) = scratch.bind(8);
     let found = status(&path);
@@ -155,7 +155,7 @@ fn what_is_damaged_foreign_or_old_is_not_there() {
         bad[byte] ^= 1;
         assert_eq!(count(&bad), 2, "byte {byte}");
     }
-    // Of an older boot.
+    // A record from an older boot.
     let old = encode(1, &sockets[0], owner(5));
     assert_eq!(count(&old), 0);
     assert_eq!(count(&good), 3);
@@ -181,7 +181,7 @@ fn only_roots_own_file_counts() {
         assert_eq!(after, before, "nor added to");
     }
     set_mode(&scratch.file(), right);
-    // A directory that others could look into counts; one that they could write to is replaced.
+    // A directory that others can read is used; one that they can write to is replaced.
     set_mode(&scratch.dir(), 0o755);
     assert!(known());
     for mode in [0o707, 0o770, 0o777] {
@@ -190,7 +190,7 @@ fn only_roots_own_file_counts() {
         scratch.keep(std::slice::from_ref(&socket), 2001);
         assert!(known(), "{mode:o}");
     }
-    // Links and what is no file.
+    // Links and other non-files.
     let aside = scratch.0.join("aside");
     fs::rename(scratch.file(), &aside).expect("rename");
     std::os::unix::fs::symlink(&aside, scratch.file()).expect("link");
@@ -286,7 +286,7 @@ fn a_storm_of_logins_makes_no_wrong_record() {
                     if login >= LOGINS {
                         return;
                     }
-                    // One in forty has met nobody: as if its records had been lost.
+                    // Every fortieth login knows nobody, as if its records had been lost.
                     let state_dir = StateDir::open(&scratch.dir(), true, log());
                     let mut known = Owners::load(&state_dir, log());
                     let forgetful = login % 40 == 0;
@@ -336,7 +336,7 @@ fn where_only_memory_is_the_boot_need_not_be_asked() {
     elsewhere.keep(&[socket], 2001);
     if !elsewhere.open(false).is_in_memory() {
         assert_ne!(elsewhere.load().boot, FORMAT);
-        // What was made there says nothing here.
+        // Records made there do not count here.
         fs::copy(elsewhere.file(), scratch.file()).expect("copy");
         assert_eq!(scratch.load().owner(&socket), None);
     }

@@ -1,4 +1,4 @@
-//! Which stepds of a user with many jobs are asked.
+//! Tests which stepds of a user with many jobs are asked.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::options::LogLevel;
 use crate::state_dir::StateDir;
 use crate::stepd::{Census, CensusRequest, ConverseError, census};
 
-/// The stepds of jobs 1 to 5 of the user's, all met by an earlier login.
+/// The stepds of the user's jobs 1 to 5, all known from an earlier login.
 struct Jobs {
     spool: Spool,
     stepds: Vec<Arc<Stepd>>,
@@ -103,7 +103,7 @@ fn the_next_newest_follow_a_job_that_has_ended() {
     assert_eq!(jobs.asked(), [3, 4]);
 }
 
-/// The two newest hang: the others are not kept waiting for them until the deadline.
+/// The two newest hang: the others do not wait for them until the deadline.
 #[test]
 fn all_are_asked_where_the_newest_do_not_answer() {
     let jobs = Jobs::start("enough-silent");
@@ -117,7 +117,7 @@ fn all_are_asked_where_the_newest_do_not_answer() {
     assert!(start.elapsed() < Duration::from_secs(3), "waited too long");
 }
 
-/// What the file says lets nobody in: before adoption the job's stepd is asked.
+/// The file admits nobody: the job's stepd is asked before adoption.
 #[test]
 fn a_job_that_was_not_asked_is_asked_before_it_adopts() {
     let jobs = Jobs::start("enough-adopt");
@@ -135,7 +135,7 @@ fn a_job_that_was_not_asked_is_asked_before_it_adopts() {
     assert!(matches!(refused, Err(ConverseError::Gone)), "{refused:?}");
 }
 
-/// slurmd at the source names an old job: it counts if its stepd answers now.
+/// slurmd at the source names an old job: the job counts if its stepd answers now.
 #[test]
 fn a_job_that_the_connection_comes_from_is_asked_then() {
     let jobs = Jobs::start("enough-caller");

@@ -1,24 +1,24 @@
-//! The requests that a login sends to the stepd of its job.
+//! Tests the requests that a login sends to its job's stepd.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32};
 
 use super::*;
 
-/// What a stepd says of itself, and what it was asked.
+/// A fake stepd's answers, and the requests that it got.
 pub(super) struct Stepd {
     uid: AtomicI32,
     is_silent: AtomicBool,
     version: AtomicI32,
     state: AtomicI32,
-    /// Bytes of each message that came.
+    /// The length of each request.
     asked: Mutex<Vec<usize>>,
 }
 
 impl Stepd {
     const RUNNING: i32 = 2;
 
-    /// A fake one of a job of the user's, that answers each request by its number.
+    /// A fake stepd of one of the user's jobs that answers each request by its number.
     pub(super) fn fake(spool: &Spool, job: u32) -> Arc<Self> {
         let listener = UnixListener::bind(spool.dir.join(format!("n1_{job}.4294967292")));
         let listener = listener.expect("bind");
@@ -59,7 +59,7 @@ impl Stepd {
                 let answer = match request {
                     5 => self.say_state(),
                     20 => self.uid.load(Ordering::SeqCst),
-                    // A process, and whether it was taken.
+                    // Adopts a process: whether it was taken.
                     22 => next().map_or(-1, |_| 0),
                     // Whether it has a process: one byte.
                     8 => {
@@ -75,17 +75,17 @@ impl Stepd {
         }
     }
 
-    /// Lets it read and answer nothing.
+    /// Makes it read requests without answering.
     pub(super) fn fall_silent(&self) {
         self.is_silent.store(true, Ordering::SeqCst);
     }
 
-    /// Makes it another user's.
+    /// Makes its job another user's.
     pub(super) fn give_to(&self, uid: i32) {
         self.uid.store(uid, Ordering::SeqCst);
     }
 
-    /// Who says that it is starting runs when it is asked again.
+    /// Returns the state; a step that is starting is running when it is asked again.
     fn say_state(&self) -> i32 {
         const SEQ: Ordering = Ordering::SeqCst;
         let said = self.state.compare_exchange(1, Self::RUNNING, SEQ, SEQ);
@@ -97,7 +97,7 @@ impl Stepd {
     }
 }
 
-/// Adopts into `job` of the user's.
+/// Adopts into the user's job.
 fn log_in(spool: &Spool, job: u32, join_container: bool) -> Result<Adopted, AdoptError> {
     let log = Log::new(&Silent, LogLevel::Debug);
     let state_dir = StateDir::open(&spool.dir.join("memory"), true, log);
@@ -119,7 +119,7 @@ fn requests_depend_on_the_version_and_on_the_container_option() {
         (0x2D00, true, &[12, 4, 12, 8][..]),
         (0x2D00, false, &[12, 12, 8]),
         (0x2A00, true, &[12, 4, 12, 8]),
-        // 20.11 may close the connection that is asked for namespaces: that one is another.
+        // 20.11 may close a connection that asks for namespaces, so another connection is used.
         (0x2400, true, &[12, 12, 4, 12, 8]),
         (0x2300, true, &[12, 12, 8]),
     ] {
@@ -129,7 +129,7 @@ fn requests_depend_on_the_version_and_on_the_container_option() {
     }
 }
 
-/// One question for namespaces while it starts would spoil them.
+/// To ask a step for namespaces while it is starting would spoil them.
 #[test]
 fn a_stepd_that_is_starting_is_asked_for_namespaces_when_it_runs() {
     let spool = Spool::new("requests-starting");

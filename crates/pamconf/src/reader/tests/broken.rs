@@ -1,4 +1,4 @@
-//! Files that libpam can't use as they are.
+//! Files that libpam cannot use as they are.
 
 use super::*;
 use crate::layout::MOST_FILES;
