@@ -1,4 +1,4 @@
-//! What goes on beside the logins of a row.
+//! Work that runs beside the logins of a row.
 
 use std::hint;
 use std::num::NonZero;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Threads that do something again and again, until it is dropped.
+/// Threads that repeat some work until this is dropped.
 #[derive(Debug)]
 pub struct Beside {
     is_over: Arc<AtomicBool>,
@@ -14,7 +14,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Begins, with a thread for each.
+    /// Starts one thread per work.
     pub fn start<Work: FnMut() + Send + 'static>(works: impl IntoIterator<Item = Work>) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let thread = |mut work: Work| {
@@ -29,7 +29,7 @@ impl Beside {
         Self { is_over, threads }
     }
 
-    /// Computes on all processors, as jobs do.
+    /// Keeps all processors busy, as jobs do.
     pub fn busy() -> Self {
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         Self::start((0..count).map(|_| hint::spin_loop))
@@ -66,7 +66,7 @@ mod tests {
             thread::yield_now();
         }
         drop(beside);
-        // No thread has it any more.
+        // No thread holds it any more.
         assert_eq!(counts.map(|it| Arc::strong_count(&it)), [1, 1]);
     }
 }

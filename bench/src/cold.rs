@@ -1,10 +1,10 @@
-//! The first login after long: nothing of the module is in the page cache.
+//! The first login after a long time: nothing of the module is in the page cache.
 //!
-//! What the lab puts on its nodes is in their tmpfs, and never leaves the memory. So both modules
-//! are loaded from the host's disk, by a path through a process that is in the node's pid namespace
-//! and sees the host's files. What SchedMD's links to is on the disk anyway, slurm.conf is not.
+//! The lab's files on its nodes are in a tmpfs and never leave the memory. So both modules are loaded from
+//! the host's disk, by a path through a process that is in the node's pid namespace and sees the host's
+//! files. The libraries that SchedMD's module links to are on the disk anyway; slurm.conf is not.
 //!
-//! On a cluster of its own: after the page cache was emptied, programs in a tmpfs have more page
+//! This axis has a cluster of its own: after the page cache was emptied, programs in a tmpfs have more page
 //! faults than before (seen, Linux 6.18).
 
 use std::path::Path;
@@ -17,17 +17,17 @@ use lab::{Node, Suite};
 use crate::measure::{Before, Effort, Logins, stacks};
 use crate::results::{Axis, Row};
 
-/// The identity of the row.
+/// ID of the row.
 pub const ID: &str = "cold";
 
-/// The one row; nobody has a job.
+/// Measures the one row; nobody has a job.
 pub fn row(node: &Node, suite: Suite, effort: Effort) -> Result<Row> {
     const DIR: &str = "/run/bench-cold";
     let window = Window::open(node)?;
     let ours = window.path(&tests::dist("pam_slurm_adopt.so")?);
     let original = suite.original_module().trim_start_matches('/');
     let schedmd = window.path(&lab::roots::ensure(suite)?.join(original));
-    // The floor's own module is none of what is to be compared.
+    // The floor's own module is not part of the comparison.
     let permit = format!("{DIR}/pam_permit.so");
     node.sh(&format!(
         "mkdir -p {DIR}; cp \"$(find /lib/ /usr/lib/ -name pam_permit.so | head -n 1)\" {permit}"
@@ -51,7 +51,7 @@ pub fn row(node: &Node, suite: Suite, effort: Effort) -> Result<Row> {
     Ok(logins.row(Axis::Cold, ID, name, few))
 }
 
-/// A process of the node by which the host's files can be named there.
+/// A process of the node through which the host's files have a path there.
 struct Window<'a> {
     node: &'a Node,
     pid: u32,
@@ -60,7 +60,7 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     fn open(node: &'a Node) -> Result<Self> {
-        /// Nobody else sleeps for so long.
+        /// A time that nobody else sleeps.
         const SECONDS: &str = "86399";
         let host = node.host_pid();
         let child = Command::new("nsenter")
@@ -90,7 +90,7 @@ impl<'a> Window<'a> {
 
 impl Drop for Window<'_> {
     fn drop(&mut self) {
-        // It would end with the node at the latest.
+        // If this fails, it ends with the node at the latest.
         if self.pid == 0 || self.node.signal(self.pid, "KILL").is_err() {
             let _ = self.child.kill();
         }

@@ -1,5 +1,5 @@
-//! slurm.conf files of large clusters, beside the real one: both modules are pointed at them by
-//! SLURM_CONF, the daemons keep their own.
+//! slurm.conf files of large clusters, beside the real one: SLURM_CONF points both modules at them, and the
+//! daemons keep their own.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -12,30 +12,30 @@ use lab::Node;
 use crate::measure::{Before, Effort, Logins};
 use crate::results::{Axis, Row};
 
-/// Where they are on the node.
+/// Directory of the files on the node.
 const DIR: &str = "/etc/slurm-bench";
 const COUNT: u32 = 10_000;
 const MANY: u32 = 100_000;
 
-/// A file that was changed so recently is read again at each login (adopt's memo.rs).
+/// A file that changed more recently is read again at each login (adopt's node/cache.rs).
 const SETTLED: Duration = Duration::from_millis(2500);
 
-/// A slurm.conf: its row, and the text in the place of the real one's NodeName lines.
+/// A slurm.conf: its row, and the text that replaces the real one's NodeName lines.
 struct Conf {
     id: &'static str,
     name: &'static str,
     /// The file's lines about nodes.
     nodes: String,
-    /// Other files, which it includes.
+    /// Other files that it includes.
     includes: Vec<(String, String)>,
 }
 
-/// The row of a login that reads the file, where that of `id` remembers what an earlier one has read.
+/// ID of the row of a login that reads the file; the logins of row `id` use what an earlier one has read.
 pub fn first_id(id: &str) -> String {
     format!("{id}-first")
 }
 
-/// The rows, small ones first. Nobody has a job, so that reading the file is what is measured.
+/// Measures the rows, small ones first. Nobody has a job, so reading the file is what is measured.
 pub fn rows(node: &Node, stacks: &str, effort: Effort, mut done: impl FnMut(Row)) -> Result<()> {
     let real = node.read_text("/etc/slurm/slurm.conf")?;
     let confs = confs(&real);
@@ -93,7 +93,7 @@ fn confs(real: &str) -> Vec<Conf> {
         plain(
             "conf-range-100000",
             "100,000 nodes in two lines",
-            // Slurm takes no more than 65,536 names of one range.
+            // Slurm accepts at most 65,536 names in one range.
             ranges(&[1..=MANY / 2, MANY / 2 + 1..=MANY]),
         ),
         plain(
@@ -121,7 +121,7 @@ fn is_node_line(line: &str) -> bool {
     line.starts_with("NodeName=")
 }
 
-/// The real file with other lines about nodes.
+/// The real file, with other lines about nodes.
 fn with_nodes(real: &str, nodes: &str) -> String {
     let mut conf: String = real
         .lines()
@@ -133,7 +133,7 @@ fn with_nodes(real: &str, nodes: &str) -> String {
     conf
 }
 
-/// What a node of a large cluster has.
+/// Hardware of a node of a large cluster.
 const HARDWARE: &str = "Sockets=2 CoresPerSocket=32 ThreadsPerCore=2 RealMemory=512000";
 
 fn ranges(ranges: &[RangeInclusive<u32>]) -> String {
@@ -144,7 +144,7 @@ fn ranges(ranges: &[RangeInclusive<u32>]) -> String {
     ranges.iter().map(line).collect()
 }
 
-/// A line for each; node1 comes in the middle of the first ten thousand, not first.
+/// One line per node; node1 is in the middle of the first ten thousand, not first.
 fn lines(range: RangeInclusive<u32>) -> String {
     let mut lines = String::new();
     for number in range {
@@ -171,7 +171,7 @@ mod tests {
 
     const REAL: &str = "ClusterName=lab\nNodeName=node1 CPUs=2\nPartitionName=debug Nodes=ALL\n";
 
-    /// The names in NodeName lines that have no range.
+    /// Names in the NodeName lines; a range is one name.
     fn names(text: &str) -> Vec<&str> {
         let words = text.split_whitespace();
         words

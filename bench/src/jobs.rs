@@ -1,4 +1,4 @@
-//! Jobs on the node: of others and of the user.
+//! Jobs on the node, of others and of the user.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use crate::machine;
 use crate::measure::{Before, Effort, Logins};
 use crate::results::{Axis, Row};
 
-/// Jobs of others.
+/// Numbers of jobs of others.
 pub const OTHERS: [u32; 5] = [0, 1, 10, 100, 500];
-/// Jobs of the user.
+/// Numbers of jobs of the user.
 const OWN: [u32; 3] = [0, 1, 10];
-/// The same where there are no others.
+/// The same if there are no jobs of others.
 const OWN_ALONE: [u32; 4] = [0, 1, 10, 100];
-/// With this many of others the first login ever has a row of its own.
+/// With this many jobs of others, the first login ever has a row of its own.
 const FIRST: u32 = 100;
 
-/// The identity of a row.
+/// ID of a row.
 pub fn id(others: u32, own: u32) -> String {
     format!("jobs-{others}-{own}")
 }
 
-/// The row of the first login ever.
+/// ID of the row of the first login ever.
 pub const FIRST_ID: &str = "jobs-100-0-first";
 
-/// The row whose logins have pauses between them.
+/// ID of the row with pauses between its logins.
 const APART_ID: &str = "jobs-0-1-apart";
 
-/// The row whose logins must share the processors with programs that use all of them, as jobs do.
+/// ID of the row whose logins share the processors with programs that use all of them, as jobs do.
 const BUSY_ID: &str = "jobs-0-1-busy";
 
-/// Goes through all numbers on one cluster, from few jobs to many.
+/// Measures all numbers on one cluster, from few jobs to many.
 pub fn rows(
     cluster: &Cluster,
     stacks: &str,
@@ -83,7 +83,7 @@ pub fn rows(
     Ok(())
 }
 
-/// What else is measured with one job of the user.
+/// Measures the additional rows with one job of the user.
 fn one_job(logins: Logins<'_>, name: &str, effort: Effort, done: &mut impl FnMut(Row)) {
     let few = Effort {
         logins: effort.logins.div_ceil(4),
@@ -113,7 +113,7 @@ fn jobs(count: u32) -> String {
     }
 }
 
-/// That many at once.
+/// Submits that many jobs at once.
 fn submit(cluster: &Cluster, user: &str, count: u32) -> Result<()> {
     match count {
         0 => Ok(()),
@@ -124,9 +124,10 @@ fn submit(cluster: &Cluster, user: &str, count: u32) -> Result<()> {
     }
 }
 
-/// More jobs of the user's; the newest of them.
+/// Submits more jobs of the user; returns the newest.
 ///
-/// It starts a second after the others, by which both modules know it: they compare whole seconds.
+/// The newest starts more than a second after the others, so both modules recognize it: they compare whole
+/// seconds.
 fn own_job(cluster: &Cluster, count: u32) -> Result<Option<u32>> {
     if count == 0 {
         return Ok(None);
@@ -138,8 +139,8 @@ fn own_job(cluster: &Cluster, count: u32) -> Result<Option<u32>> {
     cluster.submit("alice", &[]).map(Some)
 }
 
-/// Waits until so many extern steps listen and the jobs' programs run, so that nothing starts any
-/// more while logins are timed.
+/// Waits until `count` extern steps listen and the jobs' programs run, so that nothing else starts while
+/// logins are timed.
 fn wait_for_steps(node: &Node, count: u32) -> Result<()> {
     const LIMIT: Duration = Duration::from_secs(240);
     let what = format!("{count} extern steps to listen");

@@ -1,4 +1,4 @@
-//! The circumstances of a run.
+//! The environment of a run.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::measure::Effort;
 use crate::results::{About, ModuleFile};
 
-/// What `cargo xtask bench` tells of what it has built.
+/// Facts that `cargo xtask bench` passes on about its builds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Built {
@@ -20,7 +20,7 @@ struct Built {
     module: ModuleFile,
 }
 
-/// What is known of the machine and of what was built.
+/// Collects the facts about the machine and the builds.
 pub fn about(built: &str, quick: bool, effort: Effort) -> Result<(About, ModuleFile)> {
     let built: Built = serde_json::from_str(built).context("read what was built")?;
     let read = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
@@ -38,8 +38,8 @@ pub fn about(built: &str, quick: bool, effort: Effort) -> Result<(About, ModuleF
     Ok((about, built.module))
 }
 
-/// What that program says its version is: the one word that begins with a digit, without what
-/// comes before an underscore (`OpenSSH_10.6p1`).
+/// Version that a program reports: the first word that begins with a digit, without what comes before an
+/// underscore (`OpenSSH_10.6p1`).
 pub fn version(node: &Node, argv: &[&str]) -> Result<String> {
     let output = node.run(argv)?;
     Ok(version_in(&format!("{}{}", output.stdout, output.stderr)))
@@ -51,8 +51,8 @@ fn version_in(text: &str) -> String {
     versions.next().unwrap_or("unknown").to_owned()
 }
 
-/// Waits until the machine has little else to do, for jobs that have just started; gives up after a
-/// while, since other work on it may never end.
+/// Waits until the machine is mostly idle after jobs have started; gives up after a while, because other
+/// work on it may never end.
 pub fn settle() -> Result<()> {
     const LIMIT: Duration = Duration::from_secs(4);
     const WINDOW: Duration = Duration::from_millis(250);
@@ -69,7 +69,7 @@ pub fn settle() -> Result<()> {
     Ok(())
 }
 
-/// The part of the time between two readings of /proc/stat that all processors were idle.
+/// The idle share of all processors' time between two readings of /proc/stat.
 fn idle(before: &str, after: &str) -> Option<f64> {
     let ticks = |stat: &str| -> Option<Vec<f64>> {
         let line = stat.lines().next()?.strip_prefix("cpu ")?;

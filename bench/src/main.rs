@@ -1,6 +1,6 @@
-//! What a login costs with SchedMD's module and with ours, in turns on the same live cluster.
+//! Measures what a login costs with SchedMD's module and with ours, in turns on the same live cluster.
 //!
-//! `cargo xtask bench`, as root, builds what this needs and runs it; bench/README.md says what is
+//! `cargo xtask bench`, as root, builds what this needs and runs it. bench/README.md describes what is
 //! measured and how.
 
 #![forbid(unsafe_code)]
@@ -35,32 +35,32 @@ use lab::{Cluster, Node, Suite};
 use crate::measure::Effort;
 use crate::results::{Axis, Results, Row, SuiteResults};
 
-/// Measures logins and writes results.json, table.md and plots.
+/// Measure logins and write results.json, table.md and plots.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Where the results go.
+    /// Directory for the results.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// A small run of everything.
     #[arg(long)]
     quick: bool,
-    /// Only this suite; may be given several times.
+    /// Only this suite; may be repeated.
     #[arg(long = "suite", value_name = "NAME")]
     suites: Vec<Suite>,
-    /// Only this axis; may be given several times.
+    /// Only this axis; may be repeated.
     #[arg(long, value_enum, value_name = "AXIS")]
     only: Vec<Axis>,
-    /// Only writes the table and the plots anew, of the results.json that is there.
+    /// Only write the table and the plots again, from the existing results.json.
     #[arg(long)]
     render: bool,
-    /// What was built, as JSON.
+    /// Facts about the builds, as JSON.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     built: String,
 }
 
-/// Where the stacks of PAM are on the nodes.
+/// Directory of the PAM stacks on the nodes.
 const STACKS: &str = "/run/bench";
-/// Those that are measured unless others are named.
+/// Suites to measure by default.
 const SUITES: [Suite; 3] = [Suite::Bookworm, Suite::Trixie, Suite::Forky];
 
 fn main() -> Result<()> {
@@ -134,7 +134,7 @@ impl Run<'_> {
         self.only.is_empty() || self.only.contains(&axis)
     }
 
-    /// All axes of one release. Each is on its own: what fails is told, and the rest goes on.
+    /// Measures all axes of one release. If one fails, the failure is reported and the others continue.
     fn suite(&self, suite: Suite) -> SuiteResults {
         self.tell(&format!("{suite}: Slurm {}", suite.slurm()));
         let mut results = SuiteResults {

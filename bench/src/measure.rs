@@ -15,18 +15,17 @@ use crate::taken::Taken;
 use crate::trace;
 use crate::warm;
 
-/// How much is measured.
+/// Extent of the measurements.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Fresh processes of each row and module.
     pub logins: u32,
-    /// Of one that takes longer than [`Effort::LONG`] as many as take no longer than this
-    /// together, but not fewer than [`Effort::FEWEST`].
+    /// Time for all logins that take [`Effort::LONG`] or longer; at least [`Effort::FEWEST`] of them run.
     pub budget: Duration,
 }
 
 impl Effort {
-    /// Of a row that is to be published.
+    /// For a row that is to be published.
     pub const FULL: Self = Self {
         logins: 100,
         budget: Duration::from_secs(5),
@@ -38,9 +37,9 @@ impl Effort {
     };
     const LONG: Duration = Duration::from_millis(100);
     const FEWEST: u32 = 3;
-    /// The modules take turns, so that a slow moment hits all.
+    /// Number of turns. The modules take turns, so that a slow moment affects all of them.
     pub const TURNS: u32 = 10;
-    /// A login that takes longer is given up.
+    /// Time limit of a login.
     pub const LONGEST: Duration = Duration::from_secs(60);
 
     fn count(self, one: Duration) -> u32 {
@@ -54,24 +53,24 @@ impl Effort {
     }
 }
 
-/// Whose login is timed.
+/// Module or client that handles a timed login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// One of libpam's own modules, which answers at once.
     Floor,
     /// SchedMD's module.
     SchedMd,
-    /// Ours.
+    /// Our module.
     Ours,
-    /// No module: the least that the stepd must be asked for.
+    /// No module: the minimum of requests to the stepd.
     Stepd,
 }
 
 impl Who {
-    /// Those with a PAM stack.
+    /// The ones with a PAM stack.
     pub const MODULES: [Self; 3] = [Self::Floor, Self::SchedMd, Self::Ours];
 
-    /// As the output calls it.
+    /// Name in the output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "pam_permit",
@@ -82,44 +81,44 @@ impl Who {
     }
 }
 
-/// What is done before each login.
+/// Preparation before each login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
     /// Nothing.
     Nothing,
-    /// What our module has kept of earlier logins is removed: the next is the node's first.
+    /// Remove what our module keeps of earlier logins: the next is the node's first.
     Forget,
-    /// The page cache is emptied.
+    /// Empty the page cache.
     DropCaches,
-    /// A pause, as between the logins of a real node.
+    /// Pause, as between the logins of a real node.
     Pause,
 }
 
 /// The logins of a row.
 #[derive(Debug, Clone)]
 pub struct Logins<'a> {
-    /// Where.
+    /// Node of the logins.
     pub node: &'a Node,
     /// The directory of the stacks, see [`stacks`].
     pub stacks: &'a str,
-    /// Who logs in.
+    /// User who logs in.
     pub user: &'a str,
-    /// Whether they are put into a job; kept out otherwise.
+    /// Whether they are adopted into a job; denied otherwise.
     pub adopted: bool,
     /// Environment of the application.
     pub env: Vec<(String, String)>,
-    /// The node and the job that they come from over TCP, and that they are put into.
+    /// Node and job that they come from over TCP, and that they are adopted into.
     pub from: Option<(&'a Node, u32)>,
     /// The socket of the stepd that adopts.
     pub socket: Option<String>,
-    /// What is done before each.
+    /// Preparation before each.
     pub before: Before,
 }
 
-/// Writes a stack for each of [`Who::MODULES`] below a directory of the node.
+/// Writes a stack for each of [`Who::MODULES`] to a directory of the node.
 pub fn stacks(node: &Node, dir: &str, modules: [&str; 3]) -> Result<()> {
     for (who, module) in Who::MODULES.into_iter().zip(modules) {
-        // The module's code comes through as it is.
+        // The stack returns the module's code unchanged.
         let stack = format!("account [default=done] {module}\n");
         node.write(&format!("{dir}/{}/sshd", who.name()), stack, 0o644)?;
     }
@@ -129,16 +128,16 @@ pub fn stacks(node: &Node, dir: &str, modules: [&str; 3]) -> Result<()> {
 /// Longer than the kernel keeps anything ready for the next login.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the logins over TCP arrive.
+/// Address where the logins over TCP arrive.
 const ADDRESS: &str = "10.88.0.2:2001";
 
 impl Logins<'_> {
-    /// With that before each.
+    /// Sets the preparation before each.
     pub fn before(self, before: Before) -> Self {
         Self { before, ..self }
     }
 
-    /// Measures the row; what fails is told in it.
+    /// Measures the row, which also records failures.
     pub fn row(&self, axis: Axis, id: &str, name: &str, effort: Effort) -> Row {
         let mut row = Row {
             axis,
@@ -151,7 +150,7 @@ impl Logins<'_> {
             stepd: None,
             failed: Vec::new(),
         };
-        // With pauses all is to be as on a real node.
+        // With pauses, everything is as on a real node.
         let is_close = self.socket.is_some() && self.before != Before::Pause;
         let _warm = is_close.then(warm::start);
         let mut all = Vec::new();
@@ -195,7 +194,7 @@ impl Logins<'_> {
         Who::MODULES.into_iter().chain(stepd).collect()
     }
 
-    /// One login, which must be answered as expected; how long it took.
+    /// Makes one login, checks its answer, and returns how long it took.
     fn check(&self, who: Who) -> Result<Duration> {
         if who == Who::Stepd {
             let mut taken = Taken::default();
@@ -256,7 +255,7 @@ impl Logins<'_> {
         Ok(())
     }
 
-    /// Two more logins, not timed: one that tells its memory, one under strace.
+    /// Makes two more logins that are not timed: one reports its memory, one runs under strace.
     fn look_closer(&self, who: Who, sample: &mut Sample) -> Result<()> {
         let argv = [self.argv(who), vec!["--private".to_owned()]].concat();
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
@@ -316,7 +315,7 @@ impl Logins<'_> {
         env.fold(command, |command, (name, value)| command.env(name, value))
     }
 
-    /// A process of the job that connects and stays until the other end closes.
+    /// Starts a process of the job that connects and stays until the other end closes.
     fn client(&self) -> Result<Option<Background>> {
         const CONNECT: &str = "until exec 3<>/dev/tcp/${0/:/\\/}; do sleep 0.02; done 2>/dev/null; \
                                exec cat <&3";

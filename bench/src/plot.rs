@@ -1,7 +1,7 @@
 //! A small SVG writer: curves and dots over axes.
 //!
-//! Every picture has a background of its own, and both change together with the reader's theme, so
-//! that it can be read on a light page and on a dark one.
+//! Every picture has its own background, which changes together with its colours when the reader's theme
+//! does, so it is readable on light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -38,7 +38,7 @@ const STYLE: &str = "\
 </style>
 ";
 
-/// Whose curve or dot it is; the style's class of that name has the colour.
+/// Owner of a curve or dot; the class of that name in the style has the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
     /// SchedMD's module.
@@ -59,14 +59,14 @@ impl Color {
     }
 }
 
-/// Where a text is in relation to its point.
+/// Position of a text in relation to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
-    /// It begins there.
+    /// The text begins there.
     Start,
-    /// It is centred.
+    /// The text is centred there.
     Middle,
-    /// It ends there.
+    /// The text ends there.
     End,
 }
 
@@ -79,7 +79,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// An empty one with a title and a line below it.
+    /// Makes an empty picture with a title and a line below it.
     pub fn new(height: f64, title: &str, subtitle: &str) -> Self {
         let mut picture = Self {
             body: String::new(),
@@ -91,7 +91,7 @@ impl Picture {
         picture
     }
 
-    /// A text with a class of the style.
+    /// Draws a text with a class of the style.
     pub fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, class: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
@@ -105,12 +105,12 @@ impl Picture {
         );
     }
 
-    /// A text in a curve's colour.
+    /// Draws a text in a curve's colour.
     pub fn label(&mut self, at: (f64, f64), anchor: Anchor, color: Color, text: &str) {
         self.text(at, anchor, color.class(), text);
     }
 
-    /// A straight line with a class of the style.
+    /// Draws a straight line with a class of the style.
     pub fn line(&mut self, from: (f64, f64), to: (f64, f64), class: &str) {
         let _ = writeln!(
             self.body,
@@ -119,12 +119,12 @@ impl Picture {
         );
     }
 
-    /// A line in a dot's colour.
+    /// Draws a line in a dot's colour.
     pub fn whisker(&mut self, from: (f64, f64), to: (f64, f64), color: Color) {
         self.line(from, to, &format!("{} curve", color.class()));
     }
 
-    /// A curve through the points, with a dot at each.
+    /// Draws a curve through the points, with a dot at each.
     pub fn curve(&mut self, points: &[(f64, f64)], color: Color, dashed: bool) {
         let mut path = String::new();
         for (x, y) in points {
@@ -142,7 +142,7 @@ impl Picture {
         }
     }
 
-    /// One dot, filled or not.
+    /// Draws one dot, filled or not.
     pub fn dot(&mut self, (x, y): (f64, f64), color: Color, hollow: bool) {
         let hollow = if hollow { " hollow" } else { "" };
         let _ = writeln!(
@@ -152,7 +152,7 @@ impl Picture {
         );
     }
 
-    /// The whole file.
+    /// Returns the whole file.
     pub fn finish(self) -> String {
         let Self {
             body,
@@ -170,16 +170,16 @@ impl Picture {
     }
 }
 
-/// A logarithmic scale from a range of values to a range of places.
+/// A logarithmic scale that maps a range of values to a range of places.
 #[derive(Debug, Clone, Copy)]
 pub struct LogScale {
-    /// Whole decades: 10 to the power of these.
+    /// Exponents of ten at both ends.
     decades: (f64, f64),
     places: (f64, f64),
 }
 
 impl LogScale {
-    /// One whose ends are whole decades around all values; of no values one decade.
+    /// Makes a scale from one whole decade to another, around all values; one decade if there are no values.
     pub fn around(values: impl IntoIterator<Item = f64>, places: (f64, f64)) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.into_iter().filter(|it| *it > 0.0) {
@@ -202,7 +202,7 @@ impl LogScale {
         start + (value.log10() - low) / (high - low) * (end - start)
     }
 
-    /// The powers of ten on it.
+    /// The powers of ten on the scale.
     pub fn ticks(&self) -> Vec<f64> {
         let (low, high) = self.decades;
         (low as i32..=high as i32)

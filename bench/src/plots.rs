@@ -6,13 +6,13 @@ use crate::results::{Results, Row, SuiteResults};
 use crate::ssh;
 
 const HEIGHT: f64 = 440.0;
-/// Where the axes are.
+/// Positions of the axes.
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = WIDTH - 165.0;
 const TOP: f64 = 84.0;
 const BOTTOM: f64 = HEIGHT - 68.0;
 
-/// All pictures that the results are enough for, with their files' names.
+/// Draws all pictures that the results suffice for; returns file names and contents.
 pub fn all(results: &Results) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for suite in &results.suites {
@@ -30,7 +30,7 @@ fn net(row: Option<&Row>) -> [Option<f64>; 2] {
     let Some(floor) = &row.floor else {
         return [None; 2];
     };
-    // On a logarithmic axis there is no place for what can't be told from the floor.
+    // A logarithmic axis has no place for values at or below the floor.
     [&row.schedmd, &row.ours].map(|sample| {
         let net = sample.as_ref()?.median_ms - floor.median_ms;
         (net > 0.0).then_some(net)
@@ -39,7 +39,7 @@ fn net(row: Option<&Row>) -> [Option<f64>; 2] {
 
 const COLORS: [(Color, &str); 2] = [(Color::SchedMd, "SchedMD"), (Color::Ours, "slurm-adopt")];
 
-/// One curve: where on the x axis, and milliseconds.
+/// One curve: its points are a place on the x axis and milliseconds.
 struct Curve {
     color: Color,
     dashed: bool,
@@ -49,7 +49,7 @@ struct Curve {
 
 fn by_jobs(suite: &SuiteResults) -> Option<String> {
     let (own, title) = (0, "Login time by jobs of other users on the node");
-    // Zero has a place of its own, left of the logarithmic part.
+    // Zero has its own place, left of the logarithmic part.
     let place = |others: u32| match others {
         0 => LEFT + 40.0,
         others => {
@@ -100,7 +100,7 @@ fn by_conf(suite: &SuiteResults) -> Option<String> {
         let decades = f64::from(nodes).log10() / 5.0;
         LEFT + 40.0 + decades * (RIGHT - LEFT - 80.0)
     };
-    // The first of a module's two curves is drawn through, the second dashed.
+    // The first of a module's two curves is solid, the second dashed.
     let curve = |index: usize, form: &str, dashed: bool, what: &str| -> Curve {
         let (color, name) = COLORS[index];
         let rows = [(1, "one"), (10_000, "10000"), (100_000, "100000")];
@@ -139,7 +139,7 @@ fn by_conf(suite: &SuiteResults) -> Option<String> {
     Some(axes.finish(&curves, scale))
 }
 
-/// A picture with the scale of time at its left.
+/// A picture with the time scale at its left.
 struct Axes {
     picture: Picture,
 }
@@ -151,7 +151,7 @@ impl Axes {
         }
     }
 
-    /// The scale of time in milliseconds, drawn; nothing where there is nothing to show.
+    /// Draws the time scale in milliseconds; `None` if there is nothing to show.
     fn scale(&mut self, millis: impl Iterator<Item = f64>) -> Option<LogScale> {
         let millis: Vec<f64> = millis.collect();
         if millis.is_empty() {
@@ -179,7 +179,7 @@ impl Axes {
         self.picture.text(at, Anchor::Middle, "", text);
     }
 
-    /// Draws the curves, with their names at their ends, where they keep off one another.
+    /// Draws the curves, with their names at their ends, spaced so that they do not overlap.
     fn finish(mut self, curves: &[Curve], scale: LogScale) -> String {
         let mut labels = Vec::new();
         for curve in curves {
@@ -196,9 +196,9 @@ impl Axes {
         labels.sort_by(|one, other| one.1.total_cmp(&other.1));
         let mut lowest = f64::NEG_INFINITY;
         for (x, y, curve, millis) in labels {
-            /// Two lines of text.
+            /// Height of two lines of text.
             const TALL: f64 = 36.0;
-            // The second one stays above the axis.
+            // The second line stays above the axis.
             let y = (y - 2.0).min(BOTTOM - 24.0).max(lowest + TALL);
             lowest = y;
             self.picture
@@ -210,7 +210,7 @@ impl Axes {
     }
 }
 
-/// Dots for both modules and the floor, a line to the 95th percentile.
+/// Draws dots for both modules and the floor, each with a line to the 95th percentile.
 fn of_ssh(results: &Results) -> Option<String> {
     let mut rows = Vec::new();
     for suite in &results.suites {
@@ -275,7 +275,7 @@ fn of_ssh(results: &Results) -> Option<String> {
     Some(picture.finish())
 }
 
-/// A round number of which five to ten make up the whole.
+/// A round number of which four to eight cover the whole.
 fn step_of(whole: f64) -> f64 {
     let rough = whole / 8.0;
     let power = 10f64.powf(rough.log10().floor());
@@ -328,7 +328,7 @@ mod tests {
     fn only_what_was_measured_is_drawn() {
         let jobs = suite(vec![
             row("jobs-0-0", [1.0, 11.0, 2.0, 0.0]),
-            // Ours below the floor: no place on the axis.
+            // Ours is below the floor: no place on the axis.
             row("jobs-10-0", [1.0, 21.0, 0.5, 0.0]),
             row("jobs-500-0", [1.0, 501.0, 3.0, 0.0]),
         ]);

@@ -1,52 +1,52 @@
-//! What the JSON file holds, and what is computed of it.
+//! Contents of the JSON file, and what is computed from it.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::stats;
 
-/// Everything of one run.
+/// Results of one run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
-    /// Where and when.
+    /// Environment of the run.
     pub about: About,
     /// Our module.
     pub module: ModuleFile,
-    /// One entry a release of Slurm.
+    /// One entry per release of Slurm.
     pub suites: Vec<SuiteResults>,
 }
 
-/// The circumstances of a run.
+/// Environment of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct About {
-    /// When it began, UTC.
+    /// Time when it began, UTC.
     pub date: String,
-    /// A small run, which only shows that the benchmark works.
+    /// Whether it was a small run, which only shows that the benchmark works.
     pub quick: bool,
-    /// The commit that was built, with "-dirty" behind it where files had been changed.
+    /// The commit that was built, with "-dirty" appended if files had been changed.
     pub commit: String,
-    /// The compiler of our module.
+    /// Version of rustc, as `cargo xtask bench` reports it.
     pub rustc: String,
-    /// The kernel's release.
+    /// Release of the kernel.
     pub kernel: String,
-    /// The processor's name.
+    /// Name of the processor.
     pub cpu: String,
-    /// How many of them.
+    /// Number of processors.
     pub cores: usize,
-    /// Memory of the machine.
+    /// Memory of the machine, in MiB.
     pub memory_mib: u64,
-    /// How many logins each row and module has, where one takes less than 100 ms.
+    /// Number of logins for each row and module, if one takes less than 100 ms.
     pub logins: u32,
 }
 
 /// Facts about the .so that was measured.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ModuleFile {
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
     /// Relocations that the loader does at each login.
     pub relocations: u64,
-    /// How many of these look up a symbol.
+    /// Number of relocations that look up a symbol.
     pub symbol_relocations: u64,
 }
 
@@ -55,25 +55,25 @@ pub struct ModuleFile {
 pub struct SuiteResults {
     /// Debian's suite.
     pub suite: String,
-    /// Slurm's version, as it tells it.
+    /// Slurm's version, as it reports it.
     pub slurm: String,
-    /// OpenSSH's version, as it tells it.
+    /// OpenSSH's version, as it reports it.
     pub openssh: String,
-    /// The rows, in the order they were measured in.
+    /// The rows, in the order of measurement.
     pub rows: Vec<Row>,
-    /// Axes that ended early or could not begin, and why.
+    /// Axes that ended early or could not begin, each with the reason.
     pub failed: Vec<String>,
 }
 
-/// What is varied.
+/// Property that varies between rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Axis {
-    /// slurm.conf: how many nodes, in how many lines
+    /// Number of nodes and lines in slurm.conf
     Conf,
-    /// Nothing of the modules is in the page cache
+    /// Empty page cache for both modules
     Cold,
-    /// Jobs on the node: of others, of the user
+    /// Jobs on the node, of others and of the user
     Jobs,
     /// TCP connections on the node, with the caller ID
     Tcp,
@@ -81,39 +81,39 @@ pub enum Axis {
     Ssh,
 }
 
-/// One situation, with whatever could be measured of it.
+/// One situation, with everything that could be measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
-    /// What is varied.
+    /// Property that varies.
     pub axis: Axis,
     /// Identifies the row within its release.
     pub id: String,
     /// The situation in words.
     pub name: String,
-    /// Whether the login is put into a job.
+    /// Whether the login is adopted into a job.
     pub adopted: bool,
-    /// The stack with libpam's own module alone.
+    /// The stack with only libpam's own module.
     pub floor: Option<Sample>,
     /// With SchedMD's module.
     pub schedmd: Option<Sample>,
-    /// With ours.
+    /// With our module.
     pub ours: Option<Sample>,
-    /// The conversation with the stepd alone, where there is adoption.
+    /// The conversation with the stepd alone, if there is an adoption.
     pub stepd: Option<Sample>,
-    /// What could not be measured, and why.
+    /// Parts that could not be measured, each with the reason.
     pub failed: Vec<String>,
 }
 
-/// What the logins of one row with one module took. Times are in milliseconds.
+/// Cost of the logins of one row with one module. Times are in milliseconds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Sample {
-    /// How many fresh processes; fewer where one takes long.
+    /// Number of fresh processes; fewer if one takes long.
     pub logins: usize,
-    /// Wall-clock time.
+    /// Wall-clock time, median.
     pub median_ms: f64,
-    /// Wall-clock time.
+    /// Wall-clock time, 95th percentile.
     pub p95_ms: f64,
-    /// Wall-clock time.
+    /// Wall-clock time, 99th percentile.
     pub p99_ms: f64,
     /// Processor time of the process, median.
     pub cpu_ms: f64,
@@ -121,16 +121,16 @@ pub struct Sample {
     pub minflt: f64,
     /// Page faults with reading from the disk, median.
     pub majflt: f64,
-    /// Memory of one process alone after the call.
+    /// Private memory of one process after the call.
     pub private_kib: Option<u64>,
-    /// System calls of one process, of its start and end too.
+    /// System calls of one process, including its start and end.
     pub syscalls: Option<u64>,
-    /// Bytes that one process got by read(2) and pread(2).
+    /// Bytes that one process got from read(2) and pread(2).
     pub read_bytes: Option<u64>,
 }
 
 impl SuiteResults {
-    /// The row of that identity.
+    /// Finds a row by its ID.
     pub fn row(&self, id: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.id == id)
     }
@@ -145,14 +145,14 @@ impl SuiteResults {
 }
 
 impl Row {
-    /// Both modules' samples less the floor's, theirs first.
+    /// Both modules' values less the floor's, SchedMD's first.
     pub fn net(&self, of: impl Fn(&Sample) -> f64) -> Option<[f64; 2]> {
         let floor = of(self.floor.as_ref()?);
         let [theirs, ours] = [self.schedmd.as_ref()?, self.ours.as_ref()?].map(of);
         Some([theirs - floor, ours - floor])
     }
 
-    /// The same of what is counted in one login.
+    /// The same for what is counted in one login.
     pub fn net_count(&self, of: impl Fn(&Sample) -> Option<u64>) -> Option<[u64; 2]> {
         let floor = of(self.floor.as_ref()?)?;
         let [theirs, ours] = [self.schedmd.as_ref()?, self.ours.as_ref()?];
@@ -162,19 +162,19 @@ impl Row {
         ])
     }
 
-    /// How many times as long SchedMD's module takes, both less the floor.
+    /// Ratio of SchedMD's time to ours, both less the floor's.
     pub fn ratio(&self) -> Option<f64> {
         let [theirs, ours] = self.net(|it| it.median_ms)?;
         stats::ratio(theirs, ours, 0.0)
     }
 
-    /// The same, both also less what the stepd itself needs.
+    /// The same, both also less the stepd's own time.
     pub fn own_ratio(&self) -> Option<f64> {
         let [theirs, ours] = self.net(|it| it.median_ms)?;
         stats::ratio(theirs, ours, self.stepd.as_ref()?.median_ms)
     }
 
-    /// How many times as much processor time of the login's process, both less the floor.
+    /// Ratio of SchedMD's processor time in the login's process to ours, both less the floor's.
     pub fn cpu_ratio(&self) -> Option<f64> {
         let [theirs, ours] = self.net(|it| it.cpu_ms)?;
         stats::ratio(theirs, ours, 0.0)
@@ -185,7 +185,7 @@ impl Row {
 pub mod tests {
     use super::*;
 
-    /// A row with these medians: floor, SchedMD, ours, stepd.
+    /// Makes a row with these medians: floor, SchedMD, ours, stepd.
     pub fn row(id: &str, [floor, schedmd, ours, stepd]: [f64; 4]) -> Row {
         let sample = |median_ms: f64| {
             Some(Sample {
@@ -214,7 +214,7 @@ pub mod tests {
         }
     }
 
-    /// A release with these rows.
+    /// Makes a release with these rows.
     pub fn suite(rows: Vec<Row>) -> SuiteResults {
         SuiteResults {
             suite: "forky".into(),

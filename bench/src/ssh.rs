@@ -7,14 +7,14 @@ use crate::measure::{Effort, Who};
 use crate::results::{Axis, Row, Sample};
 use crate::stats::{median, percentile};
 
-/// The identity of the row whose logins are put into a job.
+/// ID of the row whose logins are adopted into a job.
 pub const ADOPTED_ID: &str = "ssh-adopted";
-/// The identity of the row whose logins are kept out.
+/// ID of the row whose logins are denied.
 pub const DENIED_ID: &str = "ssh-denied";
 
-/// On a cluster of three nodes: from the third to the second.
+/// Measures logins on a cluster of three nodes, from the third to the second.
 ///
-/// A login that is kept out ends early, so that its floor is pam_deny.
+/// A denied login ends early, so its floor is pam_deny.
 pub fn rows(cluster: &Cluster, effort: Effort, mut done: impl FnMut(Row)) -> Result<()> {
     let job = cluster.submit("alice", &["--nodelist=node2"])?;
     let name = "ssh node2 true, 1 job of the user";
@@ -36,7 +36,7 @@ fn row(
 ) -> Row {
     let mut millis = Who::MODULES.map(|who| (who, Some(Vec::new())));
     let mut failed = Vec::new();
-    // They take a tenth of a second and more, whichever module is there.
+    // They take a tenth of a second or more with any module.
     let each = (effort.logins * 2 / 5).div_ceil(Effort::TURNS);
     for _ in 0..Effort::TURNS {
         for (who, millis) in &mut millis {
@@ -78,7 +78,7 @@ fn turn(cluster: &Cluster, who: Who, user: &str, adopted: bool, count: u32) -> R
     times(&output, expected)
 }
 
-/// Reads microseconds and exit status of each login.
+/// Parses microseconds and exit status of each login.
 fn times(output: &str, expected: &str) -> Result<Vec<f64>> {
     let time = |line: &str| {
         let (micros, code) = line.split_once(' ').context("the shell's answer")?;
@@ -89,7 +89,7 @@ fn times(output: &str, expected: &str) -> Result<Vec<f64>> {
     output.lines().map(time).collect()
 }
 
-/// The lab's own stack of sshd, with that module in the place of the one under test.
+/// Writes the lab's own stack of sshd, with that module instead of the one under test.
 fn stack(node: &Node, who: Who, adopted: bool) -> Result<()> {
     let module = match who {
         Who::Ours => ::tests::OURS,

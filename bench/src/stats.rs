@@ -1,6 +1,6 @@
 //! Medians, percentiles and ratios.
 
-/// The middle value, of an even number the mean of the two in the middle; 0 of none.
+/// The middle value, or the mean of the two middle ones for an even number; 0 if there are none.
 pub fn median(values: &[f64]) -> f64 {
     let sorted = sorted(values);
     let middle = sorted.len() / 2;
@@ -11,7 +11,7 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The smallest value that `percent` of all do not exceed (nearest rank); 0 of none.
+/// The smallest value that at least `percent` of all values do not exceed (nearest rank); 0 if there are none.
 pub fn percentile(values: &[f64], percent: f64) -> f64 {
     let sorted = sorted(values);
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
@@ -19,8 +19,8 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
     sorted.get(index).copied().unwrap_or(0.0)
 }
 
-/// How many times as much `theirs` is as `ours`, each less `floor`; nothing where ours is not above
-/// it, which no measurement of this kind can tell from noise.
+/// Ratio of `theirs` to `ours`, each less `floor`. `None` if ours is not above the floor, because no
+/// measurement of this kind can tell that from noise.
 pub fn ratio(theirs: f64, ours: f64, floor: f64) -> Option<f64> {
     (ours > floor).then(|| (theirs - floor) / (ours - floor))
 }

@@ -14,7 +14,7 @@ is measured by a client that asks only whose the job is and to adopt it (column 
 ratio of processor time of the login's process, without waiting. [README](../README.md) has more.
 ";
 
-/// The whole file.
+/// Writes the whole file.
 pub fn table(results: &Results) -> String {
     let about = &results.about;
     let mut text = String::from("# What a login costs\n\n");
@@ -202,7 +202,7 @@ fn median(sample: &Option<Sample>) -> String {
         .map_or_else(|| "-".into(), |it| millis(it.median_ms))
 }
 
-/// Median and percentiles, three cells.
+/// Median and percentiles, in three cells.
 fn three(sample: &Option<Sample>) -> String {
     match sample {
         Some(it) => [it.median_ms, it.p95_ms, it.p99_ms].map(millis).join(" | "),
@@ -226,7 +226,7 @@ fn times_as_much(ratio: Option<f64>) -> String {
     }
 }
 
-/// Both modules' net values; a dash where one is missing.
+/// Both modules' net values; a dash if one is missing.
 fn both(row: &Row, of: impl Fn(&Sample) -> Option<f64>) -> String {
     let known = |sample: &Option<Sample>| sample.as_ref().and_then(&of);
     let Some(floor) = known(&row.floor) else {

@@ -1,4 +1,4 @@
-//! What `pamcall --repeat` tells of the logins that it made.
+//! Reports of `pamcall --repeat` about its logins.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::results::Sample;
 use crate::stats::{median, percentile};
 
-/// What many logins took, one entry each.
+/// Costs of many logins, one entry each.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// Wall-clock time.
@@ -17,7 +17,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Takes over the lists of `pamcall --repeat`; all its logins must have had that code.
+    /// Adds the lists of `pamcall --repeat`; all its logins must have returned this code.
     pub fn add(&mut self, answer: &Value, code: Option<i64>, count: usize) -> Result<()> {
         let list = |name: &str| -> Result<Vec<f64>> {
             let values = answer[name].as_array();

@@ -1,28 +1,28 @@
-//! What our module is to reach, and whether it did.
+//! Targets for our module, and whether it meets them.
 
 use crate::results::{ModuleFile, Row, SuiteResults};
 use crate::tcp;
 
-/// One target with what was measured.
+/// One target and its measurement.
 #[derive(Debug, PartialEq)]
 pub struct Target {
-    /// What is measured.
+    /// Measured quantity.
     pub what: String,
     /// The bound, in words.
     pub bound: String,
-    /// What came out, in words; nothing where it was not measured.
+    /// The measured value, in words; `None` if it was not measured.
     pub value: Option<String>,
-    /// Whether the bound holds; nothing where it was not measured.
+    /// Whether the bound holds; `None` if it was not measured.
     pub met: Option<bool>,
 }
 
-/// At least so many times as fast as SchedMD's module: identity of the row, bound, situation.
+/// Minimum ratios of SchedMD's time to ours: ID of the row, bound, situation.
 const TOTAL: [(&str, f64, &str); 6] = [
     ("jobs-0-0", 8.0, "no jobs on the node"),
     ("jobs-0-1", 4.0, "one own job"),
     ("jobs-100-0", 20.0, "100 jobs of others"),
     ("jobs-0-100", 20.0, "100 own jobs"),
-    // Those that read the file, not those that find it read.
+    // The rows that read the file, not those that use the cache.
     (
         "conf-range-10000-first",
         50.0,
@@ -34,18 +34,18 @@ const TOTAL: [(&str, f64, &str); 6] = [
         "10,000 NodeName lines, first login",
     ),
 ];
-/// As above, processor time: what remains without waiting for slurmd and munged.
+/// Minimum ratio of processor time, which excludes waiting for slurmd and munged.
 const CALLER_ID: f64 = 20.0;
-/// Of what SchedMD's module adds to the private memory of the process.
+/// Minimum ratio of SchedMD's private memory to ours, both less the floor's.
 const MEMORY_PART: u64 = 8;
-/// Bytes.
+/// Maximum size in bytes.
 const MODULE_SIZE: u64 = 1_000_000;
-/// Of a login that is kept out of an idle node.
+/// Maximum number for a login that is denied on an idle node.
 const SYSCALLS: u64 = 60;
-/// The row for memory and system calls.
+/// ID of the row for memory and system calls.
 const IDLE: &str = "jobs-0-0";
 
-/// All targets of a release.
+/// Evaluates all targets for a release.
 pub fn targets(suite: &SuiteResults, module: &ModuleFile) -> Vec<Target> {
     let mut targets: Vec<Target> = TOTAL
         .into_iter()
@@ -112,7 +112,7 @@ mod tests {
             bytes: 1_000_001,
             ..ModuleFile::default()
         };
-        // SchedMD's 10 ms net; ours 1 ms net, of which 0.4 ms are the stepd's.
+        // SchedMD's is 10 ms net; ours is 1 ms net, of which 0.4 ms are the stepd's.
         let measured = suite(vec![
             row("jobs-0-0", [1.0, 11.0, 2.0, 0.0]),
             row("jobs-0-1", [1.0, 11.0, 2.0, 0.4]),

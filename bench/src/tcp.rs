@@ -1,8 +1,8 @@
 //! Logins to node2 from a job on node1, with two jobs to choose from: the slurmd there is asked.
 //!
-//! It searches node1's table of connections in turn, and the nodes of the lab share one kernel,
-//! which goes through all of its connections to show those of one node: with many of them both
-//! modules wait longer for the answer than they would between two hosts.
+//! That slurmd searches node1's table of connections. The lab's nodes share one kernel, which goes through
+//! all of its connections to show those of one node: with many of them, both modules wait longer for the
+//! answer than they would between two hosts.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use lab::{Background, Cluster};
 use crate::measure::{Before, Effort, Logins};
 use crate::results::{Axis, Row};
 
-/// The identity of the row with the most connections.
+/// ID of the row with the most connections.
 pub const MOST_ID: &str = "tcp-20000";
 
-/// On a cluster of three nodes: 1 where the logins come from, 2 where they arrive, 3 the other end
-/// of the other connections.
+/// Measures logins on a cluster of three nodes: they come from node 1 and arrive at node 2; node 3 is the
+/// other end of the other connections.
 pub fn rows(
     cluster: &Cluster,
     stacks: &str,
@@ -44,7 +44,7 @@ pub fn rows(
     Ok(())
 }
 
-/// That many connections from node3 to node2, held by processes that may have as many open files.
+/// Opens that many connections from node3 to node2, spread over processes because of their limit on open files.
 fn connections(cluster: &Cluster, count: usize) -> Result<Vec<Background>> {
     const ACCEPT: &str = "use Socket; $| = 1; socket(L, PF_INET, SOCK_STREAM, 0) or die $!;
         setsockopt(L, SOL_SOCKET, SO_REUSEADDR, 1);

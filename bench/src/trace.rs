@@ -1,4 +1,4 @@
-//! System calls of one login and the bytes it reads, by the host's strace around nsenter(1).
+//! Counts the system calls of one login and the bytes it reads, with the host's strace around nsenter(1).
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use lab::Node;
 
-/// What strace counted.
+/// Counts by strace.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Traced {
-    /// System calls that began, of all processes.
+    /// System calls that began, in all processes.
     pub calls: u64,
-    /// Sum of what read(2) and pread(2) returned.
+    /// Sum of the results of read(2) and pread(2).
     pub read_bytes: u64,
 }
 
-/// Runs the program in the node, traced. The few calls of nsenter are counted too: they are the same
-/// for all, and a difference is what is asked for.
+/// Runs the program in the node, traced. The few calls of nsenter are counted too: they are the same for
+/// all, and only differences matter.
 pub fn count(node: &Node, argv: &[&str], env: &[(String, String)]) -> Result<Traced> {
-    /// Seconds; strace makes a program many times slower.
+    /// In seconds; strace makes a program many times slower.
     const LIMIT: &str = "120";
     let log = std::env::temp_dir().join(format!("slurm-adopt-bench-{}", std::process::id()));
     let pid = node.host_pid().to_string();
@@ -29,7 +29,7 @@ pub fn count(node: &Node, argv: &[&str], env: &[(String, String)]) -> Result<Tra
         .arg(&log)
         .args(["nsenter", "--target", &pid, "--mount", "--uts", "--ipc"])
         .args(["--net", "--cgroup", "--root", "--wd"])
-        // The one of its children, which are in the node.
+        // The namespace of its children, which are in the node.
         .arg(format!("--pid=/proc/{pid}/ns/pid_for_children"))
         .arg("--")
         .args(argv)
@@ -53,11 +53,11 @@ pub fn count(node: &Node, argv: &[&str], env: &[(String, String)]) -> Result<Tra
     Ok(traced)
 }
 
-/// Reads what `strace -f -o` writes.
+/// Parses the output of `strace -f -o`.
 fn parse(log: &str) -> Traced {
     let mut traced = Traced::default();
     for line in log.lines() {
-        // The process's number, then the call, or `+++ exited`, `--- SIGCHLD`.
+        // Each line has the PID, then the call, or `+++ exited`, or `--- SIGCHLD`.
         let Some((_, call)) = line.split_once(' ') else {
             continue;
         };
@@ -77,7 +77,7 @@ fn parse(log: &str) -> Traced {
     traced
 }
 
-/// The number behind the last `=`; nothing of an error or a call that has not ended.
+/// The number after the last `=`; `None` for an error or a call that has not ended.
 fn returned(call: &str) -> Option<u64> {
     let (_, value) = call.rsplit_once(" = ")?;
     value.split_whitespace().next()?.parse().ok()

@@ -1,9 +1,9 @@
 //! Keeps the kernel's lock for moving processes between cgroups warm.
 //!
-//! A stepd adopts by moving the process. The first move after a quiet moment waits until all
-//! processors have noticed (an RCU grace period, more than ten milliseconds), one that follows within
-//! some milliseconds does not. Whose logins follow one another at which distance would so decide what
-//! they take. With the lock warm all are as fast as they can be; a row of its own has the wait in it.
+//! A stepd adopts by moving the process. The first move after a quiet moment waits until all processors
+//! have noticed (an RCU grace period, more than ten milliseconds); a move within some milliseconds after
+//! another does not. Without this, the interval between a module's logins would decide how long they take.
+//! With the lock warm, all are as fast as they can be; a row of its own includes the wait.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::beside::Beside;
 
-/// Begins; without cgroups there is nothing to do.
+/// Starts; does nothing without cgroups.
 pub fn start() -> Beside {
     const PAUSE: Duration = Duration::from_millis(1);
     let pid = std::process::id().to_string();
@@ -26,14 +26,14 @@ pub fn start() -> Beside {
     Beside::start(work)
 }
 
-/// The file that takes processes into the cgroup that this one is in, in any hierarchy.
+/// Opens the file that takes processes into this process's own cgroup, in any hierarchy.
 fn own_cgroup() -> Option<File> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let mut files = candidates(&own).into_iter();
     files.find_map(|path| File::options().write(true).open(path).ok())
 }
 
-/// Where that file may be, from the lines of /proc/self/cgroup: `4:freezer:/path`, `0::/path`.
+/// Possible paths of that file, from the lines of /proc/self/cgroup: `4:freezer:/path`, `0::/path`.
 fn candidates(own: &str) -> Vec<String> {
     let mut files = Vec::new();
     for line in own.lines() {

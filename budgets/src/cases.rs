@@ -1,4 +1,4 @@
-//! The cases: each makes its input and gives back what is to be counted.
+//! The cases: each makes its input and returns the work to count.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -11,13 +11,13 @@ use proto::conf::{self, Query};
 use proto::rpc::{self, Auth};
 use proto::{Version, hash, hostlist, socket_name, stepd};
 
-/// What is counted, with its input.
+/// Work to count, with its input.
 type Work = Box<dyn FnMut()>;
 
-/// Its name, and what makes it.
+/// Name of a case, and the function that makes its work.
 type Case = (&'static str, fn() -> Work);
 
-/// All of them, by name.
+/// All cases, sorted by name.
 pub const CASES: [Case; 13] = [
     ("callerid-reply", callerid_reply),
     ("callerid-request", callerid_request),
@@ -34,13 +34,13 @@ pub const CASES: [Case; 13] = [
     ("stepd-owners-100", stepd_owners),
 ];
 
-/// The newest version of the protocol.
+/// The newest protocol version.
 const VERSION: Version = Version::V26_05;
 
-/// A real slurmd's answer in it.
+/// A reply of a real slurmd in that version.
 const REPLY: &[u8] = include_bytes!("../../fuzz/corpus/rpc/26.05-2d00-job");
 
-/// As a site with one node writes it.
+/// slurm.conf of a site with one node.
 const ONE_NODE: &str = "\
 ClusterName=demo
 SlurmctldHost=node1
@@ -74,7 +74,7 @@ PartitionName=main Nodes=node[00001-10000] Default=YES State=UP
 fn lines_of_nodes() -> String {
     let mut text = String::from("ClusterName=demo\nSlurmdSpoolDir=/var/spool/slurmd.%n\n");
     for node in 1..=10_000 {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "NodeName=node{node} NodeAddr=10.0.{}.{} CPUs=64 RealMemory=256000 State=UNKNOWN",
@@ -117,7 +117,7 @@ fn position(list: &str, name: &'static str, at: u64) -> Work {
     })
 }
 
-/// Those of 250 jobs with four steps each.
+/// Socket names of 250 jobs with four steps each.
 fn socket_names() -> Work {
     let jobs = 1_000..1_250_u32;
     let steps = ["4294967291", "4294967292", "0", "1"];
@@ -131,7 +131,7 @@ fn socket_names() -> Work {
     })
 }
 
-/// Questions and answers of so many stepds.
+/// Requests to and answers of 100 stepds.
 fn stepd_owners() -> Work {
     let answers: Vec<_> = (0..100_u32)
         .map(|user| {
@@ -151,7 +151,7 @@ fn stepd_owners() -> Work {
     })
 }
 
-/// A line of a site that uses most of them.
+/// PAM line of a site that sets most options.
 fn options() -> Work {
     let line = [
         "action_no_jobs=deny",
@@ -170,7 +170,7 @@ fn options() -> Work {
     })
 }
 
-/// With the connection coming from the last of so many jobs.
+/// Plans for a connection from the last of `jobs` jobs.
 fn plan(jobs: u32) -> Work {
     let own = (1..=jobs).map(|job| OwnJob {
         job,
@@ -198,7 +198,7 @@ fn plan(jobs: u32) -> Work {
     })
 }
 
-/// What goes out to a slurmd: the body, its hash for the credential, the frame.
+/// A request to slurmd: the body, its hash for the credential, the frame.
 fn callerid_request() -> Work {
     let end = |host, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)), port);
     let credential = vec![b'x'; 300];
@@ -210,7 +210,7 @@ fn callerid_request() -> Work {
     })
 }
 
-/// What comes back, and whether its credential is for it.
+/// A reply of slurmd, and the check that its credential is for it.
 fn callerid_reply() -> Work {
     Box::new(|| {
         let reply = rpc::read_reply(black_box(REPLY));

@@ -1,5 +1,5 @@
-//! Runs one of the pure parts of a login, so that callgrind can count its instructions:
-//! `budgets CASE`. `cargo xtask budgets` does, and compares them with budgets/instructions.txt.
+//! Runs one of the pure parts of a login for callgrind to count: `budgets CASE`. `cargo xtask budgets`
+//! compares the counts with budgets/instructions.txt.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its answer")]
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What runs in here is counted, found by this name; what its input takes to make is not.
+/// Callgrind counts what runs in here, found by this name, but not the making of the input.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();

@@ -1,6 +1,5 @@
-//! What this host says of itself: a process's files under /proc, /etc/hosts, AuthInfo, pid files,
-//! cgroups, titles.
-//! A byte 0xFF, which no text has, stands between them.
+//! The host's facts about itself: a process's files under /proc, /etc/hosts, AuthInfo, pid files, cgroups,
+//! titles. A byte 0xFF, which no text contains, separates them.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -20,12 +19,12 @@ fuzz_target!(|bytes: &[u8]| {
     let (exe, status, cmdline, environ) = (next(), next(), next(), next());
     let told = of_files(exe, status, cmdline, environ);
     if let Some(hint) = &told {
-        // Whose uids are not all root's is no slurmd, whatever it is called.
+        // A process whose uids are not all root's is not slurmd, whatever its name.
         let uids = b"0\t0\t0\t0";
         assert!(status.windows(uids.len()).any(|it| it == uids));
         check(hint, exe, cmdline, environ);
     }
-    // With a slurmd's name and uids: the fuzzer need not find them.
+    // Use slurmd's name and uids, so that the fuzzer need not find them.
     let status = b"Name:\tslurmd\nUid:\t0\t0\t0\t0\n";
     let usual = b"/usr/sbin/slurmd";
     let hint = of_files(usual, status, cmdline, environ).expect("it is one");
@@ -55,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
 
     let (stepd, process) = (text(next()), text(next()));
     assert!(!is_inside(7, &stepd, &process) || process.contains("/step_extern"));
-    // With v1 the stepd's own place says nothing.
+    // With v1 the stepd's own cgroup says nothing.
     assert!(!is_inside(7, "", &process) || process.contains("/job_7/step_extern"));
 
     let title = next();
@@ -66,7 +65,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What it is said to be stands somewhere in what was read.
+/// Checks that the hint occurs somewhere in the input.
 fn check(hint: &ConfHint, exe: &[u8], cmdline: &[u8], environ: &[u8]) {
     match hint {
         ConfHint::File(path) => {

@@ -1,4 +1,4 @@
-//! Host lists of slurm.conf. First line: a name; the rest: a list.
+//! Host lists of slurm.conf. The first line is a name, the rest is a list.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use libfuzzer_sys::fuzz_target;
 use proto::hostlist;
 
-/// Names of a list that are all looked at.
+/// Number of names of a list that are checked.
 const MOST: u64 = 200;
 
 fuzz_target!(|text: &str| {
@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
     let nth = |index| hostlist::nth_or_last(list, index).expect("a list that could be counted");
     let position =
         |name: &str| hostlist::position(list, name).expect("a list that could be counted");
-    // What can be counted can be searched.
+    // A list that can be counted can be searched.
     if let Some(index) = position(name) {
         assert!(index < count, "position {index} of {count}");
         assert_eq!(nth(index).as_deref(), Some(name));
@@ -29,14 +29,14 @@ fuzz_target!(|text: &str| {
         assert_eq!(nth(count - 1).as_ref(), Some(last));
         assert!(position(last).is_some(), "{last} in {list}");
     }
-    // Each name is where it is first, and nowhere before.
+    // The position of a name is the first place where it occurs.
     let mut first = HashMap::new();
     for index in 0..count.min(MOST) {
         let name = nth(index).expect("there are so many");
         let place = *first.entry(name.clone()).or_insert(index);
         assert_eq!(position(&name), Some(place), "{name} in {list}");
     }
-    // A list of two lists is one after the other.
+    // Two joined lists are one after the other.
     let twice = format!("{list},{list}");
     assert_eq!(hostlist::count(&twice).ok(), count.checked_mul(2));
     if count > 0 && count < 1 << 60 {

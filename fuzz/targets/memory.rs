@@ -1,5 +1,5 @@
-//! What earlier logins have left: the remembered node's file, and the owners of sockets. As they are,
-//! and with the checksums that no fuzzer finds.
+//! Files that earlier logins left: the remembered node, and the owners of sockets. Both as they are, and
+//! with the checksums that no fuzzer finds.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ const PLACES: usize = 56;
 const RECORD: usize = PLACES + 8;
 
 fuzz_target!(|bytes: &[u8]| {
-    // What is read is all that there is: written again it is the same.
+    // Everything is read: writing it again gives the same bytes.
     let sealed = sealed_memo(bytes);
     if let Some(written) = cache(&sealed) {
         assert_eq!(written, sealed);
@@ -20,12 +20,12 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(written, bytes);
     }
 
-    // As they are: nothing but good records comes out.
+    // As they are: only good records come out.
     assert!(owners(bytes).len() <= bytes.len());
     let records = bytes.chunks_exact(PLACES).map(sealed_owner);
     let records: Vec<_> = records.collect();
     let good: Vec<_> = records.iter().filter(|it| is_good(it)).collect();
-    // Of one socket the last counts.
+    // The last record of a socket counts.
     let last = |record: &[u8]| good.iter().rfind(|it| it[..40] == record[..40]);
     let expected: Vec<u8> = good
         .iter()
@@ -36,14 +36,14 @@ fuzz_target!(|bytes: &[u8]| {
         .collect();
     let whole = records.concat();
     assert_eq!(owners(&whole), expected);
-    // What a torn write leaves costs the last record alone.
+    // A torn write loses only the last record.
     if let Some(torn) = whole.len().checked_sub(1) {
         let lost = good.len() - usize::from(records.last().is_some_and(|it| is_good(it)));
         assert_eq!(owners(&whole[..torn]).len(), lost * RECORD);
     }
 });
 
-/// Uid and protocol version are in their ranges.
+/// Whether uid and protocol version are in range.
 fn is_good(record: &[u8]) -> bool {
     let word = |at: usize| u64::from_ne_bytes(record[at..at + 8].try_into().expect("eight"));
     u32::try_from(word(40)).is_ok() && (1..=0xFFFF).contains(&word(48))

@@ -25,7 +25,7 @@ fuzz_target!(|message: &[u8]| {
     }
 });
 
-/// What goes to the log is one line.
+/// Checks that the text for the log is one line.
 fn check(error: &MungeError) {
     assert!(!error.to_string().chars().any(char::is_control));
 }

@@ -1,4 +1,5 @@
-//! The module's arguments, one a line; the file of options; and the line in the log, with PAM's items from the same bytes.
+//! The module's arguments, one per line; the file of options; and the log line, with PAM's items from the
+//! same bytes.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -24,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     assert!(!options.service.is_empty());
     assert!(!options.timeout.is_zero());
-    // What is given twice is what is given once.
+    // Giving the arguments twice changes nothing.
     let (again, _) = Options::parse(&[&args[..], &args[..]].concat());
     assert_eq!(again, options);
     let text = String::from_utf8_lossy(bytes);
@@ -32,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
     one_line(&text);
 });
 
-/// A setting means in the file what it means on a PAM line, and no message is but one line.
+/// Checks that a setting means the same in the file as on a PAM line, and that each message is one line.
 fn file(text: &str) {
     let (options, arguments) = adopt::fuzzing::options_of_file(text);
     assert_eq!(Options::parse(&arguments).0, options);
@@ -47,7 +48,7 @@ fn file(text: &str) {
     }
 }
 
-/// No user name and no service looks like a field of the log's line, or like a line.
+/// Checks that no user name or service looks like a field of the log line, or like a line.
 fn one_line(text: &str) {
     let login = Login {
         service: Ok(text.into()),
@@ -72,7 +73,7 @@ fn one_line(text: &str) {
     assert_eq!(reason.and_then(after_quote), Some(""), "{line:?}");
 }
 
-/// What follows the first quote that has no backslash before it.
+/// The text after the first quote without a backslash before it.
 fn after_quote(text: &str) -> Option<&str> {
     let mut escaped = false;
     let end = text.find(|sign| {

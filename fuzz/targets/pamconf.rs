@@ -1,5 +1,5 @@
-//! PAM's configuration: a byte that chooses how it is read, what modules return, and four files. A byte 0xFF
-//! stands between them.
+//! PAM's configuration: a byte that selects how it is read, the results of the modules, and four files. A
+//! byte 0xFF separates them.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ use pamconf::{
     Service, Walk, Ways,
 };
 
-/// Names of the files.
+/// Names of the four files.
 const NAMES: [&str; 4] = ["sshd", "other", "a", "b"];
 
 fuzz_target!(|bytes: &[u8]| {
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     for facility in Facility::ALL {
         let walk = read.walk(facility, |entry, _| result(results, entry));
         let stack = read.stack(facility);
-        // A substack that can't be read is two entries.
+        // An unreadable substack is two entries.
         assert!(stack.len() <= 2 * read.lines().len());
         for handler in stack {
             let line = read.line(handler).expect("each entry has a line");
@@ -93,7 +93,7 @@ fn is_in(place: &Place, files: &[&[u8]; 4]) -> bool {
     })
 }
 
-/// The walk goes forward, and is one of the ways, as far as those of one entry say.
+/// Checks that the walk goes forward, and that it is one of the ways as far as a single entry can tell.
 fn check(stack: &[Handler], walk: &Walk, chosen: usize) {
     assert!(walk.steps.is_sorted_by(|a, b| a.entry < b.entry));
     assert!(

@@ -8,7 +8,7 @@ use proto::rpc::{Auth, FrameError, LONGEST_FRAME, caller_id_request};
 use proto::rpc::{frame_length, read_reply};
 use proto::{DecodeError, Version};
 
-/// What is wrong with a question as an answer: REQUEST_NETWORK_CALLERID.
+/// Error for a request that is read as a reply: REQUEST_NETWORK_CALLERID.
 const IS_A_QUESTION: DecodeError = DecodeError::Value {
     field: "message type",
     value: 5035,
@@ -43,7 +43,7 @@ fuzz_target!(|answer: &[u8]| {
                     frame_length(&request).is_ok(),
                     request.len() <= LONGEST_FRAME
                 );
-                // The header of a question is that of an answer: it is understood up to its type.
+                // Requests and replies have the same header, so the request is read up to its type.
                 assert_eq!(read_reply(&request), Err(IS_A_QUESTION));
             }
         }

@@ -1,5 +1,5 @@
-//! slurm.conf. A line of three dashes separates the files: the first includes the others, whose
-//! names are 1, 2, ...
+//! slurm.conf. A line of three dashes separates the files. The first includes the others, whose names are
+//! 1, 2, ...
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -25,11 +25,11 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Err(error) => assert!(!error.to_string().chars().any(char::is_control)),
     }
-    // Most lines are read without a copy, and what is rare is looked for eight bytes at a time. An
-    // empty comment on each line, which changes nothing, has all of them read the long way.
+    // The parser reads most lines without a copy, and searches for rare bytes eight at a time. An empty
+    // comment on each line changes nothing, but makes it read all of them the long way.
     let commented: Vec<_> = files.iter().map(|it| with_comments(it)).collect();
     assert_eq!(parse(&commented), found);
-    // And blanks at the front put every byte to another place in its eight.
+    // Lines at the front move every byte to another place within its eight.
     let mut moved = files;
     moved[0].splice(0..0, [b'\n'; LINES]);
     let moved = parse(&moved).map_err(back).map(|conf| Conf {
@@ -41,13 +41,13 @@ fuzz_target!(|bytes: &[u8]| {
 
 const HOSTS: &[&str] = &["node1", "node1.example.org"];
 const MAIN: &str = "slurm.conf";
-/// Empty lines that are put at the front.
+/// Number of empty lines put at the front.
 const LINES: usize = 3;
 
 fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
     let mut include = |name: &str, _: &str| {
         let number: usize = name.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
-        // The main file would be moved below.
+        // The main file itself is moved below.
         let file = files.get(number).filter(|_| number > 0);
         let bytes = file.ok_or(io::ErrorKind::NotFound)?.clone();
         let file = name.to_owned();
@@ -61,7 +61,7 @@ fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
     conf::parse(MAIN, &files[0], query, &mut include)
 }
 
-/// With `#` at the end of each line that has neither that nor a backslash.
+/// Appends `#` to each line that contains neither that nor a backslash.
 fn with_comments(file: &[u8]) -> Vec<u8> {
     let mut commented = Vec::new();
     for line in file.split_inclusive(|byte| *byte == b'\n') {
@@ -75,7 +75,7 @@ fn with_comments(file: &[u8]) -> Vec<u8> {
     commented
 }
 
-/// The error as it is without the lines at the front.
+/// The error as it would be without the lines at the front.
 fn back(error: ConfError) -> ConfError {
     let is_moved = error.file == MAIN && error.line > 0;
     ConfError {

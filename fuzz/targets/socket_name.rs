@@ -1,4 +1,4 @@
-//! File names in the spool directory.
+//! Names of files in the spool directory.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use proto::socket_name::extern_step_job;
 
 fuzz_target!(|name: &[u8]| {
     if let Some(job) = extern_step_job(name, "node1") {
-        // Nothing but numbers and dots after the node's name.
+        // Only numbers and dots follow the node's name.
         let text = std::str::from_utf8(name).expect("ASCII");
         let rest = text.strip_prefix("node1_").expect("ours");
         let (digits, step) = rest.split_once('.').expect("job.step");

@@ -1,4 +1,4 @@
-//! A slurmstepd's answers.
+//! Answers of slurmstepd.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ fuzz_target!(|answer: &[u8]| {
         Ok(owner) => {
             assert_eq!(answer.len(), OWNER_ANSWER);
             assert!(owner.uid != u32::MAX);
-            // As it was sent: by `stepd_api.c` version, uid and state are ints.
+            // As sent: in `stepd_api.c` version, uid and state are ints.
             let version = word(0).and_then(Version::from_stepd);
             assert_eq!(Some(owner.version), version);
             let said = (Some(owner.uid as i32), Some(owner.state));

@@ -1,5 +1,5 @@
-//! What a peer says over its socket, before it closes it: one message in each of the framings, a stepd's
-//! X11 display, its namespaces. The first byte says how much of it comes at first.
+//! Bytes that a peer sends over its socket before it closes it: one message in each of the framings, a
+//! stepd's X11 display, its namespaces. The first byte is the length of the first piece.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,7 @@ use proto::stepd::NamespaceHandover;
 use proto::{munge, rpc, sack};
 use sys::Deadline;
 
-/// A socket holds as much without anybody who reads.
+/// Number of bytes that a socket holds without a reader.
 const LONGEST: usize = 100 * 1024;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -40,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
         None => assert!(matches!(told, Err(Broken::Ended | Broken::Nonsense(_)))),
     }
 
-    // Of numbers without descriptors only none at all is an answer.
+    // Of numbers without descriptors, only zero is an answer.
     let number = whole.first_chunk().map(|it| i32::from_ne_bytes(*it));
     for handover in [NamespaceHandover::MountOnly, NamespaceHandover::All] {
         let (ours, _theirs) = peer(said);
@@ -56,7 +56,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(1))
 }
 
-/// A socket of which the other end has said that, in two pieces. It still takes what is said to it.
+/// Makes a socket whose other end has sent `head` and `tail` in two pieces, and still accepts data.
 fn peer((head, tail): (&[u8], &[u8])) -> (OwnedFd, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
     theirs.write_all(head).expect("room for it");
@@ -65,7 +65,7 @@ fn peer((head, tail): (&[u8], &[u8])) -> (OwnedFd, UnixStream) {
     (ours.into(), theirs)
 }
 
-/// The message ends where the framing says, whatever follows.
+/// Checks that the message ends where the framing says, whatever follows.
 fn framed<E: Display>(said: (&[u8], &[u8]), whole: impl Fn(&[u8]) -> Result<Option<usize>, E>) {
     let (ours, _theirs) = peer(said);
     let said = [said.0, said.1].concat();
@@ -79,7 +79,7 @@ fn framed<E: Display>(said: (&[u8], &[u8]), whole: impl Fn(&[u8]) -> Result<Opti
     }
 }
 
-/// What an X11 answer says, if it is one: display, length of the path, the path with its NUL.
+/// Parses an X11 answer: display, length of the path, the path with its NUL.
 fn display(said: &[u8]) -> Option<Adopted> {
     let (display, rest) = said.split_first_chunk()?;
     let (length, rest) = rest.split_first_chunk()?;

@@ -1,4 +1,4 @@
-//! What a cluster is to be like, and how it becomes so.
+//! Describes a cluster and starts it.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::roots;
 use crate::suite::Suite;
 use crate::users::USERS;
 
-/// What a cluster is to be like. [`Cluster::new`] makes one, [`ClusterBuilder::start`] runs it.
+/// Description of a cluster. [`Cluster::new`] makes one, [`ClusterBuilder::start`] runs it.
 #[derive(Clone, Debug)]
 pub struct ClusterBuilder {
     suite: Suite,
@@ -54,98 +54,97 @@ impl ClusterBuilder {
         }
     }
 
-    /// That many nodes, named node1, node2 ...; each has its own network namespace.
+    /// Sets the number of nodes, named node1, node2 ...; each has its own network namespace.
     pub fn nodes(mut self, count: usize) -> Self {
         self.names = (1..=count).map(|number| format!("node{number}")).collect();
         self
     }
 
-    /// Nodes of these names.
+    /// Sets the nodes by name.
     pub fn node_names(mut self, names: &[&str]) -> Self {
         self.names = names.iter().map(|name| name.to_string()).collect();
         self
     }
 
-    /// Another host name than its node name for the first node.
+    /// Sets the first node's host name, if it differs from the node name.
     pub fn hostname(mut self, name: &str) -> Self {
         self.hostname = Some(name.into());
         self
     }
 
-    /// The arguments of slurmd on every node; `-N` and the node's name unless given.
+    /// Sets slurmd's arguments on every node. Default: `-N` and the node's name.
     pub fn slurmd(mut self, arguments: &[&str]) -> Self {
         self.slurmd = Some(arguments.iter().map(|word| word.to_string()).collect());
         self
     }
 
-    /// Other NodeName lines than the generated ones, or lines that stand in their place.
+    /// Replaces the generated NodeName lines with these lines, NodeName or others.
     pub fn node_lines(mut self, lines: &str) -> Self {
         self.node_lines = Some(lines.into());
         self
     }
 
-    /// The root of another suite on every node, at [`Node::beside`], with the same users, munge
-    /// key, /var/spool and configuration, but without daemons: another release's Slurm to chroot
-    /// into.
+    /// Adds the root of another suite to every node at [`Node::beside`], to chroot into another release's
+    /// Slurm. It has the same users, munge key, /var/spool and configuration, but no daemons.
     pub fn beside(mut self, suite: Suite) -> Self {
         self.beside.push(suite);
         self
     }
 
-    /// Lines for slurm.conf; they replace generated ones of the same key.
+    /// Adds lines to slurm.conf; they replace generated lines with the same key.
     pub fn slurm_conf(mut self, extra: &str) -> Self {
         push_lines(&mut self.slurm_conf, extra);
         self
     }
 
-    /// A whole slurm.conf instead of the generated one.
+    /// Sets the whole slurm.conf, instead of the generated one.
     pub fn slurm_conf_file(mut self, whole: &str) -> Self {
         self.whole_slurm_conf = Some(whole.into());
         self
     }
 
-    /// Lines for cgroup.conf; they replace generated ones of the same key.
+    /// Adds lines to cgroup.conf; they replace generated lines with the same key.
     pub fn cgroup_conf(mut self, extra: &str) -> Self {
         push_lines(&mut self.cgroup_conf, extra);
         self
     }
 
-    /// Lines for sshd_config; they replace generated ones of the same key.
+    /// Adds lines to sshd_config; they replace generated lines with the same key.
     pub fn sshd_config(mut self, extra: &str) -> Self {
         push_lines(&mut self.sshd_config, extra);
         self
     }
 
-    /// The module under test, a file of the host, in the place of SchedMD's.
+    /// Uses the module under test, a file of the host, instead of SchedMD's.
     pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
         self.module = Some(path.into());
         self
     }
 
-    /// A PAM stack for a service. For `sshd` it replaces the lab's.
+    /// Sets the PAM stack of a service. For `sshd` it replaces the lab's.
     pub fn pam(self, service: &str, stack: &str) -> Self {
         let path = format!("/etc/pam.d/{service}");
         self.file(&path, stack, 0o644)
     }
 
-    /// A file on every node.
+    /// Adds a file to every node.
     pub fn file(mut self, path: &str, content: impl AsRef<[u8]>, mode: u32) -> Self {
         self.files
             .push((path.into(), content.as_ref().into(), mode));
         self
     }
 
-    /// A copy of a file of the host on every node.
+    /// Copies a file of the host to every node.
     pub fn copy(mut self, from: impl Into<PathBuf>, path: &str) -> Self {
         self.copies.push((from.into(), path.into()));
         self
     }
 
-    /// Makes the nodes, and runs all in them, on one CPU of the host.
+    /// Makes the nodes, and runs everything in them, on one CPU of the host.
     ///
-    /// Where Slurm keeps a job's mount namespace by binding it to a file (job_container/tmpfs,
-    /// namespace/*), Linux from 6.18 on may refuse that with EINVAL: it takes only namespaces with
-    /// a higher number than its own, to keep loops out, and each CPU has its own stock of numbers.
+    /// Slurm may keep a job's mount namespace by binding it to a file (job_container/tmpfs, namespace/*).
+    /// Linux 6.18 and later may refuse that with EINVAL: to prevent loops it accepts only namespaces with a
+    /// higher number than its own, and each CPU has its own stock of numbers.
     pub fn one_cpu(mut self) -> Self {
         self.one_cpu = true;
         self
@@ -200,13 +199,13 @@ impl ClusterBuilder {
         Ok(cluster)
     }
 
-    /// The suite that decides which cgroups all have.
+    /// The oldest suite, which decides the cgroups of all suites.
     fn oldest(&self) -> Suite {
         let beside = self.beside.iter().copied();
         beside.fold(self.suite, std::cmp::min)
     }
 
-    /// Puts all files in place.
+    /// Writes all files to the nodes.
     fn furnish(&self, cluster: &Cluster, root: &Path, names: &[Names]) -> Result<()> {
         let version = cgroup::version(self.oldest())?;
         let slurm_conf = match &self.whole_slurm_conf {
@@ -261,7 +260,7 @@ impl ClusterBuilder {
         Ok(())
     }
 
-    /// Puts into the roots of other suites what they need to be this cluster's.
+    /// Writes to the roots of other suites what makes them part of this cluster.
     fn furnish_beside(&self, cluster: &Cluster, beside: &[(Suite, PathBuf)]) -> Result<()> {
         for (suite, root) in beside {
             let version = cgroup::version(self.oldest())?;
@@ -320,7 +319,7 @@ impl ClusterBuilder {
     }
 }
 
-/// What Slurm's daemons need to start, in the root that this shell script runs in.
+/// Shell script that prepares the root it runs in for Slurm's daemons, and starts munged.
 pub const FOR_SLURM: &str = "
 install -d -o munge -g munge /run/munge /var/log/munge /var/lib/munge
 chmod 700 /var/log/munge
@@ -331,7 +330,7 @@ setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2
 
 type Key = (&'static str, u32, String, Vec<u8>, Vec<u8>);
 
-/// New key pairs for root and the users: (name, uid, home, secret key, public key).
+/// Makes key pairs for root and the users: (name, uid, home, secret key, public key).
 fn make_keys(node: &Node) -> Result<Vec<Key>> {
     let root = ("root", 0, "/root".to_string());
     let users = USERS.iter().map(|user| (user.name, user.uid, user.home()));

@@ -1,6 +1,6 @@
-//! A cluster's own cgroups: one for it and below that one for each node, in every hierarchy.
+//! The cgroups of a cluster: one for the cluster and, below it, one for each node, in every hierarchy.
 //!
-//! A node enters its cgroup and then a cgroup namespace, so that it sees its own as the root.
+//! A node enters its cgroup and then a cgroup namespace, so it sees its own cgroup as the root.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,36 +14,36 @@ use serde::{Deserialize, Serialize};
 use crate::poll;
 use crate::suite::Suite;
 
-/// Where cgroups are mounted, on the host and in nodes.
+/// Mount point of cgroups, on the host and in nodes.
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
-/// The names of all clusters' cgroups begin with this.
+/// Prefix of the names of all clusters' cgroups.
 pub const PREFIX: &str = "slurm-adopt-lab-";
-/// What Slurm wants of cgroup v2.
+/// Controllers of cgroup v2 that Slurm needs.
 const CONTROLLERS: [&str; 4] = ["cpuset", "cpu", "memory", "pids"];
-/// The node's own processes live here, as cgroup v2 wants processes in leaves only.
+/// Leaf cgroup for the node's own processes: cgroup v2 allows processes only in leaves.
 pub const INIT_SCOPE: &str = "init.scope";
 
-/// Which version of the cgroup interface the nodes use.
+/// Version of the cgroup interface that the nodes use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
-    /// A hierarchy for each controller, possibly with a v2 one without controllers beside them.
+    /// One hierarchy per controller, possibly beside a v2 hierarchy without controllers.
     V1,
-    /// The unified hierarchy alone.
+    /// The unified hierarchy only.
     V2,
 }
 
 /// One cgroup hierarchy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hierarchy {
-    /// Where the host, or else the keeper, has it mounted.
+    /// Mount point on the host or, failing that, in the keeper's mount namespace.
     pub mount: PathBuf,
-    /// Its directory below the node's /sys/fs/cgroup; empty if that is the hierarchy itself.
+    /// Directory below the node's /sys/fs/cgroup; empty if the hierarchy is mounted there itself.
     pub name: String,
-    /// The mount options that name a v1 hierarchy; none for v2.
+    /// Mount options that name a v1 hierarchy; none for v2.
     pub v1_options: Option<String>,
 }
 
-/// The version a cluster of this suite gets on this host.
+/// Cgroup version that a cluster of this suite gets on this host.
 pub fn version(suite: Suite) -> Result<Version> {
     match host()?.as_slice() {
         [only] if only.v1_options.is_none() && suite != Suite::Bullseye => Ok(Version::V2),
@@ -51,10 +51,10 @@ pub fn version(suite: Suite) -> Result<Version> {
     }
 }
 
-/// The hierarchies a cluster of this suite gets on this host; mounts one if it has to.
+/// Hierarchies that a cluster of this suite gets on this host; mounts one if necessary.
 ///
-/// Slurm 20.11 knows v1 alone. On a host without it, it gets a v1 freezer that `keeper_dir`, a
-/// directory in a mount namespace of the keeper's own, serves as mount point for.
+/// Slurm 20.11 knows only v1. On a host without v1 it gets a v1 freezer, mounted at `keeper_dir`, a
+/// directory in the keeper's own mount namespace.
 pub fn hierarchies(suite: Suite, keeper_dir: &Path) -> Result<Vec<Hierarchy>> {
     let mut found = host()?;
     if found.is_empty() {
@@ -118,7 +118,7 @@ fn parse_mounts(mountinfo: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// Of a hierarchy's mount options, those that say which one it is.
+/// Selects the mount options that identify the hierarchy.
 fn v1_options(all: &str) -> String {
     let is_flag = |option: &str| {
         [
@@ -155,7 +155,7 @@ impl Hierarchy {
     }
 }
 
-/// Makes the cgroups of a cluster and its nodes. The controllers of v2 must be enabled already.
+/// Makes the cgroups of a cluster and its nodes. The v2 controllers must already be enabled.
 pub fn make(hierarchies: &[Hierarchy], id: &str, nodes: usize) -> Result<()> {
     for hierarchy in hierarchies {
         make_one(&hierarchy.cluster(id))?;
@@ -171,7 +171,7 @@ pub fn make(hierarchies: &[Hierarchy], id: &str, nodes: usize) -> Result<()> {
 
 fn make_one(dir: &Path) -> Result<()> {
     fs::create_dir(dir).with_context(|| format!("making the cgroup {}", dir.display()))?;
-    // No process can enter a cpuset before it has these two.
+    // A process can enter a cpuset only after these two are set.
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let above = dir.parent().unwrap_or(dir).join(file);
         match fs::read_to_string(&above) {
@@ -185,7 +185,7 @@ fn make_one(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Enables what Slurm wants for the children of a v2 cgroup; says what had not been.
+/// Enables Slurm's controllers for the children of a v2 cgroup; returns the newly enabled ones.
 pub fn enable_controllers(dir: &Path) -> Result<Vec<&'static str>> {
     let read = |file| {
         let path = dir.join(file);
@@ -213,10 +213,10 @@ pub fn enter(hierarchies: &[Hierarchy], id: &str, number: usize) -> Result<()> {
         .try_for_each(|one| write(&one.node(id, number).join("cgroup.procs"), "0"))
 }
 
-/// On v2: moves what runs in the node's cgroup into a leaf, and enables controllers beside it.
+/// On v2, moves the processes in the node's cgroup to a leaf, and enables the controllers beside it.
 ///
-/// `holder` holds the namespaces from outside; it leaves, as slurmd wants only processes that it
-/// can see around itself.
+/// `holder` holds the namespaces from outside. It leaves the cgroup, because slurmd accepts only processes
+/// there that it can see.
 pub fn settle(hierarchies: &[Hierarchy], id: &str, number: usize, holder: u32) -> Result<()> {
     for hierarchy in hierarchies.iter().filter(|hierarchy| hierarchy.is_v2()) {
         let node = hierarchy.node(id, number);
@@ -233,18 +233,18 @@ pub fn settle(hierarchies: &[Hierarchy], id: &str, number: usize, holder: u32) -
             write(&inside.join("cgroup.procs"), pid)?;
         }
         enable_controllers(&node)?;
-        // Without systemd nobody else makes it, and Slurm 22.05 relies on it.
+        // Without systemd nothing else makes it, and Slurm 22.05 relies on it.
         make_one(&node.join("system.slice"))?;
         enable_controllers(&node.join("system.slice"))?;
     }
     Ok(())
 }
 
-/// Lets everything in a cluster's cgroups run: a frozen process would not even die.
+/// Thaws everything in a cluster's cgroups: a frozen process cannot even die.
 pub fn thaw(hierarchies: &[Hierarchy], id: &str) {
     for hierarchy in hierarchies {
         walk(&hierarchy.cluster(id), &mut |dir| {
-            // Each file is there in one version only.
+            // Each file exists in one version only.
             for (file, value) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
                 if dir.join(file).exists() {
                     let _ = fs::write(dir.join(file), value);
@@ -269,7 +269,7 @@ pub fn remove(hierarchies: &[Hierarchy], id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The cluster ids that have cgroups on this host.
+/// IDs of the clusters that have cgroups on this host.
 pub fn ids() -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for hierarchy in host()? {
@@ -287,14 +287,14 @@ pub fn ids() -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// The v2 hierarchy among these, if it is one whose controllers a cluster uses.
+/// The v2 hierarchy among these, if a cluster uses its controllers.
 pub fn unified(hierarchies: &[Hierarchy]) -> Option<&Hierarchy> {
     hierarchies
         .iter()
         .find(|one| one.is_v2() && one.name.is_empty())
 }
 
-/// Visits a directory and all below it, the deepest first.
+/// Visits a directory and everything below it, deepest first.
 fn walk(dir: &Path, visit: &mut dyn FnMut(&Path)) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -1,4 +1,4 @@
-//! A running cluster: who holds it, and how it goes.
+//! A running cluster: how it is held and how it ends.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -17,19 +17,19 @@ use crate::node::Node;
 use crate::paths;
 use crate::suite::Suite;
 
-/// A running cluster. It is gone when this has been dropped, or the process that holds it is dead.
+/// A running cluster. It ends when this is dropped, or when the process that holds it dies.
 #[derive(Debug)]
 pub struct Cluster {
     suite: Suite,
     nodes: Vec<Node>,
     dir: PathBuf,
     keeper: Child,
-    /// The keeper takes everything down when this is closed.
+    /// Closing this makes the keeper take everything down.
     line: Option<ChildStdin>,
 }
 
 impl Cluster {
-    /// A cluster of one node, node1, to be described further.
+    /// Describes a cluster of one node, node1; the builder refines it.
     #[expect(
         clippy::new_ret_no_self,
         reason = "reads as what it is: a new cluster, started"
@@ -38,7 +38,7 @@ impl Cluster {
         ClusterBuilder::new(suite)
     }
 
-    /// Has a keeper make the nodes, still without any daemon. `oldest` is of all suites on them.
+    /// Starts a keeper that makes the nodes, still without daemons. `oldest` is the oldest suite on them.
     pub(crate) fn hold(
         suite: Suite,
         oldest: Suite,
@@ -102,7 +102,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// What its cgroups, and its directory while it runs, are named after.
+    /// Name of its cgroups and of its directory while it runs.
     pub fn id(&self) -> &str {
         self.dir
             .file_name()
@@ -120,12 +120,12 @@ impl Cluster {
         &self.nodes[number - 1]
     }
 
-    /// All nodes.
+    /// All nodes, in the order of their numbers.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Ends it now and says what went wrong with that; dropping it does the same in silence.
+    /// Ends the cluster now and reports errors; dropping it ignores them.
     pub fn stop(mut self) -> Result<()> {
         self.end()
     }
@@ -148,7 +148,7 @@ impl Cluster {
             .to_string()
     }
 
-    /// The ends of the daemons' logs, to go with an error.
+    /// The last lines of the daemons' logs, to add to an error.
     pub(crate) fn logs(&self) -> String {
         let mut logs = format!("the logs of the cluster of {}:\n", self.suite);
         for node in &self.nodes {
@@ -175,7 +175,7 @@ impl Drop for Cluster {
     }
 }
 
-/// An id no other cluster on this host has.
+/// Makes an ID that no other cluster on this host has.
 fn new_id() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Running a program in a node.
+//! Runs programs in a node.
 
 use std::fmt;
 use std::fs::File;
@@ -15,12 +15,11 @@ use crate::node::Node;
 use crate::users::User;
 use crate::wire::{self, Reply, Request};
 
-/// How long a program may run unless another limit is given.
+/// Default time limit of a program.
 const LIMIT: Duration = Duration::from_secs(60);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A program to be run in a node: as root, in `/`, with a clean environment and no input, unless
-/// told otherwise.
+/// A program to run in a node. By default it runs as root, in `/`, with a clean environment and no input.
 #[derive(Clone, Debug)]
 pub struct Command {
     node: Node,
@@ -63,19 +62,19 @@ impl Command {
         self
     }
 
-    /// Gives it this input.
+    /// Sets its standard input.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
-    /// Kills it (and it alone) when it runs for longer.
+    /// Sets the time limit, after which the program is killed, but not its children.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it until it ends.
     pub fn output(self) -> Result<Output> {
         let limit = self.limit;
         let what = self.argv.join(" ");
@@ -87,7 +86,7 @@ impl Command {
             Some(status) => status,
             None => {
                 running.signal(Signal::KILL)?;
-                // Its output is complete only when it is gone.
+                // Its output is complete only after it is gone.
                 running.wait(Duration::from_secs(5))?;
                 Status::TimedOut
             }
@@ -157,7 +156,7 @@ impl Command {
     }
 }
 
-/// A program that runs in a node. It is killed when this is dropped.
+/// A program that runs in a node. Dropping this kills it.
 #[derive(Debug)]
 pub struct Background {
     pid: u32,
@@ -173,12 +172,12 @@ impl Background {
         self.pid
     }
 
-    /// What it has written to its standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> Result<String> {
         text(&self.stdout)
     }
 
-    /// What it has written to its standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> Result<String> {
         text(&self.stderr)
     }
@@ -186,7 +185,7 @@ impl Background {
     /// Sends it a signal.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.ended.is_none() {
-            // When it has just ended by itself nobody reads this.
+            // If it has just ended by itself, nobody reads this.
             let _ = wire::send(&self.stream, &Request::Signal(signal.as_raw()), &[]);
         }
         Ok(())
@@ -197,7 +196,7 @@ impl Background {
         Ok(self.wait(Duration::ZERO)?.is_none())
     }
 
-    /// Waits for its end; nothing if it still runs when the time is over.
+    /// Waits for its end; returns `None` if it still runs after `limit`.
     pub fn wait(&mut self, limit: Duration) -> Result<Option<Status>> {
         if self.ended.is_none() && readable(&self.stream, limit)? {
             self.ended = match wire::receive(&self.stream)? {
@@ -235,7 +234,7 @@ fn readable(stream: &UnixStream, limit: Duration) -> Result<bool> {
     }
 }
 
-/// Reads from the start, without moving the position that the program writes at.
+/// Reads from the start, without moving the offset at which the program writes.
 fn text(file: &File) -> Result<String> {
     let length = file.metadata().context("looking at the output")?.len();
     let mut bytes = vec![0; usize::try_from(length).context("the output's length")?];
@@ -247,15 +246,15 @@ fn text(file: &File) -> Result<String> {
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// By itself, with this exit status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// This signal killed it.
     Signaled(i32),
-    /// It hung and was killed by the lab.
+    /// It hung, and the lab killed it.
     TimedOut,
 }
 
-/// What came out of a program.
+/// Result of running a program.
 #[derive(Clone, Debug)]
 pub struct Output {
     what: String,
@@ -282,7 +281,7 @@ impl Output {
         self.status == Status::Exited(0)
     }
 
-    /// Its standard output, or an error with all that is known if it did not succeed.
+    /// Returns its standard output, or an error with all that is known if it did not succeed.
     pub fn ok(self) -> Result<String> {
         if !self.success() {
             bail!("{self}");

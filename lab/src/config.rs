@@ -1,4 +1,4 @@
-//! The files that make a node: slurm.conf and its kin, users, PAM stacks, sshd_config.
+//! Configuration files of a node: slurm.conf and its kin, users, PAM stacks, sshd_config.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::keeper::{ipv4, ipv6};
 use crate::suite::Suite;
 use crate::users::USERS;
 
-/// Where the module under test goes, and SchedMD's if there is none: searched first in all suites.
+/// Path of the module under test, or of SchedMD's if there is none. All suites search here first.
 pub const MODULE: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
-/// A copy of SchedMD's module, there in every cluster.
+/// Path of a copy of SchedMD's module in every cluster.
 pub const SCHEDMD_MODULE: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_schedmd.so";
 
-/// The default PAM stack of sshd.
+/// Default PAM stack of sshd.
 pub const SSHD_STACK: &str = "\
 auth     required   pam_unix.so
 account  required   pam_nologin.so
@@ -30,16 +30,16 @@ session  required   pam_permit.so
 /// A node's names.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// In slurm.conf.
+    /// Node name in slurm.conf.
     pub node: String,
-    /// The kernel's.
+    /// Host name in the kernel.
     pub host: String,
     /// The arguments of slurmd.
     pub slurmd: Vec<String>,
 }
 
-/// slurm.conf for these nodes, with the test's own lines in the place of those they replace, and
-/// its own lines of nodes if it has any.
+/// Generates slurm.conf for these nodes. The lines of `extra` replace generated ones with the same key;
+/// `node_lines`, if given, replaces the NodeName lines.
 pub fn slurm_conf(names: &[Names], node_lines: Option<&str>, extra: &str) -> String {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let mut conf = format!(
@@ -77,12 +77,12 @@ MailProg=/bin/true
         Some(lines) => conf.extend([lines, "\n"]),
         None => conf.extend(generated),
     }
-    // Many more jobs than CPUs are to run at once.
+    // Allow many more jobs than CPUs to run at once.
     conf += "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE OverSubscribe=FORCE:512\n";
     merge(&conf, extra, &["nodename", "partitionname", "include"])
 }
 
-/// cgroup.conf for the version of cgroups that the nodes see.
+/// Generates cgroup.conf for the cgroup version that the nodes see.
 pub fn cgroup_conf(suite: Suite, version: Version, extra: &str) -> String {
     let mut conf = String::from("ConstrainRAMSpace=no\nConstrainCores=no\n");
     match (suite, version) {
@@ -93,7 +93,7 @@ pub fn cgroup_conf(suite: Suite, version: Version, extra: &str) -> String {
     merge(&conf, extra, &[])
 }
 
-/// sshd_config, with the test's own lines in the place of those they replace.
+/// Generates sshd_config; the lines of `extra` replace generated ones with the same key.
 pub fn sshd_config(suite: Suite, extra: &str) -> String {
     let mut conf = String::from(
         "\
@@ -112,14 +112,14 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 ",
     );
     if suite >= Suite::Trixie {
-        // A refused login must not cost the next one from the same address.
+        // A refused login must not penalize the next one from the same address.
         conf += "PerSourcePenalties no\n";
     }
     merge(&conf, extra, &["match", "include"])
 }
 
-/// Appends `extra` to `base` and drops the lines it replaces: those of the same first word, but
-/// for words that may come again.
+/// Appends `extra` to `base` and drops the lines that it replaces: those with the same first word, unless
+/// that word is repeatable.
 fn merge(base: &str, extra: &str, repeatable: &[&str]) -> String {
     let key = |line: &str| {
         let word = line
@@ -145,7 +145,7 @@ fn merge(base: &str, extra: &str, repeatable: &[&str]) -> String {
     merged
 }
 
-/// /etc/hosts of every node.
+/// Generates /etc/hosts, the same on every node.
 pub fn hosts(names: &[Names]) -> String {
     let mut hosts = String::from("127.0.0.1 localhost\n::1 ip6-localhost\n");
     for (number, Names { node, host, .. }) in (1..).zip(names) {
@@ -159,7 +159,7 @@ pub fn hosts(names: &[Names]) -> String {
     hosts
 }
 
-/// /etc/passwd, /etc/group and /etc/shadow: those of the root directory and the lab's users.
+/// Generates /etc/passwd, /etc/group and /etc/shadow: the root directory's entries plus the lab's users.
 pub fn accounts(root: &Path) -> Result<[(&'static str, String, u32); 3]> {
     let read = |path: &str| {
         let path = root.join(path.trim_start_matches('/'));

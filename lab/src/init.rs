@@ -1,4 +1,4 @@
-//! How a node's namespaces come about, and the first process in them.
+//! Makes a node's namespaces, and runs the first process in them.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,7 @@ use crate::keeper;
 
 /// Enters the node's cgroups, then becomes the `unshare` that holds its namespaces.
 pub fn enter(dir: &Path, number: usize) -> Result<()> {
-    // Stays in force in `unshare`, which in turn takes the node's first process along.
+    // Stays in force in `unshare`, which in turn kills the node's first process when it dies.
     set_parent_process_death_signal(Some(Signal::KILL)).context("tying to the keeper")?;
     let spec = keeper::read_spec(dir)?;
     cgroup::enter(&spec.hierarchies, &spec.id, number)?;
@@ -43,8 +43,8 @@ pub fn enter(dir: &Path, number: usize) -> Result<()> {
     Err(error).context("running unshare")
 }
 
-/// Ties this process, and all it starts, to one of the CPUs that it may run on: a program's clusters take them in
-/// turn, and all nodes of one the same.
+/// Ties this process and its children to one of the CPUs that it may use. The clusters of a program take
+/// the CPUs in turn; all nodes of a cluster use the same one.
 fn stay_on_one_cpu(id: &str) -> Result<()> {
     let all = sched_getaffinity(None).context("asking for this process's CPUs")?;
     let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
@@ -63,7 +63,7 @@ fn stay_on_one_cpu(id: &str) -> Result<()> {
     sched_setaffinity(None, &one).context("staying on one CPU")
 }
 
-/// The first process of a node: starts the agent, then collects the dead until it is gone.
+/// Runs a node's first process: starts the agent, then reaps processes until the agent ends.
 pub fn run(dir: &Path, number: usize) -> Result<()> {
     let program = std::env::current_exe().context("finding the path of this program")?;
     let mut command = Command::new(program);
@@ -72,14 +72,14 @@ pub fn run(dir: &Path, number: usize) -> Result<()> {
         .stdin(Stdio::null())
         .spawn()
         .context("starting the agent")?;
-    // The agent's pivot_root takes this process along if its working directory is the old root.
+    // The agent's pivot_root moves this process too if its working directory is the old root.
     std::env::set_current_dir("/").context("changing to /")?;
     let agent = Pid::from_child(&agent);
     loop {
         match wait(WaitOptions::empty()).context("waiting for processes to end")? {
             Some((pid, status)) if pid == agent => bail!("the agent has ended: {status:?}"),
             Some((pid, status)) => {
-                // A daemon's, perhaps; tests end processes by these two.
+                // Perhaps a daemon's. Tests end processes with TERM and KILL.
                 let signal = status.terminating_signal().and_then(Signal::from_named_raw);
                 if let Some(signal) = signal.filter(|it| ![Signal::TERM, Signal::KILL].contains(it))
                 {

@@ -13,15 +13,15 @@ const EXTERN_STEP: u32 = 0xffff_fffc;
 const LIMIT: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    /// Submits a job as that user with these arguments of sbatch, and waits until it runs and all
-    /// its extern steps listen. A job without a script sleeps.
+    /// Submits a job as `user` with these sbatch arguments, and waits until it runs and all its extern
+    /// steps listen. A job without a script sleeps.
     pub fn submit(&self, user: &str, arguments: &[&str]) -> Result<u32> {
         let job = self.submit_only(user, arguments)?;
         self.wait_running(job)?;
         Ok(job)
     }
 
-    /// Submits a job and doesn't wait for it.
+    /// Submits a job without waiting for it.
     pub fn submit_only(&self, user: &str, arguments: &[&str]) -> Result<u32> {
         let mut argv = vec!["sbatch", "--parsable", "--chdir=/tmp", "-o", "/dev/null"];
         argv.extend(arguments);
@@ -37,11 +37,11 @@ impl Cluster {
             .with_context(|| format!("sbatch said '{}'", id.trim()))
     }
 
-    /// Waits until a job (of an array: every task) runs and all its extern steps listen.
+    /// Waits until a job (for an array: every task) runs and all its extern steps listen.
     pub fn wait_running(&self, job: u32) -> Result<()> {
         let mut looks = Sparing::new();
         poll::until_true(&format!("job {job} to run"), LIMIT, || {
-            // squeue costs more than the sockets of extern steps, which come just before the job runs.
+            // squeue costs more than looking for sockets of extern steps, which appear just before the job runs.
             if !looks.is_due(&self.all_extern_sockets()?) {
                 return Ok(false);
             }
@@ -78,7 +78,7 @@ impl Cluster {
         .with_context(|| self.logs())
     }
 
-    /// The number of nodes on which the job's extern step is ready to adopt.
+    /// Counts the nodes on which the job's extern step is ready to adopt.
     fn extern_steps(&self, job: u32) -> Result<usize> {
         let mut ready = 0;
         for node in self.nodes() {
@@ -107,7 +107,7 @@ impl Cluster {
         self.wait_gone(job)
     }
 
-    /// Cancels all jobs that there are, of whichever user, and waits until their extern steps are gone.
+    /// Cancels all listed jobs, of any user, and waits until their extern steps are gone.
     pub fn cancel_listed(&self) -> Result<()> {
         let jobs = self.node(1).run(&["squeue", "-h", "--format=%A"])?.ok()?;
         let jobs: Vec<&str> = jobs.split_whitespace().collect();
@@ -132,7 +132,7 @@ impl Cluster {
         self.remove_stale(&format!("_{job}."))
     }
 
-    /// Cancels all jobs and waits until every node is idle and without extern steps.
+    /// Cancels all jobs of the lab's users and root, and waits until every node is idle and has no steps.
     pub fn cancel_all(&self) -> Result<()> {
         let users = crate::users::USERS.map(|user| format!("--user={}", user.name));
         for user in users.iter().map(String::as_str).chain(["--user=root"]) {
@@ -141,7 +141,7 @@ impl Cluster {
         self.wait_idle()
     }
 
-    /// Waits until every node is idle and without steps.
+    /// Waits until every node is idle and has no steps.
     pub fn wait_idle(&self) -> Result<()> {
         self.wait_state("idle")?;
         poll::until_true("the steps to end", LIMIT, || {
@@ -162,8 +162,8 @@ impl Cluster {
 
     /// Removes the sockets of steps that have ended.
     ///
-    /// A stepd told to end just after its start leaves its own: it has the user's rights at that
-    /// moment and "Unable to unlink domain socket: Permission denied" in its log.
+    /// A stepd that is told to end just after its start leaves its socket behind: at that moment it has the
+    /// user's rights, and logs "Unable to unlink domain socket: Permission denied".
     fn remove_stale(&self, text: &str) -> Result<()> {
         for node in self.nodes() {
             let start = format!("{}_", node.name());
@@ -176,7 +176,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until sinfo shows that state for every node of the lab; slurm.conf may name others.
+    /// Waits until sinfo shows `state` for every node of the lab; slurm.conf may name others.
     pub fn wait_state(&self, state: &str) -> Result<()> {
         let names: Vec<&str> = self.nodes().iter().map(Node::name).collect();
         let nodes = format!("--nodes={}", names.join(","));
@@ -196,7 +196,7 @@ impl Cluster {
     }
 }
 
-/// Says when to ask slurmctld again: asking takes a program, which the tests beside this one wait for.
+/// Limits how often slurmctld is asked: each question runs a program, and tests running beside this one wait.
 struct Sparing<T> {
     seen: Option<T>,
     next: Instant,
@@ -215,7 +215,7 @@ impl<T: Clone + PartialEq> Sparing<T> {
         }
     }
 
-    /// Whether to ask now: something else has changed, or a while has passed, longer each time.
+    /// Whether to ask now: `now` has changed, or the pause is over, which gets longer each time.
     fn is_due(&mut self, now: &T) -> bool {
         if self.seen.as_ref() != Some(now) {
             self.seen = Some(now.clone());
@@ -229,19 +229,19 @@ impl<T: Clone + PartialEq> Sparing<T> {
     }
 }
 
-/// The spool directory, unless a test's slurm.conf names another one.
+/// Spool directory, unless a test's slurm.conf names another one.
 const SPOOL_DIR: &str = "/var/spool/slurmd";
 
 impl Node {
-    /// The path of the socket of a job's extern step here.
+    /// Path of the socket of a job's extern step on this node.
     pub fn extern_socket(&self, job: u32) -> String {
         format!("{SPOOL_DIR}/{}_{job}.{EXTERN_STEP}", self.name())
     }
 
-    /// The cgroup of a job's extern step, or its end; what was adopted is in it or below.
+    /// Cgroup of a job's extern step, or the end of its path; adopted processes are in it or below.
     pub fn extern_cgroup(&self, job: u32) -> Result<String> {
-        // With v1 the stepd is not inside. With v2 it is, and since Slurm 26.05 the job's
-        // directory is not named after the job's id.
+        // With v1 the stepd is not in this cgroup. With v2 it is, and since Slurm 26.05 the job's directory
+        // is not named after the job's ID.
         let stepd = self.pid_of_stepd(job)?;
         let cgroups = self.run(&["cat", &format!("/proc/{stepd}/cgroup")])?.ok()?;
         const END: &str = "/step_extern";

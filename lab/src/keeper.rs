@@ -1,8 +1,8 @@
-//! The process that holds a cluster and outlives the one that asked for it.
+//! The process that holds a cluster and outlives the one that started it.
 //!
-//! Its standard input is a pipe from the starter: when that ends, for whatever reason, the keeper
-//! ends the nodes and removes what was made for them. Should the keeper itself be killed, the nodes
-//! die with it, and the next cluster to start removes what is left.
+//! Its standard input is a pipe from the starter. When the pipe closes, for whatever reason, the keeper
+//! ends the nodes and removes what was made for them. If the keeper itself is killed, the nodes die with
+//! it, and the next cluster to start removes the rest.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,48 +19,48 @@ use crate::paths::{Lock, lab_dir};
 use crate::poll;
 use crate::suite::Suite;
 
-/// What the keeper and the nodes' first processes have to know of a cluster.
+/// Description of a cluster for the keeper and the nodes' first processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
     /// Names the cluster's cgroups and its run directory.
     pub id: String,
-    /// The oldest suite whose Slurm is to run: it decides on the cgroups.
+    /// The oldest suite whose Slurm runs; it decides the cgroups.
     pub oldest: Suite,
-    /// The root directory all nodes share, read only.
+    /// Root directory that all nodes share, read-only.
     pub root: PathBuf,
-    /// The root directories of other suites that the nodes get besides.
+    /// Root directories of other suites on the nodes.
     pub beside: Vec<(Suite, PathBuf)>,
     /// The host name of each node.
     pub hostnames: Vec<String>,
     /// Whether the nodes are made and run on one CPU.
     #[serde(default)]
     pub one_cpu: bool,
-    /// The cgroup hierarchies the nodes get; the keeper fills this in.
+    /// Cgroup hierarchies of the nodes; the keeper fills this in.
     pub hierarchies: Vec<Hierarchy>,
 }
 
-/// What the keeper tells its starter, once.
+/// Message from the keeper to its starter, sent once.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Announcement {
-    /// The nodes are up; for each, the host's id of a process in its namespaces.
+    /// The nodes are up; for each, the host's PID of a process that holds its namespaces.
     Up(Vec<u32>),
-    /// They could not be brought up.
+    /// The nodes could not be started, for this reason.
     Failed(String),
 }
 
-/// The directory of running clusters, one directory each.
+/// Directory of running clusters, with one subdirectory each.
 pub fn run_dir() -> Result<PathBuf> {
     let dir = lab_dir()?.join("run");
     fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     Ok(dir)
 }
 
-/// Held while clusters come, go or are swept up.
+/// Takes the lock that is held while clusters start, end or are swept.
 fn registry(run_dir: &Path) -> Result<Lock> {
     Lock::exclusive(&run_dir.join(".lock"))
 }
 
-/// Makes a directory among those of running clusters, for as long as the lock is held.
+/// Makes a run directory, which sweeps spare while its lock is held.
 pub fn claim(name: &str) -> Result<(PathBuf, Lock)> {
     let all = run_dir()?;
     let _registry = registry(&all)?;
@@ -84,21 +84,21 @@ fn write_spec(dir: &Path, spec: &Spec) -> Result<()> {
     fs::write(&path, json).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Reads what [`register`] wrote.
+/// Reads the description that [`register`] wrote.
 pub fn read_spec(dir: &Path) -> Result<Spec> {
     let path = dir.join("cluster.json");
     let json = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_slice(&json).with_context(|| format!("decoding {}", path.display()))
 }
 
-/// Removes what clusters left whose keeper was killed.
+/// Removes what is left of clusters whose keeper was killed.
 fn sweep(all: &Path) -> Result<()> {
     for entry in fs::read_dir(all).with_context(|| format!("reading {}", all.display()))? {
         let dir = entry
             .with_context(|| format!("reading {}", all.display()))?
             .path();
         if dir.is_dir() && Lock::is_free(&dir.join("lock")) {
-            // One that failed before it wrote its cluster.json has no cgroups.
+            // A cluster that failed before it wrote cluster.json has no cgroups.
             if let Ok(spec) = read_spec(&dir) {
                 cgroup::thaw(&spec.hierarchies, &spec.id);
                 cgroup::remove(&spec.hierarchies, &spec.id)?;
@@ -109,9 +109,9 @@ fn sweep(all: &Path) -> Result<()> {
     put_controllers_back(all)
 }
 
-/// The keeper's whole life.
+/// Runs the keeper: starts the nodes, waits for the starter to end, takes the nodes down.
 pub fn run(dir: &Path) -> Result<()> {
-    // Ctrl-C in the starter's terminal is the starter's affair.
+    // Ctrl-C in the starter's terminal is for the starter.
     setsid().context("leaving the starter's session")?;
     set_child_subreaper(Some(Pid::INIT)).context("becoming a subreaper")?;
     let _lock = Lock::shared(&dir.join("lock"))?;
@@ -123,7 +123,7 @@ pub fn run(dir: &Path) -> Result<()> {
         Err(error) => Announcement::Failed(format!("{error:#}")),
     };
     let line = serde_json::to_string(&announcement).context("encoding")?;
-    // If the starter is gone already, its pipe says so next.
+    // If the starter is already gone, reading its pipe returns at once.
     let _ = writeln!(std::io::stdout(), "{line}");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     take_down(dir, &spec, &mut nodes)
@@ -200,7 +200,7 @@ pub fn ipv6(number: usize) -> String {
     format!("fd88::{number:x}")
 }
 
-/// Runs commands of `ip`, here or in the network namespace of a process.
+/// Runs `ip` commands, here or in the network namespace of a process.
 fn ip(namespace_of: Option<u32>, commands: &str) -> Result<()> {
     let mut command = match namespace_of {
         Some(pid) => {
@@ -238,7 +238,7 @@ fn take_down(dir: &Path, spec: &Spec, nodes: &mut [Child]) -> Result<()> {
         // This is `unshare`; the node's first process dies with it and takes all others along.
         let _ = node.kill();
     }
-    // That first process becomes this one's child, and ends when its namespace is empty.
+    // The first process becomes this one's child, and ends when its namespace is empty.
     poll::until_true(
         "the nodes' processes to end",
         Duration::from_secs(20),
@@ -267,7 +267,7 @@ fn run_dir_of(dir: &Path) -> PathBuf {
     dir.parent().unwrap_or(dir).to_path_buf()
 }
 
-/// Where it is written which controllers of the host's root cgroup the lab has enabled.
+/// File that records which controllers of the host's root cgroup the lab has enabled.
 const ENABLED: &str = "enabled-controllers";
 
 fn enable_controllers(dir: &Path, root: &Path) -> Result<()> {
@@ -286,7 +286,7 @@ fn enable_controllers(dir: &Path, root: &Path) -> Result<()> {
     })
 }
 
-/// Disables them again when no cluster is left.
+/// Disables the recorded controllers when no cluster is left.
 fn put_controllers_back(all: &Path) -> Result<()> {
     let path = all.join(ENABLED);
     let Ok(enabled) = fs::read_to_string(&path) else {
@@ -296,7 +296,7 @@ fn put_controllers_back(all: &Path) -> Result<()> {
         return Ok(());
     }
     for (root, controller) in enabled.lines().filter_map(|line| line.rsplit_once(' ')) {
-        // It stays enabled where someone else has come to use it meanwhile.
+        // A controller stays enabled if someone else uses it by now.
         let _ = fs::write(
             Path::new(root).join("cgroup.subtree_control"),
             format!("-{controller}"),

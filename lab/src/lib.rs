@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! Everything runs as root in namespaces and cgroups of its own and goes away with the [`Cluster`],
-//! or with the process that holds it, however that one ends. `lab/README.md` says how.
+//! Everything runs as root in namespaces and cgroups of its own. It ends with the [`Cluster`], or with the
+//! process that holds it, however that process ends. See `lab/README.md`.
 
 #![forbid(unsafe_code)]
 

@@ -15,12 +15,12 @@ use crate::poll;
 use crate::suite::Suite;
 use crate::wire::{self, Reply, Request};
 
-/// A node: one slurmd and one sshd in namespaces, a file system and cgroups of their own.
+/// A node: one slurmd and one sshd with namespaces, a file system and cgroups of their own.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub(crate) name: String,
     pub(crate) number: usize,
-    /// The host's id of a process in the node's namespaces.
+    /// Host PID of a process that holds the node's namespaces.
     pub(crate) pid: u32,
     pub(crate) socket: PathBuf,
     /// The arguments of slurmd.
@@ -43,14 +43,14 @@ impl Node {
         crate::keeper::ipv6(self.number)
     }
 
-    /// The host's id of a process whose /proc directory shows the node's namespaces.
+    /// Host PID of a process whose /proc directory shows the node's namespaces.
     pub fn host_pid(&self) -> u32 {
         self.pid
     }
 
     // ---- programs ----
 
-    /// A program to run here, with more to say about it.
+    /// Prepares a program to run here; refine it with [`Command`]'s methods.
     pub fn command(&self, argv: &[&str]) -> Command {
         Command::new(self, argv)
     }
@@ -60,12 +60,12 @@ impl Node {
         self.command(argv).output()
     }
 
-    /// Runs a program here as that user.
+    /// Runs a program here as `user`.
     pub fn run_as(&self, user: &str, argv: &[&str]) -> Result<Output> {
         self.command(argv).user(user).output()
     }
 
-    /// Runs a script of the shell here as root; an error unless it succeeds.
+    /// Runs a shell script here as root; fails unless the script succeeds.
     pub fn sh(&self, script: &str) -> Result<String> {
         self.run(&["/bin/sh", "-ec", script])?.ok()
     }
@@ -75,7 +75,7 @@ impl Node {
         self.ssh_command(user, to, argv).output()
     }
 
-    /// The login of [`Node::ssh`], with more to say about it.
+    /// Prepares the login of [`Node::ssh`]; refine it with [`Command`]'s methods.
     pub fn ssh_command(&self, user: &str, to: &str, argv: &[&str]) -> Command {
         let mut ssh = vec!["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", to];
         ssh.extend(argv);
@@ -89,7 +89,7 @@ impl Node {
             .map(drop)
     }
 
-    /// The processes here whose command line contains the text; the id of each and its line.
+    /// Finds the processes here whose command line contains `text`; returns each PID and command line.
     pub fn processes(&self, text: &str) -> Result<Vec<(u32, String)>> {
         let proc = format!("/proc/{}/root/proc", self.pid);
         let mut found = Vec::new();
@@ -115,12 +115,12 @@ impl Node {
 
     // ---- files ----
 
-    /// Puts a file here, owned by root, in one step; missing directories above it are made.
+    /// Writes a file here, owned by root, atomically; makes missing parent directories.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>, mode: u32) -> Result<()> {
         self.write_owned(path, content, mode, (0, 0))
     }
 
-    /// Puts a file here for another owner: user id and group id.
+    /// Writes a file here with another owner: user ID and group ID.
     pub fn write_owned(
         &self,
         path: &str,
@@ -131,7 +131,7 @@ impl Node {
         self.place(path, &wire::memory_file(content.as_ref())?, mode, owner)
     }
 
-    /// Copies a file of the host here, with its permissions, in one step.
+    /// Copies a file of the host here, with its permissions, atomically.
     pub fn copy(&self, from: &Path, path: &str) -> Result<()> {
         use std::os::unix::fs::MetadataExt;
         let file = File::open(from).with_context(|| format!("opening {}", from.display()))?;
@@ -162,7 +162,7 @@ impl Node {
         }
     }
 
-    /// The content of a file here.
+    /// Reads a file here.
     pub fn read(&self, path: &str) -> Result<Vec<u8>> {
         let what = || format!("reading {path} on {}", self.name);
         let mut bytes = Vec::new();
@@ -172,12 +172,12 @@ impl Node {
         Ok(bytes)
     }
 
-    /// The content of a text file here.
+    /// Reads a text file here.
     pub fn read_text(&self, path: &str) -> Result<String> {
         Ok(String::from_utf8_lossy(&self.read(path)?).into_owned())
     }
 
-    /// The names in a directory here, sorted; none if it isn't there.
+    /// Lists the names in a directory here, sorted; none if the directory does not exist.
     pub fn list(&self, path: &str) -> Result<Vec<String>> {
         let what = || format!("reading {path} on {}", self.name);
         let dir = match self.open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
@@ -200,12 +200,12 @@ impl Node {
         Ok(names)
     }
 
-    /// Removes a file here, or a directory with all in it; it need not be there.
+    /// Removes a file or a directory with everything in it, if it exists.
     pub fn remove(&self, path: &str) -> Result<()> {
         self.run(&["rm", "-rf", "--", path])?.ok().map(drop)
     }
 
-    /// Opens a file of the node from the host; symbolic links lead where they do in the node.
+    /// Opens a file of the node from the host, resolving symbolic links as the node does.
     fn open(&self, path: &str, flags: OFlags) -> std::io::Result<File> {
         let flags = flags | OFlags::CLOEXEC;
         let root = format!("/proc/{}/root", self.pid);
@@ -215,17 +215,17 @@ impl Node {
 
     // ---- the system log ----
 
-    /// All that was logged since the node came up, a message a line, as sent to /dev/log.
+    /// Everything logged since the node came up, one message per line, as sent to /dev/log.
     pub fn syslog(&self) -> Result<String> {
         self.syslog_since(0)
     }
 
-    /// The number of messages logged so far: a mark for [`Node::syslog_since`].
+    /// Number of messages logged so far, as a mark for [`Node::syslog_since`].
     pub fn syslog_mark(&self) -> Result<usize> {
         Ok(self.logged(0)?.len())
     }
 
-    /// What was logged since the mark.
+    /// Everything logged since the mark.
     pub fn syslog_since(&self, mark: usize) -> Result<String> {
         Ok(self.logged(mark)?.join("\n"))
     }
@@ -246,7 +246,7 @@ impl Node {
 
     // ---- Slurm ----
 
-    /// The process id, in the node, of the slurmstepd that holds the job's extern step.
+    /// PID, in the node, of the slurmstepd that holds the job's extern step.
     pub fn pid_of_stepd(&self, job: u32) -> Result<u32> {
         let title = format!("slurmstepd: [{job}.extern]");
         match self.processes(&title)?.as_slice() {
@@ -255,15 +255,15 @@ impl Node {
         }
     }
 
-    /// Where another suite's root is here, see [`crate::ClusterBuilder::beside`].
+    /// Path of another suite's root here, see [`crate::ClusterBuilder::beside`].
     pub fn beside(suite: Suite) -> String {
         format!("/beside/{suite}")
     }
 
     /// Starts slurmd, which goes to the background, and waits until it listens.
     ///
-    /// Before that it asks the stepds that it finds, and dies of SIGPIPE should one of them end meanwhile
-    /// (seen with 26.05; `job_mem_limit_init()` in Slurm's src/slurmd/slurmd/job_mem_limit.c).
+    /// Before it listens, slurmd asks the stepds that it finds, and dies of SIGPIPE if one of them ends
+    /// meanwhile (seen with 26.05; `job_mem_limit_init()` in Slurm's src/slurmd/slurmd/job_mem_limit.c).
     pub fn start_slurmd(&self) -> Result<()> {
         let arguments = self.slurmd.iter().map(String::as_str);
         let argv: Vec<&str> = ["slurmd"].into_iter().chain(arguments).collect();
@@ -282,7 +282,7 @@ impl Node {
         })
     }
 
-    /// Ends slurmd; running jobs go on.
+    /// Stops slurmd; running jobs continue.
     pub fn stop_slurmd(&self) -> Result<()> {
         let pid = self
             .read_text("/run/slurmd.pid")?
@@ -295,13 +295,13 @@ impl Node {
         })
     }
 
-    /// Ends slurmd and starts it anew, with the slurm.conf that is there now.
+    /// Restarts slurmd, with the current slurm.conf.
     pub fn restart_slurmd(&self) -> Result<()> {
         self.stop_slurmd()?;
         self.start_slurmd()
     }
 
-    /// The paths of the unix sockets that someone listens on here.
+    /// Paths of the unix sockets that a process listens on here.
     pub fn unix_sockets(&self) -> Result<Vec<String>> {
         let path = format!("/proc/{}/net/unix", self.pid);
         let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -313,12 +313,12 @@ impl Node {
         Ok(listening.flatten().collect())
     }
 
-    /// Whether someone listens on the TCP port here.
+    /// Whether a process listens on the TCP port here.
     pub(crate) fn listens_on(&self, port: u16) -> bool {
         self.listening().iter().any(|(at, _)| *at == port)
     }
 
-    /// The TCP ports that someone listens on here, each with its socket as the links in /proc/PID/fd name it.
+    /// TCP ports that a process listens on here, each with its socket as the links in /proc/PID/fd name it.
     fn listening(&self) -> Vec<(u16, PathBuf)> {
         let files = ["tcp", "tcp6"].map(|name| format!("/proc/{}/net/{name}", self.pid));
         let texts = files.map(|path| fs::read_to_string(path).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Where the lab keeps what it makes, and where its own program is.
+//! Paths of the lab's files and of its own program.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,12 +9,10 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 
-/// The lab's program, which runs the nodes.
+/// Name of the lab's program, which runs the nodes.
 pub const PROGRAM: &str = "slurm-adopt-lab";
 
-/// The lab's directory: `$SLURM_ADOPT_LAB_DIR`, else `target/lab` in the checkout.
-///
-/// The checkout is the one the running program was built in, or else the working directory.
+/// The lab's directory: `$SLURM_ADOPT_LAB_DIR`, else `target/lab` in the [`checkout`].
 pub fn lab_dir() -> Result<PathBuf> {
     let dir = match env::var_os("SLURM_ADOPT_LAB_DIR") {
         Some(dir) => PathBuf::from(dir),
@@ -24,7 +22,7 @@ pub fn lab_dir() -> Result<PathBuf> {
     fs::canonicalize(&dir).with_context(|| format!("finding {}", dir.display()))
 }
 
-/// The checkout this program belongs to.
+/// The checkout: above the running program, else above the working directory, else where this crate was built.
 pub fn checkout() -> Result<PathBuf> {
     let is_checkout = |dir: &Path| dir.join("lab/host.sh").is_file();
     let exe = env::current_exe().context("finding the path of this program")?;
@@ -44,9 +42,9 @@ pub fn checkout() -> Result<PathBuf> {
     )
 }
 
-/// The lab's program: `$SLURM_ADOPT_LAB_BIN`, this one, or the one beside this one.
+/// The lab's program: `$SLURM_ADOPT_LAB_BIN`, this program, or the one beside it.
 ///
-/// Under cargo it is built first, as `cargo test` doesn't build the programs of other packages.
+/// Under cargo it is built first, because `cargo test` does not build other packages' programs.
 pub fn program() -> Result<PathBuf> {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     if let Some(path) = FOUND.get() {
@@ -117,17 +115,17 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits until nobody else holds the lock.
+    /// Takes the lock alone; waits until nobody else holds it.
     pub fn exclusive(path: &Path) -> Result<Self> {
         Self::take(path, FlockOperation::LockExclusive)
     }
 
-    /// Waits until nobody holds the lock for themselves alone.
+    /// Takes the lock together with others; waits until nobody holds it alone.
     pub fn shared(path: &Path) -> Result<Self> {
         Self::take(path, FlockOperation::LockShared)
     }
 
-    /// Takes the lock if nobody holds it.
+    /// Whether nobody holds the lock.
     pub fn is_free(path: &Path) -> bool {
         Self::take(path, FlockOperation::NonBlockingLockExclusive).is_ok()
     }

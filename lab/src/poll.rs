@@ -1,14 +1,14 @@
-//! Waiting for something to become so, without fixed sleeps.
+//! Waits for a condition, without fixed sleeps.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long to wait between two looks.
+/// Interval between two checks.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Looks until `look` finds something; an error that names `what` when the time is over.
+/// Calls `look` until it finds something; after `limit`, fails with an error that names `what`.
 pub fn until<T>(
     what: &str,
     limit: Duration,
@@ -26,7 +26,7 @@ pub fn until<T>(
     }
 }
 
-/// Looks until `look` says yes.
+/// Calls `look` until it returns true.
 pub fn until_true(
     what: &str,
     limit: Duration,

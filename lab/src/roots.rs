@@ -1,4 +1,4 @@
-//! One root directory a suite, made once by mmdebstrap and never written to afterwards.
+//! Root directories, one per suite, made once by mmdebstrap and never written to afterwards.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::paths::{Lock, lab_dir};
 use crate::suite::Suite;
 
-/// What a root holds besides Debian's minimum.
+/// Packages of a root besides Debian's minimum.
 pub(crate) const PACKAGES: &[&str] = &[
     "slurmd",
     "slurmctld",
@@ -28,16 +28,16 @@ pub(crate) const PACKAGES: &[&str] = &[
     "nftables",
 ];
 
-/// What the root of one suite holds besides: a login under memcheck, which needs the symbols of ld.so.
+/// More packages for the root of one suite: for a login under memcheck, which needs the symbols of ld.so.
 const MORE_PACKAGES: (Suite, &[&str]) = (Suite::Forky, &["valgrind", "libc6-dbg"]);
 
-/// Increase this when a root that was made before would not do any more.
+/// Version of the recipe. Increase it when existing roots no longer work.
 const RECIPE: u32 = 1;
 
-/// Has mmdebstrap work at /mnt, in a mount namespace: apt can't do with a blank in a path.
+/// Runs mmdebstrap at /mnt in a mount namespace, because apt cannot handle a blank in a path.
 const IN_PLACE: &str = "mount --bind \"$1\" /mnt; shift; exec mmdebstrap \"$@\"";
 
-/// The root directory of the suite; makes it if it isn't there, which takes half a minute.
+/// Returns the root directory of the suite; makes it if it does not exist, which takes half a minute.
 pub fn ensure(suite: Suite) -> Result<PathBuf> {
     let more = match MORE_PACKAGES {
         (with_more, more) if with_more == suite => more,
@@ -46,7 +46,7 @@ pub fn ensure(suite: Suite) -> Result<PathBuf> {
     build(suite.name(), suite, &[PACKAGES, more].concat())
 }
 
-/// A root of the suite with these packages, cached under that name.
+/// Returns a root of the suite with these packages, cached as `name`.
 pub fn build(name: &str, suite: Suite, packages: &[&str]) -> Result<PathBuf> {
     let packages = packages.join(",");
     let recipe = format!("{RECIPE} {suite} {packages}\n");
@@ -74,8 +74,9 @@ pub fn build(name: &str, suite: Suite, packages: &[&str]) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Has apt fetch the packages before they are installed. A security update that the archive lists and does not
-/// have any more gives way to the release's own package: its source is pinned. `$1` is the root.
+/// Makes apt fetch the packages before they are installed. If the archive lists a security update but no
+/// longer has it, the release's own package is used instead: the update's source is pinned. `$1` is the
+/// root.
 const FETCH: &str = r#"
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
 errors=$1/tmp/lab-fetch
@@ -91,13 +92,13 @@ done
 rm -f "$errors"
 "#;
 
-/// Without security updates at all: where one of an essential package is missing.
+/// Excludes security updates altogether, for a missing update of an essential package.
 const NO_SECURITY: &str = r#"
 mkdir -p "$1/etc/apt/preferences.d"
 printf 'Package: *\nPin: release l=Debian-Security\nPin-Priority: -1\n' >"$1/etc/apt/preferences.d/lab"
 "#;
 
-/// From the mirrors that mmdebstrap takes for the suite.
+/// Makes a root from the mirrors that mmdebstrap uses for the suite.
 fn make(suite: Suite, packages: &str, new: &Path) -> Result<()> {
     let mut errors = String::new();
     for before in [None, Some(NO_SECURITY)] {
@@ -135,7 +136,7 @@ fn mmdebstrap(suite: Suite, packages: &str, new: &Path, before: Option<&str>) ->
     command.args(["--variant=minbase", "--format=directory", "--quiet"]);
     // The host's keyring package may be older than the suite's newest key.
     command.arg("--keyring=/usr/share/keyrings/");
-    // A suite in the making, or one that is archived, may be past its date.
+    // A suite that is unreleased or archived may be past its date.
     command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
     command.arg("--aptopt=Acquire::Languages \"none\"");
     for unused in ["man", "doc", "locale"] {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-/// A Debian suite, and with it a version of Slurm.
+/// A Debian suite, which determines the version of Slurm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Suite {
     /// Debian 11: Slurm 20.11, OpenSSH 8.4, glibc 2.31.
@@ -20,7 +20,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// All of them, the oldest first.
+    /// All suites, the oldest first.
     pub const ALL: [Suite; 4] = [
         Suite::Bullseye,
         Suite::Bookworm,
@@ -48,7 +48,7 @@ impl Suite {
         }
     }
 
-    /// The protocol version that release speaks, as on the wire.
+    /// The protocol version of that release, as on the wire.
     pub const fn protocol(self) -> u16 {
         match self {
             Suite::Bullseye => 36 << 8,
@@ -58,7 +58,7 @@ impl Suite {
         }
     }
 
-    /// Where the suite's own package libpam-slurm-adopt puts SchedMD's module.
+    /// Path of SchedMD's module in the suite's own package libpam-slurm-adopt.
     pub const fn original_module(self) -> &'static str {
         match self {
             Suite::Bullseye => "/lib/security/pam_slurm_adopt.so",

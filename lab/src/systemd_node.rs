@@ -1,5 +1,5 @@
-//! A whole machine whose own Debian runs Slurm, sshd and systemd-logind as its packages have it,
-//! with cgroup v2, emulated by QEMU.
+//! A whole machine with cgroup v2, emulated by QEMU. Its own Debian runs Slurm, sshd and systemd-logind as
+//! packaged.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,17 +19,17 @@ use crate::suite::Suite;
 use crate::users::USERS;
 use crate::vm::{self, Scratch};
 
-/// What its Debian has besides a node's root: what boots, and what logins meet on a host with systemd.
+/// Packages that logins use on a host with systemd, besides those of a node's root and those to boot.
 const PACKAGES: &[&str] = &["libpam-systemd", "dbus-user-session", "polkitd"];
 
-/// The node's name and the host's.
+/// Name of the node and of the host.
 pub const NODE: &str = "node1";
-/// The device that Slurm takes for its GPU there: who may, reads zeros from it.
+/// Device that Slurm uses as the GPU: a process that may access it reads zeros.
 pub const GPU: &str = "/dev/full";
-/// How long it may take to boot: a minute on an idle host.
+/// Time limit for booting, which takes a minute on an idle host.
 const BOOT: Duration = Duration::from_secs(600);
 
-/// The root of such a machine; made if it is not there.
+/// Returns the root of such a machine; makes it if it does not exist.
 pub fn root(suite: Suite) -> Result<PathBuf> {
     let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
     roots::build(&format!("systemd-{suite}"), suite, &packages)
@@ -42,13 +42,13 @@ pub struct SystemdNode {
     qemu: Child,
     to: ChildStdin,
     from: Receiver<Vec<u8>>,
-    /// Received, not yet read.
+    /// Received but not yet read.
     rest: Vec<u8>,
     scratch: Scratch,
 }
 
 impl SystemdNode {
-    /// Boots one that has these files of the host, and waits until its node is idle.
+    /// Boots a machine with these files of the host, and waits until its node is idle.
     pub fn start(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
         Self::boot(suite, files).with_context(|| format!("starting a machine of {suite}"))
     }
@@ -108,23 +108,22 @@ impl SystemdNode {
         Ok(node)
     }
 
-    /// Whose packages it has.
+    /// The suite of its packages.
     pub fn suite(&self) -> Suite {
         self.suite
     }
 
-    /// Runs a script of bash there as root; an error unless it succeeds.
+    /// Runs a bash script there as root; fails unless the script succeeds.
     pub fn sh(&mut self, script: &str) -> Result<String> {
         self.run(script)?.ok()
     }
 
-    /// Runs a script of bash there as root, without input. What it leaves running in the background
-    /// goes on.
+    /// Runs a bash script there as root, without input. Processes that it leaves in the background keep running.
     pub fn run(&mut self, script: &str) -> Result<Output> {
         self.run_within(Duration::from_secs(120), script)
     }
 
-    /// Puts a file there.
+    /// Writes a file there.
     pub fn write(&mut self, path: &str, text: &str) -> Result<()> {
         let quoted = text.replace('\'', r"'\''");
         self.sh(&format!(
@@ -185,7 +184,7 @@ impl SystemdNode {
         Ok(())
     }
 
-    /// The end of what it has written to its console.
+    /// The last lines of its console.
     fn console(&self) -> String {
         let bytes = fs::read(console(&self.scratch)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
@@ -205,7 +204,7 @@ fn console(scratch: &Scratch) -> PathBuf {
     scratch.path.join("console")
 }
 
-/// Where a file goes that the machine shall have: /lib is a link to /usr/lib there.
+/// Path below `upper` of a file for the machine; /lib is a link to /usr/lib there.
 fn below(upper: &Path, root: &Path, path: &str) -> PathBuf {
     let path = path.trim_start_matches('/');
     match path.split_once('/') {
@@ -217,7 +216,7 @@ fn below(upper: &Path, root: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// The files that make it a node. PAM's are Debian's own.
+/// Files that make it a node. The PAM files are Debian's own.
 fn furniture(suite: Suite, root: &Path) -> Result<Vec<(String, String)>> {
     let names = [Names {
         node: NODE.into(),
@@ -266,7 +265,7 @@ fn furniture(suite: Suite, root: &Path) -> Result<Vec<(String, String)>> {
     Ok(files)
 }
 
-/// Runs in the machine's root when its disk is made.
+/// Shell script that runs in the machine's root when its disk is made.
 const INSTALL: &str = "
 chmod 600 /etc/shadow
 install -d -o slurm -g slurm /var/spool/slurmctld /var/log/slurm
@@ -284,8 +283,9 @@ cd /etc/systemd/system
 for unit in address agent; do ln -s ../$unit.service multi-user.target.wants/; done
 ";
 
-/// Runs what comes over the virtio port: a line with a time limit and a length, then a script; the
-/// answer is a line with its exit status and two lengths, then its output and its errors.
+/// Script that runs what comes over the virtio port. A request is a line with a time limit and a length,
+/// then a script. The answer is a line with the exit status and two lengths, then the output and the
+/// errors.
 const AGENT: &str = r#"
 port=/dev/virtio-ports/agent
 until [ -e $port ]; do sleep 0.2; done

@@ -39,7 +39,7 @@ pub const USERS: [User; 3] = [
 ];
 
 impl User {
-    /// The user of that name, if it is one of them.
+    /// Finds a user by name.
     pub fn find(name: &str) -> Option<&'static User> {
         USERS.iter().find(|user| user.name == name)
     }

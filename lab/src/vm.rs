@@ -1,4 +1,4 @@
-//! A whole machine with systemd and cgroup v2 alone, emulated by QEMU.
+//! A whole machine with systemd and only cgroup v2, emulated by QEMU.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::paths;
 use crate::roots;
 use crate::suite::Suite;
 
-/// What a machine needs to boot, and then to run a cluster.
+/// Packages that a machine needs to boot and then to run a cluster.
 pub(crate) const PACKAGES: &[&str] = &[
     "systemd-sysv",
     "dbus",
@@ -29,12 +29,12 @@ pub(crate) const PACKAGES: &[&str] = &[
     "util-linux",
 ];
 
-/// A test program of the clusters, and which of its tests to run: all whose name has the filter.
+/// A test program for clusters, and a filter that selects the tests whose names contain it.
 #[derive(Clone, Debug)]
 pub struct TestProgram {
-    /// Where it is on the host.
+    /// Path on the host.
     pub program: PathBuf,
-    /// A part of the tests' names; empty: all.
+    /// Part of the tests' names; empty selects all.
     pub filter: String,
 }
 
@@ -50,33 +50,33 @@ impl FromStr for TestProgram {
     }
 }
 
-/// The root of the machine's own Debian; made if it is not there.
+/// Returns the root of the machine's own Debian; makes it if it does not exist.
 pub fn root() -> Result<PathBuf> {
     roots::build("vm", Suite::Trixie, PACKAGES)
 }
 
-/// Where the machine has the checkout.
+/// Path of the checkout in the machine.
 const CHECKOUT: &str = "/srv/slurm-adopt";
-/// The line before the command's output.
+/// Line before the command's output.
 const BEGINS: &str = "The command begins.";
-/// Before the exit status on the line after the command's output.
+/// Text before the exit status, on the line after the command's output.
 const ENDED: &str = "The command ended with exit status ";
 
-/// A machine that runs one command in a checkout and is switched off.
+/// A machine that runs one command in a checkout and then switches off.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Whose nodes' root it has. The machine itself is always Debian trixie.
+    /// Suite of the nodes' root. The machine itself is always Debian trixie.
     pub suite: Suite,
-    /// Files of the host, and where they are in the checkout; the lab's program is there anyway.
+    /// Files of the host, with their paths in the checkout. The lab's program is always included.
     pub files: Vec<(PathBuf, String)>,
-    /// The shell command that it runs in the checkout.
+    /// Shell command that it runs in the checkout.
     pub command: String,
-    /// How long it all may take.
+    /// Time limit for booting and running the command.
     pub limit: Duration,
 }
 
 impl Machine {
-    /// One that runs the demo; without a module with SchedMD's.
+    /// Prepares a machine that runs the demo, with SchedMD's module unless `module` is given.
     pub fn of_demo(suite: Suite, module: Option<&Path>) -> Result<Self> {
         let here = paths::checkout()?;
         let mut files = vec![
@@ -98,7 +98,8 @@ impl Machine {
         })
     }
 
-    /// Has it run test programs after that, with what they need of `dist`. All of them run, whatever fails.
+    /// Adds test programs to run after the command, with the files that they need from `dist`. All of them
+    /// run, even if one fails.
     pub fn add_tests(&mut self, dist: &Path, tests: &[TestProgram]) -> Result<()> {
         for name in ["pam_slurm_adopt.so", "pamcall", "slurm-adopt"] {
             self.files
@@ -125,8 +126,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Builds the disk, boots, runs the command and checks how it went; hands each line of its
-    /// output on.
+    /// Builds the disk, boots, runs the command and checks its exit status; passes each line of its output
+    /// to `line`.
     pub fn run(&self, mut line: impl FnMut(&str)) -> Result<()> {
         let root = root()?;
         let nodes = roots::ensure(self.suite)?;
@@ -149,14 +150,14 @@ impl Machine {
         Ok(())
     }
 
-    /// Writes what the machine has besides its Debian: only what the command needs to run.
+    /// Writes what the machine has besides its Debian: only what the command needs.
     fn write_checkout(&self, disk: &Path) -> Result<()> {
         let there = disk.join(CHECKOUT.trim_start_matches('/'));
         for (from, to) in &self.files {
             copy(from, &there.join(to))?;
         }
         copy(&paths::program()?, &there.join(PROGRAM))?;
-        // The root itself is mounted in its place when the disk is made.
+        // The root itself is mounted here when the disk is made.
         let recipe = format!("{}.recipe", self.suite);
         let roots = there.join("target/lab/roots");
         copy(
@@ -188,11 +189,11 @@ impl Machine {
     }
 }
 
-/// The lab's program in the checkout: where ./demo looks for it.
+/// Path of the lab's program in the checkout, where ./demo looks for it.
 const PROGRAM: &str = "target/release/slurm-adopt-lab";
 
-/// Makes the disk's image of the machine's root, what was written beside it into `upper`, and what
-/// a command of the shell adds in `disk`; it has one argument as `$3`.
+/// Makes the disk image from the machine's root, the files in `upper` beside it, and what the shell command
+/// `add` puts into `disk`; `add` gets `argument` as `$3`.
 pub(crate) fn make_disk(
     dir: &Path,
     root: &Path,
@@ -208,7 +209,7 @@ pub(crate) fn make_disk(
          {add}\n\
          mke2fs -q -t ext4 -d disk \"$2\" 3G\n"
     );
-    // The mounts go with the namespace.
+    // The mounts end with the namespace.
     let mut command = Command::new("unshare");
     command.args([
         "--mount",
@@ -231,7 +232,7 @@ pub(crate) fn make_disk(
     Ok(())
 }
 
-/// The machine's serial console. The machine is switched off when this is dropped.
+/// The machine's serial console. Dropping this switches the machine off.
 struct Console {
     qemu: Child,
     lines: Receiver<String>,
@@ -256,7 +257,7 @@ impl Console {
         Ok(Self { qemu, lines })
     }
 
-    /// Hands the command's output on until it has ended; says with which exit status.
+    /// Passes the command's output to `line` until the command ends; returns its exit status.
     fn read_until_end(&mut self, limit: Duration, line: &mut dyn FnMut(&str)) -> Result<String> {
         let end = Instant::now() + limit;
         let mut boot = Some(String::new());
@@ -294,16 +295,16 @@ impl Drop for Console {
     }
 }
 
-/// QEMU with what all machines have: a machine that boots from that disk by the root's kernel.
+/// Prepares the QEMU command that all machines share: it boots from this disk with the root's kernel.
 pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
-    // It goes with this process, as the nodes of a cluster do.
+    // QEMU dies with this process, as the nodes of a cluster do.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-    // With cmpxchg16b, QEMU 7.2's emulator corrupts flags and the guest's kernel panics at times.
+    // With cmpxchg16b, QEMU 7.2's emulator corrupts flags, and the guest's kernel panics at times.
     command.args([
         "-accel",
-        // One thread of the host for both processors: of two, one comes upon code at times that the other is just
-        // patching, and the kernel panics (Linux 6.12 in get_random_u64, 7.2 in sched_clock_cpu).
+        // Use one thread of the host for both processors: with two, one sometimes runs code that the other
+        // is just patching, and the kernel panics (Linux 6.12 in get_random_u64, 7.2 in sched_clock_cpu).
         "tcg,thread=single",
         "-cpu",
         "Nehalem,-cx16",
@@ -313,8 +314,8 @@ pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
     command.args(["-m", "2048", "-no-reboot", "-nic", "none"]);
     command.arg("-kernel").arg(boot_file(root, "vmlinuz-")?);
     command.arg("-initrd").arg(boot_file(root, "initrd.img-")?);
-    // The kernel's check of the timer counts the host's time: it fails where the host is busy
-    // ("IO-APIC + timer doesn't work", Linux 7.2).
+    // The kernel's timer check counts the host's time, and fails on a busy host ("IO-APIC + timer doesn't
+    // work", Linux 7.2).
     command.args([
         "-append",
         "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check net.ifnames=0 \
@@ -336,12 +337,12 @@ fn boot_file(root: &Path, start: &str) -> Result<PathBuf> {
     found.with_context(|| format!("no {start}* in {}", boot.display()))
 }
 
-/// A file name as part of an option: a comma is doubled there.
+/// Escapes a file name for an option, where a comma is doubled.
 fn option(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 
-/// A directory that goes when this is dropped, or with the next sweep.
+/// A directory that is removed when this is dropped, or by the next sweep.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) path: PathBuf,
@@ -377,7 +378,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Words for a shell that takes them as they are.
+/// Quotes words for a shell.
 fn quoted(words: &[&str]) -> String {
     let word = |it: &&str| format!("'{}'", it.replace('\'', r"'\''"));
     words.iter().map(word).collect::<Vec<_>>().join(" ")

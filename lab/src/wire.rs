@@ -1,6 +1,6 @@
-//! What a test and the agent in a node say to each other, over a unix socket.
+//! The protocol between a test and the agent in a node, over a unix socket.
 //!
-//! A message is a length of four bytes and JSON; descriptors travel with the first byte.
+//! A message is a length of four bytes, then JSON; descriptors travel with the first byte.
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
@@ -19,13 +19,13 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The agent's socket has room for this many bytes of JSON.
+/// Maximum length of a message, in bytes of JSON.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// What a test asks of the agent. Each goes over a connection of its own.
+/// Request from a test to the agent. Each has a connection of its own, except [`Request::Signal`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// Run a program; three descriptors come along, for its stdin, stdout and stderr.
+    /// Run a program. Three descriptors come along, for its stdin, stdout and stderr.
     Run {
         /// The program and its arguments.
         argv: Vec<String>,
@@ -34,42 +34,42 @@ pub enum Request {
         /// The working directory.
         dir: String,
     },
-    /// To a running program: a signal. May follow [`Request::Run`] any number of times.
+    /// Send a signal to the running program. May follow [`Request::Run`] any number of times.
     Signal(i32),
-    /// Put a file in its place; the descriptor of its content comes along.
+    /// Write a file atomically. The descriptor of its content comes along.
     Write {
-        /// Where to; missing directories above it are made.
+        /// Path; missing parent directories are made.
         path: String,
         /// The permissions.
         mode: u32,
         /// User and group.
         owner: (u32, u32),
     },
-    /// Say what was logged, from the given line on.
+    /// Return the log from this line on.
     Syslog(usize),
 }
 
-/// What the agent answers.
+/// Reply from the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// The program runs, under this process id in the node.
+    /// The program runs, with this PID in the node.
     Started(u32),
-    /// The program ended: with this exit status, or else by this signal.
+    /// The program ended, with an exit status or by a signal.
     Ended {
         /// The exit status.
         code: Option<i32>,
         /// The signal.
         signal: Option<i32>,
     },
-    /// The file is in its place.
+    /// The file has been written.
     Written,
-    /// What was logged: a line a message.
+    /// The log, one line per message.
     Syslog(Vec<String>),
-    /// It could not be done.
+    /// The request failed, for this reason.
     Failed(String),
 }
 
-/// Binds a socket under a path of any length.
+/// Binds a socket at a path of any length.
 ///
 /// A socket address holds 107 bytes; a path through the directory's descriptor is always short.
 pub fn listen(path: &Path) -> Result<UnixListener> {
@@ -77,7 +77,7 @@ pub fn listen(path: &Path) -> Result<UnixListener> {
         .with_context(|| format!("listening on {}", path.display()))
 }
 
-/// Connects to a socket under a path of any length.
+/// Connects to a socket at a path of any length.
 pub fn connect(path: &Path) -> Result<UnixStream> {
     with_short_path(path, |short| UnixStream::connect(short))
         .with_context(|| format!("connecting to {}", path.display()))
@@ -130,7 +130,7 @@ pub fn send(
         .context("sending a message")
 }
 
-/// Receives one message and the descriptors that came with it; nothing at the end.
+/// Receives one message and its descriptors; `None` at the end of the stream.
 pub fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> Result<Option<(T, Vec<OwnedFd>)>> {
     let mut length = [0; 4];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
@@ -169,7 +169,7 @@ pub fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> Result<Option<(T
     )))
 }
 
-/// An unnamed file in memory.
+/// Makes an unnamed file in memory.
 pub fn memory_file(content: &[u8]) -> Result<File> {
     let fd = rustix::fs::memfd_create("slurm-adopt-lab", rustix::fs::MemfdFlags::CLOEXEC)
         .context("making a file in memory")?;

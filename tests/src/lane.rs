@@ -1,20 +1,21 @@
-//! What tests share that can't run at the same time: one after the other, in the order in which they come.
+//! Runs tests that share something and cannot run at the same time, one after the other in their order of
+//! arrival.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A place that one has at a time, first come, first served.
+/// A resource for one user at a time, first come, first served.
 pub struct Lane<Stage> {
     stage: Mutex<Stage>,
-    /// How many have come.
+    /// Number of arrivals.
     come: AtomicUsize,
-    /// How many have gone.
+    /// Number of departures.
     gone: Mutex<usize>,
     changed: Condvar,
 }
 
 impl<Stage> Lane<Stage> {
-    /// An empty one.
+    /// Makes a free lane.
     pub fn new(stage: Stage) -> Self {
         Self {
             stage: Mutex::new(stage),
@@ -24,7 +25,7 @@ impl<Stage> Lane<Stage> {
         }
     }
 
-    /// Waits for all who came before, then does that.
+    /// Waits for all earlier arrivals, then runs `work`.
     pub fn run<T>(&self, work: impl FnOnce(&mut Stage) -> T) -> T {
         let ticket = self.come.fetch_add(1, Ordering::Relaxed);
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +37,7 @@ impl<Stage> Lane<Stage> {
     }
 }
 
-/// Lets the next one in when it is dropped: also where a test panics.
+/// Lets the next one in when this is dropped, also if a test panics.
 struct Leave<'a, Stage>(&'a Lane<Stage>);
 
 impl<Stage> Drop for Leave<'_, Stage> {

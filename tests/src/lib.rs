@@ -1,4 +1,4 @@
-//! What the black-box tests share: a live cluster with both modules on it, and one PAM call.
+//! Shared parts of the black-box tests: a live cluster with both modules on it, and one PAM call.
 
 #![forbid(unsafe_code)]
 
@@ -29,14 +29,14 @@ pub use strace::{STRACE, bring_strace};
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";
-/// Where the admin's program is on the nodes that have it.
+/// Path of the admin's program on the nodes that have it.
 pub const CLI: &str = "/usr/local/sbin/slurm-adopt";
-/// The PAM application of these tests on every node.
+/// Path of these tests' PAM application on every node.
 pub const PAMCALL: &str = "/usr/local/bin/pamcall";
-/// A PAM call that takes longer hangs: four times the longest deadline that a test sets.
+/// Time limit of a PAM call, after which it counts as hung: four times the module's default timeout.
 pub const HANG: Duration = Duration::from_secs(20);
 
-/// What goes to all nodes (`cargo xtask dist`), or why it can't be had.
+/// Path of a built file (`cargo xtask dist`) that goes to all nodes.
 ///
 /// # Errors
 /// Names the file that is missing.
@@ -53,8 +53,8 @@ pub fn dist(file: &str) -> Result<PathBuf> {
         .with_context(|| format!("{}: run `cargo xtask dist`", path.display()))
 }
 
-/// What stands before a program on the host so that what the module keeps below /run stays the
-/// program's own; nothing where only root could write there.
+/// Words to put before a program on the host, so that the module's files below /run are private to it.
+/// Empty without root, who alone could write there.
 #[must_use]
 pub fn private_run() -> &'static [&'static str] {
     const IN_MEMORY: &str = "mount -t tmpfs -o mode=0755 tmpfs /run; exec \"$@\"";
@@ -73,7 +73,7 @@ pub fn private_run() -> &'static [&'static str] {
     }
 }
 
-/// A builder of a cluster that has both modules and the PAM application.
+/// Builder of a cluster that has both modules and the PAM application.
 ///
 /// # Errors
 /// Our module or the application has not been built.
@@ -89,17 +89,17 @@ pub fn cluster(suite: Suite) -> Result<lab::ClusterBuilder> {
         ))
 }
 
-/// Whose module a call goes to.
+/// The module that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Module {
-    /// Ours.
+    /// Our module.
     Ours,
-    /// SchedMD's, from the suite's own package.
+    /// SchedMD's module, from the suite's own package.
     SchedMd,
 }
 
 impl Module {
-    /// Where it is on every node.
+    /// Path on every node.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -120,18 +120,18 @@ pub struct Call {
     pub service: String,
     /// Environment of the application.
     pub env: Vec<(String, String)>,
-    /// A shell script that runs the call as `"$@"`, in namespaces of its own for example.
+    /// Shell script that runs the call as `"$@"`, for example in namespaces of its own.
     pub wrapper: Option<String>,
     /// PAM_RHOST.
     pub rhost: Option<String>,
-    /// The application first accepts a TCP connection at this address and port, and keeps it.
+    /// Address and port at which the application first accepts a TCP connection, which it keeps.
     pub accept: Option<String>,
     /// More arguments of the application.
     pub arguments: Vec<String>,
 }
 
 impl Call {
-    /// By sshd, for that user.
+    /// A call by sshd for this user.
     #[must_use]
     pub fn new(user: &str, options: &str) -> Self {
         Self {
@@ -146,8 +146,7 @@ impl Call {
         }
     }
 
-    /// The command that makes the call; the stack holds the module alone, and its code comes
-    /// through as it is.
+    /// The command that makes the call. The stack contains only the module and returns its code unchanged.
     ///
     /// # Errors
     /// The stack could not be written.
@@ -192,7 +191,7 @@ impl Call {
     /// Makes the call.
     ///
     /// # Errors
-    /// The call itself could not be made; what the module does is in the [`Outcome`].
+    /// The call itself could not be made; the module's behaviour is in the [`Outcome`].
     pub fn make(&self, node: &Node, module: Module) -> Result<Outcome> {
         outcome(self.command(node, module)?)
     }
@@ -201,13 +200,13 @@ impl Call {
 /// Runs the command of a [`Call`].
 ///
 /// # Errors
-/// The call itself could not be made; what the module does is in the [`Outcome`].
+/// The call itself could not be made; the module's behaviour is in the [`Outcome`].
 pub fn outcome(command: Command) -> Result<Outcome> {
     let output = command.output()?;
     match output.status {
         Status::TimedOut => Ok(Outcome::of(End::Hung)),
         Status::Exited(0) => parse(&output.stdout),
-        // SchedMD's module ends the process where libslurm calls fatal().
+        // SchedMD's module ends the process if libslurm calls fatal().
         Status::Exited(1) if output.stderr.contains("fatal") => Ok(Outcome::of(End::Died)),
         Status::Signaled(signal) => Ok(Outcome::of(End::Killed(signal))),
         _ => bail!("{output}"),
@@ -217,30 +216,30 @@ pub fn outcome(command: Command) -> Result<Outcome> {
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// With this PAM code.
+    /// It returned this PAM code.
     Code(i64),
     /// The module ended the process.
     Died,
-    /// The process was ended by this signal.
+    /// This signal ended the process.
     Killed(i32),
-    /// Not within [`HANG`].
+    /// It did not end within [`HANG`].
     Hung,
 }
 
-/// What is to be seen of one call from outside.
+/// Effects of one call that are visible from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
     pub end: End,
-    /// What the user was shown.
+    /// Messages to the user.
     pub messages: Vec<String>,
     /// The PAM environment.
     pub env: BTreeMap<String, String>,
-    /// The process's cgroups afterwards, as /proc/self/cgroup has them.
+    /// The process's cgroups after the call, as in /proc/self/cgroup.
     pub cgroup: String,
     /// Microseconds from pam_start to pam_end.
     pub micros: u64,
-    /// Descriptors that were not open before, or lead elsewhere now.
+    /// Descriptors that were not open before the call, or lead elsewhere now.
     pub left_open: Vec<String>,
 }
 
@@ -257,7 +256,7 @@ impl Outcome {
         }
     }
 
-    /// The job whose extern step the process is in, by its cgroups and by SLURM_JOB_ID alike.
+    /// The job whose extern step the process is in, according to both its cgroups and SLURM_JOB_ID.
     ///
     /// # Errors
     /// The two differ, or the hierarchies do.
@@ -275,7 +274,7 @@ impl Outcome {
     }
 }
 
-/// The job in whose extern step on that node a process with this /proc/PID/cgroup is.
+/// The job whose extern step on this node contains a process with this /proc/PID/cgroup.
 ///
 /// # Errors
 /// The hierarchies disagree, or no job is known to have such a cgroup.
@@ -288,7 +287,7 @@ pub fn job_of_cgroup(node: &Node, cgroup: &str) -> Result<Option<u32>> {
         };
         let job = match before.rsplit_once("/job_") {
             Some((_, job)) => job.parse().with_context(|| format!("cgroup {line}"))?,
-            // Slurm 26.05 with cgroup v2 names a job's directory by chance: ask which one it is.
+            // Slurm 26.05 with cgroup v2 gives a job's directory a random name: find out which job it is.
             None => job_by_cgroup(node, &format!("{before}{END}"))?,
         };
         if found.is_some_and(|other| other != job) {

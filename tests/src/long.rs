@@ -1,4 +1,4 @@
-//! Long runs, `./test --long`: whether this is one, and where it leaves what came of it.
+//! Long runs, `./test --long`: whether this is one, and where its results go.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -8,20 +8,20 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-/// Whether this is a long run: all sizes are full, and nothing is left out.
+/// Whether this is a long run, which has full sizes and leaves nothing out.
 #[must_use]
 pub fn is_long() -> bool {
     env::var_os("SLURM_ADOPT_LONG").is_some_and(|it| it == "1")
 }
 
-/// Says that so many of what a long run has are not part of this one.
+/// Prints that this run leaves out `count` parts of a long run.
 #[allow(clippy::print_stdout, reason = "for the reader of the run's output")]
 pub fn left_out(count: usize, what: &str, reason: &str) {
     println!("left out: {count} {what} run with --long: {reason}");
 }
 
-/// Leaves one row for docs/reliability.md, if this run is to leave any: what was done, with which
-/// versions, and what came of it, counts first.
+/// Writes one row for docs/reliability.md, if this run records results: what was done, with which versions,
+/// and the result, counts first.
 ///
 /// # Errors
 /// The file could not be written.
@@ -30,7 +30,7 @@ pub fn record(what: &str, with: &str, result: &str) -> Result<()> {
         return Ok(());
     };
     let row = json!({ "what": what, "with": with, "result": result });
-    // One write: several suites may write at once.
+    // In one write, because several suites may write at once.
     OpenOptions::new()
         .create(true)
         .append(true)

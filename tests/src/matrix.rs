@@ -1,4 +1,4 @@
-//! Every test on the suites that it is for: clusters side by side, on each one test after the other.
+//! Runs every test on its suites: clusters in parallel, and on each cluster one test after the other.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,34 +11,34 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::lane::Lane;
 use crate::long::{is_long, left_out};
 
-/// The tests of a program, with what those of one suite share.
+/// The tests of a program, and what the tests of one suite share.
 pub struct Matrix<Stage> {
     lanes: Vec<(Suite, Arc<Lane<Stage>>)>,
     trials: Vec<Trial>,
     times: Arc<Mutex<Vec<(String, Duration)>>>,
     arguments: Arguments,
-    /// Tests that depend on the release, and whether they have come.
+    /// Tests that depend on the release, and whether they have been added.
     by_release: Vec<(&'static str, bool)>,
-    /// How many tests were given to one of several equal places.
+    /// Number of tests that were given one of several equal places.
     turn: usize,
-    /// Why a default run leaves tests out, and how many.
+    /// Reasons for which a default run leaves tests out, each with their number.
     left_out: Vec<(&'static str, usize)>,
 }
 
-/// Why most suites leave a test out.
+/// Reason why most suites leave a test out.
 const ONE_IN_TURN: &str = "what does not depend on the release has one in turn by default";
-/// Why all of them do.
+/// Reason why all suites do.
 const TAKES_LONG: &str = "others show the same sooner";
 
 impl<Stage: Send + 'static> Matrix<Stage> {
-    /// No tests yet; `stage` makes what a suite's tests share. It should start no cluster: not all
-    /// suites need be chosen.
+    /// Makes an empty matrix; `stage` makes what a suite's tests share. It should start no cluster, because
+    /// a run need not select all suites.
     pub fn new(stage: impl Fn(Suite) -> Stage) -> Self {
         Self::with_lanes(&Suite::ALL, 1, stage)
     }
 
-    /// The same on these suites alone, with so many clusters of each: its tests take the next one in turn. For
-    /// tests that mostly wait.
+    /// Makes a matrix of only these suites, with `lanes` clusters for each, which its tests use in turn.
+    /// For tests that mostly wait.
     pub fn with_lanes(suites: &[Suite], lanes: usize, stage: impl Fn(Suite) -> Stage) -> Self {
         let each = (0..lanes).flat_map(|_| suites.iter().copied());
         Self {
@@ -54,7 +54,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         }
     }
 
-    /// Names the tests of [`Matrix::add_in_turn`] that depend on Slurm's release after all.
+    /// Names the tests of [`Matrix::add_in_turn`] that do depend on Slurm's release.
     #[must_use]
     pub fn by_release(mut self, names: &[&'static str]) -> Self {
         self.by_release = names.iter().map(|it| (*it, false)).collect();
@@ -63,7 +63,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
 
     /// Adds a test on every suite.
     ///
-    /// The suites take turns in the list, so that as many threads work on as many clusters.
+    /// The suites alternate in the list, so that as many threads work on as many clusters.
     pub fn add(
         &mut self,
         name: &str,
@@ -72,7 +72,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         self.add_on(&Suite::ALL, name, test);
     }
 
-    /// Adds a test on those suites alone whose Slurm has what is tested.
+    /// Adds a test on only those suites whose Slurm has what is tested.
     pub fn add_on(
         &mut self,
         suites: &[Suite],
@@ -87,7 +87,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         }
     }
 
-    /// Adds a test to that one of a suite's lanes.
+    /// Adds a test to one particular lane of a suite.
     pub fn add_to_lane(
         &mut self,
         suite: Suite,
@@ -121,7 +121,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         }));
     }
 
-    /// A suite's lane, which goes behind its others.
+    /// Returns a suite's first lane and moves it behind the others.
     fn next_lane(&mut self, suite: Suite) -> Option<Arc<Lane<Stage>>> {
         let at = self.lanes.iter().position(|(it, _)| *it == suite)?;
         let lane = self.lanes.remove(at);
@@ -130,8 +130,9 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         Some(next)
     }
 
-    /// Adds a test of what does not depend on Slurm's release, unless it was named before. A default run has it
-    /// on one of those suites, the next in turn; a long run, and one with a filter on the command line, on each.
+    /// Adds a test that does not depend on Slurm's release, unless `by_release` named it. A default run has
+    /// it on one of those suites, the next in turn; a long run, or a run with a filter on the command line,
+    /// on each.
     pub fn add_in_turn(
         &mut self,
         suites: &[Suite],
@@ -149,7 +150,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         self.add_on(&suites[places], name, test);
     }
 
-    /// Which of so many equal places a test of what does not depend on them has: the next in turn, or all.
+    /// Selects among equal places for a test that does not depend on them: the next in turn, or all.
     pub fn turn(&mut self, places: usize) -> Range<usize> {
         if self.has_all() || places == 0 {
             return 0..places;
@@ -160,7 +161,7 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         place..place + 1
     }
 
-    /// Adds a test on those suites that is for long runs alone, and for those that ask for it on the command line.
+    /// Adds a test on those suites for long runs, and for runs with a filter on the command line.
     pub fn add_long(
         &mut self,
         suites: &[Suite],
@@ -185,14 +186,14 @@ impl<Stage: Send + 'static> Matrix<Stage> {
         }
     }
 
-    /// Runs those that the command line chooses, takes the stages down and ends the program.
+    /// Runs the tests that the command line selects, drops the stages and ends the program.
     pub fn run(self) -> ! {
-        // Some wait for their lane while others have nobody.
+        // More threads than lanes: some wait for their lane while others are idle.
         let threads = 3 * self.lanes.len();
         self.run_with(threads)
     }
 
-    /// The same, one test after the other: each has the machine for itself.
+    /// Runs them one after the other, so that each has the machine to itself.
     pub fn run_in_turn(self) -> ! {
         self.run_with(1)
     }
@@ -216,8 +217,8 @@ impl<Stage: Send + 'static> Matrix<Stage> {
     }
 }
 
-/// Tells xtask how long each test took. After the run: with one thread a line of the run may be unfinished
-/// while a test runs.
+/// Reports to xtask how long each test took. Prints after the run, because with one thread a line of the
+/// run may be unfinished while a test runs.
 #[allow(clippy::print_stdout, reason = "for the reader of the run's output")]
 fn print_times(times: &[(String, Duration)]) {
     for (name, took) in times {

@@ -1,8 +1,8 @@
-//! Programs in one of the lab's roots, without a cluster. As root, for the mounts.
+//! Runs programs in one of the lab's roots, without a cluster. Needs root, for the mounts.
 
 use std::path::Path;
 
-/// The root, not to be written to, with files of the test's at /mnt.
+/// Script that makes the root read-only, with the test's files at /mnt.
 const IN_ROOT: &str = "mount --bind \"$1\" \"$1\"
 mount -o remount,bind,ro \"$1\"
 mount --bind \"$2\" \"$1/mnt\"
@@ -11,7 +11,7 @@ root=$1
 shift 2
 exec chroot \"$root\" \"$@\"";
 
-/// What to put before a program and its arguments to run it in a root that has `files` at /mnt.
+/// Words to put before a program and its arguments to run it in a root that has `files` at /mnt.
 #[must_use]
 pub fn in_root(root: &Path, files: &Path) -> Vec<String> {
     let prefix = [

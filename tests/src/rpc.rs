@@ -1,21 +1,21 @@
-//! Messages of slurmd, for what a real one can't be made to say.
+//! Messages of slurmd, for cases that a real one cannot produce.
 
 use k12::{CustomRefKt128, ExtendableOutput, Update, XofReader};
 
-/// Type of the answer that names a job.
+/// Type of the reply that names a job.
 pub const RESPONSE_CALLERID: u16 = 5036;
 const RESPONSE_RC: u16 = 8001;
-/// The message has no credential; Slurm 23.02 and later.
+/// Flag of a message without a credential; Slurm 23.02 and later.
 const NO_AUTH_CRED: u16 = 0x40;
-/// Number of auth/munge.
+/// Plugin number of auth/munge.
 pub const MUNGE: u32 = 101;
-/// Number of auth/slurm.
+/// Plugin number of auth/slurm.
 pub const SLURM: u32 = 103;
 const NONE: u32 = 100;
 const NO_VAL: u32 = 0xffff_fffe;
 const BATCH_STEP: u32 = 0xffff_fffb;
 
-/// The payload for a message of that version: its type, or since version 38 the hash of its body.
+/// Payload of the credential for a message: its type, or since version 38 the hash of its body.
 #[must_use]
 pub fn payload(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
     if version < 38 << 8 {
@@ -29,7 +29,7 @@ pub fn payload(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
     [&[2], &hash[..]].concat()
 }
 
-/// The body of an answer that names a job.
+/// Body of the reply that names a job.
 #[must_use]
 pub fn body(version: u16, job: u32, node: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
@@ -49,7 +49,7 @@ pub fn body(version: u16, job: u32, node: Option<&str>) -> Vec<u8> {
     body
 }
 
-/// A whole message.
+/// Makes a whole message.
 #[must_use]
 pub fn message(
     version: u16,
@@ -66,13 +66,13 @@ pub fn message(
     }
 }
 
-/// A message that should have a credential by its flags, and has none.
+/// Makes a message that should have a credential according to its flags, but has none.
 #[must_use]
 pub fn without_credential(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
     framed(version, 0, kind, &[], body)
 }
 
-/// A message that says to be root's, with the plugin that believes everybody.
+/// Makes a message that claims to be root's, with the plugin that trusts everybody.
 #[must_use]
 pub fn by_auth_none(version: u16, kind: u16, body: &[u8]) -> Vec<u8> {
     let auth = [&NONE.to_be_bytes()[..], &[0; 8], &string("node3")].concat();
@@ -89,7 +89,7 @@ fn framed(version: u16, flags: u16, kind: u16, auth: &[u8], body: &[u8]) -> Vec<
     }
     short(kind);
     header.extend(length(body.len()));
-    // No forwarding, nothing returned.
+    // No forwarding, no returned messages.
     header.extend([0; 4]);
     header.extend(if version < 36 << 8 {
         &[0; 6][..]
@@ -100,7 +100,7 @@ fn framed(version: u16, flags: u16, kind: u16, auth: &[u8], body: &[u8]) -> Vec<
     [&length(rest.len())[..], &rest].concat()
 }
 
-/// "That failed", without a credential.
+/// Makes a reply that reports a failure, without a credential.
 #[must_use]
 pub fn return_code(version: u16, code: u32) -> Vec<u8> {
     message(version, RESPONSE_RC, None, &code.to_be_bytes())
@@ -115,7 +115,7 @@ fn length(bytes: usize) -> [u8; 4] {
     low
 }
 
-/// The bytes in hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()

@@ -1,5 +1,5 @@
-//! The table of docs/session.md: where a login's shell ends up, one row a way in. The tests print
-//! the rows as they find them; `cargo xtask test` holds them against the page.
+//! The table of docs/session.md: where a login's shell ends up, one row per kind of login. The tests print
+//! the rows that they find; `cargo xtask test` compares them with the page.
 
 mod method;
 mod shell;
@@ -14,7 +14,7 @@ use crate::Module;
 pub use method::{ASKPASS, Method};
 pub use shell::Shell;
 
-/// Where the cluster runs.
+/// Environment of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In namespaces, without systemd.
@@ -23,42 +23,42 @@ pub enum Place {
     Machine,
 }
 
-/// Which lines of sshd's PAM stack name the module.
+/// The lines of sshd's PAM stack that name the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lines {
-    /// `account` alone.
+    /// Only `account`.
     Account,
-    /// `session` alone.
+    /// Only `session`.
     Session,
     /// Both.
     Both,
 }
 
-/// What came of logins of one kind. The last three say what was seen in a few words, without
+/// Results of one kind of login. The last three fields describe observations in a few words, without
 /// numbers of jobs or processes: each run must find the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
-    /// Whose Slurm and sshd.
+    /// The suite of Slurm and sshd.
     pub suite: Suite,
-    /// Where it ran.
+    /// Environment of the cluster.
     pub place: Place,
     /// Whether the session stack has pam_systemd.
     pub pam_systemd: bool,
     /// How the user logged in.
     pub method: Method,
-    /// Where the module stood.
+    /// Lines of the stack with the module.
     pub lines: Lines,
-    /// Whose module.
+    /// The module.
     pub module: Module,
-    /// Where the user's shell is found: "in the job", "kept out", or its cgroup.
+    /// Place of the user's shell: "in the job", "kept out", or its cgroup.
     pub shell: String,
-    /// What is set in its environment: `SLURM_JOB_ID`, `XDG_RUNTIME_DIR` ...; what should not be, too.
+    /// Names set in its environment, wanted or not: `SLURM_JOB_ID`, `XDG_RUNTIME_DIR` ...
     pub set: String,
-    /// What is still there after the job has been cancelled, "nothing" if all ended with it.
+    /// Processes that remain after the job has been cancelled; "nothing" if all ended with it.
     pub outlives: String,
 }
 
-/// Leaves one row for docs/session.md, on standard output: that comes out of a virtual machine too.
+/// Prints one row for docs/session.md on standard output, which also gets out of a virtual machine.
 #[allow(clippy::print_stdout, reason = "xtask's listen.rs reads it")]
 pub fn session_row(row: &SessionRow) {
     println!("{row}");
@@ -97,7 +97,7 @@ const fn yes_or_no(is_so: bool) -> &'static str {
     if is_so { "yes" } else { "no" }
 }
 
-/// What of an environment, as env(1) prints it, the PAM stack may have set there; "nothing" if none.
+/// Lists the names in an environment, as env(1) prints it, that the PAM stack may have set; "nothing" if none.
 #[must_use]
 pub fn set_in(env: &str) -> String {
     let names = env.lines().filter_map(|line| line.split_once('='));
@@ -116,8 +116,8 @@ pub fn set_in(env: &str) -> String {
     names.join(", ")
 }
 
-/// A PAM stack for sshd that has the module in those lines, each of them the last of its kind;
-/// `before` stands in front of its session line.
+/// A PAM stack for sshd with the module in those lines, each the last of its kind; `before` precedes its
+/// session line.
 #[must_use]
 pub fn stack(module: Module, lines: Lines, options: &str, before: &str) -> String {
     let path = module.path();

@@ -1,9 +1,9 @@
-//! What the tests of a suite share.
+//! State that the tests of a suite share.
 
 use anyhow::{Result, anyhow};
 use lab::Suite;
 
-/// A cluster, or what a program has around one: the first test that needs it brings it up.
+/// A cluster, or a program's state around one: the first test that needs it starts it.
 pub struct Shared<T> {
     suite: Suite,
     start: fn(Suite) -> Result<T>,
@@ -11,7 +11,7 @@ pub struct Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// Nothing runs yet.
+    /// Prepares the state; nothing runs yet.
     pub fn new(suite: Suite, start: fn(Suite) -> Result<T>) -> Self {
         Self {
             suite,
@@ -20,10 +20,10 @@ impl<T> Shared<T> {
         }
     }
 
-    /// What is shared.
+    /// Returns the shared state, starting it if necessary.
     ///
     /// # Errors
-    /// It did not come up, now or when an earlier test needed it: that is not tried again.
+    /// It did not start, now or when an earlier test needed it; there is no second attempt.
     pub fn up(&mut self) -> Result<&mut T> {
         let (suite, start) = (self.suite, self.start);
         self.up
@@ -32,11 +32,11 @@ impl<T> Shared<T> {
             .map_err(|error| anyhow!("the cluster did not come up: {error}"))
     }
 
-    /// Runs a test on what is shared, then `finish`. Where one of them fails the next test has it anew: what a
-    /// failed one leaves behind is nobody's to know.
+    /// Runs a test on the shared state, then `finish`. If one of them fails, the next test gets a new
+    /// state, because nobody knows what a failed test leaves behind.
     ///
     /// # Errors
-    /// The test's; else that of `finish`.
+    /// The test's error, or else that of `finish`.
     pub fn run(
         &mut self,
         test: impl FnOnce(&mut T) -> Result<()>,

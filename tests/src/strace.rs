@@ -1,4 +1,4 @@
-//! The host's strace on a node.
+//! Runs the host's strace on a node.
 
 use std::process::Command;
 
@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 use lab::Node;
 
 const DIR: &str = "/opt/strace";
-/// Starts strace on a node that has it of [`bring_strace`].
+/// Command that starts strace on a node after [`bring_strace`].
 pub const STRACE: &str = "/opt/strace/loader --library-path /opt/strace /opt/strace/strace";
 
-/// Copies the host's strace with its libraries to the node. strace is not a package of the nodes' roots,
-/// but with its own loader it runs in any of them.
+/// Copies the host's strace with its libraries to the node. The nodes' roots lack the package, but with its
+/// own loader strace runs in any of them.
 ///
 /// # Errors
-/// The host has no strace, or the node no room.
+/// The host has no strace, or the node has no room.
 pub fn bring_strace(node: &Node) -> Result<()> {
     let run = |program: &str, argument: &str| -> Result<String> {
         let output = Command::new(program).arg(argument).output();
@@ -26,7 +26,7 @@ pub fn bring_strace(node: &Node) -> Result<()> {
     let paths = list.split_whitespace().filter(|it| it.starts_with('/'));
     for path in paths.chain([program]) {
         let name = path.rsplit('/').next().unwrap_or_default();
-        // The loader is known by the same name on all.
+        // The loader gets the same name on all nodes.
         let name = if name.starts_with("ld-linux") {
             "loader"
         } else {

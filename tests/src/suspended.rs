@@ -1,8 +1,8 @@
-//! A job that is suspended: shell scripts for a node or a machine, with cgroup v1 or v2.
+//! Suspended jobs: shell scripts for a node or a machine, with cgroup v1 or v2.
 
-/// Sets what there is to know of the extern step of job `$1`: `stepd`, its slurmstepd's process; `sleeper`,
-/// the process that holds the step, in some releases; `own`, the slurmstepd's cgroup.procs; `state`, the
-/// file of its freezer, and the words that are in there, `frozen` and `thawed`.
+/// Sets variables for the extern step of job `$1`: `stepd`, the PID of its slurmstepd; `sleeper`, the
+/// process that holds the step, in some releases; `own`, the slurmstepd's cgroup.procs; `state`, the file
+/// of the step's freezer, and its words `frozen` and `thawed`.
 const STEP: &str = r#"
 stepd=
 for one in $(pgrep -f "^slurmstepd: \[$1\.extern\]"); do
@@ -19,9 +19,9 @@ else
 fi
 "#;
 
-/// Stands between a login and the slurmstepd, in the cgroup of that, and freezes the step in the very moment
-/// when it passes on the request to adopt. Its arguments: the socket, where the slurmstepd's own is, the
-/// freezer's file, the word for it.
+/// Relays between a login and the slurmstepd, in the latter's cgroup, and freezes the step at the moment
+/// when it passes on the request to adopt. Arguments: the socket, the slurmstepd's own socket, the
+/// freezer's file, the word to write.
 const RELAY: &str = r#"
 use strict; use Socket;
 my ($socket, $real, $state, $word) = @ARGV;
@@ -52,7 +52,7 @@ while (accept(my $client, $listener)) {
 }
 "#;
 
-/// Begins to suspend a job, and waits until its processes are stopped, if any of them would show it; two
+/// Starts to suspend a job, and waits until its processes are stopped, if any of them shows that; two
 /// seconds later it is frozen.
 #[must_use]
 pub fn begin(job: u32) -> String {
@@ -63,19 +63,19 @@ pub fn begin(job: u32) -> String {
     )
 }
 
-/// Names the file with the state of its freezer.
+/// Prints the path of the file with the state of its freezer.
 #[must_use]
 pub fn freezer(job: u32) -> String {
     format!("set -- {job}; {STEP} echo $state")
 }
 
-/// Waits until it is frozen.
+/// Waits until the job is frozen.
 #[must_use]
 pub fn frozen(job: u32) -> String {
     format!("set -- {job}; {STEP} until grep -q $frozen $state; do sleep 0.02; done")
 }
 
-/// Has it go on.
+/// Resumes the job.
 #[must_use]
 pub fn resume(job: u32) -> String {
     format!(
@@ -84,7 +84,7 @@ pub fn resume(job: u32) -> String {
     )
 }
 
-/// Lets each request to adopt freeze the step.
+/// Makes each request to adopt freeze the step.
 #[must_use]
 pub fn freeze_when_asked(job: u32) -> String {
     format!(
@@ -98,13 +98,13 @@ pub fn freeze_when_asked(job: u32) -> String {
     )
 }
 
-/// Has a step go on that was frozen by hand.
+/// Thaws a step that was frozen by hand.
 #[must_use]
 pub fn thaw(job: u32) -> String {
     format!("set -- {job}; {STEP} echo $thawed >$state")
 }
 
-/// Undoes what [`freeze_when_asked`] has done.
+/// Undoes [`freeze_when_asked`].
 #[must_use]
 pub fn as_before(job: u32) -> String {
     format!(

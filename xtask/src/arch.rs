@@ -1,11 +1,11 @@
-//! The architectures that there are builds for.
+//! The architectures to build for.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use goblin::elf::header::{EM_AARCH64, EM_X86_64};
 
-/// The oldest glibc that the files run with.
+/// The oldest glibc that the built files run with.
 pub const GLIBC: (u32, u32) = (2, 17);
 
 /// An architecture, as `uname -m` calls it.
@@ -19,10 +19,10 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// All of them, that of the tests' clusters first.
+    /// All architectures; first the one of the tests' clusters.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
 
-    /// Rust's name for the hosts.
+    /// Rust's target triple.
     pub const fn target(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
@@ -30,13 +30,13 @@ impl Arch {
         }
     }
 
-    /// What cargo-zigbuild calls the hosts with that glibc or a later one.
+    /// Target of cargo-zigbuild, with the oldest glibc in its name.
     pub fn zigbuild_target(self) -> String {
         let (major, minor) = GLIBC;
         format!("{}.{major}.{minor}", self.target())
     }
 
-    /// What zig calls them.
+    /// Target of zig, with the oldest glibc in its name.
     pub fn zig_target(self) -> String {
         let (major, minor) = GLIBC;
         format!("{self}-linux-gnu.{major}.{minor}")
@@ -55,7 +55,7 @@ impl Arch {
         }
     }
 
-    /// e_machine of an ELF file.
+    /// e_machine in its ELF files.
     pub const fn elf_machine(self) -> u16 {
         match self {
             Self::X86_64 => EM_X86_64,
@@ -63,7 +63,7 @@ impl Arch {
         }
     }
 
-    /// Bytes of the largest page that a kernel may have: RHEL has one with 64 KiB for Arm. The loader
+    /// Largest page that a kernel may use, in bytes: RHEL for Arm has a kernel with 64 KiB. The loader
     /// refuses a file whose segments are aligned to less than a page.
     pub const fn largest_page(self) -> u64 {
         match self {

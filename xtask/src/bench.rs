@@ -1,4 +1,4 @@
-//! Builds what the benchmark needs and runs it: bench/README.md.
+//! Builds what the benchmark needs and runs it; see bench/README.md.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,22 +13,22 @@ use crate::elf::Facts;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// What is to be measured. The names of suites and axes are the benchmark's own.
+/// Selection of measurements. Suites and axes have the benchmark's own names.
 #[derive(Debug, Args)]
 pub struct Wanted {
     /// A small run of everything, to test the benchmark itself.
     #[arg(long)]
     quick: bool,
-    /// Only this suite (bookworm, trixie, forky); may be given several times.
+    /// Only this suite (bookworm, trixie, forky); may be repeated.
     #[arg(long, value_name = "NAME")]
     suite: Vec<String>,
-    /// Only this axis (conf, cold, jobs, tcp, ssh); may be given several times.
+    /// Only this axis (conf, cold, jobs, tcp, ssh); may be repeated.
     #[arg(long, value_name = "AXIS")]
     only: Vec<String>,
-    /// Only write the table and the plots anew, of the results that are there.
+    /// Only write the table and the plots again, from existing results.
     #[arg(long)]
     render: bool,
-    /// Where the results go: bench/results, or target/bench unless all is measured.
+    /// Directory for the results: bench/results, or target/bench for a partial run.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -72,7 +72,7 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
 }
 
 impl Wanted {
-    /// A part of the whole must not take the place of the published results.
+    /// Directory for the results: a partial run must not replace the published ones.
     fn out(&self, workspace: &Workspace) -> PathBuf {
         let is_part = self.quick || !self.suite.is_empty() || !self.only.is_empty();
         match &self.out {
@@ -97,7 +97,7 @@ fn need(tool: &str) -> Result<()> {
     }
 }
 
-/// The commit, marked where tracked files differ from it.
+/// The commit, marked if tracked files differ from it.
 pub fn commit(workspace: &Workspace) -> Result<String> {
     let describe = [
         "describe",

@@ -1,6 +1,6 @@
-//! How many instructions the pure parts of a login take, against committed budgets. Callgrind counts,
-//! so that a busy machine makes no difference, and the program is built as what is shipped, by one
-//! compiler. What libc does is left out: it picks its code by the processor.
+//! Compares instruction counts of a login's pure parts with committed budgets. Callgrind counts, so a busy
+//! machine makes no difference. The program is built like the shipped files, by one compiler. libc's
+//! instructions are left out, because libc picks its code by the processor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -15,17 +15,17 @@ use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// The committed budgets.
+/// File with the committed budgets.
 const BUDGETS: &str = "budgets/instructions.txt";
 
-/// The percentages of a budget that a count must lie between.
+/// Limits of a count, in percent of its budget.
 const LEAST: u64 = 80;
 const MOST: u64 = 102;
 
-/// Instructions by case.
+/// Instruction counts by case.
 type Counts = BTreeMap<String, u64>;
 
-/// Counts all cases and judges each.
+/// Counts all cases and compares each with its budget.
 pub fn gates(workspace: &Workspace, report: &mut Report) {
     let mut budgets = Counts::new();
     let mut counts = Counts::new();
@@ -45,14 +45,14 @@ pub fn gates(workspace: &Workspace, report: &mut Report) {
     }
 }
 
-/// Writes what is counted now as the budgets.
+/// Writes the current counts as the budgets.
 pub fn write(workspace: &Workspace) -> Result<()> {
     let mut text = format!(
         "# Instructions of our own code, by case of budgets/src/cases.rs. A count above {MOST} % of its\n\
          # budget fails, and one below {LEAST} %: then lower the budget. `cargo xtask budgets --write`.\n"
     );
     for (name, count) in count_all(workspace)? {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name} {count}");
     }
     let path = workspace.path(BUDGETS);
@@ -111,10 +111,10 @@ fn count(workspace: &Workspace, program: &Path, case: &str) -> Result<u64> {
     own_instructions(&text, program)
 }
 
-/// What callgrind's profile has for the program's own code, and not for the libraries that it calls.
+/// Sums the instructions of the program's own code in callgrind's profile, without the libraries that it calls.
 fn own_instructions(profile: &str, program: &Path) -> Result<u64> {
     let program = program.to_str().context("its path is UTF-8")?;
-    // An object is written as a number with its path, and later as the number alone.
+    // An object appears as a number with its path, and later as the number alone.
     let mut objects = HashMap::new();
     let mut path_of = |text: &str| {
         let (number, path) = text.split_once(' ').unwrap_or((text, ""));

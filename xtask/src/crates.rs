@@ -1,4 +1,4 @@
-//! Gates on the source of the module: whose crates are in it, and with which Rust they build.
+//! Gates on the module's source: which crates it contains, and which Rust they build with.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 /// The committed list of the crates in the module.
 const CRATES: &str = "xtask/so-crates.txt";
 
-/// Runs them and counts each.
+/// Runs the gates and counts each.
 pub fn gates(workspace: &Workspace, report: &mut Report) {
     report.gate("so: crates", || crates(workspace));
     report.gate("so: oldest Rust", || rust_versions(workspace));
@@ -26,7 +26,7 @@ fn crates(workspace: &Workspace) -> Result<String> {
     compare_crates(&tree(workspace)?, &list)
 }
 
-/// A line `name vVERSION` for each crate in the module, for whatever architecture.
+/// Lists the crates in the module for all architectures, a line `name vVERSION` for each.
 fn tree(workspace: &Workspace) -> Result<String> {
     let mut lines = String::new();
     for arch in Arch::ALL {
@@ -43,7 +43,7 @@ fn tree(workspace: &Workspace) -> Result<String> {
     Ok(lines)
 }
 
-/// Checks that each crate in the module says it builds with the oldest Rust that ours do.
+/// Checks that each crate in the module declares that it builds with the module's oldest Rust.
 fn rust_versions(workspace: &Workspace) -> Result<String> {
     let metadata =
         run::output(run::cargo(workspace.root()).args(["metadata", "--format-version=1"]))?;
@@ -88,17 +88,17 @@ fn compare_rust_versions(tree: &str, metadata: &Value) -> Result<String> {
     ))
 }
 
-/// The module's crate.
+/// Name of the module's crate.
 const MODULE: &str = "pam-slurm-adopt";
 
-/// `1.85` or `1.85.0`.
+/// Parses `1.85` or `1.85.0`.
 fn rust_version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Compares the output of cargo tree with the committed list: names and, of foreign crates, the
-/// version up to the first number that may not break us.
+/// Compares the output of cargo tree with the committed list: names and, for foreign crates, the part of
+/// the version that may break us if it changes.
 fn compare_crates(tree: &str, list: &str) -> Result<String> {
     let found: BTreeSet<String> = tree.lines().filter_map(crate_of_line).collect();
     let allowed: BTreeSet<String> = list
@@ -118,7 +118,7 @@ fn compare_crates(tree: &str, list: &str) -> Result<String> {
     Ok(found.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// `libc v0.2.191` gives `libc 0.2`, `pam v0.1.0 (/src/crates/pam)` gives `pam`.
+/// Turns `libc v0.2.191` into `libc 0.2`, and `pam v0.1.0 (/src/crates/pam)` into `pam`.
 fn crate_of_line(line: &str) -> Option<String> {
     let (name, version) = name_and_version(line)?;
     if line.contains("(/") {
@@ -133,7 +133,7 @@ fn crate_of_line(line: &str) -> Option<String> {
     })
 }
 
-/// The first two words of such a line, without the v.
+/// The first two words of such a line, the second without the v.
 fn name_and_version(line: &str) -> Option<(&str, &str)> {
     let mut words = line.split_whitespace();
     Some((words.next()?, words.next()?.strip_prefix('v')?))

@@ -1,6 +1,6 @@
-//! What builds the shipped files, from Debian's packages: a compiler with its standard library, and what
-//! it takes to build and run programs for aarch64. They are unpacked under target/tools and nothing
-//! is installed.
+//! Tools from Debian's packages that build the shipped files: a compiler with its standard library, and
+//! what it takes to build and run programs for aarch64. The packages are unpacked under target/tools;
+//! nothing is installed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,12 +13,12 @@ use crate::arch::Arch;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// The Debian release whose packages they are. Its rustc is 1.85, the oldest that we build with, and
-/// the one compiler of what is shipped.
+/// Debian release of the packages. Its rustc is 1.85, the oldest that we build with, and the only compiler
+/// of the shipped files.
 const SUITE: &str = "trixie";
 
 const PACKAGES: [&str; 5] = [
-    // With the standard library for x86_64.
+    // Includes the standard library for x86_64.
     "rustc",
     "libstd-rust-dev:arm64",
     "libc6:arm64",
@@ -26,13 +26,13 @@ const PACKAGES: [&str; 5] = [
     "libpam-modules:arm64",
 ];
 
-/// The release with the last gcc (11) whose unwinder needs nothing that glibc 2.17 lacks: later ones call
+/// Debian release with the last gcc (11) whose unwinder needs nothing beyond glibc 2.17. Later ones call
 /// `_dl_find_object`, of glibc 2.35.
 const UNWINDER_SUITE: &str = "bookworm";
 
 const UNWINDER_PACKAGES: [&str; 2] = ["libgcc-11-dev", "libgcc-11-dev:arm64"];
 
-/// What comes with the packages and is of no use here: two thirds of it all.
+/// Parts of the packages that are of no use here: two thirds of the total.
 const UNUSED: [&str; 14] = [
     "./dev",
     "./etc",
@@ -45,26 +45,26 @@ const UNUSED: [&str; 14] = [
     "./usr/lib/*/gconv",
     "./usr/lib/x86_64-linux-gnu/*.a",
     "./usr/lib/x86_64-linux-gnu/lib*san.so*",
-    // The arm64 compiler, of which only the library is wanted.
+    // The arm64 compiler, of which only the library is needed.
     "./usr/lib/aarch64-linux-gnu/libLLVM*",
     "./usr/lib/aarch64-linux-gnu/librustc_driver*",
     "./usr/lib/aarch64-linux-gnu/libz3*",
 ];
 
-/// Increase this when what was unpacked before would not do any more.
+/// Version of the recipe. Increase it when packages that are already unpacked no longer work.
 const RECIPE: u32 = 3;
 
-/// The unpacked packages and two scripts beside them.
+/// The unpacked packages, and two scripts beside them.
 #[derive(Debug)]
 pub struct Debian(PathBuf);
 
 impl Debian {
-    /// Where they belong; they may not be there yet.
+    /// Locates the packages; they may not be unpacked yet.
     pub fn place(workspace: &Workspace) -> Self {
         Self(workspace.target("tools/debian"))
     }
 
-    /// Fetches and unpacks them unless they are there, which takes a minute.
+    /// Fetches and unpacks the packages unless they are there; this takes a minute.
     pub fn install(workspace: &Workspace) -> Result<Self> {
         let debian = Self::place(workspace);
         let stamp = debian.0.join("recipe");
@@ -90,7 +90,7 @@ impl Debian {
         unpack(SUITE, &PACKAGES, &root, &unused)?;
         let unwinders = Arch::ALL.map(|arch| format!("./{}", unwinder_path(arch)));
         unpack(UNWINDER_SUITE, &UNWINDER_PACKAGES, &root, &unwinders)?;
-        // As in any Debian: programs name their loader /lib/ld-linux-aarch64.so.1.
+        // As on any Debian: programs name their loader /lib/ld-linux-aarch64.so.1.
         symlink("usr/lib", root.join("lib")).context("link lib to usr/lib")?;
         debian.write_script(&debian.rustc(), &debian.rustc_command())?;
         debian.write_script(&debian.runner(), "exec qemu-aarch64 -L \"$root\" \"$@\"")?;
@@ -98,17 +98,17 @@ impl Debian {
         Ok(debian)
     }
 
-    /// A script that is Debian's rustc: for the host and for aarch64.
+    /// Script that runs Debian's rustc, for the host and for aarch64.
     pub fn rustc(&self) -> PathBuf {
         self.0.join("rustc")
     }
 
-    /// libgcc's unwinder, to be linked with.
+    /// libgcc's unwinder, to link with.
     pub fn unwinder(&self, arch: Arch) -> PathBuf {
         self.root().join(unwinder_path(arch))
     }
 
-    /// A script that runs a program for aarch64 with its arguments, under qemu.
+    /// Script that runs a program for aarch64 with its arguments, under qemu.
     pub fn runner(&self) -> PathBuf {
         self.0.join("run-aarch64")
     }
@@ -126,8 +126,8 @@ impl Debian {
         self.root().join("usr/lib").join(arch.debian_dir())
     }
 
-    /// With Debian's own loader and libc, as the host's may be older. The programs that it starts,
-    /// the linker above all, are the host's and get the host's.
+    /// Command that runs rustc with Debian's own loader and libc, because the host's may be older. The
+    /// programs that rustc starts, above all the linker, are the host's and use the host's.
     fn rustc_command(&self) -> String {
         format!(
             "lib=$root/usr/lib/{}\n\
@@ -149,8 +149,8 @@ fn unwinder_path(arch: Arch) -> String {
     format!("usr/lib/gcc/{}/11/libgcc_eh.a", arch.debian_dir())
 }
 
-/// Unpacks what tar takes of the packages by these arguments: as a stream, since apt can't do with a
-/// blank in a path.
+/// Unpacks the files of the packages that these tar arguments select. The packages arrive as a stream,
+/// because apt cannot handle a blank in a path.
 fn unpack(suite: &str, packages: &[&str], root: &Path, selection: &[String]) -> Result<()> {
     let mut fetch = Command::new("mmdebstrap");
     fetch

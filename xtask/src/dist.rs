@@ -1,4 +1,4 @@
-//! What is shipped and what the tests run, built for hosts as old as RHEL 7 (glibc 2.17).
+//! Builds what is shipped and what the tests run, for hosts as old as RHEL 7 (glibc 2.17).
 
 use std::env;
 use std::fs;
@@ -15,19 +15,19 @@ use crate::stub;
 use crate::tools::Zig;
 use crate::workspace::Workspace;
 
-/// What PAM's configuration calls the module.
+/// File name of the module in PAM's configuration.
 const NAME: &str = "pam_slurm_adopt.so";
 
-/// What cargo calls it, and its twin for the tests.
+/// File names that cargo gives the module and its twin for the tests.
 const MODULE: &str = "libpam_slurm_adopt.so";
 const FORCED_PANIC: &str = "examples/libforced_panic.so";
 
-/// The directory with the built files.
+/// The directory of the built files.
 #[derive(Debug)]
 pub struct Dist(PathBuf);
 
 impl Dist {
-    /// The directory where they belong; they may not be there yet.
+    /// Locates the directory; the files may not be built yet.
     pub fn place(workspace: &Workspace, arch: Arch) -> Self {
         Self(workspace.target("dist").join(arch.target()))
     }
@@ -58,11 +58,11 @@ impl Dist {
     }
 }
 
-/// Builds all of them; where nothing changed cargo finds that out in half a second.
+/// Builds all files; if nothing changed, cargo finds out in half a second.
 pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
-    // Not all at once: cargo would give the module the features that the test driver wants.
+    // Separate builds: in one, cargo would give the module the features that the test driver needs.
     cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
     cross.release(&["--package=slurm-adopt"])?;
     cross.release(&["--package=tests", "--bin=pamcall"])?;
@@ -74,9 +74,9 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     Ok(dist)
 }
 
-/// Builds for several architectures at once: with link-time optimization a build uses one processor.
+/// Builds for several architectures in parallel: with link-time optimization a build uses one processor.
 pub fn build_each(workspace: &Workspace, arches: &[Arch]) -> Vec<Result<Dist>> {
-    // The tools first, as the builds share them; an error comes up again below.
+    // Install the tools first, because the builds share them; an error comes up again below.
     for arch in arches {
         let _ = Cross::install(workspace, *arch);
     }
@@ -93,7 +93,7 @@ pub fn build_each(workspace: &Workspace, arches: &[Arch]) -> Vec<Result<Dist>> {
     })
 }
 
-/// Builds the program whose parts are counted: as what is shipped, but with its symbols.
+/// Builds the program whose instructions are counted: like the shipped files, but with symbols.
 pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
     let arch = Arch::X86_64;
     Cross::install(workspace, arch)?.release(&[
@@ -103,13 +103,13 @@ pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
     Ok(built(workspace, arch).join("budgets"))
 }
 
-/// `cargo test` with programs for that architecture, as a command to be given what to test.
+/// Prepares `cargo test` for that architecture; the caller adds what to test.
 pub fn test(workspace: &Workspace, arch: Arch) -> Result<Command> {
     Cross::install(workspace, arch)?.cargo("test")
 }
 
-/// A target directory of its own: cargo gives a library's file the same name whatever the linker and
-/// the compiler were, so that one build would pass for the other.
+/// Returns a target directory of its own: cargo gives a library's file the same name whatever the linker
+/// and the compiler, so one build would pass for the other.
 fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
     workspace.target(&match arch {
         Arch::X86_64 => String::from("zig"),
@@ -117,14 +117,14 @@ fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
     })
 }
 
-/// Where cargo leaves what it has built as it is shipped.
+/// Directory where cargo leaves the files that are shipped.
 fn built(workspace: &Workspace, arch: Arch) -> PathBuf {
     target_dir(workspace, arch)
         .join(arch.target())
         .join("release")
 }
 
-/// The tools that build for an architecture.
+/// Tools that build for an architecture.
 struct Cross<'a> {
     workspace: &'a Workspace,
     arch: Arch,
@@ -147,19 +147,19 @@ impl<'a> Cross<'a> {
         })
     }
 
-    /// Builds as it is shipped.
+    /// Builds packages the way they are shipped.
     fn release(&self, what: &[&str]) -> Result<()> {
         let mut cargo = self.cargo("zigbuild")?;
         run::check(cargo.args(["--release", "--locked"]).args(what))
     }
 
-    /// A command of cargo-zigbuild, so far without what to build.
+    /// Prepares a command of cargo-zigbuild; the caller adds what to build.
     fn cargo(&self, verb: &str) -> Result<Command> {
         let mut cargo = self.zig.cargo(self.workspace.root(), verb)?;
         cargo
             .args(["--target", &self.arch.zigbuild_target(), "--target-dir"])
             .arg(&self.target_dir)
-            // Not RUSTFLAGS: that one is split at blanks, and the directories may have some.
+            // Not RUSTFLAGS, which is split at blanks: the directories may contain some.
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags().join("\u{1f}"))
             .env("RUSTC", self.debian.rustc());
         Ok(cargo)
@@ -169,18 +169,18 @@ impl<'a> Cross<'a> {
         let unwinder = self.debian.unwinder(self.arch);
         let mut flags = vec![
             format!("-Lnative={}", self.stub.display()),
-            // Comes before zig's own, which has the loader map libpthread and libdl.
+            // Comes before zig's own unwinder, which makes the loader map libpthread and libdl.
             format!("-Clink-arg={}", unwinder.display()),
         ];
-        // A panic's place in the log is a file of the source, not of this machine. Cargo names our own
-        // crates' files relative to the workspace.
+        // A panic's location in the log must be a file of the source, not of this machine. Cargo already
+        // names our own crates' files relative to the workspace.
         let registry = cargo_home().map(|it| it.join("registry/src"));
         flags.extend(registry.map(|it| format!("--remap-path-prefix={}/=", it.display())));
         flags
     }
 }
 
-/// Where cargo keeps the sources of foreign crates.
+/// Cargo's directory, which contains the sources of foreign crates.
 pub fn cargo_home() -> Option<PathBuf> {
     let by_default = || Some(Path::new(&env::var_os("HOME")?).join(".cargo"));
     env::var_os("CARGO_HOME")
@@ -188,8 +188,8 @@ pub fn cargo_home() -> Option<PathBuf> {
         .or_else(by_default)
 }
 
-/// Copies a file unless its like is there: a changed time would have others build again. In two
-/// steps, so that a process which has the old one mapped keeps it.
+/// Copies a file unless the same is already there: a new modification time would trigger other builds.
+/// Copies, then renames, so that a process that has the old file mapped keeps it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let new = fs::read(from).with_context(|| format!("read {}", from.display()))?;
     if fs::read(to).is_ok_and(|old| old == new) {

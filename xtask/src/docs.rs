@@ -1,4 +1,4 @@
-//! The option tables in the man page and the README, made from `adopt::options::TABLE`, and the
+//! Writes the option tables in the man page and the README from `adopt::options::TABLE`, and checks the
 //! links between the Markdown files.
 
 use std::fs;
@@ -16,10 +16,10 @@ use crate::workspace::Workspace;
 const BEGIN: &str = "<!-- options:begin -->";
 const END: &str = "<!-- options:end -->";
 
-/// Makes the text between the markers.
+/// Generates the text between the markers.
 type Make = fn(&[OptionSpec]) -> String;
 
-/// The files with a table, and how it looks there.
+/// Files with a table, and its format in each.
 const FILES: [(&str, Make); 2] = [
     ("docs/man/pam_slurm_adopt.8.md", paragraphs),
     ("README.md", table),
@@ -39,8 +39,8 @@ pub fn write(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the tables are what `write` would make of them, that no link is dead, and that the tests
-/// are there that are named.
+/// Checks that the tables are what `write` would write, that no link is dead, and that the tests named in
+/// the docs exist.
 pub fn gates(workspace: &Workspace, report: &mut Report) {
     for (name, make) in FILES {
         report.gate(&format!("docs: options in {name}"), || {
@@ -56,11 +56,11 @@ pub fn gates(workspace: &Workspace, report: &mut Report) {
     report.gate("docs: tests named", || named::gate(workspace));
 }
 
-/// The long form: one paragraph per option.
+/// The long format: one paragraph per option.
 fn paragraphs(options: &[OptionSpec]) -> String {
     let mut text = String::new();
     for option in options {
-        // SchedMD's `service=*` must not begin an emphasis.
+        // SchedMD's `service=*` must not start an emphasis.
         let values = option.values.join("|").replace('*', "\\*");
         let ours = if option.since_us {
             " Not in SchedMD's module."
@@ -76,7 +76,7 @@ fn paragraphs(options: &[OptionSpec]) -> String {
     text
 }
 
-/// The short form: one row per option.
+/// The short format: one row per option.
 fn table(options: &[OptionSpec]) -> String {
     let mut text = String::from("| option | values | default |\n|---|---|---|\n");
     for option in options {
@@ -92,7 +92,7 @@ fn table(options: &[OptionSpec]) -> String {
     text
 }
 
-/// A word to type is code, a word in capitals stands for another, several words are a description.
+/// Formats a value: a word to type as code, a placeholder in capitals as emphasis, several words as they are.
 fn value(text: &str) -> String {
     if text.contains(' ') {
         text.to_owned()
@@ -120,7 +120,7 @@ fn replace(text: &str, table: &str) -> Result<String> {
     ))
 }
 
-/// Checks each relative link of each Markdown file that git has or would take.
+/// Checks each relative link of each Markdown file that git tracks or would add.
 fn links(workspace: &Workspace) -> Result<String> {
     let list = run::output(
         Command::new("git")
@@ -159,8 +159,8 @@ fn target(file: &Path, link: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(link)
 }
 
-/// Where `[text](link)`, `![text](link)` and `[name]: link` point, without `#...`, except for what
-/// is not a file of ours. Code is skipped.
+/// Targets of `[text](link)`, `![text](link)` and `[name]: link`, without `#...` and except for those that
+/// are not files of ours. Skips code.
 fn relative_links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;

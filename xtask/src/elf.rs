@@ -1,4 +1,4 @@
-//! What an ELF file says about itself, as far as the gates ask.
+//! Reads from an ELF file what the gates check.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use goblin::elf::Elf;
 use goblin::elf::dynamic::{DF_BIND_NOW, DF_TEXTREL};
 use goblin::elf::program_header::{PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
 
-/// One function or variable that the file offers to others.
+/// A function or variable that the file exports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
     /// Its name.
@@ -17,26 +17,26 @@ pub struct Export {
     pub version: Option<String>,
 }
 
-/// The facts that the gates judge.
+/// Facts about an ELF file that the gates check.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     /// e_machine: the architecture.
     pub machine: u16,
-    /// To how many bytes the segments that are loaded are aligned at least.
+    /// Smallest alignment of the loaded segments, in bytes.
     pub alignment: u64,
     /// DT_SONAME.
     pub soname: Option<String>,
     /// DT_NEEDED.
     pub needed: Vec<String>,
-    /// Symbols that it defines for others.
+    /// Symbols that it exports.
     pub exports: Vec<Export>,
-    /// Names of those that others must define.
+    /// Names of the symbols that it imports.
     pub imports: Vec<String>,
-    /// Versions that it asks of others: library and node.
+    /// Symbol versions that it needs: library and version node.
     pub versions: Vec<(String, String)>,
     /// DF_1_NODELETE: dlclose(3) leaves it in place.
     pub nodelete: bool,
@@ -44,20 +44,20 @@ pub struct Facts {
     pub bind_now: bool,
     /// PT_GNU_RELRO.
     pub relro: bool,
-    /// The stack may hold code, or the loader must write into code.
+    /// Whether the stack may contain code or the loader must write into code.
     pub writable_code: bool,
     /// DT_RPATH and DT_RUNPATH: directories that the loader would search first.
     pub search_paths: Vec<String>,
-    /// What the loader must fill in.
+    /// Number of relocations.
     pub relocations: u64,
-    /// How many of these look up a symbol.
+    /// Number of relocations that look up a symbol.
     pub symbol_relocations: u64,
 }
 
 const DF_1_NODELETE: u64 = 0x8;
 
 impl Facts {
-    /// Reads them from a file.
+    /// Reads the facts from a file.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
         let elf = Elf::parse(&bytes).with_context(|| format!("parse {}", path.display()))?;
@@ -93,7 +93,7 @@ impl Facts {
                 .program_headers
                 .iter()
                 .any(|it| it.p_type == PT_GNU_RELRO),
-            // Without the header the kernel takes the stack to be executable.
+            // Without this header the kernel makes the stack executable.
             writable_code: stack.is_none_or(|it| it.p_flags & PF_X != 0)
                 || flags & DF_TEXTREL != 0
                 || dynamic.is_some_and(|it| it.textrel),
@@ -102,7 +102,7 @@ impl Facts {
     }
 }
 
-/// How many relocations only add where the file was loaded, and how many look up a symbol.
+/// Counts the relocations that only add the load address, and those that look up a symbol.
 fn relocations(elf: &Elf<'_>, bytes: &[u8]) -> (u64, u64) {
     let all = elf.dynrelas.iter().chain(elf.dynrels.iter());
     let all = all.chain(elf.pltrelocs.iter());
@@ -111,7 +111,7 @@ fn relocations(elf: &Elf<'_>, bytes: &[u8]) -> (u64, u64) {
     (relative.len() as u64 + packed, symbols.len() as u64)
 }
 
-/// The words of DT_RELR, a denser table of relative relocations.
+/// The words of DT_RELR, a compact table of relative relocations.
 fn packed(elf: &Elf<'_>, bytes: &[u8]) -> Option<Vec<u64>> {
     const DT_RELRSZ: u64 = 35;
     const DT_RELR: u64 = 36;
@@ -132,7 +132,8 @@ fn packed(elf: &Elf<'_>, bytes: &[u8]) -> Option<Vec<u64>> {
     )
 }
 
-/// An even word is a place; an odd one has a bit for each of the 63 places after the last.
+/// Counts the places in the words of DT_RELR: an even word is one place; an odd word has a bit for each of
+/// the 63 places after the last.
 fn relr_count(words: &[u64]) -> u64 {
     let count = |word: &u64| match word & 1 {
         0 => 1,

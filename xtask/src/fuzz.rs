@@ -1,5 +1,5 @@
-//! Fuzzing with stable Rust: libFuzzer with the coverage counters that rustc's own LLVM puts in.
-//! No sanitizer (that needs nightly), but debug assertions and overflow checks.
+//! Fuzzing with stable Rust: libFuzzer with the coverage counters of rustc's own LLVM. Without sanitizers,
+//! which need nightly, but with debug assertions and overflow checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// Code is counted in inline 8-bit counters, and comparisons are reported, as libFuzzer wants it.
+/// Flags for libFuzzer: count code in inline 8-bit counters, and report comparisons.
 const COVERAGE: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -24,23 +24,23 @@ const COVERAGE: [&str; 7] = [
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "--cfg=fuzzing",
-    // The counters of code that the linker throws away must go with it.
+    // The linker must discard the counters of code that it discards.
     "-Ccodegen-units=1",
 ];
 
-/// With an explicit target, the flags are not used for build scripts and procedural macros.
+/// With an explicit target, cargo does not use the flags for build scripts and procedural macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Memory that one input may lead to, in MiB: a login has no business with more.
+/// Memory limit for one input, in MiB; a login needs no more.
 const MEMORY: u32 = 512;
-/// Seconds that one input may take.
+/// Time limit for one input, in seconds.
 const SLOWEST: u32 = 2;
-/// Targets that run side by side: CI's machines have two processors.
+/// Number of targets that run in parallel; CI's machines have two processors.
 const AT_ONCE: usize = 2;
-/// Fewer inputs a second than this and it was no fuzzing.
+/// Minimum number of inputs per second; with fewer the run fails.
 const SLOWEST_RATE: u64 = 50;
 
-/// Builds the targets once and runs each, or the one that is named, for so many seconds.
+/// Builds the targets once and runs each, or only the named one, for `seconds`.
 pub fn gates(workspace: &Workspace, seconds: u32, only: Option<&str>, report: &mut Report) {
     let mut targets = Vec::new();
     let built = report.gate("fuzz: build", || {
@@ -70,7 +70,7 @@ pub fn gates(workspace: &Workspace, seconds: u32, only: Option<&str>, report: &m
                 while let Some((name, program)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();
                     let outcome = fuzz(workspace, name, program, seconds);
-                    // Who counts waits for all.
+                    // The receiver waits for all senders.
                     let _ = ended.send((name, start.elapsed(), outcome));
                 }
             });
@@ -82,7 +82,7 @@ pub fn gates(workspace: &Workspace, seconds: u32, only: Option<&str>, report: &m
     });
 }
 
-/// Builds them and gives back name and program of each.
+/// Builds the targets and returns the name and program of each.
 fn build(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>> {
     let json = ["--message-format=json-render-diagnostics"];
     let output = run::output(
@@ -93,7 +93,7 @@ fn build(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>> {
     programs(&output)
 }
 
-/// cargo as the targets are built with it.
+/// Prepares the cargo command that builds the targets.
 fn cargo(workspace: &Workspace, verb: &str) -> Command {
     let mut cargo = run::cargo(&workspace.path("fuzz"));
     cargo
@@ -103,7 +103,7 @@ fn cargo(workspace: &Workspace, verb: &str) -> Command {
     cargo
 }
 
-/// The programs among cargo's messages.
+/// Finds the programs in cargo's messages.
 fn programs(messages: &str) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for line in messages.lines() {
@@ -127,7 +127,7 @@ fn fuzz(workspace: &Workspace, name: &str, program: &Path, seconds: u32) -> Resu
         .next()
         .is_some();
     ensure!(has_seed, "{} has no seed", seeds.display());
-    // What it finds on the way goes to the first directory, so not into the repository.
+    // libFuzzer writes new inputs to the first directory, so that must not be the repository's.
     let finds = workspace.target("fuzz/corpus").join(name);
     let crashes = workspace.target("fuzz/crashes").join(name);
     for dir in [&finds, &crashes] {
@@ -152,7 +152,7 @@ fn fuzz(workspace: &Workspace, name: &str, program: &Path, seconds: u32) -> Resu
     judge(&log, seconds)
 }
 
-/// libFuzzer ends well also when the program has no counters or nothing ran: not here.
+/// Judges a run by its log, because libFuzzer also succeeds if the program has no counters or nothing ran.
 fn judge(log: &str, seconds: u32) -> Result<String> {
     let counters = log
         .lines()

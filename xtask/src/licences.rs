@@ -1,5 +1,4 @@
-//! Whose code is in the builds and under which licence: the part of deny.toml that needs no
-//! cargo-deny.
+//! Checks which code is in the builds and under which licence: the part of deny.toml that needs no cargo-deny.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +11,10 @@ use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// What cargo calls crates.io.
+/// Cargo's name for crates.io.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// One gate for each of the two workspaces.
+/// Runs one gate for each of the two workspaces.
 pub fn gates(workspace: &Workspace, report: &mut Report) {
     for (name, dir) in [("licences", ""), ("licences: fuzz", "fuzz")] {
         report.gate(name, || {
@@ -58,7 +57,7 @@ fn check(metadata: &Value, allowed: &BTreeSet<String>) -> Result<String> {
             package["name"].as_str().unwrap_or_default(),
             package["version"].as_str().unwrap_or_default()
         );
-        // Without a source it is one of ours.
+        // A package without a source is ours.
         if let Some(source) = package["source"].as_str() {
             ensure!(source == REGISTRY, "{name} comes from {source}");
             foreign += 1;

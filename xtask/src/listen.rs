@@ -1,4 +1,4 @@
-//! Running a test program: its output goes on to ours, its tests are counted, its time is limited.
+//! Runs a test program: passes its output on, counts its tests and limits its time.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::report::Counts;
 use crate::run;
 use crate::session;
 
-/// The same command, ended with all that it started after so many minutes, or when we end.
+/// Wraps a command so that it ends, with everything that it started, after `minutes` or when we end.
 pub fn limited(command: &Command, minutes: u32) -> Command {
     let mut limited = Command::new("setpriv");
     limited
@@ -33,18 +33,18 @@ pub fn limited(command: &Command, minutes: u32) -> Command {
     limited
 }
 
-/// What test programs said.
+/// Reports collected from the output of test programs.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// The sums of all.
+    /// Totals of all programs.
     pub counts: Counts,
     /// `name: reason` of each ignored test.
     pub ignored: Vec<String>,
-    /// Each row for docs/session.md, in JSON.
+    /// Rows for docs/session.md, in JSON.
     pub session_rows: Vec<String>,
-    /// The seconds of each test that told them.
+    /// Seconds and name of each test that reported its time.
     pub times: Vec<(f64, String)>,
-    /// What this run leaves to long runs, a line each.
+    /// Parts that this run leaves to long runs, one line each.
     pub left_out: Vec<String>,
 }
 
@@ -59,19 +59,19 @@ impl Heard {
         } else if let Some(time) = test_seconds(line) {
             self.times.push(time);
         } else if let Some((_, what)) = line.split_once("left out: ") {
-            // With one thread it stands behind the name of the test.
+            // With one thread, this follows the name of the test.
             self.left_out.push(what.trim_end().to_owned());
         }
     }
 }
 
-/// Reads `test-seconds 1.5 name`, which `tests::Matrix` prints.
+/// Parses `test-seconds 1.5 name`, which `tests::Matrix` prints.
 fn test_seconds(line: &str) -> Option<(f64, String)> {
     let (seconds, name) = line.strip_prefix("test-seconds ")?.split_once(' ')?;
     Some((seconds.parse().ok()?, name.trim_end().to_owned()))
 }
 
-/// Reads `test name ... ignored, reason`.
+/// Parses `test name ... ignored, reason`.
 fn ignored_test(line: &str) -> Option<String> {
     let (name, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
     let reason = rest.trim_start_matches([',', ' ']).trim_end();
@@ -83,7 +83,7 @@ fn ignored_test(line: &str) -> Option<String> {
     Some(format!("{}: {reason}", name.trim_end()))
 }
 
-/// Runs it with its output going on to ours, and hears what it tells of tests.
+/// Runs the command, passes its output on, and collects what it reports about tests.
 pub fn listen(command: &mut Command, heard: &mut Heard) -> Result<()> {
     let mut child = command
         .stdin(Stdio::null())
@@ -96,7 +96,7 @@ pub fn listen(command: &mut Command, heard: &mut Heard) -> Result<()> {
     let closed = loop {
         match lines.recv_timeout(TICK) {
             Ok(line) => {
-                // What tests print need not be UTF-8.
+                // The output of tests need not be UTF-8.
                 let text = String::from_utf8_lossy(&line);
                 let text = text.trim_end_matches('\n');
                 println!("{text}");
@@ -127,8 +127,8 @@ pub fn listen(command: &mut Command, heard: &mut Heard) -> Result<()> {
     Ok(())
 }
 
-/// The lines as they come. In a thread: a daemon that a test left behind may keep the pipe open
-/// for ever.
+/// Receives the lines as they come. A thread reads them, because a daemon that a test left behind may keep
+/// the pipe open for ever.
 fn lines_of(stdout: ChildStdout) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -146,12 +146,12 @@ fn lines_of(stdout: ChildStdout) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// How often to look whether the program has ended.
+/// Interval between two checks whether the program has ended.
 const TICK: Duration = Duration::from_millis(100);
-/// How long its output may stay open after its end.
+/// Time that its output may stay open after its end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The program behind setpriv and timeout.
+/// Name and arguments of the program behind setpriv and timeout.
 fn program_of(command: &Command) -> String {
     let words: Vec<_> = command
         .get_args()

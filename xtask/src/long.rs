@@ -1,5 +1,4 @@
-//! The results of the long runs: what the tests left as lines of JSON becomes the table in
-//! docs/reliability.md.
+//! Results of the long runs: turns the JSON lines that the tests wrote into the table in docs/reliability.md.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -25,15 +24,15 @@ const TABLE: Table = Table {
     keys: 2,
 };
 
-/// Where a long run's results go; those of the last one are gone.
+/// Returns the path for a long run's results, and removes those of the last run.
 pub fn begin(workspace: &Workspace) -> PathBuf {
     let path = workspace.target("long.jsonl");
-    // publish says so if it can't be written.
+    // There may be none.
     let _ = fs::remove_file(&path);
     path
 }
 
-/// Puts them into the table: each row in the place of the one before it, the others stay.
+/// Writes the results to the table: each row replaces the one before it; other rows stay.
 pub fn publish(workspace: &Workspace, results: &Path) -> Result<String> {
     let lines = match fs::read_to_string(results) {
         Ok(lines) => lines,

@@ -10,8 +10,9 @@ use crate::run;
 use crate::runner::{Runner, hear};
 
 impl Runner {
-    /// A machine with the demo and tests of the clusters (each test program with a part of its tests' names), and
-    /// beside it one whose own Debian is the node: each is emulated by one thread of the host.
+    /// Runs two machines side by side: one with the demo and tests of the clusters (each test program with
+    /// a part of its tests' names), and one whose own Debian is the node. One thread of the host emulates
+    /// each.
     pub fn machines(&mut self, tests: &[(&str, &str)]) {
         let (first, second) = ("virtual machine", "hosts with systemd");
         let lab = match self.machine(tests) {
@@ -54,7 +55,7 @@ impl Runner {
         Ok(lab)
     }
 
-    /// Where cargo built that test of the package tests.
+    /// Builds that test of the package tests, and returns the path of its program.
     fn test_program(&self, test: &str) -> Result<PathBuf> {
         let mut cargo = run::cargo(self.workspace.root());
         cargo.args([

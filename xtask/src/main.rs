@@ -51,57 +51,57 @@ struct Args {
 enum Task {
     /// Run all gates and tests, the cheap ones first.
     Test {
-        /// Without clusters, machines, the other processor, sanitizers and fuzzing.
+        /// Skip clusters, machines, the other processor, sanitizers and fuzzing.
         #[arg(long)]
         quick: bool,
-        /// The long runs in full (hours), and their results into docs/reliability.md.
+        /// Run the long runs in full (hours), and write their results to docs/reliability.md.
         #[arg(long, conflicts_with = "quick")]
         long: bool,
-        /// Put the rows for docs/session.md there instead of holding them against it; --long does.
+        /// Write the rows of docs/session.md instead of checking them; implied by --long.
         #[arg(long)]
         write: bool,
-        /// Only this one; may be given several times.
+        /// Run only this stage; may be repeated.
         #[arg(long, value_enum, value_name = "NAME")]
         only: Vec<Stage>,
     },
     /// Build for glibc 2.17: the module, its panicking twin, slurm-adopt and the test driver.
     Dist {
-        /// Only for this architecture.
+        /// Only this architecture.
         #[arg(long, value_enum)]
         arch: Option<Arch>,
     },
     /// Compare instruction counts of the pure parts with their budgets.
     Budgets {
-        /// Make what is counted now the budgets.
+        /// Write the current counts as the budgets.
         #[arg(long)]
         write: bool,
     },
     /// Write the option tables into the man page and the README.
     Docs {
-        /// Only check that they are up to date and that no link is dead.
+        /// Only check that the tables are up to date, no link is dead and the named tests exist.
         #[arg(long)]
         check: bool,
     },
-    /// Run the decoders on made-up bytes.
+    /// Fuzz the decoders.
     Fuzz {
-        /// How long each target runs.
+        /// Seconds that each target runs.
         #[arg(long, default_value_t = 10)]
         seconds: u32,
-        /// Only this one of fuzz/targets.
+        /// Only this target of fuzz/targets.
         target: Option<String>,
     },
-    /// Measure what a login costs with our module and with SchedMD's; as root.
+    /// Measure the cost of a login with our module and with SchedMD's; needs root.
     Bench(bench::Wanted),
     /// Run one group of gates by itself.
     Gate {
-        /// Which.
+        /// Group of gates.
         group: Gates,
     },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Gates {
-    /// What the built module needs, exports and weighs.
+    /// Dependencies, exports and size of the built module.
     So,
     /// `unsafe` in crates/pam and crates/sys only.
     Unsafe,
@@ -152,7 +152,7 @@ fn perform(task: &Task) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs some gates, and says how they went.
+/// Runs gates and reports the result.
 fn gates(run: impl FnOnce(&mut Report)) -> Result<ExitCode> {
     let mut report = Report::new();
     run(&mut report);

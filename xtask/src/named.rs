@@ -1,8 +1,8 @@
 //! Checks that the tests named in the docs exist.
 //!
-//! A code span with a program and a colon names a test: `` `callerid: liars` `` is a string of that name in the
-//! source of tests/tests/callerid. In a column "shown by" any other span names a module (`` `stepd::tests` ``), a
-//! function (`` `retval::root_passes` ``), a test program or a fuzz target.
+//! A code span with a program and a colon names a test: `` `callerid: liars` `` is a string of that name in
+//! the source of tests/tests/callerid. In a column "shown by" any other span names a module
+//! (`` `stepd::tests` ``), a function (`` `retval::root_passes` ``), a test program or a fuzz target.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const FILES: [&str; 4] = [
     "docs/reliability.md",
 ];
 
-/// Looks up each of them.
+/// Looks up each named test.
 pub fn gate(workspace: &Workspace) -> Result<String> {
     let programs = workspace.path("tests/tests");
     let (mut count, mut missing) = (0, Vec::new());
@@ -49,14 +49,14 @@ pub fn gate(workspace: &Workspace) -> Result<String> {
     Ok(format!("{count} named, all there"))
 }
 
-/// The program and the name of its test, if the span names one.
+/// Splits a span into program and test name, if it names a test.
 fn as_test(span: &str) -> Option<(&str, &str)> {
     let (program, name) = span.split_once(": ")?;
     let is_word = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_';
     (!program.is_empty() && program.chars().all(is_word)).then_some((program, name))
 }
 
-/// The source of a test program: its file, or all files of its folder.
+/// The source of a test program: its file, or all files in its directory.
 fn source_of(programs: &Path, program: &str) -> Result<String> {
     let mut text = String::new();
     for path in rust_files(programs)? {
@@ -81,7 +81,7 @@ fn without_blocks(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The code spans, with single blanks where the text has line breaks.
+/// The code spans, with a single blank for each line break.
 fn code_spans(text: &str) -> Result<Vec<String>> {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len() % 2 == 0 {
@@ -92,7 +92,7 @@ fn code_spans(text: &str) -> Result<Vec<String>> {
     Ok(joined.collect())
 }
 
-/// The last column of each row of a table that ends with tests.
+/// The last cell of each row, in tables whose last column is "shown by".
 fn last_columns(text: &str) -> impl Iterator<Item = &str> {
     let mut ends_with_tests = false;
     text.lines().filter_map(move |line| {
@@ -109,7 +109,7 @@ fn last_columns(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether `path` is a crate, a module, a function of a module's, a test program or a fuzz target.
+/// Whether `path` is a crate, a module, a function in a module, a test program or a fuzz target.
 fn is_in_source(workspace: &Workspace, path: &str) -> Result<bool> {
     let mut parts = path.split("::").peekable();
     let crates = workspace.path("crates");
@@ -141,7 +141,8 @@ fn is_in_source(workspace: &Workspace, path: &str) -> Result<bool> {
     Ok(!source.is_empty())
 }
 
-/// Whether the file is a module's: `stepd.rs`, `stepd/mod.rs`, its tests `stepd/tests.rs`, a program's `stepd/main.rs`.
+/// Whether the file belongs to the module: `stepd.rs`, `stepd/mod.rs`, its tests `stepd/tests.rs`, or a
+/// program's `stepd/main.rs`.
 fn is_module(file: &Path, name: &str) -> bool {
     let stem = file.file_stem().unwrap_or_default();
     let folder = file.parent().and_then(Path::file_name);
@@ -155,7 +156,7 @@ fn declares(source: &str, name: &str) -> bool {
         || source.contains(&format!("fn {name}("))
 }
 
-/// All Rust files below a folder.
+/// Lists all Rust files below a directory.
 fn rust_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let what = || format!("list {}", dir.display());
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Counting gates and tests, and the closing line.
+//! Counts gates and tests, and prints the summary.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// What a test program of libtest's kind said at its end.
+/// Totals that a test program like libtest's prints at its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Tests that held.
+    /// Tests that passed.
     pub passed: u32,
-    /// Tests that did not.
+    /// Tests that failed.
     pub failed: u32,
     /// Tests that did not run.
     pub ignored: u32,
@@ -40,7 +40,7 @@ impl Counts {
         Some(counts)
     }
 
-    /// Adds another program's.
+    /// Adds the counts of another program.
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -48,7 +48,7 @@ impl Counts {
     }
 }
 
-/// Gates and tests so far.
+/// Results of gates and tests so far.
 #[derive(Debug)]
 pub struct Report {
     passed: u32,
@@ -62,7 +62,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Nothing ran yet. Where CI is set, a test that was ignored has failed.
+    /// Makes an empty report. If CI is set, an ignored test counts as failed.
     pub fn new() -> Self {
         let ci = std::env::var_os("CI").is_some_and(|it| !it.is_empty() && it != "false");
         Self {
@@ -77,14 +77,14 @@ impl Report {
         }
     }
 
-    /// Runs one gate and counts it; its text says what was found.
+    /// Runs one gate and counts it; the gate's text says what it found.
     pub fn gate<T: Display>(&mut self, name: &str, gate: impl FnOnce() -> Result<T>) -> bool {
         let start = Instant::now();
         let result = gate();
         self.count(name, start.elapsed(), result)
     }
 
-    /// Counts one gate that has run.
+    /// Counts one gate that has already run.
     pub fn count<T: Display>(&mut self, name: &str, took: Duration, result: Result<T>) -> bool {
         let seconds = took.as_secs_f64();
         match result {
@@ -102,8 +102,8 @@ impl Report {
         }
     }
 
-    /// Counts the tests of one stage; `ignored` has a line with the reason for each ignored one.
-    /// A stage whose program failed without a failed test, or ran none, has failed as a whole.
+    /// Counts the tests of one stage; `ignored` has a line with the reason for each ignored test. The whole
+    /// stage fails if its program failed without a failed test, or ran no test.
     pub fn tests(
         &mut self,
         name: &str,
@@ -148,7 +148,7 @@ impl Report {
             println!("ignored {name}: {line}");
             self.ignored.push(format!("{name}: {line}"));
         }
-        // A test program of another kind may count what it does not list.
+        // Other test programs may count ignored tests without listing them.
         let listed = u32::try_from(lines.len()).unwrap_or(u32::MAX);
         for _ in listed..count {
             self.ignored.push(format!("{name}: no reason given"));
@@ -162,34 +162,34 @@ impl Report {
         true
     }
 
-    /// Counts a failure of something that could not even begin.
+    /// Counts a failure of something that could not start.
     pub fn not_run(&mut self, name: &str, reason: &str) {
         println!("FAILED  {name} (not run) {reason}");
         self.failures.push(format!("{name}: {reason}"));
         self.failed += 1;
     }
 
-    /// Takes down how long a stage took.
+    /// Records how long a stage took.
     pub fn stage(&mut self, name: &str, took: Duration) {
         println!("        {name}: {:.0} s", took.as_secs_f64());
         self.stages.push((name.to_owned(), took));
     }
 
-    /// Takes down how long each of a stage's tests took.
+    /// Records how long each of a stage's tests took.
     pub fn times(&mut self, stage: &str, times: Vec<(f64, String)>) {
         let times = times.into_iter();
         self.tests
             .extend(times.map(|(took, test)| (took, format!("{stage}: {test}"))));
     }
 
-    /// Takes down what a stage leaves to long runs.
+    /// Records what a stage leaves to long runs.
     pub fn left_out(&mut self, stage: &str, what: Vec<String>) {
         self.left_out
             .extend(what.into_iter().map(|it| format!("{stage}: {it}")));
     }
 
-    /// Prints the seconds of each stage and of the slowest tests, what failed, was left out or ignored, and last
-    /// how many passed and failed.
+    /// Prints the times of the stages and the slowest tests, what was left out, ignored or failed, and last
+    /// the numbers of passed and failed.
     pub fn finish(mut self) -> ExitCode {
         self.print_times();
         for line in &self.left_out {
@@ -227,7 +227,7 @@ impl Report {
     }
 }
 
-/// How many of the slowest tests the report names.
+/// Number of slowest tests that the report names.
 const SLOWEST: usize = 10;
 
 #[cfg(test)]

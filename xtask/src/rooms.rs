@@ -1,4 +1,4 @@
-//! `unsafe` stays in its two rooms, and no room of crates/adopt uses one above it.
+//! Checks that `unsafe` stays in its two rooms, and that no room of crates/adopt uses one above it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// The crates that may have it.
+/// The crates that may contain `unsafe`.
 const ROOMS: [&str; 2] = ["crates/pam/", "crates/sys/"];
 
-/// The entry points are `#[unsafe(no_mangle)]`: the attribute is allowed here, code is not.
+/// Entry points with `#[unsafe(no_mangle)]`: only the attribute is allowed there, not `unsafe` code.
 const ENTRIES: [&str; 2] = [
     "crates/module/src/lib.rs",
     "crates/module/examples/forced_panic.rs",
@@ -49,10 +49,10 @@ const ORDER: &[&str] = &[
 ];
 const ADOPT: &str = "crates/adopt/src/";
 
-/// The crates that adopt is built on, which know nothing of each other.
+/// The crates that adopt is built on; they do not depend on each other.
 const FOUNDATIONS: [&str; 4] = ["pam", "pamconf", "proto", "sys"];
 
-/// Checks the crates and the rooms of crates/adopt for arrows that point up.
+/// Checks the crates and the rooms of crates/adopt for dependencies that point up.
 pub fn order_gate(workspace: &Workspace, report: &mut Report) {
     report.gate("rooms of crates/adopt in order", || {
         let mut uses = 0;
@@ -75,7 +75,7 @@ pub fn order_gate(workspace: &Workspace, report: &mut Report) {
     });
 }
 
-/// The room that a file of crates/adopt belongs to. The crate's root and tests have none.
+/// The room of a file of crates/adopt; none for the crate's root and tests.
 fn room_of(name: &str) -> Option<&str> {
     let file = name.strip_prefix(ADOPT)?;
     let is_test = file.ends_with("tests.rs") || file.contains("/tests/");
@@ -83,7 +83,7 @@ fn room_of(name: &str) -> Option<&str> {
     (!is_test && room != "lib").then_some(room)
 }
 
-/// Counts the rooms that a file names.
+/// Checks that a file uses only rooms below its own, and counts the rooms that it names.
 fn check_order(name: &str, room: &str, text: &str) -> Result<usize> {
     let tokens =
         TokenStream::from_str(text).map_err(|error| anyhow!("{name}: no Rust tokens: {error}"))?;
@@ -105,14 +105,14 @@ fn check_order(name: &str, room: &str, text: &str) -> Result<usize> {
     Ok(used.len())
 }
 
-/// The names after `crate::`, but in tests.
+/// Collects the names after `crate::`, except in tests.
 fn rooms_used(tokens: TokenStream, used: &mut BTreeSet<String>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut index = 0;
     while index < tokens.len() {
         match &tokens[index] {
             TokenTree::Group(group) if group.to_string() == "[cfg (test)]" => {
-                // The item that it is for ends with its braces or a semicolon.
+                // Skip the item that follows, up to its braces or a semicolon.
                 while tokens.get(index).is_some_and(|it| !ends_item(it)) {
                     index += 1;
                 }
@@ -137,7 +137,7 @@ fn ends_item(token: &TokenTree) -> bool {
     }
 }
 
-/// The first names of a path or of a list of paths.
+/// Collects the first names of a path or of a list of paths.
 fn names_at(token: &TokenTree, used: &mut BTreeSet<String>) {
     match token {
         TokenTree::Ident(ident) => {
@@ -172,7 +172,7 @@ fn check_foundation(name: &str, manifest: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads every Rust file of the repository.
+/// Checks every other Rust file of the repository for `unsafe`.
 pub fn gate(workspace: &Workspace, report: &mut Report) {
     report.gate("unsafe in its two rooms only", || {
         let mut files = 0;
@@ -192,7 +192,7 @@ pub fn gate(workspace: &Workspace, report: &mut Report) {
     });
 }
 
-/// Files that git has or would take.
+/// Rust files that git tracks or would add.
 fn sources(workspace: &Workspace) -> Result<BTreeSet<PathBuf>> {
     let list = run::output(
         std::process::Command::new("git")
@@ -211,7 +211,7 @@ fn sources(workspace: &Workspace) -> Result<BTreeSet<PathBuf>> {
         .split('\0')
         .filter(|it| !it.is_empty())
         .map(PathBuf::from);
-    // A file removed and not yet committed is listed too.
+    // git also lists files that are removed but not yet committed.
     Ok(names.filter(|it| exists(workspace.root(), it)).collect())
 }
 
@@ -229,8 +229,8 @@ fn check(name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The lines with the keyword, not counting comments and strings, and not counting
-/// `#[unsafe(no_mangle)]` where that is allowed.
+/// The lines with the keyword, without comments and strings, and without `#[unsafe(no_mangle)]` where that
+/// is allowed.
 fn lines_with_unsafe(tokens: TokenStream, allow_no_mangle: bool) -> Vec<usize> {
     let mut found = Vec::new();
     let mut tokens = tokens.into_iter().peekable();

@@ -1,18 +1,18 @@
-//! Starting other programs. An error names the whole command.
+//! Starts other programs. An error names the whole command.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The cargo that runs us, at the repository's top.
+/// Prepares the cargo that runs us, in the directory `root`.
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
 }
 
-/// Runs it with its output where ours goes.
+/// Runs the command; its output goes where ours goes.
 pub fn check(command: &mut Command) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -22,7 +22,7 @@ pub fn check(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs it and gives back its stdout.
+/// Runs the command and returns its stdout.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -39,7 +39,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("read {}", describe(command)))
 }
 
-/// As one would type it.
+/// Formats the command as one would type it.
 pub fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut text = program

@@ -1,4 +1,4 @@
-//! What the stages share: programs that are built once, cargo as a gate, tests whose output is heard.
+//! Shared parts of the stages: programs that are built once, cargo as a gate, and tests whose output is parsed.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use crate::run;
 use crate::sanitize;
 use crate::workspace::Workspace;
 
-/// Unit tests that qemu cannot run, and why. They run on the host as all others do.
+/// Unit tests that qemu cannot run, and why. On the host they run like all others.
 const NOT_EMULATED: [(&str, &str); 6] = [
     (
         "adoption::suspended::tests::nobody_asks_again_after_a_process_that_ended",
@@ -42,48 +42,48 @@ const NOT_EMULATED: [(&str, &str); 6] = [
         "qemu-user has no clone(2) with CLONE_VM alone",
     ),
 ];
-/// Return-code tests that run under valgrind too, where a call takes a second: to the end, to the
-/// wall, and not at all.
+/// Return-code tests to run under valgrind too, where a call takes a second: one that panics, one that runs
+/// to the end, and one that returns at once.
 const UNDER_VALGRIND: [&str; 3] = [
     "a_panic_is_a_generic_failure_and_the_host_lives",
     "nobody_has_a_job_where_nothing_runs",
     "root_passes_before_anything_can_fail",
 ];
-/// Minutes after which a stage is ended and has failed.
+/// Time limit of a stage, in minutes.
 const LONGEST: u32 = 25;
-/// The same of a long run.
+/// Time limit of a stage in a long run, in minutes.
 const LONGEST_OF_LONG: u32 = 240;
 
-/// How much is to run.
+/// Size of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// Without what starts clusters and machines, is for another processor, or takes a long build.
+    /// No clusters, machines, other processor or long builds.
     Quick,
-    /// Everything, the long runs in a small form.
+    /// Everything, with the long runs in a small form.
     Default,
-    /// The long runs in full, and their results into docs/reliability.md.
+    /// The long runs in full, with their results written to docs/reliability.md.
     Long,
 }
 
 /// A run of stages.
 pub struct Runner {
     size: Size,
-    /// Of a long run: where its results go.
+    /// Path for the results of a long run.
     pub long: Option<PathBuf>,
     /// The checkout.
     pub workspace: Workspace,
-    /// What passed so far.
+    /// Results so far.
     pub report: Report,
-    /// Rows for docs/session.md, as the tests told them.
+    /// Rows for docs/session.md that the tests reported.
     pub session_rows: Vec<String>,
-    /// Built at most once; `Some(false)`: could not be. In the order of the architectures.
+    /// Result of each architecture's build, which runs at most once; `Some(false)` if it failed.
     dist: [Option<bool>; Arch::ALL.len()],
     lab: Option<bool>,
-    /// What makes the lab's roots while other stages run.
+    /// Process that makes the lab's roots while other stages run.
     roots: Option<Roots>,
 }
 
-/// A program that makes the lab's roots, and since when.
+/// A process that makes the lab's roots, and its start time.
 struct Roots(Child, Instant);
 
 impl Drop for Roots {
@@ -94,7 +94,7 @@ impl Drop for Roots {
 }
 
 impl Runner {
-    /// One that has run nothing yet.
+    /// Makes a runner that has run nothing yet.
     pub fn new(workspace: Workspace, size: Size, long: Option<PathBuf>) -> Self {
         Self {
             size,
@@ -108,7 +108,7 @@ impl Runner {
         }
     }
 
-    /// The architectures that it builds for. A quick run has the host's alone.
+    /// Architectures to build for; a quick run has only the host's.
     pub fn arches(&self) -> &'static [Arch] {
         match self.size {
             Size::Quick => &[Arch::X86_64],
@@ -116,7 +116,7 @@ impl Runner {
         }
     }
 
-    /// Begins to make the lab's roots, which is mostly waiting: for the mirror and for the disk.
+    /// Starts making the lab's roots, which mostly waits for the mirror and the disk.
     pub fn begin_roots(&mut self) {
         if !self.has_lab("the lab's roots") {
             return;
@@ -132,7 +132,7 @@ impl Runner {
         }
     }
 
-    /// Waits until the roots are there.
+    /// Waits until the roots are made.
     pub fn finish_roots(&mut self) {
         let Some(mut roots) = self.roots.take() else {
             return;
@@ -150,18 +150,18 @@ impl Runner {
         });
     }
 
-    /// One gate that is cargo, in a directory of the repository.
+    /// Runs cargo as a gate, in a directory of the repository.
     pub fn cargo(&mut self, name: &str, dir: &str, arguments: &[&str]) {
         let dir = self.workspace.path(dir);
         self.report.gate(name, || {
             let mut cargo = run::cargo(&dir);
-            // Of rustdoc alone: a dead link in a comment is an error.
+            // Affects only rustdoc: a dead link in a comment is an error.
             cargo.args(arguments).env("RUSTDOCFLAGS", "--deny=warnings");
             run::check(&mut cargo).map(|()| run::describe(&cargo))
         });
     }
 
-    /// Whether there is a module for the lab's nodes.
+    /// Whether there is a module for the lab's nodes; builds it if necessary.
     pub fn has_dist(&mut self, name: &str) -> bool {
         self.has_dist_for(Arch::X86_64, name)
     }
@@ -181,7 +181,7 @@ impl Runner {
         }
     }
 
-    /// Takes down how a build ended.
+    /// Records the result of a build.
     pub fn take_dist(&mut self, arch: Arch, built: Result<Dist>) -> bool {
         let is_there = self.report.gate(&format!("dist {arch}"), || {
             built.map(|dist| dist.dir().display().to_string())
@@ -190,7 +190,7 @@ impl Runner {
         is_there
     }
 
-    /// The same tests while their memory is watched.
+    /// Runs unit and return-code tests under AddressSanitizer, and some of the latter under valgrind.
     pub fn sanitize(&mut self) {
         let name = "under AddressSanitizer";
         match sanitize::missing() {
@@ -238,7 +238,7 @@ impl Runner {
         self.test_programs(&format!("return codes {name}"), &retval);
     }
 
-    /// What can be tested of the module for a processor that is not the host's.
+    /// Tests the module for aarch64, as far as emulation allows.
     pub fn aarch64(&mut self) {
         let arch = Arch::Aarch64;
         let name = "unit tests for aarch64";
@@ -251,7 +251,7 @@ impl Runner {
             Ok(prepared) => prepared,
             Err(error) => return self.report.not_run(name, &format!("{error:#}")),
         };
-        // As a list of one: a plain text would be split at blanks.
+        // A list of one, because a plain text would be split at blanks.
         let list = serde_json::json!([runner]);
         unit.arg("--config")
             .arg(format!("target.{}.runner={list}", arch.target()))
@@ -285,7 +285,7 @@ impl Runner {
         self.lab == Some(true)
     }
 
-    /// A stage of test programs.
+    /// Runs a stage of test programs.
     pub fn tests(&mut self, name: &str, what: &[&str]) {
         let mut cargo = run::cargo(self.workspace.root());
         cargo.args(["test", "--no-fail-fast"]).args(what);
@@ -298,7 +298,7 @@ impl Runner {
         self.take(name, run);
     }
 
-    /// Counts what a run told.
+    /// Counts the results of a run.
     pub fn take(&mut self, name: &str, run: Run) {
         let Run {
             took,
@@ -312,7 +312,7 @@ impl Runner {
             .tests(name, took, outcome, heard.counts, &heard.ignored);
     }
 
-    /// What the lab's nodes run.
+    /// Location of the files that the lab's nodes run.
     pub fn dist_place(&self) -> Dist {
         Dist::place(&self.workspace, Arch::X86_64)
     }
@@ -321,7 +321,7 @@ impl Runner {
         self.workspace.target("debug/slurm-adopt-lab")
     }
 
-    /// The same command with a limit of its time and what test programs have in their environment.
+    /// Adds a time limit and the environment of test programs to a command.
     pub fn prepare(&self, command: &Command) -> Command {
         let longest = match self.long {
             Some(_) => LONGEST_OF_LONG,
@@ -344,14 +344,14 @@ impl Runner {
     }
 }
 
-/// What came of test programs.
+/// Results of test programs.
 pub struct Run {
     took: Duration,
     outcome: Result<()>,
     heard: Heard,
 }
 
-/// Runs it with its output going on to ours, and hears what it tells of tests.
+/// Runs the command, passes its output on, and collects what it reports about tests.
 pub fn hear(mut command: Command) -> Run {
     let start = Instant::now();
     let mut heard = Heard::default();

@@ -1,5 +1,5 @@
-//! Unit and return-code tests while something watches memory: AddressSanitizer with LeakSanitizer,
-//! which the compiler builds in, and valgrind, under which the module runs as it is shipped.
+//! Unit and return-code tests under memory checkers: AddressSanitizer with LeakSanitizer, which the
+//! compiler builds in, and valgrind, which runs the module as shipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,16 @@ use crate::arch::Arch;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// No leak that is certain, no access that is wrong; silent otherwise, as stderr is the host's.
+/// valgrind that fails on definite leaks and wrong accesses, and is silent otherwise, because stderr is the
+/// host's.
 pub const VALGRIND: &str = "valgrind --quiet --error-exitcode=99 --leak-check=full \
     --show-leak-kinds=definite --errors-for-leak-kinds=definite";
 
-/// The module finds the sanitizer in the program that loads it.
+/// Compiler flags. The module finds the sanitizer in the program that loads it.
 const FLAGS: [&str; 2] = ["-Zsanitizer=address", "-Clink-arg=-rdynamic"];
 
-/// Why AddressSanitizer can't be had here; none: it can. Rust's own releases bring its runtime, Debian's
-/// rustc does not.
+/// Reason why AddressSanitizer is not available here, or `None` if it is. Rust's own releases include its
+/// runtime; Debian's rustc does not.
 pub fn missing() -> Result<Option<String>> {
     let sysroot = run::output(Command::new("rustc").args(["--print", "sysroot"]))?;
     let lib = Path::new(sysroot.trim())
@@ -34,7 +35,7 @@ pub fn missing() -> Result<Option<String>> {
     Ok((!is_there).then(|| format!("rustc has no AddressSanitizer: none in {}", lib.display())))
 }
 
-/// cargo with the sanitizer; RUSTC_BOOTSTRAP unlocks it in a stable rustc.
+/// Prepares cargo with the sanitizer; RUSTC_BOOTSTRAP unlocks it in a stable rustc.
 pub fn cargo(workspace: &Workspace, verb: &str) -> Command {
     let mut cargo = run::cargo(workspace.root());
     cargo
@@ -45,7 +46,7 @@ pub fn cargo(workspace: &Workspace, verb: &str) -> Command {
     cargo
 }
 
-/// Builds the module and its panicking twin so; gives the directory in which the tests look for them.
+/// Builds the module and its panicking twin with the sanitizer; returns the directory where the tests find them.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     let what = [
         "--quiet",

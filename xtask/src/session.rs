@@ -1,5 +1,5 @@
-//! The table in docs/session.md: where each kind of login ends up. Tests tell its rows
-//! (`tests::session`); a run holds those it made against the page, or writes them.
+//! The table in docs/session.md: where each kind of login ends up. Tests report its rows
+//! (`tests::session`); a run compares its rows with the page, or writes them.
 
 use std::fs;
 
@@ -24,18 +24,18 @@ const TABLE: Table = Table {
     ],
     keys: 6,
 };
-/// The column in which several suites stand that a row holds for.
+/// Column with the suites that a row holds for.
 const SUITE: usize = 5;
-/// What stands before a row in a test's output.
+/// Text before a row in a test's output.
 const MARK: &str = "session-row ";
 
-/// The row that a line of a test's output tells of. The line may have begun with something else.
+/// Extracts the row from a line of a test's output, where other text may precede it.
 pub fn told(line: &str) -> Option<&str> {
     let (_, row) = line.split_once(MARK)?;
     row.starts_with('{').then(|| row.trim_end())
 }
 
-/// Holds the rows of a run against the page, or puts them there. What was not made stays.
+/// Compares the rows of a run with the page, or writes them to it. Rows that the run did not make stay.
 pub fn compare(workspace: &Workspace, told: &[String], write: bool) -> Result<String> {
     let made: Result<Vec<Row>> = told.iter().map(|it| TABLE.read(it, &[])).collect();
     let made = made?;
@@ -78,7 +78,7 @@ fn differences(page: &str, made: &[Row]) -> Result<String> {
     Ok(text)
 }
 
-/// A row for each suite.
+/// Splits each row into one row per suite.
 fn unfold(rows: Vec<Row>) -> Vec<Row> {
     let of_one = |row: Row| {
         let suites: Vec<String> = row[SUITE].split(", ").map(str::to_owned).collect();
@@ -91,7 +91,7 @@ fn unfold(rows: Vec<Row>) -> Vec<Row> {
     rows.into_iter().flat_map(of_one).collect()
 }
 
-/// One row for suites that differ in nothing else.
+/// Merges rows that differ only in the suite.
 fn fold(rows: Vec<Row>) -> Vec<Row> {
     let mut folded: Vec<Row> = Vec::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! Gates on the built module: what it asks of a host, what it shows to it, what it weighs.
+//! Gates on the built module: what it needs from a host, what it exports, how large it is.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,17 +14,17 @@ use crate::report::Report;
 use crate::stub;
 use crate::workspace::Workspace;
 
-/// What every process with PAM has loaded, besides the loader. Any other library, even an empty
+/// Libraries that every process with PAM has loaded, besides the loader. Any other library, even an empty
 /// libpthread, would be mapped for each login.
 const LIBRARIES: [&str; 2] = ["libc.so.6", "libpam.so.0"];
 
-/// Of the file, in bytes: a module that is larger has taken in something that nobody meant.
+/// Size limit of the file, in bytes; a larger module contains something that nobody intended.
 const MAX_SIZE: u64 = 1_000_000;
 
-/// Functions that none of our code and nothing that we link with may call, by what they would do to the
-/// host. What it does call of the kind: write(2) and abort(3), by which std and the unwinder say that
-/// they give up; clone(2) in `sys::by_proxy` (docs/adr/0010-a-proxy-for-frozen-jobs.md); getenv(3); what
-/// std's hook for panics calls to print a backtrace, and `pam::enter` replaces that hook.
+/// Functions that neither our code nor what we link with may call, grouped by their effect on the host.
+/// Functions of this kind that the module does call: write(2) and abort(3), with which std and the unwinder
+/// report that they give up; clone(2) in `sys::by_proxy` (docs/adr/0010-a-proxy-for-frozen-jobs.md);
+/// getenv(3); and what std's panic hook calls to print a backtrace, a hook that `pam::enter` replaces.
 const FORBIDDEN: [(&str, &str); 5] = [
     (
         "prints",
@@ -46,7 +46,7 @@ const FORBIDDEN: [(&str, &str); 5] = [
     ),
 ];
 
-/// Runs those of one architecture's module and counts each.
+/// Runs the gates on one architecture's module and counts each.
 pub fn gates(workspace: &Workspace, arch: Arch, report: &mut Report) {
     report.gate(&format!("so {arch}: stub of libpam"), || match arch {
         Arch::X86_64 => stub::compare_with_real(Path::new(stub::REAL)),
@@ -104,7 +104,7 @@ fn libraries(facts: &Facts, arch: Arch) -> Result<String> {
             facts.path
         );
     }
-    // Without it a program that has libpam but hides its symbols could not load the module.
+    // Without it, a program that has libpam but hides its symbols could not load the module.
     ensure!(
         facts.needed.iter().any(|it| it == "libpam.so.0"),
         "{} lacks libpam.so.0",
@@ -152,7 +152,7 @@ fn paths(bytes: &[u8], dirs: &[PathBuf]) -> Result<String> {
     Ok(format!("{OWN_SOURCE}, no directory of this machine"))
 }
 
-/// Where most of the module's code is.
+/// Directory of most of the module's code.
 const OWN_SOURCE: &str = "crates/adopt/src/";
 
 fn glibc(facts: &Facts, _: Arch) -> Result<String> {
@@ -224,7 +224,7 @@ mod tests {
 
     const ARCH: Arch = Arch::X86_64;
 
-    /// Real files that are no PAM module of ours: glibc, and the host's libpam, which needs more.
+    /// Real files that are not our PAM module: glibc, and the host's libpam, which needs more libraries.
     fn host(name: &str) -> Facts {
         Facts::read(&Path::new("/lib/x86_64-linux-gnu").join(name)).expect("a library of the host")
     }

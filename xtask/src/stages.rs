@@ -1,4 +1,4 @@
-//! All gates and tests in order, the cheap ones first: what ./test runs.
+//! All gates and tests in order, the cheap ones first. ./test runs them.
 
 use std::fs;
 use std::process::ExitCode;
@@ -36,11 +36,11 @@ pub enum Stage {
     Clippy,
     /// Unit tests of the crates and of xtask
     Unit,
-    /// Option tables and links
+    /// Option tables, links, named tests and doc comments
     Docs,
     /// Build the module for old hosts, for each architecture
     Dist,
-    /// What the module needs, exports and weighs
+    /// Dependencies, exports and size of the module
     So,
     /// Instruction counts of the pure parts
     Budgets,
@@ -48,29 +48,29 @@ pub enum Stage {
     Retval,
     /// Unit tests and return codes under AddressSanitizer, return codes under valgrind
     Sanitize,
-    /// Unit tests, and the module loaded, for aarch64: an emulated processor
+    /// Unit tests and loading of the module on an emulated aarch64 processor
     Aarch64,
-    /// Decoders on made-up bytes
+    /// Fuzzing of the decoders
     Fuzz,
     /// The lab's own tests: clusters
     Lab,
-    /// The module loaded in each of the lab's roots; host lists and slurm.conf beside Slurm's own parser
+    /// Loading of the module in each of the lab's roots; host lists and slurm.conf against Slurm's own parser
     Loading,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
     /// slurm.conf and the node's name, read by both modules: clusters
     Finding,
-    /// Which job a login comes from: clusters of three nodes
+    /// The job that a login comes from: clusters of three nodes
     Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
     /// The file of options, exemptions, modes and messages: clusters
     Site,
-    /// What a login finds inside its job, namespaces, X11 and limits: clusters
+    /// A login's view of its job, namespaces, X11 and limits: clusters
     Inside,
-    /// Where a login ends up, by its method and the lines of the PAM stack: clusters
+    /// The place where a login ends up, by its method and PAM stack: clusters
     Session,
-    /// What users try who mean no good: a cluster
+    /// Attacks by users: a cluster
     Hostile,
     /// Faults of the daemons, the node and the process: clusters
     Faults,
@@ -84,7 +84,7 @@ pub enum Stage {
 
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 10;
-/// The stages chosen, or all. `write`: rows for docs/session.md are put there.
+/// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md.
 pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
     let long = (size == Size::Long).then(|| long::begin(&workspace));
     let mut runner = Runner::new(workspace, size, long);
@@ -128,16 +128,17 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
     runner.report.finish()
 }
 
-/// What the module keeps, on this host: no test may change it.
+/// The module's files on this host, which no test may change.
 const KEPT: &str = "/run/slurm-adopt";
 
-/// When the module last wrote there, if it has; none: there is nothing.
+/// Time when the module last wrote there, if there is anything.
 fn kept_on_host() -> Option<SystemTime> {
     fs::metadata(KEPT).and_then(|it| it.modified()).ok()
 }
 
-/// What runs in a machine with cgroup v2 and the newest Slurm, which names a job's directory there by chance: the
-/// test programs and a part of the tests' names. Of each what looks into cgroups; e2e chooses by itself.
+/// Test programs, each with a part of its tests' names, for the machine with cgroup v2 and the newest
+/// Slurm, which gives a job's directory there a random name. They select the tests that look into cgroups;
+/// e2e selects its own.
 const IN_MACHINE: [(&str, &str); 4] = [
     ("finding", "26.05/a service that changes"),
     ("session", "26.05/a suspended job is passed over"),
@@ -148,13 +149,13 @@ const IN_MACHINE: [(&str, &str); 4] = [
     ("e2e", ""),
 ];
 
-/// How a stage is run.
+/// Kind of work in a stage.
 enum Work {
-    /// By itself.
+    /// A function of its own.
     Own(fn(&mut Runner)),
-    /// A program of the package tests that loads the module: its title and what cargo takes to choose it.
+    /// A program of the package tests that loads the module: its title and cargo's arguments to select it.
     Module(&'static str, &'static [&'static str]),
-    /// The same with clusters.
+    /// The same, with clusters.
     Clusters(&'static str, &'static str),
 }
 
@@ -205,12 +206,12 @@ impl Stage {
         }
     }
 
-    /// Whether it takes no cluster, no machine, no other processor and no long build.
+    /// Whether it needs no cluster, no machine, no other processor and no long build.
     fn is_quick(self) -> bool {
         self < Self::Lab && ![Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
     }
 
-    /// As `--only` has it.
+    /// Name in `--only`.
     fn name(self) -> String {
         self.to_possible_value()
             .map(|it| it.get_name().to_owned())

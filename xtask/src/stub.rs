@@ -1,6 +1,6 @@
-//! A stand-in for libpam to link with. Its functions do nothing, but carry the version nodes of
-//! Linux-PAM, so that the built program asks the host's libpam for the right ones; no PAM headers or
-//! library of the right age are needed.
+//! A stub of libpam to link with. Its functions do nothing, but carry the version nodes of Linux-PAM, so
+//! that the built program asks the host's libpam for the right ones. The build needs no PAM headers and no
+//! library of the right age.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::run;
 use crate::tools::Zig;
 use crate::workspace::Workspace;
 
-/// What the module and the test driver may call, by version node.
+/// Functions that the module and the test driver may call, by version node.
 const NODES: [(&str, &[&str]); 3] = [
     (
         "LIBPAM_1.0",
@@ -44,10 +44,10 @@ const NODES: [(&str, &[&str]); 3] = [
 
 const SONAME: &str = "libpam.so.0";
 
-/// Where Debian and Ubuntu have the real one for the host.
+/// Path of the real one for the host on Debian and Ubuntu.
 pub const REAL: &str = "/lib/x86_64-linux-gnu/libpam.so.0";
 
-/// Makes the stub unless it is there, and gives back its directory.
+/// Makes the stub unless it exists; returns its directory.
 pub fn build(workspace: &Workspace, zig: &Zig, arch: Arch) -> Result<PathBuf> {
     let dir = workspace.target("tools/libpam-stub").join(arch.target());
     let (source, map) = (dir.join("stub.c"), dir.join("stub.map"));
@@ -67,7 +67,7 @@ pub fn build(workspace: &Workspace, zig: &Zig, arch: Arch) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Checks that each function has the same version node in that real libpam.
+/// Checks that each function has the same version node in this real libpam.
 pub fn compare_with_real(real: &Path) -> Result<String> {
     compare(&Facts::read(real)?)
 }
@@ -110,13 +110,13 @@ fn map_text() -> String {
     for (index, (node, functions)) in NODES.iter().enumerate() {
         let hide = if index == 0 { " local: *;" } else { "" };
         let list = functions.join("; ");
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{node} {{ global: {list};{hide} }};");
     }
     text
 }
 
-/// Writes a file unless it has that text, and says whether it did.
+/// Writes a file unless it already has this text; returns whether it did.
 fn write_if_changed(path: &Path, text: &str) -> Result<bool> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(false);

@@ -1,17 +1,17 @@
-//! Tables in the documentation that test runs make: between two marker lines, each row found again
-//! by its first cells.
+//! Tables in the documentation that test runs write, between two marker lines. The first cells of a row
+//! identify it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// Such a table.
+/// A table that test runs write.
 #[derive(Debug)]
 pub struct Table {
     /// Its markers are `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
     pub name: &'static str,
-    /// A name in JSON and a title for each column.
+    /// Name in JSON and title of each column.
     pub columns: &'static [(&'static str, &'static str)],
-    /// The number of cells that say which row it is.
+    /// Number of leading cells that identify a row.
     pub keys: usize,
 }
 
@@ -19,7 +19,7 @@ pub struct Table {
 pub type Row = Vec<String>;
 
 impl Table {
-    /// Reads a row from an object in JSON, the last cells of which may be known without it.
+    /// Reads a row from a JSON object; `known` has the last cells, which are not in the object.
     pub fn read(&self, line: &str, known: &[&str]) -> Result<Row> {
         let object: Value = serde_json::from_str(line).with_context(|| format!("read '{line}'"))?;
         let told = self.columns.len() - known.len();
@@ -34,7 +34,7 @@ impl Table {
         Ok(row)
     }
 
-    /// The rows in a page.
+    /// Parses the rows in a page.
     pub fn rows(&self, page: &str) -> Result<Vec<Row>> {
         let [_, table, _] = self.split(page)?;
         let rows = table
@@ -53,7 +53,7 @@ impl Table {
             .collect()
     }
 
-    /// The page with these rows in the place of those that were there.
+    /// Returns the page with these rows instead of its own.
     pub fn with(&self, page: &str, rows: &[Row]) -> Result<String> {
         ensure!(!rows.is_empty(), "no row");
         let [before, _, after] = self.split(page)?;
@@ -61,7 +61,7 @@ impl Table {
         Ok(format!("{before}{head}{rows}{after}"))
     }
 
-    /// Puts rows in the place of their like, and those that have none at the end.
+    /// Replaces the rows with the same keys, and appends those without one.
     pub fn update(&self, rows: &mut Vec<Row>, new: &[Row]) {
         for row in new {
             match rows.iter_mut().find(|it| self.is_like(it, row)) {
@@ -71,7 +71,7 @@ impl Table {
         }
     }
 
-    /// Whether both are about the same.
+    /// Whether both rows have the same keys.
     pub fn is_like(&self, one: &Row, other: &Row) -> bool {
         one[..self.keys] == other[..self.keys]
     }
@@ -98,7 +98,7 @@ impl Table {
     }
 }
 
-/// Rows as they stand in a page, each with its line's end.
+/// Formats rows as in a page, each with its line end.
 pub fn lines(rows: &[Row]) -> String {
     rows.iter()
         .map(|row| format!("| {} |\n", row.join(" | ")))

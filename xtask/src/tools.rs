@@ -1,5 +1,5 @@
-//! The tools that `dist` needs and a Rust toolchain does not bring: cargo-zigbuild and zig, both as
-//! wheels in a private environment under target/tools.
+//! Tools that `dist` needs and a Rust toolchain lacks: cargo-zigbuild and zig, both as wheels in a private
+//! environment under target/tools.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::run;
 use crate::workspace::Workspace;
 
-/// A virtual environment with what xtask/requirements.txt lists.
+/// A virtual environment with the packages in xtask/requirements.txt.
 #[derive(Debug)]
 pub struct Zig {
     environment: PathBuf,
@@ -20,7 +20,7 @@ pub struct Zig {
 }
 
 impl Zig {
-    /// Installs them unless they are there.
+    /// Installs the tools unless they are there.
     pub fn install(workspace: &Workspace) -> Result<Self> {
         let list = workspace.path("xtask/requirements.txt");
         let wanted =
@@ -70,7 +70,7 @@ impl Zig {
         Ok(zig)
     }
 
-    /// A command of cargo-zigbuild, such as `zigbuild` or `test`, at the repository's top.
+    /// Prepares a command of cargo-zigbuild, such as `zigbuild` or `test`, at the repository's top.
     pub fn cargo(&self, root: &Path, verb: &str) -> Result<Command> {
         let mut command = Command::new(self.program("cargo-zigbuild"));
         command.arg(verb).current_dir(root);
@@ -78,7 +78,7 @@ impl Zig {
         Ok(command)
     }
 
-    /// `zig cc`.
+    /// Prepares `zig cc`.
     pub fn compiler(&self) -> Result<Command> {
         let mut command = Command::new(self.program("python"));
         command.args(["-m", "ziglang", "cc"]);
@@ -86,7 +86,7 @@ impl Zig {
         Ok(command)
     }
 
-    /// Our environment's programs first, and caches nowhere but under target/.
+    /// Puts our environment's programs first, and all caches under target/.
     fn surround(&self, command: &mut Command) -> Result<()> {
         let mut path = vec![self.environment.join("bin")];
         path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! Where things are.
+//! Paths of the repository and its build directory.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Finds the repository that this program was built from, and asks cargo where it builds.
+    /// Finds the repository that this program was built from, and asks cargo for its build directory.
     pub fn find() -> Result<Self> {
-        // cargo run sets it; the path at build time is right when the program is run by itself.
+        // `cargo run` sets this; when the program is run by itself, the path at build time is right.
         let own = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = own

@@ -1,4 +1,4 @@
-//! How a user proves who they are: an sshd that takes one method alone, and its clients.
+//! Authentication methods: an sshd that accepts only one method, and its clients.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use lab::{Command, Node};
 
 use super::yes_or_no;
 
-/// How the user proves who they are.
+/// Authentication method of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// A key: PAM's auth stack is not asked.
+    /// A key; PAM's auth stack is not called.
     PublicKey,
-    /// A password that sshd asks for and hands to PAM.
+    /// A password that sshd asks for and passes to PAM.
     Password,
-    /// What PAM asks for itself, in a helper process of sshd's.
+    /// PAM's own questions, in a helper process of sshd.
     KeyboardInteractive,
-    /// A key, then what PAM asks for: the usual second factor.
+    /// A key, then PAM's questions: the usual second factor.
     KeyThenKeyboardInteractive,
 }
 
 impl Method {
-    /// All of them.
+    /// All methods.
     pub const ALL: [Self; 4] = [
         Self::PublicKey,
         Self::Password,
@@ -30,14 +30,14 @@ impl Method {
         Self::KeyThenKeyboardInteractive,
     ];
 
-    /// The settings under which sshd takes nothing else.
+    /// Settings with which sshd accepts only this method.
     fn settings(self) -> Vec<String> {
         let password = yes_or_no(self == Self::Password);
         let interactive = yes_or_no(self.is_keyboard_interactive());
         vec![
             format!("AuthenticationMethods={self}"),
             format!("PasswordAuthentication={password}"),
-            // Both of its names: the second is the one that OpenSSH before 8.7 goes by.
+            // Both names of the setting: OpenSSH before 8.7 uses the second.
             format!("KbdInteractiveAuthentication={interactive}"),
             format!("ChallengeResponseAuthentication={interactive}"),
         ]
@@ -52,10 +52,10 @@ impl Method {
         )
     }
 
-    /// Starts an sshd on the node that takes this method alone, and waits until it listens.
+    /// Starts an sshd on the node that accepts only this method, and waits until it listens.
     ///
     /// # Errors
-    /// It did not come up.
+    /// It did not start.
     pub fn start_sshd(self, node: &Node) -> Result<()> {
         let pid_file = self.pid_file();
         let port = self.port().to_string();
@@ -66,14 +66,14 @@ impl Method {
         }
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         node.run(&argv)?.ok()?;
-        // Written when it listens.
+        // sshd writes it when it listens.
         let until = format!("until test -s {pid_file}; do sleep 0.02; done");
         let wait = node.command(&["sh", "-ec", &until]);
         wait.time_limit(Duration::from_secs(20)).output()?.ok()?;
         Ok(())
     }
 
-    /// The process of the sshd that takes it.
+    /// PID of the sshd that accepts this method.
     ///
     /// # Errors
     /// None was started.
@@ -82,8 +82,8 @@ impl Method {
         pid.trim().parse().context("sshd's pid")
     }
 
-    /// ssh, scp or sftp with its arguments, from a node as one of the lab's users, who have
-    /// [`ASKPASS`] there.
+    /// Prepares ssh, scp or sftp with its arguments, on a node as one of the lab's users; [`ASKPASS`] must
+    /// be there.
     #[must_use]
     pub fn client(self, from: &Node, user: &str, argv: &[&str]) -> Command {
         let argv = self.arguments(argv);
@@ -94,18 +94,18 @@ impl Method {
             .fold(command, |command, (name, value)| command.env(name, value))
     }
 
-    /// What the clients find in their environment.
+    /// Environment of the clients.
     pub const ENV: [(&str, &str); 2] =
         [("SSH_ASKPASS", ASKPASS.0), ("SSH_ASKPASS_REQUIRE", "force")];
 
-    /// ssh, scp or sftp with its arguments and what makes it take this method.
+    /// Arguments of ssh, scp or sftp, including those that make it use this method.
     #[must_use]
     pub fn arguments(self, argv: &[&str]) -> Vec<String> {
         let (program, arguments) = argv.split_first().unwrap_or((&"ssh", &[]));
         let mut all = vec![(*program).to_owned()];
         for option in [
             "ConnectTimeout=20".to_owned(),
-            // sftp -b would not ask.
+            // Otherwise sftp -b would not ask.
             "BatchMode=no".to_owned(),
             "NumberOfPasswordPrompts=1".to_owned(),
             format!("Port={}", self.port()),
@@ -117,7 +117,7 @@ impl Method {
         all
     }
 
-    /// The port of the sshd that takes it.
+    /// Port of the sshd that accepts this method.
     #[must_use]
     pub fn port(self) -> u16 {
         match self {
@@ -133,14 +133,13 @@ impl Method {
     }
 }
 
-/// A program that says the password of who calls it, or a new one where one is asked for: its path
-/// and its text.
+/// A program that prints its user's password, or a new password if asked for one: path and text.
 pub const ASKPASS: (&str, &str) = (
     "/usr/local/bin/askpass",
     "#!/bin/sh\ncase $1 in *[Nn]ew*) echo 7HOW+DUMB42;; *) echo \"$USER-secret\";; esac\n",
 );
 
-/// As `AuthenticationMethods` in sshd_config(5) names it.
+/// Formats the method as in `AuthenticationMethods` of sshd_config(5).
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

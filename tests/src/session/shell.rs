@@ -1,33 +1,32 @@
-//! The shell that a login ends up in, by its own words.
+//! The shell of a login, as it describes itself.
 
 use anyhow::{Context, Result, bail};
 
-/// What the user's shell says of itself.
+/// Report of the user's shell about itself.
 pub struct Shell {
-    /// Of root's sshd, of the user's, and its own.
+    /// PIDs of root's sshd, of the user's sshd, and of the shell.
     pub pids: [u32; 3],
-    /// As /proc/self/cgroup has it.
+    /// Its cgroups, as in /proc/self/cgroup.
     pub cgroup: String,
-    /// As env(1) prints it.
+    /// Its environment, as env(1) prints it.
     pub env: String,
 }
 
-/// What these three are called where one of them outlives a job.
+/// Names of the three processes, for one that outlives a job.
 const NAMES: [&str; 3] = ["root's sshd", "the user's sshd", "the shell"];
 
 impl Shell {
-    /// The command with which it tells: its own process, its parent (the sshd of the user's), the
-    /// parent of that (the sshd of root's); then its cgroups and its environment. Nothing of it is left
-    /// but one process.
+    /// Command with which the shell reports: its own PID, its parent's (the user's sshd), that one's
+    /// parent's (root's sshd); then its cgroups and its environment. Only one process remains of it.
     pub const LOOK_AROUND: &str = "echo $$ $PPID $(cut -d ' ' -f 4 /proc/$PPID/stat); \
          cat /proc/self/cgroup; echo; env; echo END; exec sleep 100000";
-    /// Ends what it tells.
+    /// Text at the end of the report.
     pub const END: &str = "\nEND\n";
 
-    /// What it told; none if that is not all of it.
+    /// Parses the report; `None` if it is incomplete.
     ///
     /// # Errors
-    /// It is not what [`Shell::LOOK_AROUND`] tells.
+    /// It is not the output of [`Shell::LOOK_AROUND`].
     pub fn parse(told: &str) -> Result<Option<Self>> {
         let Some(told) = told.strip_suffix(Self::END) else {
             return Ok(None);
@@ -48,7 +47,7 @@ impl Shell {
         }))
     }
 
-    /// Each of the three and what it is called.
+    /// The three PIDs, each with its name.
     pub fn processes(&self) -> impl Iterator<Item = (u32, &'static str)> {
         self.pids.into_iter().zip(NAMES)
     }
@@ -60,10 +59,10 @@ impl Shell {
         self.env.lines().any(|line| line == told)
     }
 
-    /// Those of the three of which something is so.
+    /// Names those of the three processes for which `is` returns true.
     ///
     /// # Errors
-    /// It can't be said.
+    /// `is` failed.
     pub fn those(&self, mut is: impl FnMut(u32) -> Result<bool>) -> Result<String> {
         let mut found = Vec::new();
         for (pid, name) in self.processes() {

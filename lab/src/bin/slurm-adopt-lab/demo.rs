@@ -1,4 +1,4 @@
-//! The demo: what the module does for a cluster's users, shown and checked.
+//! The demo: shows and checks what the module does for a cluster's users.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use lab::{Node, Output, Status, cgroup, poll};
 
 use crate::Options;
 
-/// A number of seconds that nothing else sleeps for.
+/// A sleep of a length that nothing else uses.
 const SLEEP: &str = "sleep 86413";
 
-/// Tells the story; an error as soon as it goes differently.
+/// Runs the demo; fails at the first step that goes differently.
 pub fn run(options: &Options) -> Result<()> {
     println!(
         "A Slurm cluster on this machine, in namespaces of its own, for as long as this takes."
@@ -91,7 +91,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").context("reading the mounts")?;
     ensure!(!mounts.contains(&id), "the cluster left a mount");
     ensure!(!cgroup::ids()?.contains(&id), "the cluster left a cgroup");
-    // While other clusters run, the controllers are theirs too.
+    // Other running clusters use the same controllers.
     if cgroup::ids()?.is_empty() {
         ensure!(
             self::controllers() == controllers,
@@ -104,7 +104,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What is enabled in the host's root cgroup, if that is of version 2.
+/// Controllers enabled in the host's root cgroup, if it is cgroup v2.
 fn controllers() -> Option<String> {
     std::fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").ok()
 }
@@ -117,7 +117,7 @@ fn checked(what: &str) {
     println!("    -> {what}");
 }
 
-/// Logs in, and shows what the user sees.
+/// Logs in and prints what the user sees.
 fn show(node: &Node, user: &str, command: &str) -> Result<Output> {
     println!("    {user}$ ssh {} '{command}'", node.name());
     let login = node.ssh(user, node.name(), &[command])?;
@@ -129,7 +129,7 @@ fn show(node: &Node, user: &str, command: &str) -> Result<Output> {
 
 fn refused(node: &Node, user: &str) -> Result<()> {
     let login = show(node, user, "id")?;
-    // 255 is ssh's own; with any other the login came about.
+    // ssh itself exits with 255; any other status means that the login succeeded.
     ensure!(
         login.status == Status::Exited(255),
         "{user} was let in: {login}"
@@ -142,7 +142,7 @@ fn refused(node: &Node, user: &str) -> Result<()> {
     Ok(())
 }
 
-/// The processes of the open session, without the client's own.
+/// Processes of the open session, without the ssh client.
 fn running(node: &Node) -> Result<Vec<String>> {
     let all = node.processes(SLEEP)?;
     Ok(all

@@ -1,4 +1,4 @@
-//! The lab's program: clusters by hand, and the processes that hold one.
+//! The lab's program: starts clusters by hand, and runs the processes that hold a cluster.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -39,15 +39,15 @@ enum Task {
     Hold(Options),
     /// Run the demo, then test programs, in a virtual machine with systemd and cgroup v2.
     Vm(VmOptions),
-    /// Make the root directories: of all suites, or of those named.
+    /// Make the root directories of all suites, or of the given ones.
     Roots {
         /// bullseye, bookworm, trixie or forky.
         suites: Vec<Suite>,
-        /// Those of the default run's virtual machines too.
+        /// Also make those of the default run's virtual machines.
         #[arg(long)]
         machines: bool,
     },
-    // The processes of a cluster; lab::Cluster starts them.
+    // Internal: the processes of a cluster, started by lab::Cluster.
     #[command(hide = true)]
     Keep { dir: PathBuf },
     #[command(hide = true)]
@@ -58,16 +58,16 @@ enum Task {
     Agent { dir: PathBuf, number: usize },
 }
 
-/// A cluster.
+/// The cluster to start.
 #[derive(Debug, Args)]
 struct Options {
-    /// Whose Slurm: bullseye, bookworm, trixie or forky.
+    /// Debian suite whose Slurm to run: bullseye, bookworm, trixie or forky.
     #[arg(long, default_value_t = Suite::Trixie)]
     suite: Suite,
-    /// How many nodes it has.
+    /// Number of nodes.
     #[arg(long, value_name = "N", default_value_t = 1)]
     nodes: usize,
-    /// The module to use instead of SchedMD's; "original" is that one.
+    /// Module to use instead of SchedMD's; "original" keeps that one.
     #[arg(long, value_name = "PATH", default_value = ORIGINAL)]
     module: String,
 }
@@ -76,16 +76,16 @@ const ORIGINAL: &str = "original";
 
 #[derive(Debug, Args)]
 struct VmOptions {
-    /// Whose Slurm: bullseye, bookworm, trixie or forky.
+    /// Debian suite whose Slurm to run: bullseye, bookworm, trixie or forky.
     #[arg(long, default_value_t = Suite::Trixie)]
     suite: Suite,
-    /// The module of the demo instead of SchedMD's.
+    /// Module for the demo to use instead of SchedMD's.
     #[arg(long, value_name = "PATH")]
     module: Option<PathBuf>,
-    /// The directory with what test programs load.
+    /// Directory with the files that test programs load.
     #[arg(long, value_name = "DIR", requires = "test")]
     dist: Option<PathBuf>,
-    /// A test program, and a filter for its tests; may be given several times.
+    /// Test program, and a filter for its tests; may be repeated.
     #[arg(long, value_name = "PROGRAM=FILTER", requires = "dist")]
     test: Vec<TestProgram>,
 }
@@ -115,7 +115,7 @@ fn run(task: &Task) -> Result<()> {
 }
 
 impl Options {
-    /// The module that was given, if it is not SchedMD's.
+    /// Path of the module, unless it is SchedMD's.
     fn module(&self) -> Option<&str> {
         Some(&*self.module).filter(|it| *it != ORIGINAL)
     }
@@ -148,9 +148,9 @@ fn shell(options: &Options) -> Result<()> {
         "--net",
         "--cgroup",
     ]);
-    // That process holds the node's pid namespace but is not itself in it.
+    // This process holds the node's pid namespace but is not in it.
     command.arg(format!("--pid=/proc/{pid}/ns/pid_for_children"));
-    // The directory comes after the root: before, "/" is the host's.
+    // Change the directory after the root: until then, "/" is the host's.
     command.args(["--root", "sh", "-c", "cd /root && exec bash -i"]);
     command
         .env_clear()
@@ -183,7 +183,7 @@ fn vm(options: &VmOptions) -> Result<()> {
     Ok(())
 }
 
-/// Two at a time: making one is mostly waiting, for the mirror and for the disk.
+/// Makes roots, two at a time: making one mostly waits for the mirror and the disk.
 fn roots(suites: &[Suite], machines: bool) -> Result<()> {
     let all = match suites {
         [] => &Suite::ALL,

@@ -1,4 +1,4 @@
-//! What is wrong with the process that makes the call.
+//! Faults of the process that makes the call.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -14,21 +14,21 @@ pub struct Faults {
     /// Have a signal interrupt the call every millisecond.
     #[arg(long)]
     interrupt: bool,
-    /// Ignore SIGPIPE, as sshd does; else it ends the process.
+    /// Ignore SIGPIPE, as sshd does; otherwise it kills the process.
     #[arg(long)]
     ignore_sigpipe: bool,
-    /// Have descriptors 0, 1 and 2 closed during the call.
+    /// Close descriptors 0, 1 and 2 during the call.
     #[arg(long)]
     close_streams: bool,
-    /// Leave that many descriptors for the call.
+    /// Leave only N descriptors for the call.
     #[arg(long, value_name = "N")]
     descriptors: Option<usize>,
-    /// Leave that much memory for the call.
+    /// Leave only BYTES of memory for the call.
     #[arg(long, value_name = "BYTES")]
     memory: Option<usize>,
 }
 
-/// What is undone when the call is over.
+/// Faults that end when this is dropped.
 pub struct Held {
     streams: Option<[OwnedFd; 3]>,
     _descriptors: Vec<File>,
@@ -36,7 +36,7 @@ pub struct Held {
 }
 
 impl Faults {
-    /// What an application is born with.
+    /// Sets what an application starts with.
     pub fn before_start(&self) -> Result<()> {
         if !self.ignore_sigpipe {
             app::default_sigpipe();
@@ -47,12 +47,12 @@ impl Faults {
         Ok(())
     }
 
-    /// Whether there are some that are to befall the module, not libpam as it loads it.
+    /// Whether some faults must hit only the module, not libpam while it loads the module.
     pub fn come_later(&self) -> bool {
         self.close_streams || self.descriptors.is_some() || self.memory.is_some()
     }
 
-    /// What befalls it once libpam has loaded the module.
+    /// Causes the faults that start after libpam has loaded the module.
     pub fn during_call(&self) -> Result<Held> {
         let streams = match self.close_streams {
             true => Some(close_streams()?),
@@ -74,7 +74,7 @@ impl Faults {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some([input, output, error]) = &self.streams {
-            // A failure shows: there is no answer then.
+            // A failure shows, because then there is no answer.
             let _ = stdio::dup2_stdin(input);
             let _ = stdio::dup2_stdout(output);
             let _ = stdio::dup2_stderr(error);
@@ -82,7 +82,7 @@ impl Drop for Held {
     }
 }
 
-/// Copies of them, far from where the lowest free number is looked for.
+/// Copies the standard streams to high numbers, away from the lowest free ones, and closes them.
 fn close_streams() -> Result<[OwnedFd; 3]> {
     const ABOVE: i32 = 100;
     let copies = [

@@ -1,7 +1,7 @@
-//! A PAM application that makes one call and tells as one line of JSON what came of it and what it
-//! left behind in the process. It runs by itself in the oldest root of the lab (glibc 2.31).
+//! A PAM application that makes one call, and prints the result and what the call left behind in the
+//! process as one line of JSON. It runs by itself in the oldest root of the lab (glibc 2.31).
 //!
-//! With `--stepd` it asks a stepd to adopt it and calls no PAM: what any module must wait for.
+//! With `--stepd` it asks a stepd to adopt it and does not call PAM: the minimum that any module must wait for.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -32,7 +32,7 @@ use crate::meter::Meter;
 use crate::process::ThisProcess;
 use crate::stepd::be_adopted;
 
-/// Calls PAM as sshd does and prints what came of it as JSON.
+/// Call PAM as sshd does and print the result as JSON.
 #[derive(Debug, Parser)]
 struct Args {
     /// Directory of the stack's file.
@@ -44,8 +44,7 @@ struct Args {
     /// PAM_USER.
     #[arg(long, required_unless_present = "stepd", allow_hyphen_values = true)]
     user: Option<String>,
-    /// In the place of the PAM call: ask the stepd of that extern step whose its job is, and to
-    /// adopt this process.
+    /// Instead of calling PAM, ask the stepd of this extern step for the job's owner and to adopt this process.
     #[arg(long, value_name = "SOCKET")]
     stepd: Option<PathBuf>,
     /// PAM_RHOST.
@@ -57,34 +56,34 @@ struct Args {
     /// The phase to call.
     #[arg(long, value_enum, default_value_t = Phase::Account)]
     phase: Phase,
-    /// PAM_USER from the session on, as sudo has another one there.
+    /// PAM_USER from the session on, where sudo has another one.
     #[arg(long, value_name = "USER")]
     session_user: Option<String>,
-    /// Make the call in N fresh processes, one after the other, and print only what each took.
+    /// Make the call in N fresh processes in turn, and print only the cost of each.
     #[arg(long, value_name = "N")]
     repeat: Option<u32>,
-    /// Make the call N times in this one process, and print what it has of memory and descriptors
-    /// after a tenth of them and after all.
+    /// Make the call N times in this process, and print its memory and descriptors after a tenth of the
+    /// calls and after all.
     #[arg(long, value_name = "N", conflicts_with_all = ["repeat", "stepd"])]
     within: Option<u32>,
-    /// Open a session with each directory of stacks that stdin names, one a line, and print for each what
-    /// libpam returned and what its modules said.
+    /// Open a session with each directory of stacks from stdin, one per line, and print for each what
+    /// libpam returned and its modules said.
     #[arg(long, conflicts_with_all = ["repeat", "within", "stepd", "confdir"])]
     confdirs: bool,
-    /// Live on for so many seconds once the answer is printed, if the user may come in.
+    /// Stay alive for SECONDS after printing the answer, if the user is admitted.
     #[arg(long, value_name = "SECONDS")]
     stay: Option<u64>,
-    /// Listen there first, accept one TCP connection and keep it open during the calls, as sshd
-    /// has its client's; the processes of --repeat inherit it.
+    /// First accept one TCP connection there and keep it open during the calls, as sshd does with its
+    /// client's; the processes of --repeat inherit it.
     #[arg(long, value_name = "ADDRESS:PORT")]
     accept: Option<SocketAddr>,
-    /// Have a TCP connection from that address to itself, as of a client on this host.
+    /// Keep a TCP connection from this address to itself, like a client on this host.
     #[arg(long, value_name = "ADDRESS")]
     loopback: Option<IpAddr>,
-    /// This process's directory of proc(5).
+    /// Directory of this process in proc(5).
     #[arg(long, value_name = "DIR", default_value = "/proc/self")]
     proc: PathBuf,
-    /// Tell how much memory this process alone has after the call.
+    /// Print the private memory of this process after the call.
     #[arg(long)]
     private: bool,
     #[command(flatten)]
@@ -97,7 +96,7 @@ enum Phase {
     Account,
     /// pam_open_session, then pam_close_session
     Session,
-    /// pam_acct_mgmt and, where that succeeds, the session
+    /// pam_acct_mgmt and, if that succeeds, the session
     Both,
 }
 
@@ -121,7 +120,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The first connection to that address; the listening socket is closed again.
+/// Accepts the first connection to that address; closes the listening socket.
 fn accept(address: SocketAddr) -> Result<TcpStream> {
     let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
     let (connection, _) = listener
@@ -131,7 +130,7 @@ fn accept(address: SocketAddr) -> Result<TcpStream> {
     Ok(connection)
 }
 
-/// Both ends of a connection.
+/// Makes a connection and returns both ends.
 fn loopback(address: IpAddr) -> Result<[TcpStream; 2]> {
     let listener = TcpListener::bind((address, 0)).context("listen for a connection to itself")?;
     let client = listener.local_addr().and_then(TcpStream::connect);
@@ -141,11 +140,11 @@ fn loopback(address: IpAddr) -> Result<[TcpStream; 2]> {
     Ok([server, client.context("connect to itself")?])
 }
 
-/// What a call took, of each fresh process in a list of its own: [`meter::Cost::put`], and PAM's code.
+/// Costs of a call, listed for all fresh processes: those of [`meter::Cost::put`], and PAM's code.
 const TAKEN: [&str; 5] = ["micros", "cpu_micros", "minflt", "majflt", "code"];
 
-/// Starts this program `count` times without `--repeat` and `--accept`. A process's first call is
-/// what a login costs; the second would find everything loaded.
+/// Starts this program `count` times without `--repeat` and `--accept`. Only a process's first call costs
+/// what a login costs; the second finds everything loaded.
 fn repeat(count: u32) -> Result<Value> {
     let program = env::current_exe().context("find this program's own path")?;
     let mut args: Vec<String> = Vec::new();
@@ -181,8 +180,8 @@ fn repeat(count: u32) -> Result<Value> {
     Ok(Value::Object(taken.collect()))
 }
 
-/// What a process that keeps PAM loaded would do: how often each code came, and what the process
-/// has after a tenth of the calls and after all of them.
+/// Does what a process that keeps PAM loaded would do. Returns how often each code came, and what the
+/// process has after a tenth of the calls and after all of them.
 fn within(args: &Args, count: u32) -> Result<Value> {
     app::default_sigpipe();
     app::open_log(c"pamcall");
@@ -205,20 +204,20 @@ fn within(args: &Args, count: u32) -> Result<Value> {
     Ok(json!({ "codes": codes, "marks": marks }))
 }
 
-/// What libpam and its modules answered.
+/// Results of libpam and its modules.
 struct Outcome {
     answer: Answer,
     close: Option<Answer>,
     environment: Vec<(String, String)>,
     messages: Vec<Message>,
-    /// Memory of this process alone, after the call.
+    /// Private memory of this process after the call.
     private_kib: Option<u64>,
 }
 
 fn call(args: &Args) -> Result<Value> {
     args.faults.before_start()?;
     app::open_log(c"pamcall");
-    // As sshd has when it calls PAM: libc has read its configuration then.
+    // Makes libc read its configuration, as it has in sshd when that calls PAM.
     let _ = sys::uid_of_user(args.user.as_deref().unwrap_or_default().as_bytes());
     let process = ThisProcess::open(&args.proc)?;
     let fds_before = process.descriptors()?;
@@ -251,12 +250,12 @@ fn call(args: &Args) -> Result<Value> {
         "threads": process.status("Threads")?.parse::<u32>().context("parse Threads")?,
     });
     cost.put(&mut answer);
-    // Who looks for what a process leaves open looks for the module's.
+    // A check for descriptors that the process leaves open is about the module's.
     app::close_log();
     Ok(answer)
 }
 
-/// What libpam says before the call is an answer too.
+/// Makes the call. An error of libpam before the call is an answer too.
 fn transact(args: &Args, process: &ThisProcess) -> Result<Outcome> {
     let started = start(args);
     let mut transaction = match started {
@@ -271,7 +270,7 @@ fn transact(args: &Args, process: &ThisProcess) -> Result<Outcome> {
             });
         }
     };
-    // libpam loads the module with its first call: here one that has no line in the stack.
+    // libpam loads the module with its first call; the stack has no line for this one.
     let _ = args.faults.come_later().then(|| transaction.open_session());
     let held = args.faults.during_call()?;
     let mut answer = match args.phase {
@@ -288,8 +287,8 @@ fn transact(args: &Args, process: &ThisProcess) -> Result<Outcome> {
         is_open = true;
     }
     drop(held);
-    // Before pam_end, which takes the module out of memory. Not Private_Dirty: in a tmpfs a file that only one
-    // process maps counts there.
+    // Before pam_end, which unloads the module. Not Private_Dirty, which in a tmpfs includes files that
+    // only one process maps.
     let private = args.private.then(|| process.memory("Anonymous"));
     let environment = transaction.environment();
     let close = is_open.then(|| transaction.close_session());

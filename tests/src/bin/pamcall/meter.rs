@@ -1,4 +1,4 @@
-//! What a call took of time, memory and page faults.
+//! Measures what a call costs in time and page faults.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::process::ThisProcess;
 
-/// What the process had used when the call began.
+/// Usage of the process when the call began.
 pub struct Meter<'a> {
     process: &'a ThisProcess,
     faults: [u64; 2],
@@ -16,10 +16,10 @@ pub struct Meter<'a> {
     start: Instant,
 }
 
-/// What a call took.
+/// Cost of a call.
 pub struct Cost {
     micros: u64,
-    /// Processor time of this process, user's and system's.
+    /// User and system time of this process.
     cpu_micros: u64,
     /// Page faults without and with reading from the disk.
     faults: [u64; 2],

@@ -1,4 +1,4 @@
-//! What proc(5) says of this process.
+//! Reads proc(5) about this process.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use serde_json::{Map, Value};
 
-/// /proc/self, opened before the call: a module that joins a job's mount namespace changes what
-/// is under the name /proc, and the root and working directory with it.
+/// /proc/self, opened before the call: a module that joins a job's mount namespace changes what the path
+/// /proc leads to, and the root and working directory too.
 pub struct ThisProcess(OwnedFd);
 
 impl ThisProcess {
@@ -20,7 +20,7 @@ impl ThisProcess {
             .with_context(|| format!("open {}", directory.display()))
     }
 
-    /// `3 -> socket:[4711]` for each open descriptor, in order.
+    /// Lists each open descriptor as `3 -> socket:[4711]`, in order.
     pub fn descriptors(&self) -> Result<Vec<String>> {
         let mut numbers: Vec<i32> = Vec::new();
         for entry in Dir::new(self.open_at("fd", OFlags::DIRECTORY)?).context("list fd")? {
@@ -42,7 +42,7 @@ impl ThisProcess {
         Ok(described)
     }
 
-    /// The signals that are ignored, caught and blocked, proc(5).
+    /// The ignored, caught and blocked signals, as in proc(5).
     pub fn signals(&self) -> Result<[String; 3]> {
         Ok([
             self.status("SigIgn")?,
@@ -83,7 +83,7 @@ impl ThisProcess {
         Ok(found)
     }
 
-    /// A kind of memory in KiB, such as `Rss`, by smaps_rollup: the counters in status may be some pages late.
+    /// A kind of memory in KiB, such as `Rss`, from smaps_rollup: the counters in status may lag by some pages.
     pub fn memory(&self, kind: &str) -> Result<u64> {
         let rollup = self.read("smaps_rollup")?;
         let of_kind = |line: &'_ str| Some(line.strip_prefix(kind)?.strip_prefix(':')?.to_owned());
@@ -94,7 +94,7 @@ impl ThisProcess {
         number.parse().with_context(|| format!("parse {kind}"))
     }
 
-    /// One field of /proc/self/status.
+    /// Reads a field of /proc/self/status.
     pub fn status(&self, name: &str) -> Result<String> {
         self.read("status")?
             .lines()

@@ -1,4 +1,4 @@
-//! Sessions of many stacks in one process.
+//! Opens sessions with many stacks in one process.
 
 use std::io;
 use std::path::Path;
@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use pam::app::{Start, Transaction};
 use serde_json::json;
 
-/// Opens a session with each directory that stdin names, and prints a line of JSON for it. libpam reads the files in
-/// pam_start(3): where that fails, its answer is the session's.
+/// Opens a session with each directory that stdin names, and prints a line of JSON for it. libpam reads the
+/// files in pam_start(3): if that fails, its result is the session's.
 pub fn open_each(service: &str, user: &str) -> Result<()> {
     for dir in io::stdin().lines() {
         let dir = dir.context("read the next directory")?;

@@ -13,8 +13,8 @@ use sys::{Deadline, Interest};
 use crate::meter::Meter;
 use crate::process::ThisProcess;
 
-/// The least that adoption takes: the questions that our module asks and the request, one after
-/// the other over one connection.
+/// Does the minimum for an adoption: the requests that our module sends for the owner and to adopt, one
+/// after the other over one connection.
 pub fn be_adopted(socket: &Path) -> Result<Value> {
     let pid = i32::try_from(std::process::id())?;
     let process = ThisProcess::open(Path::new("/proc/self"))?;
