@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::arch::Arch;
+use crate::debian::Debian;
 use crate::dist;
 use crate::elf::Facts;
 use crate::run;
@@ -44,10 +45,11 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
     cargo.args(["--package=bench", "--bin=bench"]);
     run::check(cargo.args(["--package=lab", "--bin=slurm-adopt-lab"]))?;
     let facts = Facts::read(&dist.module())?;
+    let rustc = Debian::install(workspace)?.rustc();
     let built = json!({
         "date": run::output(Command::new("date").args(["--utc", "+%Y-%m-%d %H:%M UTC"]))?.trim(),
         "commit": commit(workspace)?,
-        "rustc": run::output(Command::new("rustc").arg("--version"))?.trim(),
+        "rustc": run::output(Command::new(rustc).arg("--version"))?.trim(),
         "module": {
             "bytes": facts.size,
             "relocations": facts.relocations,

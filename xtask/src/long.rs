@@ -25,11 +25,17 @@ const TABLE: Table = Table {
 };
 
 /// Returns the path for a long run's results, and removes those of the last run.
-pub fn begin(workspace: &Workspace) -> PathBuf {
+///
+/// # Errors
+/// Those of unlink(2), if results of another run stay there.
+pub fn begin(workspace: &Workspace) -> Result<PathBuf> {
     let path = workspace.target("long.jsonl");
-    // There may be none.
-    let _ = fs::remove_file(&path);
-    path
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(path),
+    }
 }
 
 /// Writes the results to the table: each row replaces the one before it; other rows stay.

@@ -86,7 +86,16 @@ pub enum Stage {
 const FUZZ_SECONDS: u32 = 10;
 /// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md.
 pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
-    let long = (size == Size::Long).then(|| long::begin(&workspace));
+    let long = match (size == Size::Long)
+        .then(|| long::begin(&workspace))
+        .transpose()
+    {
+        Ok(long) => long,
+        Err(error) => {
+            println!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut runner = Runner::new(workspace, size, long);
     let before = kept_on_host();
     let mut has_session = false;
