@@ -13,6 +13,7 @@
 //! | `decide` | pure: makes a plan from options, login and facts |
 //! | `callerid` | finds the job that a connection comes from |
 //! | `stepd` | the extern steps of this node, and their owners |
+//! | `exempt` | who gets in without a job: exempt users, the kill switch |
 //! | `node` | slurm.conf and the node's name |
 //!
 //! docs/protocol.md has the facts about Slurm, docs/differences.md the differences from SchedMD's
