@@ -226,6 +226,8 @@ pub enum Reason {
         by: Exemption,
         /// The reason for the denial.
         reason: Box<Reason>,
+        /// The answer without the exemption.
+        answer: Answer,
     },
     /// `mode=audit`: the decision without its effects.
     Audit {
@@ -355,6 +357,7 @@ pub fn exempted(denied: Verdict, by: Exemption) -> Verdict {
         reason: Reason::Exempt {
             by,
             reason: Box::new(denied.reason),
+            answer: denied.answer,
         },
     }
 }

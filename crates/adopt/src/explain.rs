@@ -110,69 +110,71 @@ pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Explanation {
     };
     let prepared = Prepared::for_user(user, service, &arguments, sink);
     prepared.warn_of_options();
-    let Prepared { options, log, .. } = &prepared;
     let end = match prepared.before_slurm() {
         ControlFlow::Break(verdict) => End::Settled(verdict),
-        ControlFlow::Continue(uid) => {
-            if let Some(verdict) = prepared.kill_switch() {
-                return prepared.explained(End::Settled(verdict));
-            }
-            let query = gather::Query {
-                options,
-                phase: Phase::Account,
-                uid,
-                environment: Environment::default(),
-                state_dir: StateDir::open(Path::new(state_dir::DIR), false, *log),
-                limit: options.timeout,
-                origin: Origin::Nowhere,
-                log: *log,
-            };
-            let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
-            let (facts, mut stepds) = gather::gather(&query, no_connection);
-            let plan = decide::plan(options, Phase::Account, facts);
-            let plan = apply::without_suspended(plan, &mut stepds, *log);
-            let exemption = LazyCell::new(|| {
-                exempt::find(&options.exempt, &prepared.login, &stepds.deadline, *log)
-            });
+        ControlFlow::Continue(uid) => match prepared.kill_switch() {
+            Some(verdict) => End::Settled(verdict),
+            None => end(&prepared, uid),
+        },
+    };
+    prepared.explained(end)
+}
+
+/// Asks the stepds and decides.
+fn end(prepared: &Prepared<'_>, uid: u32) -> End {
+    let Prepared { options, log, .. } = prepared;
+    let query = gather::Query {
+        options,
+        phase: Phase::Account,
+        uid,
+        environment: Environment::default(),
+        state_dir: StateDir::open(Path::new(state_dir::DIR), false, *log),
+        limit: options.timeout,
+        origin: Origin::Nowhere,
+        log: *log,
+    };
+    let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
+    let (facts, mut stepds) = gather::gather(&query, no_connection);
+    let plan = decide::plan(options, Phase::Account, facts);
+    let plan = apply::without_suspended(plan, &mut stepds, *log);
+    let exemption =
+        LazyCell::new(|| exempt::find(&options.exempt, &prepared.login, &stepds.deadline, *log));
+    let end = match plan {
+        Plan::Settle(verdict) if decide::may_be_exempt(Phase::Account, &verdict) => {
+            End::Settled(match exemption.clone() {
+                Some(by) => decide::exempted(verdict, by),
+                None => verdict,
+            })
+        }
+        Plan::Settle(verdict) => End::Settled(verdict),
+        Plan::Adopt {
+            job,
+            choice,
+            instead,
+            if_refused,
+            if_silent,
+            ..
+        } => {
             let or_exempt = |answer: Answer| match answer {
                 Answer::Deny if exemption.is_some() => Answer::Allow,
                 answer => answer,
             };
-            match plan {
-                Plan::Settle(verdict) => {
-                    End::Settled(match decide::may_be_exempt(Phase::Account, &verdict) {
-                        true => match exemption.clone() {
-                            Some(by) => decide::exempted(verdict, by),
-                            None => verdict,
-                        },
-                        false => verdict,
-                    })
-                }
-                Plan::Adopt {
-                    job,
-                    choice,
-                    instead,
-                    if_refused,
-                    if_silent,
-                    ..
-                } => End::Adopted {
-                    job,
-                    choice,
-                    instead: match instead.as_deref() {
-                        Some(Plan::Adopt { job, .. }) => Some(*job),
-                        Some(Plan::Settle(_)) | None => None,
-                    },
-                    if_refused: or_exempt(if_refused),
-                    if_silent: or_exempt(if_silent),
+            End::Adopted {
+                job,
+                choice,
+                instead: match instead.as_deref() {
+                    Some(Plan::Adopt { job, .. }) => Some(*job),
+                    Some(Plan::Settle(_)) | None => None,
                 },
+                if_refused: or_exempt(if_refused),
+                if_silent: or_exempt(if_silent),
             }
         }
     };
-    let end = match prepared.options.mode {
+    match options.mode {
         Mode::Audit => audited(end),
         Mode::Enforce | Mode::AdoptOnly => end,
-    };
-    prepared.explained(end)
+    }
 }
 
 /// Applies `mode=audit` to the outcome.

@@ -297,20 +297,18 @@ impl fmt::Display for Reason {
                 let path = shown(&path.to_string_lossy());
                 write!(f, "the kill switch {path} is on: everyone gets in")
             }
-            Self::Exempt { by, reason } => write!(f, "exempt ({by}); otherwise denied: {reason}"),
+            Self::Exempt { by, reason, answer } => {
+                let otherwise = without_exception(*answer);
+                write!(f, "exempt ({by}); otherwise {otherwise}: {reason}")
+            }
             Self::Audit {
-                answer,
-                job,
+                answer: Answer::Adopted,
+                job: Some(job),
                 reason,
-            } => {
-                f.write_str("mode=audit: ")?;
-                match (answer, job) {
-                    (Answer::Adopted, Some(job)) => write!(f, "would be adopted into job {job}")?,
-                    (Answer::Deny, _) => f.write_str("would be denied")?,
-                    (Answer::Ignore, _) => f.write_str("would be left to other modules")?,
-                    _ => f.write_str("would be admitted without adoption")?,
-                }
-                write!(f, ": {reason}")
+            } => write!(f, "mode=audit: would be adopted into job {job}: {reason}"),
+            Self::Audit { answer, reason, .. } => {
+                let would = without_exception(*answer);
+                write!(f, "mode=audit: would be {would}: {reason}")
             }
             Self::Node(error) => write!(f, "{error}"),
             Self::Panicked(cause) => write!(f, "internal error: {}", shown(cause)),
@@ -386,6 +384,15 @@ fn no_job_here(steps: &Steps, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "; {remark}")?;
     }
     Ok(())
+}
+
+/// Returns the word for an answer that an exemption or a mode replaces.
+fn without_exception(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Deny => "denied",
+        Answer::Ignore => "left to other modules",
+        _ => "admitted without adoption",
+    }
 }
 
 impl fmt::Display for SourceUnknown {
@@ -538,6 +545,7 @@ mod tests {
                 Reason::Exempt {
                     by: Exemption::Group("admins".into()),
                     reason: denied(),
+                    answer: Answer::Deny,
                 },
                 "exempt (member of the exempt group admins); otherwise denied: no job on this node \
                  (2 jobs of other users)",
