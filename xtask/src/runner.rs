@@ -16,10 +16,26 @@ use crate::sanitize;
 use crate::workspace::Workspace;
 
 /// Unit tests that qemu cannot run, and why. On the host they run like all others.
-const NOT_EMULATED: [(&str, &str); 6] = [
+const NOT_EMULATED: [(&str, &str); 10] = [
     (
         "adoption::suspended::tests::nobody_asks_again_after_a_process_that_ended",
         "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "copy::tests::a_copy_does_it",
+        "qemu-user has no clone(2) without an exit signal",
+    ),
+    (
+        "copy::tests::a_panic_is_an_error",
+        "qemu-user has no clone(2) without an exit signal",
+    ),
+    (
+        "copy::tests::what_never_returns_ends_at_the_deadline",
+        "qemu-user has no clone(2) without an exit signal",
+    ),
+    (
+        "exempt::tests::a_copy_of_the_process_asks",
+        "qemu-user has no clone(2) without an exit signal",
     ),
     (
         "namespace::tests::knows_namespaces_from_other_files",

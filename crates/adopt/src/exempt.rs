@@ -265,6 +265,11 @@ mod tests {
             NONE
         );
         assert_eq!(place_of_group(&groups, "no-such-user-here"), FAILED);
+    }
+
+    #[test]
+    fn a_copy_of_the_process_asks() {
+        let groups = exempt(&[], &["no-such-group-here", "root"], 0).groups;
         let deadline = Deadline::after(Duration::from_secs(10));
         let found = group_anywhere(&groups, "root", &deadline, Log::silent());
         assert_eq!(found, Some("root"));
