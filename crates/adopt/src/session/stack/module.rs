@@ -12,10 +12,14 @@ pub(super) enum Module {
     /// This module, with options that make it act for the service.
     Ours,
     PamSystemd,
+    /// pam_nologin(8), which answers PAM_IGNORE as long as logins are allowed.
+    Nologin,
     /// Its file does not exist.
     Missing,
-    /// Another module, or none.
+    /// Another module.
     Other,
+    /// No module: the place of another file, or a line that libpam fails.
+    Nothing,
 }
 
 impl Module {
@@ -26,10 +30,10 @@ impl Module {
 
     fn of(read: &Service, handler: &Handler, service: &str) -> Self {
         let (Role::Module, Some(line)) = (handler.role, read.line(handler)) else {
-            return Self::Other;
+            return Self::Nothing;
         };
         let Item::Module { path, arguments } = &line.item else {
-            return Self::Other;
+            return Self::Nothing;
         };
         let path = String::from_utf8_lossy(path);
         // A relative path is in a directory that only libpam knows; $ISA stands for a part of the path.
@@ -39,6 +43,7 @@ impl Module {
         }
         match path.rsplit('/').next().unwrap_or_default() {
             "pam_systemd.so" => Self::PamSystemd,
+            "pam_nologin.so" => Self::Nologin,
             name if is_ours(name) => {
                 let (options, _) = Options::read(Path::new(file::PATH), arguments);
                 if options.acts_for(service) {

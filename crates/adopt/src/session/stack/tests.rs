@@ -42,6 +42,27 @@ fn session(lines: &str) -> Stack {
 }
 
 #[test]
+fn whether_other_account_modules_answer() {
+    let ours = "account required pam_slurm_adopt.so\n";
+    for (others, has) in [
+        ("", false),
+        ("session required pam_unix.so\n", false),
+        ("account required pam_nologin.so\n", false),
+        ("account substack inner\n", false),
+        ("account required pam_unix.so\n", true),
+        ("@include common\n", true),
+    ] {
+        let sshd = format!("{others}{ours}");
+        let files = [
+            ("sshd", sshd.as_str()),
+            ("inner", "account required pam_nologin.so\n"),
+            ("common", "account required pam_unix.so\n"),
+        ];
+        assert_eq!(Dir::new(&files).stack().has_others(), has, "{others}");
+    }
+}
+
+#[test]
 fn a_phase_without_lines_is_that_of_other() {
     let ours = "session required pam_slurm_adopt.so\naccount required pam_slurm_adopt.so\n";
     for (sshd, account, session) in [
