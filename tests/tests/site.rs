@@ -20,6 +20,10 @@ const TESTS: &[(&str, Test)] = &[
         "an exempt user gets in, and into a job of theirs",
         exempt_users,
     ),
+    (
+        "an exempt user stays in through both phases",
+        exempt_in_both_phases,
+    ),
     ("a member of an exempt group gets in", exempt_groups),
     (
         "a directory that hangs exempts nobody and delays nobody else",
@@ -157,6 +161,14 @@ fn hung_directory(cluster: &Cluster) -> Result<()> {
         let alice = expect(node, "alice", options, 0, Some(job))?;
         ensure!(alice.micros < 500_000, "no group decides here: {alice}");
         expect(node, "root", options, 25, None)?;
+        // A stepd that hangs as well takes no more than its share of the one deadline.
+        let stepd = node.pid_of_stepd(job)?;
+        node.signal(stepd, "STOP")?;
+        node.remove("/run/slurm-adopt")?;
+        let both = expect(node, "bob", options, 6, None);
+        node.signal(stepd, "CONT")?;
+        let both = both?;
+        ensure!(both.micros < 1_150_000, "beyond the deadline: {both}");
         // What stands before the groups does not wait for them.
         expect(node, "bob", &format!("{options} exempt_users=bob"), 0, None)?;
         ensure!(node.processes("pamcall")?.is_empty(), "a process is left");
@@ -371,7 +383,37 @@ fn kill_switch(cluster: &Cluster) -> Result<()> {
     logged(node, || user("bob", 6, None), &[&text])?;
     node.sh(&format!("rm {SWITCH}"))?;
     user("bob", 6, None)?;
-    user("alice", 0, Some(job))
+    user("alice", 0, Some(job))?;
+    // Nor does a session line without the option take it for a failure.
+    node.write(SWITCH, "", 0o600)?;
+    let stack = format!(
+        "account required {OURS} {options}\nsession required {OURS} strict action_no_jobs=deny\n"
+    );
+    let done = by_stack(node, &stack, "bob", "both")?;
+    ensure!(done == (0, None), "{done:?}");
+    Ok(())
+}
+
+/// What the account line exempts the session line, which does not know of it, does not deny.
+fn exempt_in_both_phases(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("bob", &[])?;
+    node.sh(&suspended::begin(job))?;
+    node.sh(&suspended::frozen(job))?;
+    let login = |account: &str| {
+        let stack =
+            format!("account required {OURS} strict {account}\nsession required {OURS} strict\n");
+        by_stack(node, &stack, "bob", "both")
+    };
+    let found = (login(""), login("exempt_users=bob"));
+    node.sh(&suspended::resume(job))?;
+    ensure!(
+        found.0? == (6, None),
+        "not exempt, and let into a suspended job"
+    );
+    let exempt = found.1?;
+    ensure!(exempt == (0, None), "{exempt:?}");
+    Ok(())
 }
 
 fn messages(cluster: &Cluster) -> Result<()> {

@@ -237,7 +237,7 @@ impl Live<'_> {
     }
 
     fn new_record(&self, job: u32) -> Record {
-        let left = self.stepds.deadline.remaining();
+        let left = self.stepds.whole.remaining();
         let used = self.options.timeout.saturating_sub(left);
         let mut record = Record::new(self.options, self.uid, used);
         record.job = Some(job);

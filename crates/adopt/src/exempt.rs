@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use sys::Deadline;
 
@@ -42,9 +41,6 @@ impl fmt::Display for Exemption {
     }
 }
 
-/// Time for a directory service, however little of the login's time is left.
-const LEAST: Duration = Duration::from_millis(500);
-
 /// Checks whether the user is exempt. Groups come last: a directory service may be slow or down.
 pub fn find(
     exempt: &Exempt,
@@ -68,9 +64,7 @@ pub fn find(
         return None;
     }
     let group = local_group(&exempt.groups, &login.user, log);
-    // Hanging slurmstepds may have used up the login's time.
-    let deadline = Deadline::after(deadline.remaining().max(LEAST));
-    let group = group.or_else(|| group_anywhere(&exempt.groups, &login.user, &deadline, log));
+    let group = group.or_else(|| group_anywhere(&exempt.groups, &login.user, deadline, log));
     group.map(|it| Exemption::Group(it.to_owned()))
 }
 
@@ -193,6 +187,7 @@ mod tests {
     use super::*;
     use crate::login::Account;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
 
     fn login(user: &str, uid: u32) -> Login {
         Login {

@@ -137,16 +137,21 @@ fn end(prepared: &Prepared<'_>, uid: u32) -> End {
     let (facts, mut stepds) = gather::gather(&query, no_connection);
     let plan = decide::plan(options, Phase::Account, facts);
     let plan = apply::without_suspended(plan, &mut stepds, *log);
-    let exemption =
-        LazyCell::new(|| exempt::find(&options.exempt, &prepared.login, &stepds.deadline, *log));
-    let end = match plan {
-        Plan::Settle(verdict) if decide::may_be_exempt(Phase::Account, &verdict) => {
-            End::Settled(match exemption.clone() {
-                Some(by) => decide::exempted(verdict, by),
-                None => verdict,
-            })
+    let find = || exempt::find(&options.exempt, &prepared.login, &stepds.whole, *log);
+    let exemption = LazyCell::new(find);
+    let or_exempt = |verdict: Verdict| match decide::may_be_exempt(Phase::Account, &verdict) {
+        true => match exemption.clone() {
+            Some(by) => decide::exempted(verdict, by),
+            None => verdict,
+        },
+        false => verdict,
+    };
+    match plan {
+        plan if options.mode == Mode::Audit => {
+            let (verdict, job) = decide::foreseen(plan);
+            End::Settled(decide::audited(or_exempt(verdict), job))
         }
-        Plan::Settle(verdict) => End::Settled(verdict),
+        Plan::Settle(verdict) => End::Settled(or_exempt(verdict)),
         Plan::Adopt {
             job,
             choice,
@@ -155,7 +160,7 @@ fn end(prepared: &Prepared<'_>, uid: u32) -> End {
             if_silent,
             ..
         } => {
-            let or_exempt = |answer: Answer| match answer {
+            let in_anyway = |answer: Answer| match answer {
                 Answer::Deny if exemption.is_some() => Answer::Allow,
                 answer => answer,
             };
@@ -166,30 +171,11 @@ fn end(prepared: &Prepared<'_>, uid: u32) -> End {
                     Some(Plan::Adopt { job, .. }) => Some(*job),
                     Some(Plan::Settle(_)) | None => None,
                 },
-                if_refused: or_exempt(if_refused),
-                if_silent: or_exempt(if_silent),
+                if_refused: in_anyway(if_refused),
+                if_silent: in_anyway(if_silent),
             }
         }
-    };
-    match options.mode {
-        Mode::Audit => audited(end),
-        Mode::Enforce | Mode::AdoptOnly => end,
     }
-}
-
-/// Applies `mode=audit` to the outcome.
-fn audited(end: End) -> End {
-    let (verdict, job) = match end {
-        End::Settled(verdict) => (verdict, None),
-        End::Adopted { job, choice, .. } => {
-            let verdict = Verdict {
-                answer: Answer::Adopted,
-                reason: Reason::Job(choice),
-            };
-            (verdict, Some(job))
-        }
-    };
-    End::Settled(decide::audited(verdict, job))
 }
 
 impl Prepared<'_> {

@@ -36,8 +36,10 @@ pub(crate) struct Stepds {
     pub census: Census,
     /// ProctrackType, if it is not proctrack/cgroup.
     pub other_tracking: Option<String>,
-    /// The deadline of the whole login.
+    /// The deadline of the stepds: leaves time to look up exempt groups.
     pub deadline: Deadline,
+    /// The deadline of the whole login.
+    pub whole: Deadline,
 }
 
 /// Gathers the facts. The only thing it changes is the cache of answers, and that only if the state
@@ -56,9 +58,9 @@ pub(crate) fn gather(
     };
     let node = search.run();
     // The user database and the disk have no timeout; do not charge their time to the stepds.
-    let deadline = Deadline::after(query.limit);
+    let whole = Deadline::after(query.limit);
     match node {
-        Ok(node) => of_node(query, &node, deadline, ask_caller),
+        Ok(node) => of_node(query, &node, whole, ask_caller),
         Err(error) => {
             let facts = Facts {
                 steps: Err(error),
@@ -67,7 +69,8 @@ pub(crate) fn gather(
             let stepds = Stepds {
                 census: Census::default(),
                 other_tracking: None,
-                deadline,
+                deadline: whole,
+                whole,
             };
             (facts, stepds)
         }
@@ -78,10 +81,11 @@ pub(crate) fn gather(
 fn of_node(
     query: &Query<'_>,
     node: &Node,
-    deadline: Deadline,
+    whole: Deadline,
     ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
 ) -> (Facts, Stepds) {
     let &Query { options, log, .. } = query;
+    let deadline = whole.sooner(time_for_groups(options, query.limit));
     let before_adoption = deadline.sooner(time_to_adopt(query.limit));
     let comes_from_job = LazyCell::new(|| cgroup::comes_from_job(query.origin));
     let asked = stepd::CensusRequest {
@@ -117,6 +121,7 @@ fn of_node(
         census,
         other_tracking: node.conf.other_tracking().map(str::to_owned),
         deadline,
+        whole,
     };
     (Facts { steps, caller }, stepds)
 }
@@ -126,9 +131,30 @@ fn time_to_adopt(timeout: Duration) -> Duration {
     (timeout / 4).min(Duration::from_secs(1))
 }
 
+/// The time that all stepds must leave to look up exempt groups: a directory service may be slow.
+fn time_for_groups(options: &Options, timeout: Duration) -> Duration {
+    match options.exempt.groups.is_empty() {
+        true => Duration::ZERO,
+        false => (timeout / 4).min(Duration::from_millis(500)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stepds_leave_time_for_groups_where_some_are_exempt() {
+        let time = |line: &[&str], timeout| {
+            let (options, _) = Options::parse(line);
+            time_for_groups(&options, Duration::from_millis(timeout))
+        };
+        assert_eq!(time(&[], 5000), Duration::ZERO);
+        for (timeout, left) in [(100, 25), (1000, 250), (5000, 500), (60_000, 500)] {
+            let time = time(&["exempt_groups=a"], timeout);
+            assert_eq!(time, Duration::from_millis(left), "of {timeout} ms");
+        }
+    }
 
     #[test]
     fn silent_stepds_leave_time_to_adopt() {

@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
         let Prepared { options, log, .. } = &self.prepared;
         session::forget_earlier_call(options, self.handle, self.prepared.service(), *log);
         let (facts, stepds) = self.gather(options, Phase::Account, uid, options.timeout);
-        let deadline = stepds.deadline;
+        let deadline = stepds.whole;
         let plan = decide::plan(options, Phase::Account, facts);
         let outcome = match options.mode {
             Mode::Audit => self.audit(options, Phase::Account, plan, stepds),
@@ -139,7 +139,7 @@ impl<'a> Call<'a> {
             }
             None => {
                 let (facts, stepds) = self.gather(options, phase, uid, left);
-                let deadline = stepds.deadline;
+                let deadline = stepds.whole;
                 let plan = decide::plan(options, phase, facts);
                 if options.mode == Mode::Audit {
                     return self.audit(options, phase, plan, stepds);
@@ -175,7 +175,7 @@ impl<'a> Call<'a> {
             Phase::Account => apply::without_helper(plan, self.prepared.service()),
             Phase::Session(_) => plan,
         };
-        let verdict = self.settle(options, phase, None, plan, &stepds.deadline);
+        let verdict = self.settle(options, phase, None, plan, &stepds.whole);
         verdict.into()
     }
 

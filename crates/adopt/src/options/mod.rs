@@ -214,7 +214,7 @@ impl Options {
             Ok(text) => (text.unwrap_or_default(), None),
             Err(error) => {
                 let place = file.display().to_string();
-                let cause = format!("{error}; ignoring it, with strict in its place");
+                let cause = format!("{error}; ignoring its settings and assuming strict");
                 // Whatever the file would have closed must not stay open.
                 let instead = STRICT.to_owned();
                 (instead, Some(BadArgument::File { place, cause }))

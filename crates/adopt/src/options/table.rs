@@ -297,8 +297,8 @@ pub const TABLE: &[OptionSpec] = &[
         default: "no group",
         since_us: true,
         doc: "The same for the members of groups, by name or gid. Looked up only for a user who would be \
-              denied: first in /etc/group, then wherever nsswitch.conf(5) says, for what is left of *timeout*, at least \
-              half a second. Without an answer nobody is exempt by group. The log says so if it can be known: to \
+              denied: first in /etc/group, then wherever nsswitch.conf(5) says, within *timeout*, of which up \
+              to half a second is kept for that. Without an answer nobody is exempt by group. The log says so if it can be known: to \
               nsswitch a directory that is down may look like one that does not have the user.",
         set: |options, value| list(&mut options.exempt.groups, value),
     },
