@@ -25,6 +25,7 @@ const ENTRIES: [&str; 2] = [
 const ORDER: &[&str] = &[
     "run",
     "explain",
+    "survey",
     "fuzzing",
     "apply",
     "gather",

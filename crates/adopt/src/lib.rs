@@ -4,7 +4,7 @@
 //!
 //! | part | purpose |
 //! |---|---|
-//! | `run`, `explain` | one login; a dry run that changes nothing |
+//! | `run`, `explain`, `survey` | one login; a dry run that changes nothing; the node as the module finds it |
 //! | `apply` | the only effects on the process |
 //! | `gather` | collects the facts: node, extern steps, source of the connection |
 //! | `report` | the only PAM codes, and the texts for admin and user |
@@ -42,6 +42,7 @@ mod run;
 pub mod session;
 pub mod state_dir;
 pub mod stepd;
+pub mod survey;
 mod text;
 mod trust;
 

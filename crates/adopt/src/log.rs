@@ -1,6 +1,7 @@
 //! Where lines for the admin go, and the threshold for them.
 
-use pam::{Handle, Severity};
+use pam::Handle;
+pub use pam::Severity;
 
 use crate::options::LogLevel;
 

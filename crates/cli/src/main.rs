@@ -6,35 +6,55 @@
     reason = "a program for a terminal"
 )]
 
+mod check;
 mod explain;
+mod help;
 mod tidy;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::explain::Explain;
+/// The exit status of a command that could not look, as for Nagios; also after a usage error.
+const COULD_NOT_LOOK: u8 = 3;
 
-/// Explain and tidy up what pam_slurm_adopt.so does on this node.
-#[derive(Parser)]
-#[command(name = "slurm-adopt", version)]
+/// Check a node's set-up, explain logins, and tidy up after pam_slurm_adopt.so
+#[derive(Debug, Parser)]
+#[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    Explain(Explain),
+    Check(check::Check),
+    Explain(explain::Explain),
     /// Remove the runtime directories of users whose sessions have ended with their job
     ///
     /// For runtime_dir=create, at the end of slurmd's Epilog.
     Tidy,
+    Help(help::Help),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) => {
+            // Nobody can be told if that fails.
+            let _ = error.print();
+            let is_asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
+            return match is_asked.contains(&error.kind()) {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(COULD_NOT_LOOK),
+            };
+        }
+    };
+    match command {
+        Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Tidy => tidy::run(),
+        Command::Help(help) => help.run(),
     }
 }

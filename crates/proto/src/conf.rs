@@ -25,6 +25,35 @@ pub struct Query<'a> {
     pub node: Option<&'a str>,
     /// Whether to collect [`Conf::ports`], for which every NodeName line is read to its end.
     pub ports: bool,
+    /// Whether to collect [`Conf::settings`].
+    pub settings: bool,
+}
+
+/// A line with its pairs, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The file.
+    pub file: String,
+    /// The line's number, from 1; for a continued line that of its first line.
+    pub line: usize,
+    /// The keys and values of the line, in order. What is not UTF-8 is replaced.
+    pub pairs: Vec<(String, String)>,
+}
+
+impl Setting {
+    /// The value of a key on this line, in any case; the last of several counts.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let mut pairs = self.pairs.iter().rev();
+        let found = pairs.find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The key that the line begins with.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.pairs.first().map_or("", |(key, _)| key.as_str())
+    }
 }
 
 /// The values of a slurm.conf that concern this node.
@@ -59,6 +88,8 @@ pub struct Conf {
     pub nodes: Vec<Option<String>>,
     /// The NodeHostname of [`Query::node`].
     pub host: Option<String>,
+    /// All lines ([`Query::settings`]).
+    pub settings: Vec<Setting>,
 }
 
 /// Reads an included file, given its name as written (with `%c` replaced) and the name of the including
@@ -87,17 +118,7 @@ pub fn parse(
     query: Query<'_>,
     include: &mut Include<'_>,
 ) -> Result<Conf, ConfError> {
-    let mut parser = Parser {
-        query,
-        include,
-        includes: 0,
-        conf: Conf {
-            nodes: vec![None; query.hosts.len()],
-            ..Conf::default()
-        },
-        default_ports: None,
-        names_a_node: false,
-    };
+    let mut parser = Parser::new(query, include);
     parser.file(file, bytes, 0)?;
     // If no line names a node, all are dynamic.
     parser.conf.uses_slurmd_port |= !parser.names_a_node;
@@ -109,6 +130,21 @@ pub fn parse(
             problem: Problem::NoClusterName,
         }),
     }
+}
+
+/// Reads all lines of a slurm.conf or of a file of the same form, such as cgroup.conf, up to its first fault.
+pub fn settings(
+    file: &str,
+    bytes: &[u8],
+    include: &mut Include<'_>,
+) -> (Vec<Setting>, Option<ConfError>) {
+    let query = Query {
+        settings: true,
+        ..Query::default()
+    };
+    let mut parser = Parser::new(query, include);
+    let fault = parser.file(file, bytes, 0).err();
+    (parser.conf.settings, fault)
 }
 
 /// Depth of nested Includes.
@@ -128,10 +164,28 @@ struct Parser<'a, 'i> {
     names_a_node: bool,
 }
 
-impl Parser<'_, '_> {
+impl<'a, 'i> Parser<'a, 'i> {
+    fn new(query: Query<'a>, include: &'a mut Include<'i>) -> Self {
+        Self {
+            query,
+            include,
+            includes: 0,
+            conf: Conf {
+                nodes: vec![None; query.hosts.len()],
+                ..Conf::default()
+            },
+            default_ports: None,
+            names_a_node: false,
+        }
+    }
+
     fn file(&mut self, file: &str, bytes: &[u8], depth: usize) -> Result<(), ConfError> {
         let mut lines = Lines::new(bytes);
-        while let Some(line) = lines.next_logical() {
+        loop {
+            let first = lines.number + 1;
+            let Some(line) = lines.next_logical() else {
+                return Ok(());
+            };
             let at = |problem| ConfError {
                 file: file.into(),
                 line: lines.number,
@@ -140,6 +194,15 @@ impl Parser<'_, '_> {
             if let Some(name) = include_name(&line.text).map_err(at)? {
                 self.included(file, name, depth, lines.number)?;
                 continue;
+            }
+            if self.query.settings {
+                let pairs = pairs(&line.text).map_err(at)?;
+                let file = file.to_owned();
+                let line = first;
+                let setting = Setting { file, line, pairs };
+                self.conf
+                    .settings
+                    .extend((!setting.pairs.is_empty()).then_some(setting));
             }
             match self.line(&line).map_err(at) {
                 Err(
@@ -153,7 +216,6 @@ impl Parser<'_, '_> {
                 result => result?,
             }
         }
-        Ok(())
     }
 
     fn included(
@@ -331,6 +393,17 @@ fn is_list(names: &str) -> bool {
     names
         .bytes()
         .any(|sign| matches!(sign, b'[' | b',' | b' ' | b'\t'))
+}
+
+/// All pairs of a line.
+fn pairs(mut rest: &[u8]) -> Result<Vec<(String, String)>, Problem> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let mut pairs = Vec::new();
+    while let Some((pair, tail)) = next_pair(rest)? {
+        pairs.push((text(pair.key), text(pair.value)));
+        rest = tail;
+    }
+    Ok(pairs)
 }
 
 fn scalar(place: &mut Option<String>, value: &[u8], rest: &[u8]) -> Result<(), Problem> {

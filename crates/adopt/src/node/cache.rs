@@ -182,6 +182,7 @@ fn kept_values(conf: &mut Conf) -> [&mut Option<String>; 8] {
         // Used only by Node::slurmd_ports, which reads the file itself.
         node_ports: _,
         uses_slurmd_port: _,
+        settings: _,
     } = conf;
     [
         slurmd_user,

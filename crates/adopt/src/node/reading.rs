@@ -82,7 +82,7 @@ impl Node {
         let query = Query {
             hosts: &[short, full, "localhost"],
             node: given,
-            ports: false,
+            ..Query::default()
         };
         let conf = read(path, query, sources)?;
         let (names, is_named) = match given {

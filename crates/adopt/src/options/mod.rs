@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use crate::options::error::BadArgument;
+pub use crate::options::file::PATH as FILE;
 use crate::options::file::Setting;
 use crate::options::message::Messages;
 use crate::options::network::Network;
@@ -220,10 +221,20 @@ impl Options {
                 (instead, Some(BadArgument::File { place, cause }))
             }
         };
-        let settings: Vec<_> = file::settings(&text).collect();
-        let (options, mut bad) = Self::merge(file, &settings, args);
+        let (options, mut bad) = Self::of_text(file, &text, args);
         bad.splice(0..0, unread);
         (options, bad)
+    }
+
+    /// Parses the text of an options file and the arguments of a PAM line, as [`Options::read`] does.
+    #[must_use]
+    pub fn of_text<A: AsRef<[u8]>>(
+        file: &Path,
+        text: &str,
+        args: &[A],
+    ) -> (Self, Vec<BadArgument>) {
+        let settings: Vec<_> = file::settings(text).collect();
+        Self::merge(file, &settings, args)
     }
 
     /// Parses the arguments without a file.

@@ -1,0 +1,26 @@
+//! The node as the module finds it, for `slurm-adopt check` and `status`.
+
+use std::path::Path;
+
+use crate::log::{Log, Sink};
+use crate::node::search::Search;
+use crate::node::{Environment, Node, NodeError};
+use crate::options::{LogLevel, Options};
+use crate::state_dir::{self, StateDir};
+use crate::stepd::spool;
+
+/// Finds slurm.conf and this node's name as a login would. The environment of the calling shell does not count.
+///
+/// # Errors
+/// [`NodeError`].
+pub fn node(options: &Options, sink: &dyn Sink) -> Result<Node, NodeError> {
+    let log = Log::new(sink, LogLevel::Error);
+    let search = Search {
+        options,
+        environment: &Environment::default(),
+        state_dir: &StateDir::open(Path::new(state_dir::DIR), false, log),
+        has_stepds: &spool::has_stepds,
+        log,
+    };
+    search.run()
+}

@@ -1,0 +1,317 @@
+//! The host that is judged: its files, processes and what more than one room needs to know.
+
+pub mod command;
+pub mod distribution;
+pub mod processes;
+pub mod tree;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use adopt::log::Sink;
+use adopt::node::{Node, NodeError};
+use adopt::options::{self, BadArgument, Options};
+use pamconf::{Facility, Flavor, Handler, Item, Layout, ReadOther, Role, Service};
+use proto::conf::{self, ConfError, Included, Setting};
+use sys::Deadline;
+
+use crate::host::command::Printed;
+use crate::host::distribution::{Distribution, Family};
+use crate::host::processes::Process;
+use crate::host::tree::Tree;
+
+/// The host that is judged.
+#[derive(Debug)]
+pub struct Host {
+    /// Its files.
+    pub tree: Tree,
+    /// When everything must have been looked at.
+    pub deadline: Deadline,
+    distribution: OnceLock<Distribution>,
+    processes: OnceLock<Vec<Process>>,
+    services: Mutex<BTreeMap<String, Arc<Service>>>,
+    node: OnceLock<Result<Node, NodeError>>,
+    slurm_conf: OnceLock<Result<SlurmConf, String>>,
+}
+
+/// A line of a PAM stack that calls this module, or SchedMD's.
+#[derive(Debug)]
+pub struct OwnLine {
+    /// The stack.
+    pub facility: Facility,
+    /// The index of its entry in the stack.
+    pub entry: usize,
+    /// The line.
+    pub line: pamconf::Line,
+    /// Its arguments and those of the options file as values.
+    pub options: Options,
+    /// Settings without effect.
+    pub bad: Vec<BadArgument>,
+}
+
+/// slurm.conf, line by line.
+#[derive(Debug)]
+pub struct SlurmConf {
+    /// The file.
+    pub path: PathBuf,
+    /// All lines, Includes in their place, up to the first fault.
+    pub settings: Vec<Setting>,
+    /// The fault at which slurmd gives up.
+    pub fault: Option<ConfError>,
+}
+
+impl SlurmConf {
+    /// The line that sets a key (in any case), the last one if there are several, and its value.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<(&Setting, &str)> {
+        let mut lines = self.settings.iter().rev();
+        let line = lines.find(|it| it.key().eq_ignore_ascii_case(key))?;
+        Some((line, line.value(key)?))
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.setting(key).map(|(_, value)| value)
+    }
+}
+
+/// The usual places of slurm.conf, in the order in which the module looks where no slurmd runs.
+pub const SLURM_CONFS: [&str; 5] = [
+    "/run/slurm/conf/slurm.conf",
+    "/etc/slurm/slurm.conf",
+    "/etc/slurm-llnl/slurm.conf",
+    "/opt/slurm/etc/slurm.conf",
+    "/usr/local/etc/slurm.conf",
+];
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn line(&self, _: adopt::log::Severity, _: &str) {}
+}
+
+impl Host {
+    /// A host with these files.
+    #[must_use]
+    pub fn new(tree: Tree, deadline: Deadline) -> Self {
+        Self {
+            tree,
+            deadline,
+            distribution: OnceLock::new(),
+            processes: OnceLock::new(),
+            services: Mutex::default(),
+            node: OnceLock::new(),
+            slurm_conf: OnceLock::new(),
+        }
+    }
+
+    /// Whether it runs: processes, sockets and programs can be looked at.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.tree.is_live()
+    }
+
+    /// Its distribution.
+    pub fn distribution(&self) -> &Distribution {
+        self.distribution
+            .get_or_init(|| Distribution::read(&self.tree))
+    }
+
+    /// Its processes; none for a tree that does not run.
+    pub fn processes(&self) -> &[Process] {
+        match self.is_live() {
+            true => self.processes.get_or_init(processes::all),
+            false => &[],
+        }
+    }
+
+    /// Runs one of its programs until the deadline.
+    ///
+    /// # Errors
+    /// Those of [`command::run`]; `Unsupported` for a tree that does not run.
+    pub fn run(&self, program: &str, args: &[&str]) -> io::Result<Printed> {
+        match self.is_live() {
+            true => command::run(program, args, &self.deadline),
+            false => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the tree does not run",
+            )),
+        }
+    }
+
+    /// Where its libpam looks for files.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        let (flavor, vendor) = match self.distribution().family {
+            Family::Debian => (Flavor::Debian, None),
+            Family::Suse => (Flavor::Upstream, Some("/usr/etc/pam.d")),
+            Family::RedHat => (Flavor::Upstream, Some("/usr/share/pam/pam.d")),
+            Family::Other => (Flavor::Either, Some("/usr/share/pam/pam.d")),
+        };
+        let dirs = ["/etc/pam.d", "/usr/lib/pam.d"].into_iter().chain(vendor);
+        Layout {
+            dirs: dirs.map(PathBuf::from).collect(),
+            flavor,
+        }
+    }
+
+    /// A PAM service as its libpam reads it.
+    pub fn service(&self, name: &str) -> Arc<Service> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            let mut read_file = |path: &Path| self.tree.read(path);
+            let service = Service::read(&self.layout(), name, ReadOther::Always, &mut read_file);
+            Arc::new(service)
+        };
+        Arc::clone(services.entry(name.to_owned()).or_insert_with(read))
+    }
+
+    /// The lines of a service's account and session stacks that call this module or SchedMD's.
+    pub fn own_lines(&self, service: &str) -> Vec<OwnLine> {
+        let read = self.service(service);
+        let file = self.tree.text(options::FILE).unwrap_or_default();
+        let mut lines = Vec::new();
+        for facility in [Facility::Account, Facility::Session] {
+            for (entry, handler) in read.stack(facility).iter().enumerate() {
+                let call = ModuleCall::of(&read, handler);
+                let Some(call) = call.filter(ModuleCall::is_own) else {
+                    continue;
+                };
+                let place = Path::new(options::FILE);
+                let (options, bad) = Options::of_text(place, &file, call.arguments);
+                lines.push(OwnLine {
+                    facility,
+                    entry,
+                    line: call.line.clone(),
+                    options,
+                    bad,
+                });
+            }
+        }
+        lines
+    }
+
+    /// The options that apply to ssh logins: those of the first account line, else of the first session line, else
+    /// those of the options file.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let lines = self.own_lines("sshd");
+        match lines.into_iter().next() {
+            Some(line) => line.options,
+            None => {
+                let file = self.tree.text(options::FILE).unwrap_or_default();
+                Options::of_text::<&str>(Path::new(options::FILE), &file, &[]).0
+            }
+        }
+    }
+
+    /// This node as a login finds it; None for a tree that does not run.
+    pub fn node(&self) -> Option<&Result<Node, NodeError>> {
+        let find = || adopt::survey::node(&self.options(), &Nowhere);
+        self.is_live().then(|| self.node.get_or_init(find))
+    }
+
+    /// slurm.conf: the one that a login reads, or in a tree that does not run the first of the usual places.
+    ///
+    /// # Errors
+    /// The reason why there is none, in words.
+    pub fn slurm_conf(&self) -> Result<&SlurmConf, &str> {
+        let read = self.slurm_conf.get_or_init(|| self.read_slurm_conf());
+        read.as_ref().map_err(String::as_str)
+    }
+
+    fn read_slurm_conf(&self) -> Result<SlurmConf, String> {
+        let path = match self.node() {
+            Some(Ok(node)) => node.path.clone(),
+            // It says which file and line.
+            Some(Err(error)) => match self.named_conf() {
+                Some(path) => path,
+                None => return Err(error.to_string()),
+            },
+            None => match self.named_conf() {
+                Some(path) => path,
+                None => return Err(format!("none of {}", SLURM_CONFS.join(", "))),
+            },
+        };
+        let bytes = self.tree.read(&path);
+        let bytes = bytes.map_err(|error| format!("read {}: {error}", path.display()))?;
+        let mut include = |name: &str, from: &str| self.included(&path, name, Path::new(from));
+        let (settings, fault) = conf::settings(&path.to_string_lossy(), &bytes, &mut include);
+        Ok(SlurmConf {
+            path,
+            settings,
+            fault,
+        })
+    }
+
+    /// `slurm_conf=`, or the first of the usual places that exists.
+    fn named_conf(&self) -> Option<PathBuf> {
+        let usual = || {
+            SLURM_CONFS
+                .iter()
+                .map(PathBuf::from)
+                .find(|it| self.tree.exists(it))
+        };
+        self.options().slurm_conf.map(PathBuf::from).or_else(usual)
+    }
+
+    /// Reads an Include: beside slurm.conf since 23.02, beside the including file before.
+    fn included(&self, main: &Path, name: &str, from: &Path) -> io::Result<Included> {
+        let beside = |file: &Path| file.parent().unwrap_or(Path::new("/")).join(name);
+        let first = beside(main);
+        let (path, read) = match self.tree.read(&first) {
+            Err(error) if tree::is_absent(&error) => (beside(from), self.tree.read(beside(from))),
+            read => (first, read),
+        };
+        Ok(Included {
+            file: path.to_string_lossy().into_owned(),
+            bytes: read?,
+        })
+    }
+}
+
+/// A call of a module.
+#[derive(Debug, Clone, Copy)]
+pub struct ModuleCall<'a> {
+    /// The line.
+    pub line: &'a pamconf::Line,
+    /// The module as the line names it.
+    pub path: &'a [u8],
+    /// Its arguments.
+    pub arguments: &'a [Vec<u8>],
+}
+
+impl<'a> ModuleCall<'a> {
+    /// The call of an entry; None for an include and for a line that libpam fails.
+    #[must_use]
+    pub fn of(service: &'a Service, handler: &Handler) -> Option<Self> {
+        let line = service
+            .line(handler)
+            .filter(|_| handler.role == Role::Module)?;
+        match &line.item {
+            Item::Module { path, arguments } => Some(Self {
+                line,
+                path,
+                arguments,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The file name of the module, such as `pam_unix.so`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.path.rsplit(|sign| *sign == b'/').next();
+        String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
+    }
+
+    /// Whether this is this module or SchedMD's, under any file name.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        let name = self.name();
+        name.starts_with("pam_slurm_adopt") && name.ends_with(".so")
+    }
+}

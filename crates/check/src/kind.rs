@@ -1,0 +1,68 @@
+//! What kind of host this is, and what the module does there.
+
+use crate::host::Host;
+use crate::{Check, Finding, Notes, Room, Severity};
+
+pub(crate) const ROOM: Room = Room {
+    name: "host",
+    checks: &[&NO_COMPUTE_NODE],
+    look,
+};
+
+const NO_COMPUTE_NODE: Check = Check {
+    id: "SA001",
+    severity: Severity::Note,
+    title: "this host is not a compute node",
+    why: "No slurmd runs here and no slurm.conf names this host. The module finds no job for anybody here: it \
+          denies every user but root (action_no_jobs), or leaves them to the other modules where it finds no \
+          slurm.conf at all (action_generic_failure).",
+    fix: "Take the module's lines out of the PAM stacks of login nodes and controllers.",
+};
+
+/// The programs that make a host what it is.
+const DAEMONS: [(&str, &str); 4] = [
+    ("slurmd", "compute node"),
+    ("slurmctld", "controller"),
+    ("slurmdbd", "database host"),
+    ("sackd", "login node"),
+];
+
+fn look(host: &Host, notes: &mut Notes) {
+    let distribution = &host.distribution().name;
+    let name = if distribution.is_empty() {
+        "unknown distribution"
+    } else {
+        distribution
+    };
+    notes.summary(name);
+    if !host.is_live() {
+        return;
+    }
+    let is_daemon = |program: &str, daemon: &str| {
+        // Debian's file is slurmd-wlm.
+        program == daemon || program.strip_suffix("-wlm") == Some(daemon)
+    };
+    let runs = |daemon: &str| {
+        let mut processes = host.processes().iter();
+        processes.any(|it| {
+            it.uid == 0 && is_daemon(it.program_name(), daemon) || is_daemon(&it.name, daemon)
+        })
+    };
+    let mut kinds = DAEMONS.iter().filter(|(daemon, _)| runs(daemon)).peekable();
+    if kinds.peek().is_none() {
+        notes.summary("no Slurm daemon runs");
+    }
+    let is_compute_node = runs("slurmd");
+    kinds.for_each(|(_, kind)| notes.summary(*kind));
+    let is_named = matches!(host.node(), Some(Ok(node)) if node.is_named);
+    if !is_compute_node && !is_named {
+        let slurm = match host.slurm_conf() {
+            Ok(conf) => format!("{} does not name this host", conf.path.display()),
+            Err(error) => error.to_owned(),
+        };
+        notes.find(Finding::of(
+            &NO_COMPUTE_NODE,
+            format!("no slurmd runs here; {slurm}"),
+        ));
+    }
+}

@@ -1,0 +1,11 @@
+//! Set-ups, good and broken, and all that `slurm-adopt check --root` finds in each.
+
+mod good;
+mod module;
+mod options;
+mod pam;
+mod security;
+mod slurm;
+mod sshd;
+mod systemd;
+mod tree;

@@ -1,0 +1,1 @@
+//! SELinux, AppArmor, the state directory, the kill switch.

@@ -1,0 +1,1 @@
+//! systemd and users' service managers.

@@ -1,0 +1,85 @@
+//! `slurm-adopt check`: judges a node.
+
+mod json;
+mod text;
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use check::{Report, Request};
+use clap::Args;
+
+use crate::COULD_NOT_LOOK;
+
+pub(crate) use text::write_filled;
+
+/// The time after which what hangs is given up.
+const LIMIT: Duration = Duration::from_secs(9);
+
+/// Find what is wrong with this node's set-up
+///
+/// Looks at sshd, the PAM stacks, the module, slurm.conf, the daemons, systemd and SELinux; changes nothing. Each
+/// finding has an ID, see `slurm-adopt help ID`.
+///
+/// Exit status: 0 nothing is wrong, 1 warnings, 2 failures, 3 nothing could be judged.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Print no host name and no times, so that equal nodes print equal text (clush -b, dshbak -c)
+    #[arg(long, conflicts_with = "json")]
+    terse: bool,
+    /// Judge the files of a tree that does not run, such as an image
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The only checks to carry out
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Checks to leave out
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    skip: Vec<String>,
+}
+
+impl Check {
+    /// Prints the findings.
+    pub fn run(&self) -> ExitCode {
+        let request = Request {
+            root: self.root.clone(),
+            only: self.only.clone(),
+            skip: self.skip.clone(),
+            limit: LIMIT,
+        };
+        let report = match check::run(&request) {
+            Ok(report) => report,
+            Err(error) => {
+                eprintln!("slurm-adopt check: {error}");
+                return ExitCode::from(COULD_NOT_LOOK);
+            }
+        };
+        let printed = self.print(&report);
+        // Whoever reads no further, as head does, wants no more.
+        if let Err(error) = printed.or_else(|it| match it.kind() {
+            io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(it),
+        }) {
+            eprintln!("slurm-adopt check: write the findings: {error}");
+            return ExitCode::from(COULD_NOT_LOOK);
+        }
+        ExitCode::from(report.status())
+    }
+
+    fn print(&self, report: &Report) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match self.json {
+            true => json::write(&mut out, report),
+            false => text::Style {
+                is_terse: self.terse,
+                is_colored: out.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            }
+            .write(&mut out, report),
+        }
+    }
+}

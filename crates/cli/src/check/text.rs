@@ -1,0 +1,164 @@
+//! The findings for people.
+
+use std::io::{self, Write};
+
+use check::{Finding, Report, RoomReport, Severity, Spot};
+
+/// The width of the column of rooms.
+const ROOM: usize = 13;
+
+/// How to print.
+pub(super) struct Style {
+    /// Without host and times.
+    pub is_terse: bool,
+    /// With colours.
+    pub is_colored: bool,
+}
+
+/// This host's name.
+pub(super) fn host_name() -> String {
+    sys::hostname().unwrap_or_else(|_| "localhost".to_owned())
+}
+
+impl Style {
+    /// Writes a line for each room, its findings, and the sum.
+    pub(super) fn write(&self, out: &mut dyn Write, report: &Report) -> io::Result<()> {
+        if !self.is_terse {
+            match report.host.tree.root() {
+                None => writeln!(out, "host {}\n", host_name())?,
+                Some(root) => writeln!(out, "tree {}\n", root.display())?,
+            }
+        }
+        for room in &report.rooms {
+            self.room(out, room)?;
+        }
+        let count = |severity| report.count(severity);
+        let sum = [
+            plural(count(Severity::Failure), "failure"),
+            plural(count(Severity::Warning), "warning"),
+            plural(count(Severity::Note), "note"),
+            format!("{} checked", report.checks),
+        ];
+        write!(out, "\n{}", sum.join(", "))?;
+        match self.is_terse {
+            true => writeln!(out),
+            false => writeln!(out, " in {:.1} s", report.took.as_secs_f32()),
+        }
+    }
+
+    fn room(&self, out: &mut dyn Write, room: &RoomReport) -> io::Result<()> {
+        let name = room.room.name;
+        let summary = room.summary.join("; ");
+        let word = match room.worst() {
+            None | Some(Severity::Note) if !room.unseen.is_empty() => "?",
+            None | Some(Severity::Note) => "ok",
+            Some(severity) => word(severity),
+        };
+        let word = self.colored(room.worst(), word);
+        writeln!(
+            out,
+            "{}",
+            format!("{name:ROOM$} {word}  {summary}").trim_end()
+        )?;
+        for finding in &room.findings {
+            self.finding(out, finding)?;
+        }
+        for unseen in &room.unseen {
+            writeln!(out, "   not looked at: {}: {}", unseen.what, unseen.why)?;
+        }
+        Ok(())
+    }
+
+    fn finding(&self, out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+        let check = finding.check;
+        let word = self.colored(Some(finding.severity), word(finding.severity));
+        writeln!(out, "   {word}  {} {}", check.id, check.title)?;
+        if let Some(spot) = &finding.spot {
+            write_spot(out, spot)?;
+        }
+        write_filled(out, "      ", "      ", &finding.detail)?;
+        write_filled(out, "      fix   ", "            ", finding.advice())
+    }
+
+    fn colored(&self, severity: Option<Severity>, word: &str) -> String {
+        let code = match severity {
+            Some(Severity::Failure) => "31",
+            Some(Severity::Warning) => "33",
+            Some(Severity::Note) => "36",
+            None => "32",
+        };
+        match self.is_colored {
+            true => format!("\x1b[{code}m{word:4}\x1b[0m"),
+            false => format!("{word:4}"),
+        }
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Failure => "FAIL",
+        Severity::Warning => "warn",
+        Severity::Note => "note",
+    }
+}
+
+fn plural(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    }
+}
+
+/// FILE:LINE, and the line with a caret under what is at fault.
+fn write_spot(out: &mut dyn Write, spot: &Spot) -> io::Result<()> {
+    match spot.line {
+        Some(line) => writeln!(out, "      {}:{line}", spot.file)?,
+        None => writeln!(out, "      {}", spot.file)?,
+    }
+    let Some(text) = &spot.text else {
+        return Ok(());
+    };
+    // A file may have anything in it; the terminal must not act on it.
+    let safe = |it: &str| -> String {
+        it.chars()
+            .map(|it| if it.is_control() { ' ' } else { it })
+            .collect()
+    };
+    writeln!(out, "      {}", safe(text))?;
+    let Some((before, marked)) = spot.mark.clone().and_then(|mark| {
+        let before = text.get(..mark.start)?;
+        Some((before, text.get(mark)?))
+    }) else {
+        return Ok(());
+    };
+    let (blank, carets) = (before.chars().count(), marked.chars().count().max(1));
+    writeln!(out, "      {:blank$}{:^<carets$}", "", "")
+}
+
+/// Breaks a text into lines of at most 80 columns.
+pub(crate) fn write_filled(
+    out: &mut dyn Write,
+    first: &str,
+    next: &str,
+    text: &str,
+) -> io::Result<()> {
+    const WIDTH: usize = 80;
+    let mut line = first.to_owned();
+    let mut has_word = false;
+    for word in text.split_whitespace() {
+        if has_word && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(out, "{line}")?;
+            line = next.to_owned();
+            has_word = false;
+        }
+        if has_word {
+            line.push(' ');
+        }
+        line.extend(
+            word.chars()
+                .map(|it| if it.is_control() { '?' } else { it }),
+        );
+        has_word = true;
+    }
+    writeln!(out, "{line}")
+}
