@@ -91,7 +91,7 @@ fn conf(text: &str, host: &'static str) -> Work {
         let query = Query {
             hosts: &[black_box(host)],
             node: None,
-            ports: false,
+            ..Query::default()
         };
         let mut none = |_: &str, _: &str| Err(std::io::ErrorKind::NotFound.into());
         let conf = conf::parse("/etc/slurm/slurm.conf", black_box(&bytes), query, &mut none);

@@ -57,6 +57,7 @@ fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
         hosts: HOSTS,
         node: Some("node1"),
         ports: true,
+        settings: true,
     };
     conf::parse(MAIN, &files[0], query, &mut include)
 }
