@@ -25,6 +25,14 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Err(error) => assert!(!error.to_string().chars().any(char::is_control)),
     }
+    let (settings, _) = conf::settings(MAIN, &files[0], &mut |_, _| {
+        Err(io::ErrorKind::NotFound.into())
+    });
+    assert!(
+        settings
+            .iter()
+            .all(|it| it.line > 0 && !it.pairs.is_empty())
+    );
     // The parser reads most lines without a copy, and searches for rare bytes eight at a time. An empty
     // comment on each line changes nothing, but makes it read all of them the long way.
     let commented: Vec<_> = files.iter().map(|it| with_comments(it)).collect();
@@ -57,7 +65,7 @@ fn parse(files: &[Vec<u8>]) -> Result<Conf, ConfError> {
         hosts: HOSTS,
         node: Some("node1"),
         ports: true,
-        settings: true,
+        ..Query::default()
     };
     conf::parse(MAIN, &files[0], query, &mut include)
 }
