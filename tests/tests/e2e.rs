@@ -445,8 +445,11 @@ fn explain(cluster: &Cluster) -> Result<()> {
     let others = explain(&["alice", "--options", "exempt_users=bob service=su"])?;
     ensure!(others.status == Status::Exited(1), "{others}");
     let su = explain(&["alice", "--service", "su"])?;
-    let none = "error: no line of the PAM stack of su calls this module";
-    ensure!(su.stdout.contains(none), "{su}");
+    let none = "no line of the PAM stack of su calls pam_slurm_adopt.so";
+    ensure!(
+        su.status == Status::Exited(3) && su.stderr.contains(none),
+        "{su}"
+    );
     ensure!(
         node.read("/proc/1/cgroup")? == before,
         "explain moved something"

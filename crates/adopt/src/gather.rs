@@ -11,7 +11,7 @@ use crate::decide::{self, Phase};
 use crate::facts::{Caller, Facts};
 use crate::log::Log;
 use crate::node::search::Search;
-use crate::node::{Environment, Node};
+use crate::node::{Environment, Node, NodeError};
 use crate::options::Options;
 use crate::report;
 use crate::state_dir::StateDir;
@@ -49,6 +49,15 @@ pub(crate) fn gather(
     query: &Query<'_>,
     ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
 ) -> (Facts, Stepds) {
+    let node = find_node(query);
+    ask(query, node, ask_caller)
+}
+
+/// Finds the node.
+///
+/// # Errors
+/// [`NodeError`].
+pub(crate) fn find_node(query: &Query<'_>) -> Result<Node, NodeError> {
     let search = Search {
         options: query.options,
         environment: &query.environment,
@@ -56,7 +65,15 @@ pub(crate) fn gather(
         has_stepds: &spool::has_stepds,
         log: query.log,
     };
-    let node = search.run();
+    search.run()
+}
+
+/// Asks the stepds of the node and, if it matters, for the source of the connection.
+pub(crate) fn ask(
+    query: &Query<'_>,
+    node: Result<Node, NodeError>,
+    ask_caller: impl FnOnce(&callerid::Scope<'_>) -> Caller,
+) -> (Facts, Stepds) {
     // The user database and the disk have no timeout; do not charge their time to the stepds.
     let whole = Deadline::after(query.limit);
     match node {

@@ -8,12 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use check::{Report, Request};
+use check::Request;
 use clap::Args;
 
-use crate::COULD_NOT_LOOK;
-
-pub(crate) use text::write_filled;
+use crate::{COULD_NOT_LOOK, output};
 
 /// The time after which what hangs is given up.
 const LIMIT: Duration = Duration::from_secs(9);
@@ -59,27 +57,13 @@ impl Check {
                 return ExitCode::from(COULD_NOT_LOOK);
             }
         };
-        let printed = self.print(&report);
-        // Whoever reads no further, as head does, wants no more.
-        if let Err(error) = printed.or_else(|it| match it.kind() {
-            io::ErrorKind::BrokenPipe => Ok(()),
-            _ => Err(it),
-        }) {
-            eprintln!("slurm-adopt check: write the findings: {error}");
-            return ExitCode::from(COULD_NOT_LOOK);
-        }
-        ExitCode::from(report.status())
-    }
-
-    fn print(&self, report: &Report) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match self.json {
-            true => json::write(&mut out, report),
+        output::print("check", report.status(), |out| match self.json {
+            true => json::write(out, &report),
             false => text::Style {
                 is_terse: self.terse,
-                is_colored: out.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+                is_colored: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
             }
-            .write(&mut out, report),
-        }
+            .write(out, &report),
+        })
     }
 }

@@ -1,12 +1,12 @@
 //! `slurm-adopt help ID`: says more about a finding.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use check::Check;
 use clap::{Args, CommandFactory as _};
 
-use crate::check::write_filled;
+use crate::output::{self, write_filled};
 use crate::{Arguments, COULD_NOT_LOOK};
 
 /// Say more about a finding of check, or about a command
@@ -22,15 +22,18 @@ impl Help {
     /// Prints the text.
     pub fn run(&self) -> ExitCode {
         let Some(name) = &self.name else {
-            return ended(list());
+            return output::print("help", 0, list);
         };
         if let Some(check) = check::named(name) {
-            return ended(explain(check));
+            return output::print("help", 0, |out| explain(out, check));
         }
         let mut arguments = Arguments::command();
         arguments.build();
         match arguments.find_subcommand_mut(name) {
-            Some(command) => ended(command.print_long_help()),
+            Some(command) => {
+                let text = command.render_long_help();
+                output::print("help", 0, |out| write!(out, "{text}"))
+            }
             None => {
                 let name = name.escape_default();
                 eprintln!("slurm-adopt help: no check and no command is called \"{name}\"");
@@ -40,19 +43,7 @@ impl Help {
     }
 }
 
-fn ended(printed: io::Result<()>) -> ExitCode {
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("slurm-adopt help: write: {error}");
-            ExitCode::from(COULD_NOT_LOOK)
-        }
-    }
-}
-
-fn list() -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn list(out: &mut dyn Write) -> io::Result<()> {
     for check in check::checks() {
         let severity = check.severity.name();
         writeln!(out, "{}  {severity:7}  {}", check.id, check.title)?;
@@ -60,16 +51,10 @@ fn list() -> io::Result<()> {
     Ok(())
 }
 
-fn explain(check: &Check) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{} ({}): {}\n",
-        check.id,
-        check.severity.name(),
-        check.title
-    )?;
-    write_filled(&mut out, "", "", check.why)?;
+fn explain(out: &mut dyn Write, check: &Check) -> io::Result<()> {
+    let severity = check.severity.name();
+    writeln!(out, "{} ({severity}): {}\n", check.id, check.title)?;
+    write_filled(out, "", "", check.why)?;
     writeln!(out)?;
-    write_filled(&mut out, "fix   ", "      ", check.fix)
+    write_filled(out, "fix   ", "      ", check.fix)
 }

@@ -9,6 +9,7 @@
 mod check;
 mod explain;
 mod help;
+mod output;
 mod tidy;
 
 use std::process::ExitCode;

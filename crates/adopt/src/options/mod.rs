@@ -10,6 +10,7 @@ pub(crate) mod file;
 mod hints;
 pub(crate) mod message;
 pub(crate) mod network;
+pub mod origin;
 mod table;
 
 use std::path::{Path, PathBuf};

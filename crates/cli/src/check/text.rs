@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use check::{Finding, Report, RoomReport, Severity, Spot};
 
+use crate::output::{printable, write_filled};
+
 /// The width of the column of rooms.
 const ROOM: usize = 13;
 
@@ -118,13 +120,9 @@ fn write_spot(out: &mut dyn Write, spot: &Spot) -> io::Result<()> {
     let Some(text) = &spot.text else {
         return Ok(());
     };
-    // A file may have anything in it; the terminal must not act on it.
-    let safe = |it: &str| -> String {
-        it.chars()
-            .map(|it| if it.is_control() { ' ' } else { it })
-            .collect()
-    };
-    writeln!(out, "      {}", safe(text))?;
+    // A file may have anything in it.
+    let safe: String = text.chars().map(printable).collect();
+    writeln!(out, "      {safe}")?;
     let Some((before, marked)) = spot.mark.clone().and_then(|mark| {
         let before = text.get(..mark.start)?;
         Some((before, text.get(mark)?))
@@ -133,32 +131,4 @@ fn write_spot(out: &mut dyn Write, spot: &Spot) -> io::Result<()> {
     };
     let (blank, carets) = (before.chars().count(), marked.chars().count().max(1));
     writeln!(out, "      {:blank$}{:^<carets$}", "", "")
-}
-
-/// Breaks a text into lines of at most 80 columns.
-pub(crate) fn write_filled(
-    out: &mut dyn Write,
-    first: &str,
-    next: &str,
-    text: &str,
-) -> io::Result<()> {
-    const WIDTH: usize = 80;
-    let mut line = first.to_owned();
-    let mut has_word = false;
-    for word in text.split_whitespace() {
-        if has_word && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            writeln!(out, "{line}")?;
-            line = next.to_owned();
-            has_word = false;
-        }
-        if has_word {
-            line.push(' ');
-        }
-        line.extend(
-            word.chars()
-                .map(|it| if it.is_control() { '?' } else { it }),
-        );
-        has_word = true;
-    }
-    writeln!(out, "{line}")
 }

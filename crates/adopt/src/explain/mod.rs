@@ -1,35 +1,46 @@
 //! Dry-runs a login and explains the decision: asks and decides as a real login does, but prints the
 //! result and admits nobody.
 
+mod steps;
+
 use std::cell::LazyCell;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Instant;
 
 use pamconf::Facility;
+use sys::Connection;
 
 use crate::adoption::cgroup::Origin;
 use crate::apply;
 use crate::callerid;
 use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
 use crate::exempt;
+use crate::explain::steps::Recorder;
 use crate::facts::Caller;
 use crate::gather;
-use crate::log::{Log, Sink};
+use crate::log::Sink;
 use crate::node::Environment;
+use crate::options::Mode;
 use crate::options::message::Messages;
-use crate::options::{LogLevel, Mode};
 use crate::prepare::Prepared;
 use crate::report::{self, Reader};
-use crate::session::stack::{OwnLine, Stack};
+use crate::session::stack::{Line, OwnLine, Stack};
 use crate::state_dir::{self, StateDir};
 use crate::text::shown;
+
+pub use crate::explain::steps::{Cause, Step};
 
 /// The predicted outcome of an ssh login.
 #[derive(Debug)]
 pub struct Explanation {
-    user: String,
-    uid: Option<u32>,
+    /// The user's name.
+    pub user: String,
+    /// The uid, if the account is known.
+    pub uid: Option<u32>,
+    /// The steps that led to it, in order.
+    pub steps: Vec<Step>,
     messages: Messages,
     end: End,
 }
@@ -48,7 +59,7 @@ enum End {
 }
 
 /// The cause reported instead of a source job.
-const NO_CONNECTION: &str = "explain has no connection to trace";
+const NO_CONNECTION: &str = "explain has no connection to trace; pass --from ADDRESS";
 
 /// How a login ends, as far as this module decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,58 +81,97 @@ pub struct Question<'a> {
     pub service: &'a str,
     /// Arguments of the PAM line. None: those in the service's stack.
     pub options: Option<Vec<Vec<u8>>>,
+    /// The connection of the login, if it is known.
+    pub connection: Option<Connection>,
 }
 
-/// Returns the arguments of the module's line in the account stack, or in the session stack if it has none there.
-fn arguments_of_stack(service: &str, log: Log<'_>) -> Vec<Vec<u8>> {
-    let stack = Stack::read(service);
-    if let Some(cause) = stack.unread() {
-        log.error(|| format!("read the PAM stack of {}: {cause}", shown(service)));
+/// The reason why a login cannot be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoExplanation {
+    /// No line of the service's stack calls the module, so that it has no part in the login.
+    NoLine {
+        /// The service.
+        service: String,
+    },
+    /// A file of the stack cannot be read.
+    Unread(String),
+}
+
+impl fmt::Display for NoExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLine { service } => write!(
+                f,
+                "no line of the PAM stack of {} calls pam_slurm_adopt.so, so it has no part in such a login; pass \
+                 --options to explain a line that is not there",
+                shown(service)
+            ),
+            Self::Unread(cause) => write!(f, "read the PAM stack: {cause}"),
+        }
     }
+}
+
+/// Returns the module's line in the account stack, or in the session stack if it has none there.
+fn line_of_stack(service: &str) -> Result<OwnLine, NoExplanation> {
+    let stack = Stack::read(service);
     let own = stack.own_line(Facility::Account);
     match own.or_else(|| stack.own_line(Facility::Session)) {
-        Some(OwnLine { line, arguments }) => {
-            log.debug(|| format!("{}: {}", line.place, line.text));
-            arguments.clone()
-        }
-        None => {
-            log.error(|| {
-                let service = shown(service);
-                format!("no line of the PAM stack of {service} calls this module; explaining its defaults")
-            });
-            Vec::new()
-        }
+        Some(own) => Ok(own.clone()),
+        None => Err(match stack.unread() {
+            Some(cause) => NoExplanation::Unread(cause.to_owned()),
+            None => NoExplanation::NoLine {
+                service: service.to_owned(),
+            },
+        }),
     }
 }
 
-/// Asks and decides as a login would; logs each step to `sink`.
+/// Asks and decides as a login would; logs faults to `sink`, and each step of the exchange at debug.
 ///
 /// Ignores the environment of the calling shell; sshd's own is unknown here.
-#[must_use]
-pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Explanation {
-    let Question {
-        user,
-        service,
-        options,
-    } = question;
-    let arguments = match options {
-        Some(arguments) => arguments.clone(),
-        None => arguments_of_stack(service, Log::new(sink, LogLevel::Debug)),
+///
+/// # Errors
+/// [`NoExplanation`].
+pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Result<Explanation, NoExplanation> {
+    let Question { user, service, .. } = question;
+    let given = |arguments: &Vec<Vec<u8>>| OwnLine {
+        arguments: arguments.clone(),
+        line: Line {
+            text: String::from_utf8_lossy(&arguments.join(&b' ')).into_owned(),
+            place: "--options".to_owned(),
+        },
     };
+    let own = question.options.as_ref().map(given);
+    let OwnLine { line, arguments } = own.map_or_else(|| line_of_stack(service), Ok)?;
     let prepared = Prepared::for_user(user, service, &arguments, sink);
     prepared.warn_of_options();
+    let mut recorder = Recorder::new(&arguments, &line.place);
+    recorder.line(format!("{}: {}", line.place, line.text));
+    recorder.user(&prepared.login);
     let end = match prepared.before_slurm() {
         ControlFlow::Break(verdict) => End::Settled(verdict),
         ControlFlow::Continue(uid) => match prepared.kill_switch() {
             Some(verdict) => End::Settled(verdict),
-            None => end(&prepared, uid),
+            None => end(&prepared, uid, question.connection, &mut recorder),
         },
     };
-    prepared.explained(end)
+    recorder.decision(&end);
+    Ok(Explanation {
+        uid: prepared.login.uid(),
+        user: prepared.login.user,
+        messages: prepared.options.messages,
+        steps: recorder.steps,
+        end,
+    })
 }
 
 /// Asks the stepds and decides.
-fn end(prepared: &Prepared<'_>, uid: u32) -> End {
+fn end(
+    prepared: &Prepared<'_>,
+    uid: u32,
+    connection: Option<Connection>,
+    recorder: &mut Recorder<'_>,
+) -> End {
     let Prepared { options, log, .. } = prepared;
     let query = gather::Query {
         options,
@@ -133,8 +183,23 @@ fn end(prepared: &Prepared<'_>, uid: u32) -> End {
         origin: Origin::Nowhere,
         log: *log,
     };
-    let no_connection = |_: &callerid::Scope<'_>| Caller::Unknown(NO_CONNECTION.to_owned());
-    let (facts, mut stepds) = gather::gather(&query, no_connection);
+    let started = Instant::now();
+    let node = gather::find_node(&query);
+    recorder.node(&node, started.elapsed());
+    let started = Instant::now();
+    let mut asked = None;
+    let ask_caller = |scope: &callerid::Scope<'_>| {
+        let answered = started.elapsed();
+        let caller = match connection {
+            Some(connection) => callerid::ask(Ok(Some(connection)), scope),
+            None => Caller::Unknown(NO_CONNECTION.to_owned()),
+        };
+        asked = Some((answered, started.elapsed() - answered));
+        caller
+    };
+    let (facts, mut stepds) = gather::ask(&query, node, ask_caller);
+    let (of_stepds, of_caller) = asked.unwrap_or((started.elapsed(), started.elapsed()));
+    recorder.facts(&facts, connection, of_stepds, of_caller);
     let plan = decide::plan(options, Phase::Account, facts);
     let plan = apply::without_suspended(plan, &mut stepds, *log);
     let find = || exempt::find(&options.exempt, &prepared.login, &stepds.whole, *log);
@@ -178,17 +243,6 @@ fn end(prepared: &Prepared<'_>, uid: u32) -> End {
     }
 }
 
-impl Prepared<'_> {
-    fn explained(self, end: End) -> Explanation {
-        Explanation {
-            uid: self.login.uid(),
-            user: self.login.user,
-            messages: self.options.messages,
-            end,
-        }
-    }
-}
-
 impl Explanation {
     /// Whether the user gets in: adopted, without adoption, or not at all.
     #[must_use]
@@ -203,15 +257,19 @@ impl Explanation {
             Answer::Deny | Answer::SessionError | Answer::BadItem => Admission::Denied,
         }
     }
-}
 
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "user {}", shown(&self.user))?;
-        match self.uid {
-            Some(uid) => writeln!(f, " (uid {uid})")?,
-            None => writeln!(f)?,
+    /// The job that the login would be adopted into.
+    #[must_use]
+    pub fn job(&self) -> Option<u32> {
+        match &self.end {
+            End::Adopted { job, .. } => Some(*job),
+            End::Settled(_) => None,
         }
+    }
+
+    /// The decision with its PAM code and reason, and what follows if the stepd does not take the login.
+    #[must_use]
+    pub fn decision(&self) -> String {
         match &self.end {
             End::Adopted {
                 job,
@@ -220,34 +278,36 @@ impl fmt::Display for Explanation {
                 if_refused,
                 if_silent,
             } => {
-                writeln!(
-                    f,
-                    "would be adopted into job {job}: {}",
-                    Reason::Job(choice.clone())
-                )?;
-                match instead {
-                    Some(job) => writeln!(
-                        f,
-                        "if that job is ending: job {job}, and so on; if no slurmstepd accepts the login: {}",
-                        in_words(*if_refused)
-                    )?,
-                    None => writeln!(f, "if its slurmstepd refuses: {}", in_words(*if_refused))?,
-                }
-                write!(f, "if it does not answer: {}", in_words(*if_silent))
+                let reason = Reason::Job(choice.clone());
+                let (refused, silent) = (in_words(*if_refused), in_words(*if_silent));
+                let refused = match instead {
+                    Some(job) => format!(
+                        "if that job is ending: job {job}, and so on; if no slurmstepd accepts the login: {refused}"
+                    ),
+                    None => format!("if its slurmstepd refuses: {refused}"),
+                };
+                format!(
+                    "would be adopted into job {job}: {reason}\n{refused}\nif it does not answer: {silent}"
+                )
             }
             End::Settled(Verdict { answer, reason }) => {
-                write!(f, "would be {}: {reason}", in_words(*answer))?;
-                let reader = Reader {
-                    messages: &self.messages,
-                    user: &self.user,
-                    job: None,
-                };
-                match report::user_text(*answer, reason, &reader) {
-                    Some(text) => write!(f, "\nmessage: {text}"),
-                    None => Ok(()),
-                }
+                format!("would be {}: {reason}", in_words(*answer))
             }
         }
+    }
+
+    /// The text that the user reads.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        let End::Settled(Verdict { answer, reason }) = &self.end else {
+            return None;
+        };
+        let reader = Reader {
+            messages: &self.messages,
+            user: &self.user,
+            job: None,
+        };
+        report::user_text(*answer, reason, &reader)
     }
 }
 
