@@ -440,6 +440,19 @@ fn explain(cluster: &Cluster) -> Result<()> {
         ensure!(alice.stdout.contains(part), "{alice}");
     }
     ensure!(alice.stderr.is_empty(), "{alice}");
+    let json: serde_json::Value = serde_json::from_str(&explain(&["alice", "--json"])?.stdout)?;
+    ensure!(
+        json["job"] == job && json["admission"] == "adopted",
+        "{json}"
+    );
+    let refused = json["steps"]
+        .as_array()
+        .and_then(|it| it.iter().find(|it| it["step"] == "if refused"));
+    let refused = refused.with_context(|| format!("{json}"))?;
+    ensure!(
+        refused["option"] == "action_adopt_failure" && refused["place"] == "/etc/pam.d/sshd:4",
+        "{json}"
+    );
     let root = explain(&["root"])?;
     ensure!(root.status == Status::Exited(1), "{root}");
     let others = explain(&["alice", "--options", "exempt_users=bob service=su"])?;

@@ -1,59 +1,165 @@
-//! Writes the option tables in the man page and the README from `adopt::options::TABLE`, and checks the
-//! links between the Markdown files.
+//! Writes the tables of options, commands and checks in the manual and the README from the code that they describe,
+//! and checks the links between the Markdown files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use adopt::options::{OptionSpec, TABLE};
 use anyhow::{Context, Result, ensure};
+use check::Check;
+use clap::Command;
 
 use crate::named;
 use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
 
-const BEGIN: &str = "<!-- options:begin -->";
-const END: &str = "<!-- options:end -->";
+/// A text that is generated between two markers of a file.
+struct Part {
+    file: &'static str,
+    /// The word in the markers.
+    name: &'static str,
+    make: fn() -> String,
+}
 
-/// Generates the text between the markers.
-type Make = fn(&[OptionSpec]) -> String;
-
-/// Files with a table, and its format in each.
-const FILES: [(&str, Make); 2] = [
-    ("docs/man/pam_slurm_adopt.8.md", paragraphs),
-    ("README.md", table),
+const PARTS: [Part; 5] = [
+    Part {
+        file: "docs/man/pam_slurm_adopt.8.md",
+        name: "options",
+        make: || paragraphs(TABLE),
+    },
+    Part {
+        file: "docs/man/slurm_adopt.conf.5.md",
+        name: "options",
+        make: || paragraphs(TABLE),
+    },
+    Part {
+        file: "README.md",
+        name: "options",
+        make: || table(TABLE),
+    },
+    Part {
+        file: "docs/man/slurm-adopt.8.md",
+        name: "commands",
+        make: || commands(&slurm_adopt::command()),
+    },
+    Part {
+        file: "docs/man/slurm-adopt.8.md",
+        name: "checks",
+        make: || checks(check::checks()),
+    },
 ];
 
-/// Writes the tables into the files.
+/// Writes the parts into the files.
 pub fn write(workspace: &Workspace) -> Result<()> {
-    for (name, make) in FILES {
-        let path = workspace.path(name);
+    for part in PARTS {
+        let path = workspace.path(part.file);
         let old = read(&path)?;
-        let new = replace(&old, &make(TABLE)).with_context(|| name.to_owned())?;
+        let new = part.replace(&old)?;
         if new != old {
             fs::write(&path, new).with_context(|| format!("write {}", path.display()))?;
-            println!("{name}: written");
+            println!("{}: {} written", part.file, part.name);
         }
     }
     Ok(())
 }
 
-/// Checks that the tables are what `write` would write, that no link is dead, and that the tests named in
+/// Checks that the parts are what `write` would write, that no link is dead, and that the tests named in
 /// the docs exist.
 pub fn gates(workspace: &Workspace, report: &mut Report) {
-    for (name, make) in FILES {
-        report.gate(&format!("docs: options in {name}"), || {
-            let old = read(&workspace.path(name))?;
+    for part in PARTS {
+        let Part { file, name, .. } = part;
+        report.gate(&format!("docs: {name} in {file}"), || {
+            let old = read(&workspace.path(file))?;
             ensure!(
-                replace(&old, &make(TABLE))? == old,
-                "{name} differs from the source: run `cargo xtask docs`"
+                part.replace(&old)? == old,
+                "{file} differs from the source: run `cargo xtask docs`"
             );
-            Ok(format!("{} options", TABLE.len()))
+            Ok(String::new())
         });
     }
     report.gate("docs: links", || links(workspace));
     report.gate("docs: tests named", || named::gate(workspace));
+}
+
+impl Part {
+    fn replace(&self, text: &str) -> Result<String> {
+        replace(text, self.name, &(self.make)()).with_context(|| self.file.to_owned())
+    }
+}
+
+/// The commands of slurm-adopt(8), from the program's own definition.
+fn commands(command: &Command) -> String {
+    let mut text = String::new();
+    for command in command.get_subcommands() {
+        let mut usage = format!("**slurm-adopt {}**", command.get_name());
+        let arguments = || command.get_arguments().filter(|it| it.get_id() != "help");
+        for argument in arguments().filter(|it| !it.is_hide_set()) {
+            usage += &format!(" {}", usage_of(argument));
+        }
+        let about = command.get_long_about().or(command.get_about());
+        let about = about.map_or(String::new(), ToString::to_string);
+        text += &format!("### {}\n\n{usage}\n\n{about}\n\n", command.get_name());
+        for argument in arguments().filter(|it| !it.is_hide_set()) {
+            let help = argument.get_long_help().or(argument.get_help());
+            let help = help.map_or(String::new(), ToString::to_string);
+            text += &format!(
+                "{}\\\n{}.\n\n",
+                usage_of(argument),
+                help.replace("\n\n", ". ")
+            );
+        }
+    }
+    text
+}
+
+/// An argument as a synopsis has it: `[**--from** _ADDRESS_]`.
+fn usage_of(argument: &clap::Arg) -> String {
+    let form = form_of(argument);
+    match argument.is_required_set() {
+        true => form,
+        false => format!("[{form}]"),
+    }
+}
+
+/// An argument with its value: `**--from** _ADDRESS_`.
+fn form_of(argument: &clap::Arg) -> String {
+    let values = argument.get_value_names().unwrap_or_default();
+    let values: Vec<_> = values.iter().map(|it| format!("_{it}_")).collect();
+    let takes_value = argument.get_action().takes_values();
+    let value = if takes_value {
+        values.join(" ")
+    } else {
+        String::new()
+    };
+    match argument.get_long() {
+        Some(long) => format!("**--{long}** {value}").trim_end().to_owned(),
+        None => value,
+    }
+}
+
+/// One paragraph per check.
+fn checks(checks: impl Iterator<Item = &'static Check>) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let Check {
+            id,
+            title,
+            why,
+            fix,
+            ..
+        } = check;
+        let severity = check.severity.name();
+        // What looks like markup in a text is meant as it stands.
+        let plain = |it: &str| it.replace('*', "\\*").replace('_', "\\_");
+        text += &format!(
+            "**{id}** ({severity}) {}\\\n{} *Fix:* {}\n\n",
+            plain(title),
+            plain(why),
+            plain(fix)
+        );
+    }
+    text
 }
 
 /// The long format: one paragraph per option.
@@ -103,27 +209,25 @@ fn value(text: &str) -> String {
     }
 }
 
-/// Puts `table` between the markers.
-fn replace(text: &str, table: &str) -> Result<String> {
-    let count = |marker| text.matches(marker).count();
+/// Puts `new` between the markers of that name.
+fn replace(text: &str, name: &str, new: &str) -> Result<String> {
+    let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}:{it} -->"));
+    let count = |marker: &str| text.matches(marker).count();
     ensure!(
-        count(BEGIN) == 1 && count(END) == 1,
-        "{BEGIN} and {END} must be there once each"
+        count(&begin) == 1 && count(&end) == 1,
+        "{begin} and {end} must be there once each"
     );
-    let (before, rest) = text.split_once(BEGIN).context("the first marker")?;
+    let (before, rest) = text.split_once(&begin).context("the first marker")?;
     let (_, after) = rest
-        .split_once(END)
-        .with_context(|| format!("{END} stands before {BEGIN}"))?;
-    Ok(format!(
-        "{before}{BEGIN}\n{}\n{END}{after}",
-        table.trim_end()
-    ))
+        .split_once(&end)
+        .with_context(|| format!("{end} stands before {begin}"))?;
+    Ok(format!("{before}{begin}\n{}\n{end}{after}", new.trim_end()))
 }
 
 /// Checks each relative link of each Markdown file that git tracks or would add.
 fn links(workspace: &Workspace) -> Result<String> {
     let list = run::output(
-        Command::new("git")
+        std::process::Command::new("git")
             .args([
                 "ls-files",
                 "-z",
@@ -200,12 +304,15 @@ fn read(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
+    const BEGIN: &str = "<!-- x:begin -->";
+    const END: &str = "<!-- x:end -->";
+
     #[test]
     fn the_text_between_the_markers_is_replaced() {
         let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = replace(&text, "new\n\n").expect("both markers");
+        let new = replace(&text, "x", "new\n\n").expect("both markers");
         assert_eq!(new, format!("a\n{BEGIN}\nnew\n{END}\nb\n"));
-        assert_eq!(replace(&new, "new").expect("both markers"), new);
+        assert_eq!(replace(&new, "x", "new").expect("both markers"), new);
     }
 
     #[test]
@@ -217,7 +324,26 @@ mod tests {
             &format!("{END}{BEGIN}"),
             &format!("{BEGIN}{BEGIN}{END}"),
         ] {
-            assert!(replace(text, "x").is_err(), "{text}");
+            assert!(replace(text, "x", "y").is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_command_and_check_is_in_the_manual() {
+        let manual = commands(&slurm_adopt::command()) + &checks(check::checks());
+        for command in slurm_adopt::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(
+                manual.contains(&format!("**slurm-adopt {name}**")),
+                "{name}"
+            );
+        }
+        for check in check::checks() {
+            assert!(
+                manual.contains(&format!("**{}**", check.id)),
+                "{}",
+                check.id
+            );
         }
     }
 

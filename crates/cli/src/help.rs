@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use check::Check;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
+use crate::COULD_NOT_LOOK;
 use crate::output::{self, write_filled};
-use crate::{Arguments, COULD_NOT_LOOK};
 
 /// Say more about a finding of check, or about a command
 ///
@@ -27,9 +27,7 @@ impl Help {
         if let Some(check) = check::named(name) {
             return output::print("help", 0, |out| explain(out, check));
         }
-        let mut arguments = Arguments::command();
-        arguments.build();
-        match arguments.find_subcommand_mut(name) {
+        match crate::command().find_subcommand_mut(name) {
             Some(command) => {
                 let text = command.render_long_help();
                 output::print("help", 0, |out| write!(out, "{text}"))

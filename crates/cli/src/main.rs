@@ -1,61 +1,8 @@
-//! slurm-adopt(8): for the admin of a node.
+//! slurm-adopt(8).
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for a terminal"
-)]
-
-mod check;
-mod explain;
-mod help;
-mod output;
-mod tidy;
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
-
-/// The exit status of a command that could not look, as for Nagios; also after a usage error.
-const COULD_NOT_LOOK: u8 = 3;
-
-/// Check a node's set-up, explain logins, and tidy up after pam_slurm_adopt.so
-#[derive(Debug, Parser)]
-#[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Check(check::Check),
-    Explain(explain::Explain),
-    /// Remove the runtime directories of users whose sessions have ended with their job
-    ///
-    /// For runtime_dir=create, at the end of slurmd's Epilog.
-    Tidy,
-    Help(help::Help),
-}
-
 fn main() -> ExitCode {
-    let command = match Arguments::try_parse() {
-        Ok(arguments) => arguments.command,
-        Err(error) => {
-            // Nobody can be told if that fails.
-            let _ = error.print();
-            let is_asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
-            return match is_asked.contains(&error.kind()) {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(COULD_NOT_LOOK),
-            };
-        }
-    };
-    match command {
-        Command::Check(check) => check.run(),
-        Command::Explain(explain) => explain.run(),
-        Command::Tidy => tidy::run(),
-        Command::Help(help) => help.run(),
-    }
+    slurm_adopt::main()
 }

@@ -19,6 +19,7 @@ use lab::Suite;
 use site::Site;
 use tests::{Matrix, Shared};
 
+const NODE1: &str = "10.88.0.1";
 /// Its IPv4 address: a name would lead to the other one first.
 const NODE2: &str = "10.88.0.2";
 /// In the log: the source's slurmd was asked, and its answer counted.
@@ -37,6 +38,7 @@ type Test = fn(&mut Site) -> Result<()>;
 const TESTS: &[(&str, Test)] = &[
     ("from a job", sources::from_a_job),
     ("from another job", sources::from_another_job),
+    ("explained", sources::explained),
     ("from a login host", sources::from_a_login_host),
     ("from another user's job", sources::from_anothers_job),
     ("from the node itself", sources::from_the_node_itself),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Command, Node, Suite};
-use tests::{Call, End, Module, job_of_cgroup};
+use tests::{CLI, Call, End, Module, job_of_cgroup};
 
 const UNKNOWN: &str = "Access denied by pam_slurm_adopt: unable to determine source job";
 /// What a login runs.
@@ -71,7 +71,7 @@ impl Site {
 
     /// Starts that one; bob gets into alice's account with his own key.
     pub fn of(builder: lab::ClusterBuilder) -> Result<Self> {
-        let cluster = builder.start()?;
+        let cluster = builder.copy(tests::dist("slurm-adopt")?, CLI).start()?;
         let key = cluster.node(1).read("/home/bob/.ssh/authorized_keys")?;
         let target = cluster.node(2);
         target

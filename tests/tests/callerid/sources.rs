@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lab::Suite;
-use tests::{Call, Module};
+use tests::{CLI, Call, Module};
 
 use crate::changes::without_slurmd;
 use crate::site::{IPV4, LOOPBACK, Landing, Site, Source, Theirs};
-use crate::{ASKED, CHECKED, KNOWN, NEWEST, NODE2, NOT_KNOWN};
+use crate::{ASKED, CHECKED, KNOWN, NEWEST, NODE1, NODE2, NOT_KNOWN};
 
 /// A job on two nodes, and a newer one on the second: the login is the first one's.
 pub fn from_a_job(site: &mut Site) -> Result<()> {
@@ -22,6 +22,39 @@ pub fn from_a_job(site: &mut Site) -> Result<()> {
     }
     site.both_called(Source::Job(1, job), IPV4, "", here, Theirs::Same)?;
     from_its_script(site)
+}
+
+/// explain --from asks about the open connection of a login from there; without one the job is unknown.
+pub fn explained(site: &mut Site) -> Result<()> {
+    let job = site.job("alice", &[1, 2])?;
+    let newer = site.job("alice", &[2])?;
+    site.sshd_stack(Module::Ours, "action_unknown=newest")?;
+    let explain = |site: &Site| {
+        site.target()
+            .run(&[CLI, "explain", "alice", "--from", NODE1])
+    };
+    let told = explain(site)?;
+    let text = format!("would be adopted into job {newer}: the newest of 2 jobs here");
+    site.expect(
+        told.stdout.contains(&text),
+        format!("no connection is open: {told}"),
+    );
+    let wait = "touch /tmp/in; until [ -e /tmp/go ]; do sleep 0.05; done";
+    let ssh = ["ssh", "-o", "BatchMode=yes", "-l", "alice", NODE2, wait];
+    let login = site.at(Source::Job(1, job), &ssh).spawn()?;
+    let target = site.target();
+    lab::poll::until_true("the login", Duration::from_secs(30), || {
+        Ok(target.list("/tmp")?.iter().any(|name| name == "in"))
+    })?;
+    let told = explain(site)?;
+    site.target().sh("touch /tmp/go; rm /tmp/in")?;
+    drop(login);
+    let text = format!("would be adopted into job {job}: {KNOWN}{NODE1})");
+    site.expect(
+        told.stdout.contains(&text),
+        format!("from job {job}: {told}"),
+    );
+    Ok(())
 }
 
 /// The batch script itself logs in.
