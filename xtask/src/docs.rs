@@ -103,11 +103,8 @@ fn commands(command: &Command) -> String {
         for argument in arguments().filter(|it| !it.is_hide_set()) {
             let help = argument.get_long_help().or(argument.get_help());
             let help = help.map_or(String::new(), ToString::to_string);
-            text += &format!(
-                "{}\\\n{}.\n\n",
-                usage_of(argument),
-                help.replace("\n\n", ". ")
-            );
+            let help = help.trim_end_matches('.').replace("\n\n", ". ");
+            text += &format!("{}\\\n{help}.\n\n", form_of(argument));
         }
     }
     text

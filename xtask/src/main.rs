@@ -15,6 +15,7 @@ mod licences;
 mod listen;
 mod long;
 mod machines;
+mod man;
 mod named;
 mod report;
 mod rooms;
@@ -82,6 +83,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Write the manual for man(1) and the shells' completions into target/dist.
+    Man,
     /// Fuzz the decoders.
     Fuzz {
         /// Seconds that each target runs.
@@ -136,6 +139,7 @@ fn perform(task: &Task) -> Result<ExitCode> {
         Task::Dist { arch } => build_dist(&workspace, *arch)?,
         Task::Budgets { write: true } => budgets::write(&workspace)?,
         Task::Docs { check: false } => docs::write(&workspace)?,
+        Task::Man => man::write(&workspace)?,
         Task::Bench(wanted) => bench::run(&workspace, wanted)?,
         Task::Budgets { write: false } => {
             return gates(|report| budgets::gates(&workspace, report));
