@@ -15,6 +15,8 @@ use crate::finding::{Note, Notes};
 use crate::host::tree::Tree;
 use crate::{Finding, Host, ROOMS, Room, Severity, Unseen, named};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// What to look at.
 #[derive(Debug, Default, Clone)]
 pub struct Request {
@@ -91,11 +93,11 @@ impl Request {
     }
 }
 
-/// Looks into all rooms.
+/// Looks into all rooms. After each second calls `waits_for` with the names of the rooms that still look.
 ///
 /// # Errors
 /// [`RequestError`].
-pub fn run(request: &Request) -> Result<Report, RequestError> {
+pub fn run(request: &Request, waits_for: &mut dyn FnMut(&[&str])) -> Result<Report, RequestError> {
     let mut ids = request.only.iter().chain(&request.skip);
     if let Some(id) = ids.find(|it| named(it).is_none()) {
         return Err(RequestError::UnknownCheck(id.clone()));
@@ -112,7 +114,7 @@ pub fn run(request: &Request) -> Result<Report, RequestError> {
     let host = Arc::new(Host::new(tree, deadline));
     let is_wanted = |room: &&Room| room.checks.iter().any(|it| request.wants(it.id));
     let wanted: Vec<&'static Room> = ROOMS.iter().filter(is_wanted).collect();
-    let mut rooms = look(&host, &wanted, &deadline);
+    let mut rooms = look(&host, &wanted, &deadline, waits_for);
     for room in &mut rooms {
         room.findings.retain(|it| request.wants(it.check.id));
         room.findings
@@ -129,7 +131,12 @@ pub fn run(request: &Request) -> Result<Report, RequestError> {
 }
 
 /// Lets each room look in a thread of its own: one that hangs holds up no other.
-fn look(host: &Arc<Host>, wanted: &[&'static Room], deadline: &Deadline) -> Vec<RoomReport> {
+fn look(
+    host: &Arc<Host>,
+    wanted: &[&'static Room],
+    deadline: &Deadline,
+    waits_for: &mut dyn FnMut(&[&str]),
+) -> Vec<RoomReport> {
     let (sender, receiver) = mpsc::channel();
     for (index, room) in wanted.iter().enumerate() {
         let (room, host) = (*room, Arc::clone(host));
@@ -154,15 +161,16 @@ fn look(host: &Arc<Host>, wanted: &[&'static Room], deadline: &Deadline) -> Vec<
         is_done: false,
     };
     let mut rooms: Vec<RoomReport> = wanted.iter().map(report).collect();
+    let mut second = Deadline::after(SECOND);
     loop {
-        match receiver.recv_timeout(deadline.remaining()) {
+        match receiver.recv_timeout(deadline.remaining().min(second.remaining())) {
             Ok((index, note)) => {
                 if let Some(room) = rooms.get_mut(index) {
                     room.take(note);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
+            Err(RecvTimeoutError::Timeout) if deadline.has_passed() => {
                 for room in rooms.iter_mut().filter(|it| !it.is_done) {
                     room.unseen.push(Unseen {
                         what: room.room.name.to_owned(),
@@ -170,6 +178,12 @@ fn look(host: &Arc<Host>, wanted: &[&'static Room], deadline: &Deadline) -> Vec<
                     });
                 }
                 break;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let left = rooms.iter().filter(|it| !it.is_done);
+                let left: Vec<&str> = left.map(|it| it.room.name).collect();
+                waits_for(&left);
+                second = Deadline::after(SECOND);
             }
         }
     }

@@ -50,7 +50,19 @@ impl Check {
             skip: self.skip.clone(),
             limit: LIMIT,
         };
-        let report = match check::run(&request) {
+        let is_seen = io::stderr().is_terminal();
+        let mut has_line = false;
+        let mut waits_for = |rooms: &[&str]| {
+            if is_seen {
+                eprint!("\r\x1b[Kwaiting for {}", rooms.join(", "));
+                has_line = true;
+            }
+        };
+        let report = check::run(&request, &mut waits_for);
+        if has_line {
+            eprint!("\r\x1b[K");
+        }
+        let report = match report {
             Ok(report) => report,
             Err(error) => {
                 eprintln!("slurm-adopt check: {error}");
