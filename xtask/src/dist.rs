@@ -63,14 +63,17 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
     // Separate builds: in one, cargo would give the module the features that the test driver needs.
-    cross.release(&["--package=pam-slurm-adopt", "--lib", "--examples"])?;
-    cross.release(&["--package=slurm-adopt"])?;
-    cross.release(&["--package=tests", "--bin=pamcall"])?;
-    let built = built(workspace, arch);
-    copy(&built.join(MODULE), &dist.module())?;
-    copy(&built.join(FORCED_PANIC), &dist.forced_panic())?;
-    copy(&built.join("slurm-adopt"), &dist.cli())?;
-    copy(&built.join("pamcall"), &dist.pamcall())?;
+    cross.build(
+        RELEASE,
+        &["--package=pam-slurm-adopt", "--lib", "--examples"],
+    )?;
+    cross.build(TOOL, &["--package=slurm-adopt", "--bins"])?;
+    cross.build(TOOL, &["--package=tests", "--bin=pamcall"])?;
+    let built = |profile| built(workspace, arch, profile);
+    copy(&built(RELEASE).join(MODULE), &dist.module())?;
+    copy(&built(RELEASE).join(FORCED_PANIC), &dist.forced_panic())?;
+    copy(&built(TOOL).join("slurm-adopt"), &dist.cli())?;
+    copy(&built(TOOL).join("pamcall"), &dist.pamcall())?;
     Ok(dist)
 }
 
@@ -96,11 +99,9 @@ pub fn build_each(workspace: &Workspace, arches: &[Arch]) -> Vec<Result<Dist>> {
 /// Builds the program whose instructions are counted: like the shipped files, but with symbols.
 pub fn budgets(workspace: &Workspace) -> Result<PathBuf> {
     let arch = Arch::X86_64;
-    Cross::install(workspace, arch)?.release(&[
-        "--package=budgets",
-        "--config=profile.release.package.budgets.strip=\"none\"",
-    ])?;
-    Ok(built(workspace, arch).join("budgets"))
+    let unstripped = "--config=profile.release.package.budgets.strip=\"none\"";
+    Cross::install(workspace, arch)?.build(RELEASE, &["--package=budgets", unstripped])?;
+    Ok(built(workspace, arch, RELEASE).join("budgets"))
 }
 
 /// Prepares `cargo test` for that architecture; the caller adds what to test.
@@ -117,11 +118,16 @@ fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
     })
 }
 
-/// Directory where cargo leaves the files that are shipped.
-fn built(workspace: &Workspace, arch: Arch) -> PathBuf {
+/// The profile of the module, and of what is measured like it.
+const RELEASE: &str = "release";
+/// The profile of programs.
+const TOOL: &str = "tool";
+
+/// Directory where cargo leaves the files of a profile.
+fn built(workspace: &Workspace, arch: Arch, profile: &str) -> PathBuf {
     target_dir(workspace, arch)
         .join(arch.target())
-        .join("release")
+        .join(profile)
 }
 
 /// Tools that build for an architecture.
@@ -147,10 +153,10 @@ impl<'a> Cross<'a> {
         })
     }
 
-    /// Builds packages the way they are shipped.
-    fn release(&self, what: &[&str]) -> Result<()> {
+    /// Builds packages in a profile of Cargo.toml.
+    fn build(&self, profile: &str, what: &[&str]) -> Result<()> {
         let mut cargo = self.cargo("zigbuild")?;
-        run::check(cargo.args(["--release", "--locked"]).args(what))
+        run::check(cargo.args(["--profile", profile, "--locked"]).args(what))
     }
 
     /// Prepares a command of cargo-zigbuild; the caller adds what to build.
