@@ -1,0 +1,176 @@
+//! What runs: slurmstepds, slurmd, munged.
+
+use anyhow::{Context, Result, ensure};
+use lab::Suite;
+use tests::CLI;
+
+use crate::case::{CASE, Case, Proof, check};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "a stopped slurmstepd",
+        jobs: &["alice"],
+        breaks: "kill -STOP $STEPD",
+        restores: "kill -CONT $STEPD",
+        found: &["SA521 failure {socket}"],
+        proof: Proof::KeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a stopped slurmstepd of another user",
+        jobs: &["bob", "alice"],
+        breaks: "kill -STOP $STEPD",
+        restores: "kill -CONT $STEPD",
+        found: &["SA521 failure {socket}"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a killed slurmstepd's socket, and its job runs on",
+        jobs: &["alice"],
+        breaks: "kill -KILL $STEPD; until_true is_gone $STEPD; sleep 0.5",
+        found: &["SA523 failure {socket}"],
+        restores: "rm -f $SOCKET; scancel $JOB; sleep 2",
+        proof: Proof::KeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a slurmstepd's socket that is not root's",
+        jobs: &["alice"],
+        breaks: "chown carol $SOCKET",
+        restores: "chown root $SOCKET",
+        // Its job counts as one without an extern step.
+        found: &["SA525 failure {socket}", "SA527 failure /var/spool/slurmd/node1_*"],
+        proof: Proof::KeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a file that is named like a socket",
+        jobs: &["alice"],
+        breaks: ": >/var/spool/slurmd/node1_9999.4294967292",
+        restores: "rm /var/spool/slurmd/node1_9999.4294967292",
+        found: &["SA525 note /var/spool/slurmd/node1_9999.4294967292"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a spool directory that others may write to",
+        jobs: &["alice"],
+        breaks: "chmod 777 /var/spool/slurmd",
+        restores: "chmod 755 /var/spool/slurmd",
+        found: &["SA526 failure"],
+        proof: Proof::KeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a stopped munged",
+        jobs: &["alice"],
+        breaks: "kill -STOP $(cat /run/munge/munged.pid)",
+        restores: "kill -CONT $(cat /run/munge/munged.pid)",
+        found: &["SA512 warning /run/munge/munge.socket.2"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "munged does not run",
+        jobs: &["alice"],
+        breaks: "pid=$(cat /run/munge/munged.pid); kill $pid; until_true is_gone $pid",
+        restores: "setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2",
+        found: &["SA511 warning /run/munge/munge.socket.2"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "munged's directory belongs to a user",
+        jobs: &["alice"],
+        breaks: "chown bob /run/munge",
+        restores: "chown munge /run/munge",
+        found: &["SA513 warning /run/munge/munge.socket.2"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a stopped slurmd",
+        jobs: &["alice"],
+        breaks: "kill -STOP $(cat /run/slurmd.pid)",
+        restores: "kill -CONT $(cat /run/slurmd.pid)",
+        found: &["SA506 warning"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "slurmd does not run",
+        jobs: &["alice"],
+        breaks: "stop_slurmd",
+        restores: "start_slurmd",
+        found: &["SA501 warning"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "slurmd runs as another node as well",
+        jobs: &["alice"],
+        breaks: "keep /etc/slurm/slurm.conf; mkdir -p /var/spool/slurmd.node2
+            sed -e 's/^NodeName=node1 .*/& Port=6818\\nNodeName=node2 NodeHostname=node1 CPUs=1 Port=7002/' \
+                -e 's,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/slurmd.%n,' \
+                -e 's,^SlurmdPidFile=.*,SlurmdPidFile=/run/%n.pid,' /etc/slurm/slurm.conf >/etc/slurm/two.conf
+            slurmd -N node2 -f /etc/slurm/two.conf; until_true listens 1B5A",
+        restores: "kill $(cat /run/node2.pid); until_true is_gone $(cat /run/node2.pid); rm /etc/slurm/two.conf",
+        found: &["SA502 failure"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "slurmd's program was replaced",
+        jobs: &["alice"],
+        breaks: "file=$(readlink /proc/$(cat /run/slurmd.pid)/exe); cp -a $file $file.new; mv $file.new $file",
+        restores: "stop_slurmd; start_slurmd",
+        found: &["SA504 note /usr/sbin/slurmd*"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a job from before PrologFlags=contain",
+        breaks: "keep /etc/slurm/slurm.conf
+            sed -i s/PrologFlags=contain/PrologFlags=Alloc/ /etc/slurm/slurm.conf
+            stop_slurmd; scontrol reconfigure; start_slurmd
+            runuser -u carol -- sbatch --chdir=/tmp -o /dev/null --wrap 'sleep 1000'
+            has_step() { ls /var/spool/slurmd/node1_*.4294967291* 2>/dev/null; }
+            until_true has_step
+            cp -a /run/kept/etc/slurm/slurm.conf /etc/slurm/slurm.conf
+            stop_slurmd; scontrol reconfigure; start_slurmd",
+        restores: "scancel -u carol",
+        found: &["SA527 failure /var/spool/slurmd/node1_*"],
+        ..CASE
+    },
+];
+
+/// A cluster of three nodes: the others' slurmds are asked; one that is not reached is a note, all are a warning.
+pub fn peers(suite: Suite) -> Result<()> {
+    let cluster = tests::cluster(suite)?
+        .nodes(3)
+        .copy(tests::dist("slurm-adopt")?, CLI)
+        .start()?;
+    let node = cluster.node(1);
+    let text = || node.run(&[CLI, "check", "--terse"]).map(|it| it.stdout);
+    let sound = text()?;
+    ensure!(
+        sound.contains("node2, node3 answered in ") && !sound.contains("SA53"),
+        "{sound}"
+    );
+    cluster.node(2).stop_slurmd()?;
+    let one = text()?;
+    ensure!(
+        one.contains("node3 answered in ") && one.contains("note  SA531"),
+        "{one}"
+    );
+    ensure!(one.contains("logins from node2 cannot be"), "{one}");
+    // What is stopped takes connections.
+    let pid = cluster.node(3).read_text("/run/slurmd.pid")?;
+    let pid = pid.trim().parse().context("a pid")?;
+    cluster.node(3).signal(pid, "STOP")?;
+    let found = check(node)?;
+    cluster.node(3).signal(pid, "CONT")?;
+    ensure!(found.contains("SA531 warning"), "{found:?}");
+    Ok(())
+}
