@@ -1,5 +1,7 @@
 //! What runs: slurmstepds, slurmd, munged.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use lab::Suite;
 use tests::CLI;
@@ -129,20 +131,6 @@ pub const CASES: &[Case] = &[
         proof: Proof::StillInJob("alice"),
         ..CASE
     },
-    Case {
-        name: "a job from before PrologFlags=contain",
-        breaks: "keep /etc/slurm/slurm.conf
-            sed -i s/PrologFlags=contain/PrologFlags=Alloc/ /etc/slurm/slurm.conf
-            stop_slurmd; scontrol reconfigure; start_slurmd
-            runuser -u carol -- sbatch --chdir=/tmp -o /dev/null --wrap 'sleep 1000'
-            has_step() { ls /var/spool/slurmd/node1_*.4294967291* 2>/dev/null; }
-            until_true has_step
-            cp -a /run/kept/etc/slurm/slurm.conf /etc/slurm/slurm.conf
-            stop_slurmd; scontrol reconfigure; start_slurmd",
-        restores: "scancel -u carol",
-        found: &["SA527 failure /var/spool/slurmd/node1_*"],
-        ..CASE
-    },
 ];
 
 /// A cluster of three nodes: the others' slurmds are asked; one that is not reached is a note, all are a warning.
@@ -172,5 +160,40 @@ pub fn peers(suite: Suite) -> Result<()> {
     let found = check(node)?;
     cluster.node(3).signal(pid, "CONT")?;
     ensure!(found.contains("SA531 warning"), "{found:?}");
+    Ok(())
+}
+
+/// A job that began before PrologFlags=contain, on a cluster of its own: its daemons are restarted under the job.
+pub fn before_contain(suite: Suite) -> Result<()> {
+    const SPOOL: &str = "/var/spool/slurmd";
+    const CONF: &str = "/etc/slurm/slurm.conf";
+    let cluster = tests::cluster(suite)?
+        .slurm_conf("PrologFlags=Alloc")
+        .copy(tests::dist("slurm-adopt")?, CLI)
+        .start()?;
+    let node = cluster.node(1);
+    let job = cluster.submit_only("alice", &[])?;
+    let mut socket = String::new();
+    lab::poll::until_true("the batch step", Duration::from_secs(20), || {
+        let names = node.list(SPOOL)?;
+        let of_job = |it: &&String| it.starts_with(&format!("node1_{job}."));
+        socket = names.iter().find(of_job).cloned().unwrap_or_default();
+        Ok(!socket.is_empty())
+    })?;
+    let conf = node.read_text(CONF)?;
+    let with_contain = conf.replace("PrologFlags=Alloc", "PrologFlags=contain");
+    node.write(CONF, with_contain, 0o644)?;
+    node.restart_slurmd()?;
+    let expected = format!("SA527 failure {SPOOL}/{socket}");
+    let found = check(node)?;
+    ensure!(found.contains(&expected), "no {expected}: {found:?}");
+    let login = node.ssh("alice", node.name(), &["true"])?;
+    ensure!(
+        !login.success() && login.stderr.contains("no active jobs"),
+        "{login}"
+    );
+    let text = node.run(&[CLI, "check"])?.stdout;
+    let detail = format!("job {job} of alice (uid 2001)");
+    ensure!(text.contains(&detail), "no {detail}: {text}");
     Ok(())
 }

@@ -36,6 +36,15 @@ const TESTS: &[(&str, fn(&Cluster) -> Result<()>)] = &[
     ("check changes nothing", bounds::unchanged),
 ];
 
+/// Tests with clusters of their own.
+const CLUSTERS: &[(&str, fn(Suite) -> Result<()>)] = &[
+    ("slurmds of other nodes", daemons::peers),
+    (
+        "a job from before PrologFlags=contain",
+        daemons::before_contain,
+    ),
+];
+
 fn start(suite: Suite) -> Result<Cluster> {
     let program = tests::dist("slurm-adopt")?;
     tests::cluster(suite)?.copy(program, CLI).start()
@@ -44,7 +53,7 @@ fn start(suite: Suite) -> Result<Cluster> {
 fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
     for (name, test) in TESTS {
-        matrix.add_on(case::SUITES, name, |_, stage| {
+        matrix.add(name, |_, stage| {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
         });
     }
@@ -53,8 +62,8 @@ fn main() {
             stage.run(|cluster| case.run(cluster), |cluster| cluster.cancel_all())
         });
     }
-    matrix.add("what a node of three finds", |suite, _| {
-        daemons::peers(suite)
-    });
+    for (name, test) in CLUSTERS {
+        matrix.add_on(case::SUITES, name, |suite, _| test(suite));
+    }
     matrix.run();
 }
