@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lab::Cluster;
+use tests::CLI;
 
 use crate::case::check;
 
@@ -49,5 +50,14 @@ pub fn unchanged(cluster: &Cluster) -> Result<()> {
         .filter(|it| !before.lines().any(|old| old == *it));
     let changed: Vec<_> = lines.collect();
     ensure!(before == after, "changed: {changed:#?}");
+    Ok(())
+}
+
+/// Who is not root gets no findings on what only root may look at, but reads that it was not looked at.
+pub fn as_a_user(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let text = node.run_as("alice", &[CLI, "check", "--terse"])?.stdout;
+    ensure!(text.contains("munged: needs root"), "{text}");
+    ensure!(!text.contains(" SA5"), "{text}");
     Ok(())
 }

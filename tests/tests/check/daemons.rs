@@ -117,8 +117,23 @@ pub const CASES: &[Case] = &[
                 -e 's,^SlurmdSpoolDir=.*,SlurmdSpoolDir=/var/spool/slurmd.%n,' \
                 -e 's,^SlurmdPidFile=.*,SlurmdPidFile=/run/%n.pid,' /etc/slurm/slurm.conf >/etc/slurm/two.conf
             slurmd -N node2 -f /etc/slurm/two.conf; until_true listens 1B5A",
-        restores: "kill $(cat /run/node2.pid); until_true is_gone $(cat /run/node2.pid); rm /etc/slurm/two.conf",
+        restores: "pid=$(cat /run/node2.pid); kill $pid; until_true is_gone $pid; rm /etc/slurm/two.conf",
         found: &["SA502 failure"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "slurmd has another root directory",
+        jobs: &["alice"],
+        breaks: "stop_slurmd; mkdir /other; mount -t tmpfs other /other; cd /
+            for it in bin sbin lib lib64 usr etc var run proc sys dev tmp; do
+                if [ -L $it ]; then cp -a $it /other; continue; fi
+                mkdir /other/$it; mount --rbind /$it /other/$it
+            done; mount --make-rprivate /other
+            chroot /other slurmd -N node1; until_true listens 1AA2",
+        restores: "stop_slurmd; umount -R /other; rmdir /other; start_slurmd",
+        found: &["SA505 warning"],
+        // Here it shares the spool directory and slurm.conf.
         proof: Proof::StillInJob("alice"),
         ..CASE
     },
@@ -195,5 +210,43 @@ pub fn before_contain(suite: Suite) -> Result<()> {
     let text = node.run(&[CLI, "check"])?.stdout;
     let detail = format!("job {job} of alice (uid 2001)");
     ensure!(text.contains(&detail), "no {detail}: {text}");
+    Ok(())
+}
+
+/// AuthType=auth/slurm: slurmd makes the credentials, or the key if nobody listens.
+pub fn auth_slurm(suite: Suite) -> Result<()> {
+    let cluster = tests::cluster(suite)?
+        .slurm_conf("AuthType=auth/slurm\nCredType=cred/slurm\nSlurmUser=root")
+        .file(
+            "/etc/slurm/slurm.key",
+            "a key of thirty-two bytes or more: for a test",
+            0o600,
+        )
+        .copy(tests::dist("slurm-adopt")?, CLI)
+        .start()?;
+    let node = cluster.node(1);
+    let sound = node.run(&[CLI, "check", "--terse"])?.stdout;
+    ensure!(
+        sound.contains("; auth/slurm") && !sound.contains("SA51"),
+        "{sound}"
+    );
+    let slurmd = "$(cat /run/slurmd.pid)";
+    node.sh(&format!("kill -STOP {slurmd}"))?;
+    let stopped = check(node);
+    node.sh(&format!("kill -CONT {slurmd}"))?;
+    let stopped = stopped?;
+    for expected in ["SA512 warning", "SA506 warning"] {
+        ensure!(stopped.contains(expected), "no {expected}: {stopped:?}");
+    }
+    node.stop_slurmd()?;
+    node.sh("rm -rf /run/slurm*/sack.socket")?;
+    let with_key = check(node)?;
+    ensure!(
+        with_key.contains("SA501 warning") && !with_key.iter().any(|it| it.starts_with("SA51")),
+        "{with_key:?}"
+    );
+    node.sh("mv /etc/slurm/slurm.key /etc/slurm/away")?;
+    let without = check(node)?;
+    ensure!(without.contains("SA514 warning"), "{without:?}");
     Ok(())
 }

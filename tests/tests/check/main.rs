@@ -34,6 +34,7 @@ const TESTS: &[(&str, fn(&Cluster) -> Result<()>)] = &[
     ("the sound node has no failure", case::sound),
     ("check ends in time whatever hangs", bounds::hanging),
     ("check changes nothing", bounds::unchanged),
+    ("a user is told what needs root", bounds::as_a_user),
 ];
 
 /// Tests with clusters of their own.
@@ -65,5 +66,11 @@ fn main() {
     for (name, test) in CLUSTERS {
         matrix.add_on(case::SUITES, name, |suite, _| test(suite));
     }
+    // The first release with it is 23.11.
+    matrix.add_on(
+        &[Suite::Forky],
+        "auth/slurm instead of munged",
+        |suite, _| daemons::auth_slurm(suite),
+    );
     matrix.run();
 }

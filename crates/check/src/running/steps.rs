@@ -87,7 +87,9 @@ const SLOW_FROM: Duration = Duration::from_secs(1);
 
 pub(super) fn judge(host: &Host, seen: &StepsSeen, notes: &mut Notes) {
     for step in &seen.steps {
-        judge_step(host, step, notes);
+        if let Some(finding) = finding(&job_of(host, step), step) {
+            notes.find(finding);
+        }
     }
     for (job, problem) in &seen.unreachable {
         let detail = format!("job {job}: {problem}");
@@ -131,27 +133,28 @@ pub(super) fn judge(host: &Host, seen: &StepsSeen, notes: &mut Notes) {
     }
 }
 
-fn judge_step(host: &Host, step: &StepSeen, notes: &mut Notes) {
-    let job = job_of(host, step);
+/// What is wrong with a step; `job` names it.
+fn finding(job: &str, step: &StepSeen) -> Option<Finding> {
     let took = step.took.as_millis();
-    let process = process_of(step);
+    let process = || process_of(step);
     let finding = match &step.answer {
         Answer::Silent => Finding::of(
             &SILENT,
-            format!("{job}, {process}: no answer within {took} ms"),
+            format!("{job}, {}: no answer within {took} ms", process()),
         ),
         Answer::Stale if step.owner.is_some() => {
             let detail = format!("{job}: nobody listens, and other steps of the job run");
             Finding::of(&STALE, detail).as_severe_as(Severity::Failure)
         }
         Answer::Stale => Finding::of(&STALE, format!("{job}: nobody listens")),
-        Answer::Failed(cause) => Finding::of(&FAILED, format!("{job}, {process}: {cause}")),
-        Answer::Step { .. } if step.took >= SLOW_FROM => {
-            Finding::of(&SLOW, format!("{job}, {process}: answered after {took} ms"))
-        }
-        Answer::Step { .. } => return,
+        Answer::Failed(cause) => Finding::of(&FAILED, format!("{job}, {}: {cause}", process())),
+        Answer::Step { .. } if step.took >= SLOW_FROM => Finding::of(
+            &SLOW,
+            format!("{job}, {}: answered after {took} ms", process()),
+        ),
+        Answer::Step { .. } => return None,
     };
-    notes.find(finding.at(socket_of(step)));
+    Some(finding.at(socket_of(step)))
 }
 
 fn socket_of(step: &StepSeen) -> Spot {
@@ -234,6 +237,55 @@ mod tests {
             owner: Some(2001),
             cgroup: None,
         }
+    }
+
+    #[test]
+    fn each_answer_is_judged() {
+        let running = Answer::Step {
+            state: StepState::Running,
+            version: Version::V26_05,
+        };
+        for (step, id, detail) in [
+            (step(running.clone(), 999), "", ""),
+            (
+                step(running, 1000),
+                "SA522",
+                "job 7, pid unknown: answered after 1000 ms",
+            ),
+            (
+                step(Answer::Silent, 2000),
+                "SA521",
+                "job 7, pid unknown: no answer within 2000 ms",
+            ),
+            (
+                step(Answer::Stale, 0),
+                "SA523",
+                "job 7: nobody listens, and other steps of the job run",
+            ),
+            (
+                step(Answer::Failed("it closed the connection".into()), 0),
+                "SA524",
+                "job 7, pid unknown: it closed the connection",
+            ),
+        ] {
+            let found = finding("job 7", &step);
+            let found = found.map(|it| (it.check.id, it.detail));
+            let expected = (!id.is_empty()).then(|| (id, detail.to_owned()));
+            assert_eq!(found, expected, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_without_a_job_is_only_a_note() {
+        let of = |owner| {
+            let stale = StepSeen {
+                owner,
+                ..step(Answer::Stale, 0)
+            };
+            finding("job 7", &stale).map(|it| it.severity)
+        };
+        assert_eq!(of(None), Some(Severity::Note));
+        assert_eq!(of(Some(2001)), Some(Severity::Failure));
     }
 
     #[test]
