@@ -1,4 +1,7 @@
-//! The node as the module finds it, for `slurm-adopt check` and `status`.
+//! The node as the module finds it, its steps and daemons, for `slurm-adopt check` and `status`.
+
+mod daemons;
+mod steps;
 
 use std::path::Path;
 
@@ -8,6 +11,9 @@ use crate::node::{Environment, Node, NodeError};
 use crate::options::{LogLevel, Options};
 use crate::state_dir::{self, StateDir};
 use crate::stepd::spool;
+
+pub use daemons::{AuthProblem, SlurmdProblem, ask_slurmd, make_credential};
+pub use steps::{Answer, JobCgroup, NotSockets, StepSeen, StepState, StepsSeen, steps};
 
 /// Finds slurm.conf and this node's name as a login would. The environment of the calling shell does not count.
 ///
@@ -24,3 +30,6 @@ pub fn node(options: &Options, sink: &dyn Sink) -> Result<Node, NodeError> {
     };
     search.run()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! `slurm-adopt check` on real clusters: each way to break a node is named, and a real login shows that it is broken.
+//!
+//! A row ([`case::Case`]) breaks the node with a shell script and lists all that check then finds beyond what it finds
+//! on the sound node. To add one:
+//!
+//! 1. Put it into the table of its part (`daemons.rs`; a new part is a file with a table, named in [`PARTS`]).
+//! 2. `breaks` runs as root on the node. It has the functions of [`case::PRELUDE`] (`keep FILE..` before changing a file:
+//!    it is put back by itself) and, if `jobs` names users who shall have a job, `$JOB`, `$STEPD` (pid) and `$SOCKET` of
+//!    the first one. `restores` undoes what `keep` does not.
+//! 3. `found`: `ID severity file:line` each, without what the finding lacks. `{socket}`, `{job}` are the first job's, and
+//!    `*` at the end is any rest.
+//! 4. `proof`: what ssh then does, and what it did before: [`case::Proof`]. Leave it out only for what no login shows.
+//! 5. `suites`, if it depends on the release; by default the oldest and the newest.
+//!
+//! Run one with `cargo test -p tests --test check -- "26.05/a stopped"`, all with `cargo xtask test --only check`.
+
+#![forbid(unsafe_code)]
+
+mod bounds;
+mod case;
+mod daemons;
+
+use anyhow::Result;
+use lab::{Cluster, Suite};
+use tests::{CLI, Matrix, Shared};
+
+use crate::case::Case;
+
+/// The tables of broken set-ups.
+const PARTS: &[&[Case]] = &[daemons::CASES];
+
+/// Tests that are no rows.
+const TESTS: &[(&str, fn(&Cluster) -> Result<()>)] = &[
+    ("the sound node has no failure", case::sound),
+    ("check ends in time whatever hangs", bounds::hanging),
+    ("check changes nothing", bounds::unchanged),
+    ("a user is told what needs root", bounds::as_a_user),
+];
+
+/// Tests with clusters of their own.
+const CLUSTERS: &[(&str, fn(Suite) -> Result<()>)] = &[
+    ("slurmds of other nodes", daemons::peers),
+    (
+        "a job from before PrologFlags=contain",
+        daemons::before_contain,
+    ),
+];
+
+fn start(suite: Suite) -> Result<Cluster> {
+    let program = tests::dist("slurm-adopt")?;
+    tests::cluster(suite)?.copy(program, CLI).start()
+}
+
+fn main() {
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
+    for (name, test) in TESTS {
+        matrix.add(name, |_, stage| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        });
+    }
+    for case in PARTS.iter().copied().flatten() {
+        matrix.add_on(case.suites, case.name, |_, stage| {
+            stage.run(|cluster| case.run(cluster), |cluster| cluster.cancel_all())
+        });
+    }
+    for (name, test) in CLUSTERS {
+        matrix.add_on(case::SUITES, name, |suite, _| test(suite));
+    }
+    // The first release with it is 23.11.
+    matrix.add_on(
+        &[Suite::Forky],
+        "auth/slurm instead of munged",
+        |suite, _| daemons::auth_slurm(suite),
+    );
+    matrix.run();
+}
