@@ -45,7 +45,7 @@ impl Found {
             job,
             uid: answer.map(|it| it.uid),
             trouble: match step {
-                None => Some("no slurmstepd".to_owned()),
+                None => Some("none runs".to_owned()),
                 Some(step) => step.answer.as_ref().err().cloned(),
             },
             has_extern_step: step.is_some_and(|it| it.is_extern),
