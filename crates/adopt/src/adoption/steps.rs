@@ -84,6 +84,13 @@ impl Steps {
         }
     }
 
+    /// The job's directory, if its stepd shows it: the hierarchy's controllers (none with v2) and the path there.
+    pub(crate) fn job_dir(&self) -> Option<(&'static str, &str)> {
+        let (hierarchy, file) = self.freezer.as_ref()?;
+        let (dir, _) = file.rsplit_once("/step_extern/")?;
+        Some((*hierarchy, dir))
+    }
+
     /// Whether cgroup v2 shows the place of a process.
     pub(crate) fn uses_v2(&self) -> bool {
         self.v2 != V2::Unused
@@ -259,7 +266,14 @@ mod tests {
             ("5:cpu:/slurm/uid_2001/job_7\n".to_owned(), None),
             (String::new(), None),
         ] {
-            assert_eq!(Steps::by(7, &stepd).freezer, found, "{stepd}");
+            let steps = Steps::by(7, &stepd);
+            let dir = |(hierarchy, file): &(_, String)| {
+                let (dir, _) = file.split_once("/step_extern").expect("a step");
+                (*hierarchy, dir.to_owned())
+            };
+            let dirs = steps.job_dir().map(|(it, dir)| (it, dir.to_owned()));
+            assert_eq!(dirs, found.as_ref().map(dir), "{stepd}");
+            assert_eq!(steps.freezer, found, "{stepd}");
         }
     }
 }

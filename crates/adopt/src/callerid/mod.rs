@@ -5,7 +5,7 @@
 //! confirms that it is this user's (`decide`).
 
 pub(crate) mod credential;
-mod error;
+pub(crate) mod error;
 
 use std::io;
 use std::net::SocketAddr;
@@ -92,6 +92,35 @@ fn source_job(connection: Connection, scope: &Scope<'_>) -> Result<Caller, Calle
         }
     }
     Err(unknown.unwrap_or(CallerIdError::NoPort))
+}
+
+/// Asks a slurmd about a connection that does not exist, as a login would ask about its own. It has answered if there is
+/// no error.
+///
+/// # Errors
+/// [`CallerIdError`].
+pub(crate) fn probe(
+    slurmd: SocketAddr,
+    node: &Node,
+    version: Version,
+    deadline: &Deadline,
+) -> Result<(), CallerIdError> {
+    without_tls(node, version)?;
+    let authority = Authority::of(node)?;
+    // No connection has port 0.
+    let nowhere = SocketAddr::new(slurmd.ip(), 0);
+    let question = Question {
+        slurmd,
+        body: rpc::caller_id_body(nowhere, nowhere),
+        authority: &authority,
+        node,
+        deadline,
+        log: Log::silent(),
+    };
+    let answer = question.ask(version);
+    answer
+        .map(drop)
+        .map_err(|cause| CallerIdError::Slurmd(slurmd, cause))
 }
 
 /// Fails if slurmds speak only TLS.

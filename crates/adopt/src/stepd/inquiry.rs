@@ -13,6 +13,7 @@ use crate::exchange::{self, Broken};
 use crate::facts::OwnJob;
 use crate::log::Log;
 use crate::stepd::census::Census;
+use crate::stepd::heard::{Heard, Reply};
 use crate::stepd::owners::{Owner, Owners};
 use crate::stepd::spool::Socket;
 use crate::text::{said, shown};
@@ -81,8 +82,19 @@ impl<const N: usize> Incoming<N> {
 struct Asked {
     origin: Socket,
     pid: i32,
+    since: Instant,
     socket: OwnedFd,
     answer: Incoming<{ stepd::OWNER_ANSWER }>,
+}
+
+impl Asked {
+    fn heard(&self, reply: Reply) -> Heard {
+        Heard {
+            pid: self.pid,
+            took: self.since.elapsed(),
+            ..Heard::of(&self.origin, reply)
+        }
+    }
 }
 
 /// The result of an attempt to ask a stepd.
@@ -110,6 +122,8 @@ pub(super) struct Inquiry<'a, 'k> {
     census: Census,
     /// When a stepd was last asked or last answered.
     progress: Instant,
+    /// Takes what becomes of each question. A login wants no more than the census.
+    listener: Option<&'a mut dyn FnMut(Heard)>,
 }
 
 impl<'a, 'k> Inquiry<'a, 'k> {
@@ -129,6 +143,19 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             asked: Vec::new(),
             census,
             progress: Instant::now(),
+            listener: None,
+        }
+    }
+
+    /// Tells what becomes of each question.
+    pub(super) fn telling(self, listener: &'a mut dyn FnMut(Heard)) -> Self {
+        let listener = Some(listener);
+        Self { listener, ..self }
+    }
+
+    fn tell(&mut self, heard: impl FnOnce() -> Heard) {
+        if let Some(listener) = &mut self.listener {
+            listener(heard());
         }
     }
 
@@ -143,8 +170,8 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                     break;
                 }
                 // The limit is reached, and all of them are silent: give the others their turn.
-                for asked in self.asked.drain(..) {
-                    self.census.steps.add_silent(asked.origin.job.job);
+                for asked in std::mem::take(&mut self.asked) {
+                    self.silent(&asked.origin, || asked.heard(Reply::Silent));
                 }
                 continue;
             }
@@ -172,14 +199,19 @@ impl<'a, 'k> Inquiry<'a, 'k> {
                 break;
             }
         }
-        let asked = std::mem::take(&mut self.asked)
-            .into_iter()
-            .map(|it| it.origin.job.job);
-        let waiting = self.busy.iter().chain(&self.untried).map(|it| it.job.job);
-        for job in asked.chain(waiting) {
-            self.census.steps.add_silent(job);
+        for asked in std::mem::take(&mut self.asked) {
+            self.silent(&asked.origin, || asked.heard(Reply::Silent));
+        }
+        let waiting = std::mem::take(&mut self.busy).into_iter();
+        for socket in waiting.chain(std::mem::take(&mut self.untried)) {
+            self.silent(&socket, || Heard::of(&socket, Reply::Silent));
         }
         self.census
+    }
+
+    fn silent(&mut self, socket: &Socket, heard: impl FnOnce() -> Heard) {
+        self.census.steps.add_silent(socket.job.job);
+        self.tell(heard);
     }
 
     /// Whether to stop waiting for silent stepds before the deadline: an own job is known, all others have
@@ -210,7 +242,19 @@ impl<'a, 'k> Inquiry<'a, 'k> {
 
     /// Asks one stepd; false if it could not be tried.
     fn ask(&mut self, socket: Socket) -> bool {
-        match self.attempt(socket) {
+        let told = self.listener.is_some().then(|| socket.clone());
+        let attempt = self.attempt(socket);
+        let reply = match &attempt {
+            Connected::Asked(_) | Connected::Busy(_) | Connected::NoDescriptor(_) => None,
+            Connected::Gone => Some(Reply::Gone),
+            Connected::Failed(_, cause) | Connected::Denied(_, cause) => {
+                Some(Reply::Failed(cause.clone()))
+            }
+        };
+        if let Some((socket, reply)) = told.zip(reply) {
+            self.tell(|| Heard::of(&socket, reply));
+        }
+        match attempt {
             Connected::Asked(asked) => {
                 self.asked.push(asked);
                 self.progress = Instant::now();
@@ -266,6 +310,7 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             Ok(()) => Connected::Asked(Asked {
                 origin: socket,
                 pid,
+                since: Instant::now(),
                 socket: connected,
                 answer: Incoming::default(),
             }),
@@ -292,6 +337,12 @@ impl<'a, 'k> Inquiry<'a, 'k> {
             let asked = self.asked.swap_remove(index);
             let job = asked.origin.job;
             self.progress = Instant::now();
+            self.tell(|| {
+                asked.heard(match &outcome {
+                    Ok(owner) => Reply::Owner(*owner),
+                    Err(cause) => Reply::Failed(cause.clone()),
+                })
+            });
             match outcome {
                 Ok(owner) => {
                     self.log.debug(|| {

@@ -4,6 +4,7 @@
 //! the same connection (`adoption`), so that no other process can take its place in between.
 
 mod census;
+pub(crate) mod heard;
 mod inquiry;
 pub mod owners;
 mod remarks;

@@ -1,5 +1,6 @@
 //! The spool directory: finds the sockets of extern steps.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -43,6 +44,8 @@ pub struct Found {
     pub(crate) other_steps: Vec<(u32, PathBuf)>,
     /// One socket for each of the first [`TOLD`] other nodes that have sockets here.
     pub(crate) other_nodes: Vec<(String, PathBuf)>,
+    /// Files that are named like an extern step's socket but are not one.
+    pub(crate) junk: Junk,
 }
 
 /// Finds the extern sockets for the first of the node's names that has any.
@@ -79,10 +82,18 @@ pub(crate) fn listens(path: &Path) -> bool {
 }
 
 /// Files that are named like an extern step's socket but are not one.
-#[derive(Default)]
-struct Junk {
-    count: usize,
-    first: Option<String>,
+#[derive(Debug, Default)]
+pub(crate) struct Junk {
+    pub count: usize,
+    pub first: Option<JunkFile>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct JunkFile {
+    pub path: PathBuf,
+    pub owner: u32,
+    pub is_socket: bool,
 }
 
 fn sockets_in(
@@ -95,7 +106,7 @@ fn sockets_in(
     let safe = safe_directory(dir, &|uid| trusted.owns(uid));
     let dir = safe.inspect_err(|problem| trusted.warn_of(problem, log))?;
     let failed = |cause| system("read", &dir)(cause);
-    let mut junk = Junk::default();
+    let before = found.junk.count;
     for entry in read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
@@ -123,19 +134,16 @@ fn sockets_in(
             }
         };
         if !file.is_socket || !trusted.serves(file.uid) {
-            junk.add(&path, &file);
+            found.junk.add(path, &file);
             continue;
         }
-        found.sockets.push(Socket {
-            path,
-            job: OwnJob {
-                job,
-                started: file.changed.0,
-            },
-            identity: Identity::new(name.as_bytes(), &file),
-        });
+        found
+            .sockets
+            .push(Socket::new(path, job, name.as_bytes(), &file));
     }
-    junk.told(&dir, log);
+    if found.junk.count > before {
+        found.junk.told(&dir, log);
+    }
     if let Some((_, problem)) = found.unreachable.first() {
         let count = found.unreachable.len();
         log.error(|| format!("{count} slurmstepds can't be reached: {problem}"));
@@ -153,26 +161,55 @@ fn read_dir(dir: &Path) -> io::Result<fs::ReadDir> {
     }
 }
 
-impl Junk {
-    fn add(&mut self, path: &Path, file: &FileStatus) {
-        self.count += 1;
-        if self.first.is_none() {
-            let path = shown(&path.to_string_lossy());
-            self.first = Some(match file.is_socket {
-                true => format!("{path}: not a socket of root (owner uid {})", file.uid),
-                false => format!("{path}: not a socket"),
-            });
+impl Socket {
+    fn new(path: PathBuf, job: u32, name: &[u8], file: &FileStatus) -> Self {
+        Self {
+            path,
+            job: OwnJob {
+                job,
+                started: file.changed.0,
+            },
+            identity: Identity::new(name, file),
         }
     }
 
+    /// The socket of a step of any kind; None if it is gone or may not be asked.
+    pub(crate) fn of_step(job: u32, path: &Path, trusted: &Trusted) -> Option<Self> {
+        let file = FileStatus::from(&fs::symlink_metadata(path).ok()?);
+        let may_be_asked = file.is_socket && trusted.serves(file.uid);
+        let name = path.file_name()?.as_bytes();
+        may_be_asked.then(|| Self::new(path.to_owned(), job, name, &file))
+    }
+}
+
+impl Junk {
+    fn add(&mut self, path: PathBuf, file: &FileStatus) {
+        self.count += 1;
+        self.first.get_or_insert(JunkFile {
+            path,
+            owner: file.uid,
+            is_socket: file.is_socket,
+        });
+    }
+
     fn told(&self, dir: &Path, log: Log<'_>) {
-        match (self.count, &self.first) {
-            (0, _) | (_, None) => {}
-            (1, Some(first)) => log.error(|| format!("ignoring {first}")),
-            (count, Some(first)) => log.error(|| {
+        let Some(first) = &self.first else { return };
+        match self.count {
+            1 => log.error(|| format!("ignoring {first}")),
+            count => log.error(|| {
                 let dir = shown(&dir.to_string_lossy());
                 format!("ignoring {count} files in {dir} named like extern steps, first {first}")
             }),
+        }
+    }
+}
+
+impl fmt::Display for JunkFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = shown(&self.path.to_string_lossy());
+        match self.is_socket {
+            true => write!(f, "{path}: not a socket of root (owner uid {})", self.owner),
+            false => write!(f, "{path}: not a socket"),
         }
     }
 }
