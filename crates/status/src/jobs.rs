@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use adopt::survey::StepSeen;
-use proto::stepd::State;
+use adopt::survey::{Answer, StepSeen, StepsSeen};
 
 use crate::ends;
 use crate::limits;
-use crate::model::{End, Job, Login};
+use crate::model::{End, Job, Login, StepState};
 use crate::processes::Process;
 use crate::users::Names;
 
@@ -16,6 +15,7 @@ use crate::users::Names;
 pub(crate) struct Found {
     job: u32,
     pub uid: Option<u32>,
+    state: Option<StepState>,
     trouble: Option<String>,
     has_extern_step: bool,
     end: Option<End>,
@@ -24,35 +24,54 @@ pub(crate) struct Found {
 }
 
 /// The jobs that have a slurmstepd or a process here, by their numbers.
-pub(crate) fn list(steps: &[StepSeen], processes: &[Process]) -> Vec<Found> {
-    let of_steps = steps.iter().map(|it| it.job);
+pub(crate) fn list(seen: &StepsSeen, processes: &[Process]) -> Vec<Found> {
+    let steps = || seen.steps.iter().chain(&seen.without_extern);
+    let of_steps = steps().map(|it| it.job);
     let of_processes = processes.iter().filter_map(|it| it.place.job());
-    let jobs: BTreeSet<u32> = of_steps.chain(of_processes).collect();
+    let unreachable = seen.unreachable.iter().map(|(job, _)| *job);
+    let jobs: BTreeSet<u32> = of_steps.chain(of_processes).chain(unreachable).collect();
     let of = |job| {
-        let step = steps.iter().find(|it| it.job == job);
-        Found::of(job, step, processes)
+        let step = steps().find(|it| it.job == job);
+        let cause = seen.unreachable.iter().find(|(it, _)| *it == job);
+        let trouble = match (step, cause) {
+            (_, Some((_, cause))) => Some(cause.to_string()),
+            (Some(step), None) => trouble(&step.answer),
+            (None, None) => Some("none runs for this job's processes".to_owned()),
+        };
+        Found {
+            trouble,
+            // Of a job whose slurmstepd is not known it cannot be said.
+            has_extern_step: !seen.without_extern.iter().any(|it| it.job == job),
+            ..Found::of(job, step, processes)
+        }
     };
     jobs.into_iter().map(of).collect()
+}
+
+fn trouble(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Step { .. } => None,
+        Answer::Silent => Some("does not answer".to_owned()),
+        Answer::Stale => Some("ended and left its socket".to_owned()),
+        Answer::Failed(cause) => Some(cause.clone()),
+    }
 }
 
 impl Found {
     fn of(job: u32, step: Option<&StepSeen>, processes: &[Process]) -> Self {
         let inside = processes.iter().find(|it| it.place.job() == Some(job));
         let (cpus, memory) = inside.map_or((None, None), |it| limits::limits(&it.cgroups));
-        let answer = step.and_then(|it| it.answer.as_ref().ok());
-        let is_ending = answer.is_some_and(|it| it.state == State::Ending);
+        let told = step.and_then(|it| match it.answer {
+            Answer::Step { owner, state, .. } => Some((owner, state)),
+            _ => None,
+        });
         Self {
             job,
-            uid: answer.map(|it| it.uid),
-            trouble: match step {
-                None => Some("none runs".to_owned()),
-                Some(step) => step.answer.as_ref().err().cloned(),
-            },
-            has_extern_step: step.is_some_and(|it| it.is_extern),
-            end: match is_ending {
-                true => Some(End::Now),
-                false => ends::end(job, processes),
-            },
+            uid: told.map(|(uid, _)| uid),
+            state: told.map(|(_, state)| state),
+            trouble: None,
+            has_extern_step: true,
+            end: ends::end(job, processes),
             cpus,
             memory,
         }
@@ -64,6 +83,7 @@ impl Found {
         Job {
             job: self.job,
             user: self.uid.map(|uid| names.account(uid)),
+            state: self.state,
             trouble: self.trouble.clone(),
             has_extern_step: self.has_extern_step,
             end: self.end,

@@ -28,7 +28,7 @@ use check::host::tree::Tree;
 use jiff::Timestamp;
 use sys::Deadline;
 
-pub use model::{Account, End, Job, Kind, Login, Outsider, Refusal, Status};
+pub use model::{Account, End, Job, Kind, Login, Outsider, Refusal, Status, StepState};
 
 use crate::place::Places;
 use crate::processes::Process;
@@ -53,6 +53,9 @@ impl fmt::Display for NothingSeen {
     }
 }
 
+/// The time that slurmstepds get at most.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 struct Nowhere;
 
 impl Sink for Nowhere {
@@ -73,13 +76,15 @@ pub fn look(request: &Request) -> Result<Status, NothingSeen> {
         Some(Err(error)) => return Err(nothing(error)),
         None => return Err(nothing(&"the tree does not run")),
     };
-    let steps = survey::steps(node, &host.deadline).map_err(|problem| {
+    // A silent slurmstepd must leave time for the rest.
+    let steps = survey::steps(node, &host.deadline.within(PATIENCE));
+    if let Some(problem) = &steps.problem {
         let told = match problem.means_no_slurm() {
             true => " (no slurmd has run here)",
             false => "",
         };
-        nothing(&format!("spool directory: {problem}{told}"))
-    })?;
+        return Err(nothing(&format!("spool directory: {problem}{told}")));
+    }
     let places = Places::of(&steps, node.conf.other_tracking().is_none());
     let processes = processes::all(&places);
     let sight = Sight {
@@ -96,7 +101,7 @@ pub fn look(request: &Request) -> Result<Status, NothingSeen> {
 struct Sight<'a> {
     host: &'a Host,
     node: &'a Node,
-    steps: Vec<survey::StepSeen>,
+    steps: survey::StepsSeen,
     processes: Vec<Process>,
     /// The user whose own alone is shown.
     only: Option<u32>,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+pub use adopt::survey::StepState;
 use jiff::Timestamp;
 
 /// The node as it is now.
@@ -39,8 +40,6 @@ pub enum End {
     At(Timestamp),
     /// The job has no time limit.
     Never,
-    /// Its step is ending now.
-    Now,
 }
 
 /// A job with a step on this node.
@@ -50,6 +49,8 @@ pub struct Job {
     pub job: u32,
     /// Its owner; None if no slurmstepd says.
     pub user: Option<Account>,
+    /// The state of its step, as the slurmstepd says.
+    pub state: Option<StepState>,
     /// The reason why its slurmstepd gives no answer.
     pub trouble: Option<String>,
     /// Whether it has an extern step: without one nobody can log in to it.
@@ -144,8 +145,8 @@ pub struct Refusal {
     pub time: Timestamp,
     /// The user's name.
     pub user: String,
-    /// The reason in a few words, such as `no job`.
-    pub kind: &'static str,
+    /// The reason as one word, such as `no-job`: one of docs/log.schema.json, or `other`.
+    pub kind: String,
     /// The reason as the log has it.
     pub reason: String,
 }

@@ -2,7 +2,7 @@
 
 use adopt::log::{Log, Severity, Sink};
 use adopt::options::LogLevel;
-use adopt::survey::{StepSeen, Steps};
+use adopt::survey::{Steps, StepsSeen};
 
 /// Follows the job's directory in the path of a step's cgroup.
 const STEP: &str = "/step_";
@@ -54,11 +54,13 @@ impl Sink for Nowhere {
 
 impl Places {
     /// The cgroups of these steps' jobs, by those of their slurmstepds.
-    pub fn of(steps: &[StepSeen], is_tracked: bool) -> Self {
+    pub fn of(seen: &StepsSeen, is_tracked: bool) -> Self {
         let log = Log::new(&Nowhere, LogLevel::Error);
-        let jobs = steps
-            .iter()
-            .map(|it| (it.job, Steps::beside(it.job, it.pid, log)));
+        let steps = seen.steps.iter().chain(&seen.without_extern);
+        let jobs = steps.map(|it| {
+            let pid = it.pid.and_then(|pid| i32::try_from(pid).ok());
+            (it.job, Steps::beside(it.job, pid.unwrap_or_default(), log))
+        });
         Self {
             jobs: jobs.collect(),
             is_tracked,

@@ -7,6 +7,11 @@ use serde_json::Value;
 
 use crate::model::Refusal;
 
+/// The word for the decision.
+const DENIED: &str = "denied";
+/// The word for a reason that has none.
+const OTHER: &str = "other";
+
 /// The denied login in an entry of `journalctl -o json`, if it is one.
 pub(crate) fn in_journal(entry: &str) -> Option<Refusal> {
     let entry: Value = serde_json::from_str(entry).ok()?;
@@ -17,13 +22,21 @@ pub(crate) fn in_journal(entry: &str) -> Option<Refusal> {
     }
     let micros = field("__REALTIME_TIMESTAMP")?.parse().ok()?;
     let time = Timestamp::from_microsecond(micros).ok()?;
-    // The module's own fields, if its lines have them.
-    if let Some(decision) = field("SLURM_ADOPT_DECISION") {
-        let user = field("SLURM_ADOPT_USER")?;
-        let reason = field("SLURM_ADOPT_REASON").unwrap_or_default();
-        return (decision == "denied").then(|| refusal(time, user, reason));
+    let in_text = field("MESSAGE").and_then(|it| in_message(time, it));
+    // The module's own fields, if it has written to the journal itself.
+    let Some(decision) = field("SLURM_ADOPT_DECISION") else {
+        return in_text;
+    };
+    if decision != DENIED {
+        return None;
     }
-    in_message(time, field("MESSAGE")?)
+    let kind = field("SLURM_ADOPT_REASON").unwrap_or(OTHER);
+    Some(Refusal {
+        time,
+        user: field("SLURM_ADOPT_USER").unwrap_or("?").to_owned(),
+        kind: kind.to_owned(),
+        reason: in_text.map_or(kind.to_owned(), |it| it.reason),
+    })
 }
 
 /// The denied login in a line of a log file, if it is one and was after `since`.
@@ -36,49 +49,63 @@ pub(crate) fn in_line(line: &str, now: Timestamp, since: Timestamp) -> Option<Re
 
 /// The denied login in the text that the module has logged.
 fn in_message(time: Timestamp, message: &str) -> Option<Refusal> {
-    // Only what follows is the module's, and only its first field is the user's name.
     let rest = message.strip_prefix("pam_slurm_adopt(")?;
-    let (_, rest) = rest.split_once("): user=")?;
+    let (_, rest) = rest.split_once("): ")?;
+    match rest.starts_with('{') {
+        true => in_object(time, rest),
+        false => in_fields(time, rest),
+    }
+}
+
+/// As log_format=json has it.
+fn in_object(time: Timestamp, text: &str) -> Option<Refusal> {
+    let object: Value = serde_json::from_str(text.trim_end()).ok()?;
+    let field = |name: &str| Some(object.get(name)?.as_str()?.to_owned());
+    (field("decision")? == DENIED).then_some(())?;
+    Some(Refusal {
+        time,
+        user: field("user")?,
+        kind: field("reason")?,
+        reason: field("message").unwrap_or_default(),
+    })
+}
+
+/// As log_format=text has it.
+fn in_fields(time: Timestamp, text: &str) -> Option<Refusal> {
+    let rest = text.strip_prefix("user=")?;
+    // Only a name in quotes can have what looks like another field.
     let (user, rest) = match rest.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"')?,
         None => rest.split_once(' ')?,
     };
-    let rest = rest.trim_start();
-    let mut fields = rest.split(' ');
-    if !fields.any(|it| it == "decision=denied") {
-        return None;
-    }
-    let reason = rest.split_once("reason=\"").map(|(_, reason)| reason);
-    let reason = reason.unwrap_or_default().trim_end();
-    Some(refusal(
-        time,
-        user,
-        reason.strip_suffix('"').unwrap_or(reason),
-    ))
-}
-
-fn refusal(time: Timestamp, user: &str, reason: &str) -> Refusal {
-    Refusal {
+    let (fields, reason) = rest.split_once("reason=\"").unwrap_or((rest, ""));
+    let decision = fields
+        .split(' ')
+        .find_map(|it| it.strip_prefix("decision="));
+    (decision? == DENIED).then_some(())?;
+    let reason = reason.trim_end();
+    let reason = reason.strip_suffix('"').unwrap_or(reason);
+    Some(Refusal {
         time,
         user: user.to_owned(),
-        kind: kind(reason),
+        kind: kind(reason).to_owned(),
         reason: reason.to_owned(),
-    }
+    })
 }
 
-/// The reason in a few words.
+/// The word for a reason that the log has as text only.
 fn kind(reason: &str) -> &'static str {
     let has = |text: &str| reason.contains(text);
     match () {
-        () if reason.starts_with("no job on this node") && !has("does not answer") => "no job",
-        () if has("does not answer") || has("do not answer") => "stepd silent",
-        () if has("source job unknown") => "source job unknown",
-        () if has("is suspended") => "job suspended",
-        () if reason.starts_with("adoption failed") => "adoption failed",
-        () if reason.starts_with("spool directory") => "spool directory",
-        () if has("slurm.conf") => "slurm.conf",
-        () if reason.starts_with("internal error") => "internal error",
-        () => "other",
+        () if has("does not answer") || has("do not answer") => "stepd-silent",
+        () if reason.starts_with("no job on this node") => "no-job",
+        () if has("source job unknown") => "several-jobs",
+        () if has("is suspended") => "job-suspended",
+        () if reason.starts_with("adoption failed") => "adoption-failed",
+        () if reason.starts_with("spool directory") => "spool-directory",
+        () if has("slurm.conf") => "slurm-conf",
+        () if reason.starts_with("internal error") => "internal-error",
+        () => OTHER,
     }
 }
 
@@ -151,10 +178,14 @@ mod tests {
         let found = in_line(&line("2026-11-30T05:38:22+00:00", denied), now, since);
         let found = found.expect("a denied login");
         assert_eq!(
-            (found.user.as_str(), found.kind, found.reason.as_str()),
+            (
+                found.user.as_str(),
+                found.kind.as_str(),
+                found.reason.as_str()
+            ),
             (
                 "carol",
-                "no job",
+                "no-job",
                 "no job on this node (2 jobs of other users)"
             )
         );
@@ -185,11 +216,17 @@ mod tests {
     fn denied_logins_of_the_journal() {
         let text = r#"{"__REALTIME_TIMESTAMP":"1796017102000000","MESSAGE":"pam_slurm_adopt(sshd:account): user=carol uid=2003 decision=denied job=- ms=0.3 reason=\"no job on this node (0 jobs of other users)\""}"#;
         let found = in_journal(text).expect("a denied login");
-        assert_eq!((found.user.as_str(), found.kind), ("carol", "no job"));
+        assert_eq!(
+            (found.user.as_str(), found.kind.as_str()),
+            ("carol", "no-job")
+        );
         assert_eq!(found.time.as_second(), 1_796_017_102);
-        let fields = r#"{"__REALTIME_TIMESTAMP":"1","MESSAGE":"x","SLURM_ADOPT_DECISION":"denied","SLURM_ADOPT_USER":"bob","SLURM_ADOPT_REASON":"slurmstepd of job 7 does not answer"}"#;
+        let fields = r#"{"__REALTIME_TIMESTAMP":"1","MESSAGE":"x","SLURM_ADOPT_DECISION":"denied","SLURM_ADOPT_USER":"bob","SLURM_ADOPT_REASON":"stepd-silent"}"#;
         let found = in_journal(fields).expect("a denied login");
-        assert_eq!((found.user.as_str(), found.kind), ("bob", "stepd silent"));
+        assert_eq!(
+            (found.user.as_str(), found.kind.as_str()),
+            ("bob", "stepd-silent")
+        );
         for other in [
             fields.replace("denied", "adopted"),
             text.replace("denied", "adopted"),
@@ -203,22 +240,40 @@ mod tests {
     }
 
     #[test]
+    fn denied_logins_of_json_lines() {
+        let object = r#"{"version":1,"user":"carol","uid":2003,"decision":"denied","reason":"no-job","ms":0.3,"message":"no job on this node"}"#;
+        let message = |object: &str| format!("pam_slurm_adopt(sshd:account): {object}");
+        let found = in_message(Timestamp::UNIX_EPOCH, &message(object)).expect("a denied login");
+        assert_eq!(
+            (
+                found.user.as_str(),
+                found.kind.as_str(),
+                found.reason.as_str()
+            ),
+            ("carol", "no-job", "no job on this node")
+        );
+        for other in [object.replace("denied", "adopted"), "{".into(), "{}".into()] {
+            assert_eq!(in_message(Timestamp::UNIX_EPOCH, &message(&other)), None);
+        }
+    }
+
+    #[test]
     fn reasons_in_a_few_words() {
         for (reason, word) in [
-            ("no job on this node (1 job of other users)", "no job"),
+            ("no job on this node (1 job of other users)", "no-job"),
             (
                 "no job on this node (1 job of other users); slurmstepd of job 7 does not answer",
-                "stepd silent",
+                "stepd-silent",
             ),
             (
                 "2 jobs on this node, source job unknown: not asked",
-                "source job unknown",
+                "several-jobs",
             ),
-            ("adoption failed: job 7 is suspended", "job suspended"),
-            ("adoption failed: the step is ending", "adoption failed"),
-            ("spool directory: read /var/spool: x", "spool directory"),
-            ("no slurm.conf: none of", "slurm.conf"),
-            ("internal error: x", "internal error"),
+            ("adoption failed: job 7 is suspended", "job-suspended"),
+            ("adoption failed: the step is ending", "adoption-failed"),
+            ("spool directory: read /var/spool: x", "spool-directory"),
+            ("no slurm.conf: none of", "slurm-conf"),
+            ("internal error: x", "internal-error"),
             ("", "other"),
         ] {
             assert_eq!(kind(reason), word, "{reason}");

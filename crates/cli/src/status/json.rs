@@ -24,7 +24,7 @@ struct JobRow<'a> {
     uid: Option<u32>,
     /// None: not known, or no limit.
     end: Option<String>,
-    ending: bool,
+    state: Option<String>,
     cpus: Option<u32>,
     memory_bytes: Option<u64>,
     extern_step: bool,
@@ -65,7 +65,7 @@ struct ProgramRow<'a> {
 struct RefusedRow<'a> {
     time: String,
     user: &'a str,
-    kind: &'static str,
+    kind: &'a str,
     reason: &'a str,
 }
 
@@ -77,9 +77,9 @@ impl<'a> JobRow<'a> {
             uid: job.user.as_ref().map(|it| it.uid),
             end: match job.end {
                 Some(End::At(time)) => Some(time.to_string()),
-                Some(End::Never | End::Now) | None => None,
+                Some(End::Never) | None => None,
             },
-            ending: job.end == Some(End::Now),
+            state: job.state.map(|it| it.to_string()),
             cpus: job.cpus,
             memory_bytes: job.memory,
             extern_step: job.has_extern_step,
@@ -128,7 +128,7 @@ impl<'a> RefusedRow<'a> {
         Self {
             time: refusal.time.to_string(),
             user: &refusal.user,
-            kind: refusal.kind,
+            kind: &refusal.kind,
             reason: &refusal.reason,
         }
     }

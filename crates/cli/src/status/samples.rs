@@ -1,7 +1,7 @@
 //! Nodes to show, for the tests.
 
 use jiff::Timestamp;
-use status::{Account, End, Job, Kind, Login, Outsider, Refusal, Status};
+use status::{Account, End, Job, Kind, Login, Outsider, Refusal, Status, StepState};
 
 const NOW: i64 = 1_796_017_100;
 const MINUTE: i64 = 60;
@@ -40,6 +40,7 @@ fn job(number: u32, owner: Account, logins: Vec<Login>) -> Job {
     Job {
         job: number,
         user: Some(owner),
+        state: Some(StepState::Running),
         trouble: None,
         has_extern_step: true,
         end: Some(End::At(at(NOW + 130 * MINUTE))),
@@ -49,11 +50,11 @@ fn job(number: u32, owner: Account, logins: Vec<Login>) -> Job {
     }
 }
 
-fn refusals(count: usize, who: &str, kind: &'static str) -> Vec<Refusal> {
+fn refusals(count: usize, who: &str, kind: &str) -> Vec<Refusal> {
     let refusal = Refusal {
         time: at(NOW - MINUTE),
         user: who.to_owned(),
-        kind,
+        kind: kind.to_owned(),
         reason: "no job on this node (2 jobs of other users)".to_owned(),
     };
     vec![refusal; count]
@@ -101,9 +102,9 @@ pub(super) fn usual() -> Status {
             vec![login(bob, Kind::Shell, Some("pts/3"), 3 * HOUR)],
         )
     };
-    let mut refused = refusals(12, "dave", "no job");
-    refused.extend(refusals(2, "erin", "no job"));
-    refused.extend(refusals(1, "alice", "stepd silent"));
+    let mut refused = refusals(12, "dave", "no-job");
+    refused.extend(refusals(2, "erin", "no-job"));
+    refused.extend(refusals(1, "alice", "stepd-silent"));
     Status {
         host: "n017".to_owned(),
         taken: at(NOW),
@@ -141,7 +142,8 @@ pub(super) fn unusual() -> Status {
     };
     let silent = Job {
         user: None,
-        trouble: Some("it does not answer".to_owned()),
+        state: None,
+        trouble: Some("does not answer".to_owned()),
         end: None,
         ..job(7, alice(), Vec::new())
     };
@@ -151,7 +153,7 @@ pub(super) fn unusual() -> Status {
         ..job(8, user("a.very.long.name@example.org", 70_000), Vec::new())
     };
     let ending = Job {
-        end: Some(End::Now),
+        state: Some(StepState::Ending),
         ..job(9, user("\u{5f20}\u{4f1f}", 2010), Vec::new())
     };
     let left = Outsider {

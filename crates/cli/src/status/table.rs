@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use status::{End, Job, Kind, Login, Outsider, Refusal, Status};
+use status::{End, Job, Kind, Login, Outsider, Refusal, Status, StepState};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::span;
@@ -175,12 +175,13 @@ impl Style {
 
 fn row(job: &Job, now: Timestamp) -> Row {
     let dash = || "-".to_owned();
-    let left = match job.end {
-        Some(End::At(time)) if time > now => span::left(time.as_second() - now.as_second()),
+    let left = match (job.state, job.end) {
+        (Some(StepState::Ending), _) => "ends".to_owned(),
+        (Some(StepState::Suspended), _) => "susp".to_owned(),
+        (_, Some(End::At(time))) if time > now => span::left(time.as_second() - now.as_second()),
         // Past its end it still runs: its limit was changed.
-        Some(End::At(_)) | None => dash(),
-        Some(End::Never) => "unlim".to_owned(),
-        Some(End::Now) => "ends".to_owned(),
+        (_, Some(End::At(_)) | None) => dash(),
+        (_, Some(End::Never)) => "unlim".to_owned(),
     };
     let trouble = match (&job.trouble, job.has_extern_step) {
         (Some(cause), _) => format!("slurmstepd: {cause}"),
@@ -264,7 +265,7 @@ fn parts(outsider: &Outsider, now: Timestamp) -> Vec<String> {
 fn sums(refused: &[Refusal]) -> Vec<String> {
     let mut kinds: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for refusal in refused {
-        let users = kinds.entry(refusal.kind).or_default();
+        let users = kinds.entry(&refusal.kind).or_default();
         *users.entry(&refusal.user).or_default() += 1;
     }
     let mut sums: Vec<(usize, &str, Vec<String>)> = kinds
@@ -282,8 +283,14 @@ fn sums(refused: &[Refusal]) -> Vec<String> {
         .collect();
     sums.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
     let sums = sums.into_iter();
-    sums.map(|(count, kind, users)| format!("{count} {kind} ({})", some(users)))
-        .collect()
+    sums.map(|(count, kind, users)| {
+        format!(
+            "{count} {} ({})",
+            plain(kind).replace('-', " "),
+            some(users)
+        )
+    })
+    .collect()
 }
 
 /// The first names of a list.
