@@ -26,7 +26,9 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// Show which login is in which job, and what runs outside any job
 ///
 /// Asks the slurmstepds of this node for their jobs. A login is shown in the job whose cgroup its process is in. LEFT
-/// is what the job was started with: it does not follow a changed limit. A dash means not known, or no limit.
+/// counts to the end that the job was started with (Slurm 23.02 and later): it does not follow a changed time limit.
+/// CPUS and MEM are the limits of the job's cgroup. A dash means not known, or no limit.
+///
 /// Without root only your own jobs and logins are shown.
 ///
 /// Exit status: 0, or 3 if nothing could be looked at.

@@ -11,11 +11,10 @@ use crate::processes::Process;
 
 /// The names of sshd's processes; since OpenSSH 9.8 a connection has its own program.
 const SSHDS: [&str; 2] = ["sshd", "sshd-session"];
+/// Programs that run one command or a shell as another user: a login if there is a terminal.
+const SWITCHES: [&str; 3] = ["su", "sudo", "runuser"];
 /// Other programs that let users in, as the kernel has their names, and as they are shown.
-const PROGRAMS: [(&str, &str); 9] = [
-    ("su", "su"),
-    ("runuser", "runuser"),
-    ("sudo", "sudo"),
+const PROGRAMS: [(&str, &str); 6] = [
     ("login", "login"),
     ("cron", "cron"),
     ("crond", "cron"),
@@ -54,7 +53,7 @@ pub(crate) fn find(processes: &[Process], is_shown: &dyn Fn(u32) -> bool) -> Vec
         // The user starts su, and its real uid stays the user's.
         if parent.uid == 0 && is_sshd(parent) && is_sshd(process) {
             found.extend(tree.sessions(parent, process));
-        } else if let Some(program) = program(parent).filter(|_| parent.uid != process.uid) {
+        } else if let Some(program) = program(parent, process) {
             found.push(Found {
                 kind: Kind::Program(program),
                 ..Found::of(process)
@@ -69,9 +68,15 @@ fn is_sshd(process: &Process) -> bool {
     SSHDS.contains(&process.name.as_str())
 }
 
-fn program(process: &Process) -> Option<&'static str> {
-    let known = PROGRAMS.iter().find(|(name, _)| *name == process.name);
-    known.map(|(_, shown)| *shown)
+/// The program other than sshd by which a process of a user's was let in by its parent.
+fn program(parent: &Process, process: &Process) -> Option<&'static str> {
+    let mut switches = SWITCHES.into_iter();
+    if let Some(switch) = switches.find(|it| *it == parent.name) {
+        return (process.tty.is_some() && parent.uid != process.uid).then_some(switch);
+    }
+    let mut programs = PROGRAMS.into_iter();
+    let known = programs.find(|(name, _)| *name == parent.name && parent.uid == 0);
+    known.map(|(_, shown)| shown)
 }
 
 /// The processes by their pids and by their parents.

@@ -122,12 +122,16 @@ fn other_ways_in_are_named_by_their_program() {
         ("crond", ROOT, "cron"),
         ("atd", ROOT, "at"),
     ] {
-        let processes = [
+        let mut processes = [
             process(10, 1, uids, name, name),
             process(11, 10, ALICE, "bash", "-bash"),
             process(12, 11, ALICE, "make", "make"),
         ];
+        let without = found(&processes);
+        processes[1].tty = Some("pts/1".to_owned());
         assert_eq!(found(&processes), [format!("2001 {kind} 11")]);
+        // A script of root's may run a command as a user.
+        assert_eq!(without.is_empty(), SWITCHES.contains(&kind), "{kind}");
     }
     let by_stepd = [
         process(10, 1, ROOT, "slurmstepd", "slurmstepd: [1.batch]"),
