@@ -1,5 +1,6 @@
 //! The node as the module finds it, its steps and daemons, for `slurm-adopt check` and `status`.
 
+mod cgroups;
 mod daemons;
 mod steps;
 
@@ -12,6 +13,7 @@ use crate::options::{LogLevel, Options};
 use crate::state_dir::{self, StateDir};
 use crate::stepd::spool;
 
+pub use cgroups::{Steps, cgroup_file, cgroups_of};
 pub use daemons::{AuthProblem, SlurmdProblem, ask_slurmd, make_credential};
 pub use steps::{Answer, JobCgroup, NotSockets, StepSeen, StepState, StepsSeen, steps};
 

@@ -10,6 +10,7 @@ mod check;
 mod explain;
 mod help;
 mod output;
+mod status;
 mod tidy;
 
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// The exit status of a command that could not look, as for Nagios; also after a usage error.
 const COULD_NOT_LOOK: u8 = 3;
 
-/// Check a node's set-up, explain logins, and tidy up after pam_slurm_adopt.so
+/// Check a node's set-up, explain and show logins, and tidy up after pam_slurm_adopt.so
 #[derive(Debug, Parser)]
 #[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -32,6 +33,7 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Explain(explain::Explain),
+    Status(status::Status),
     /// Remove the runtime directories of users whose sessions have ended with their job
     ///
     /// For runtime_dir=create, at the end of slurmd's Epilog.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Status(status) => status.run(),
         Command::Tidy => tidy::run(),
         Command::Help(help) => help.run(),
     }

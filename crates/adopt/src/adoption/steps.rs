@@ -50,7 +50,8 @@ impl Steps {
     }
 
     /// The steps, by the text of the stepd's /proc/PID/cgroup.
-    pub(crate) fn by(job: u32, stepd: &str) -> Self {
+    #[must_use]
+    pub fn by(job: u32, stepd: &str) -> Self {
         let path = lines(stepd).find(Line::is_v2).map(|it| it.path);
         let job_dir = path.and_then(|path| {
             // slurmd may itself run in a step.
@@ -111,7 +112,8 @@ impl Steps {
     }
 
     /// The step that the first matching line names.
-    pub(crate) fn step_in<'a>(&self, cgroups: &'a str) -> Option<&'a str> {
+    #[must_use]
+    pub fn step_in<'a>(&self, cgroups: &'a str) -> Option<&'a str> {
         lines(cgroups).find_map(|line| self.step_of(&line))
     }
 }
@@ -120,7 +122,7 @@ impl Steps {
 ///
 /// # Errors
 /// The system's error, with the path.
-pub(crate) fn cgroups_of(process: &str) -> io::Result<Option<String>> {
+pub fn cgroups_of(process: &str) -> io::Result<Option<String>> {
     access::read_unless_gone(&format!("/proc/{process}/cgroup"))
 }
 
