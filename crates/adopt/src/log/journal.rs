@@ -1,0 +1,181 @@
+//! systemd's journal: whether it takes this host's syslog, and its native protocol.
+//!
+//! A datagram of `NAME=value` lines to the journal's own socket, <https://systemd.io/JOURNAL_NATIVE_PROTOCOL>.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use pam::Severity;
+
+use crate::log::event::{ERROR_ID, Event};
+
+const SOCKET: &str = "/run/systemd/journal/socket";
+const SYSLOG_SOCKET: &str = "/dev/log";
+/// Where that link leads if journald reads what syslog(3) sends (systemd-journald-dev-log.socket).
+const JOURNALS: [&str; 2] = [
+    "/run/systemd/journal/dev-log",
+    "../run/systemd/journal/dev-log",
+];
+/// LOG_AUTHPRIV.
+const FACILITY: &str = "10";
+
+/// Whether journald takes this host's syslog, so that a line that is sent to it directly reaches who reads either.
+pub(super) fn takes_syslog() -> bool {
+    let target = fs::read_link(SYSLOG_SOCKET);
+    target.is_ok_and(|it| JOURNALS.iter().any(|known| it == Path::new(known)))
+        && is_roots(Path::new(SOCKET))
+}
+
+/// Whether only root can have put that socket there.
+fn is_roots(socket: &Path) -> bool {
+    let root = if cfg!(test) { sys::effective_uid() } else { 0 };
+    let is_safe = |it: &fs::Metadata| it.uid() == root;
+    let dir = socket.parent().and_then(|it| fs::symlink_metadata(it).ok());
+    let is_kept = dir.is_some_and(|it| it.is_dir() && is_safe(&it) && it.mode() & 0o022 == 0);
+    is_kept
+        && fs::symlink_metadata(socket).is_ok_and(|it| it.file_type().is_socket() && is_safe(&it))
+}
+
+/// Sends an entry.
+pub(super) fn send(entry: &[u8]) -> io::Result<()> {
+    sys::send_datagram(Path::new(SOCKET), entry)
+}
+
+/// Where a line comes from.
+pub(super) struct Source<'a> {
+    /// The program's name, as syslog(3) has it.
+    pub program: &'a str,
+    pub pid: u32,
+    pub service: &'a str,
+    pub phase: &'a str,
+    pub user: &'a str,
+}
+
+/// An entry with the same text as syslog(3) would get from pam_syslog(3), and fields.
+pub(super) fn entry(
+    source: &Source<'_>,
+    severity: Severity,
+    line: &str,
+    event: Option<&Event>,
+) -> Vec<u8> {
+    let &Source { service, phase, .. } = source;
+    let mut entry = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        // A line feed ends the field.
+        let value = value.replace('\n', "?");
+        entry.extend_from_slice(format!("{name}={value}\n").as_bytes());
+    };
+    add(
+        "MESSAGE",
+        &format!("pam_slurm_adopt({service}:{phase}): {line}"),
+    );
+    add("PRIORITY", &(severity as i32).to_string());
+    add("SYSLOG_FACILITY", FACILITY);
+    add("SYSLOG_IDENTIFIER", source.program);
+    add("SYSLOG_PID", &source.pid.to_string());
+    add("SLURM_ADOPT_SERVICE", service);
+    add("SLURM_ADOPT_PHASE", phase);
+    if !source.user.is_empty() {
+        add("SLURM_ADOPT_USER", source.user);
+    }
+    let Some(event) = event else {
+        if severity == Severity::Error {
+            add("MESSAGE_ID", ERROR_ID);
+        }
+        return entry;
+    };
+    add("MESSAGE_ID", event.decision.message_id());
+    add("SLURM_ADOPT_DECISION", event.decision.word());
+    add("SLURM_ADOPT_REASON", event.reason);
+    add("SLURM_ADOPT_MS", &event.millis());
+    let uid = event.uid.map(|it| it.to_string());
+    let job = event.job.map(|it| it.to_string());
+    let known = [
+        ("SLURM_ADOPT_UID", uid.as_deref()),
+        ("SLURM_ADOPT_JOB", job.as_deref()),
+        ("SLURM_ADOPT_RHOST", event.rhost.as_deref()),
+        ("SLURM_ADOPT_NODE", event.node.as_deref()),
+    ];
+    for (name, value) in known {
+        if let Some(value) = value {
+            add(name, value);
+        }
+    }
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::log::event::tests::event;
+
+    const SSHD: Source<'_> = Source {
+        program: "sshd",
+        pid: 7,
+        service: "sshd",
+        phase: "account",
+        user: "alice",
+    };
+
+    fn text(source: &Source<'_>, severity: Severity, line: &str, event: Option<&Event>) -> String {
+        String::from_utf8(entry(source, severity, line, event)).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_entry_of_a_login() {
+        let event = event("alice");
+        let expected = "MESSAGE=pam_slurm_adopt(sshd:account): user=alice uid=2001 decision=denied job=- ms=1.2 \
+                        reason=\"no job on this node (2 jobs of other users)\"\n\
+                        PRIORITY=6\nSYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER=sshd\nSYSLOG_PID=7\n\
+                        SLURM_ADOPT_SERVICE=sshd\nSLURM_ADOPT_PHASE=account\nSLURM_ADOPT_USER=alice\n\
+                        MESSAGE_ID=b4d8e78581ed47d0a2976cab88b8f061\nSLURM_ADOPT_DECISION=denied\n\
+                        SLURM_ADOPT_REASON=no-job\nSLURM_ADOPT_MS=1.2\nSLURM_ADOPT_UID=2001\n\
+                        SLURM_ADOPT_RHOST=10.0.0.9\nSLURM_ADOPT_NODE=node1\n";
+        let found = text(&SSHD, Severity::Info, &event.text(), Some(&event));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_entry_about_no_decision() {
+        let found = text(&SSHD, Severity::Error, "no", None);
+        assert!(found.starts_with("MESSAGE=pam_slurm_adopt(sshd:account): no\nPRIORITY=3\n"));
+        assert!(found.ends_with(&format!("SLURM_ADOPT_USER=alice\nMESSAGE_ID={ERROR_ID}\n")));
+        let debug = text(&SSHD, Severity::Debug, "no", None);
+        assert!(!debug.contains("MESSAGE_ID"), "{debug}");
+    }
+
+    #[test]
+    fn no_name_adds_a_field() {
+        let forged = Source {
+            user: "x\nSLURM_ADOPT_UID=0",
+            ..SSHD
+        };
+        let found = text(&forged, Severity::Error, "a\nPRIORITY=7", None);
+        assert_eq!(found.lines().count(), 9, "{found}");
+        assert!(!found.contains("\nSLURM_ADOPT_UID=0"), "{found}");
+        assert!(!found.contains("\nPRIORITY=7"), "{found}");
+    }
+
+    #[test]
+    fn only_roots_socket_counts() {
+        let dir = std::env::temp_dir().join(format!("adopt-{}-journal", std::process::id()));
+        fs::create_dir_all(&dir).expect("make it");
+        let socket = dir.join("socket");
+        assert!(!is_roots(&socket), "absent");
+        let reader = UnixDatagram::bind(&socket).expect("bind");
+        for (mode, is_good) in [(0o755, true), (0o775, false), (0o777, false), (0o700, true)] {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("chmod");
+            assert_eq!(is_roots(&socket), is_good, "{mode:o}");
+        }
+        let link = dir.join("link");
+        symlink(&socket, &link).expect("link");
+        assert!(!is_roots(&link), "a link");
+        drop(reader);
+        fs::remove_dir_all(&dir).expect("clean up");
+    }
+}
