@@ -9,6 +9,7 @@
 mod check;
 mod explain;
 mod help;
+mod stats;
 mod tidy;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Explain(explain::Explain),
+    Stats(stats::Stats),
     /// Remove the runtime directories of users whose sessions have ended with their job
     ///
     /// For runtime_dir=create, at the end of slurmd's Epilog.
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     match command {
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Stats(stats) => stats.run(),
         Command::Tidy => tidy::run(),
         Command::Help(help) => help.run(),
     }
