@@ -1,7 +1,7 @@
 //! Where lines for the admin go, their form, and the threshold for them.
 
 pub mod event;
-mod journal;
+pub mod journal;
 mod json;
 mod system;
 

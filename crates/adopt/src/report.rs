@@ -15,7 +15,7 @@ use crate::log::Event;
 use crate::login::{Entry, Login};
 use crate::options::message::Messages;
 use crate::prepare::Prepared;
-use crate::text::shown;
+use crate::text::{cut, shown};
 use crate::trust::DirectoryError;
 
 /// The result of a login.
@@ -82,7 +82,7 @@ pub(crate) fn report(
     }
     let rhost = handle.item(Item::RemoteHost).ok();
     log.event(severity(entry, verdict), || Event {
-        rhost: rhost.as_deref().map(lossy),
+        rhost: rhost.as_deref().map(name),
         node: node.map(str::to_owned),
         ..event(entry, login, outcome, started.elapsed())
     });
@@ -266,7 +266,7 @@ fn event(entry: Entry, login: &Login, outcome: &Outcome, took: Duration) -> Even
         }
     }
     Event {
-        user: login.user.clone(),
+        user: cut(&login.user),
         uid: login.uid(),
         decision: words::decision(*answer, reason),
         reason: words::reason(reason),
@@ -275,13 +275,14 @@ fn event(entry: Entry, login: &Login, outcome: &Outcome, took: Duration) -> Even
         took,
         rhost: None,
         entry,
-        service: login.service.as_deref().unwrap_or_default().to_owned(),
+        service: cut(login.service.as_deref().unwrap_or_default()),
         node: None,
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// A foreign name, of bounded length.
+fn name(bytes: &[u8]) -> String {
+    cut(&String::from_utf8_lossy(bytes))
 }
 
 impl fmt::Display for Reason {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use pam::Severity;
+
 use crate::log::json::Object;
 use crate::log::level_word;
 use crate::login::Entry;
-use crate::text::{cut, shown};
-
-use pam::Severity;
+use crate::text::shown;
 
 /// The decision about a login, as the log names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub const ERROR_ID: &str = "ac8d204961d34ff186638f12df00e161";
 /// The version of the schema in docs/log.schema.json.
 pub(super) const VERSION: u64 = 1;
 
-/// One phase of a login.
+/// One phase of a login. Its texts have a bounded length, and may contain any character.
 #[derive(Debug)]
 pub struct Event {
     /// PAM_USER.
@@ -126,15 +126,15 @@ impl Event {
         let mut object = Object::new();
         object.number("version", VERSION);
         object.text("level", level_word(severity));
-        object.text("user", &cut(&self.user));
+        object.text("user", &self.user);
         object.number_or_null("uid", self.uid);
         object.text("decision", self.decision.word());
         object.text("reason", self.reason);
         object.number_or_null("job", self.job);
         object.raw("ms", &self.millis());
-        object.text_or_null("rhost", self.rhost.as_deref().map(cut).as_deref());
+        object.text_or_null("rhost", self.rhost.as_deref());
         object.text("phase", self.entry.phase());
-        object.text("service", &cut(&self.service));
+        object.text("service", &self.service);
         object.text_or_null("node", self.node.as_deref());
         object.text("message", &self.message);
         object.end()
@@ -212,8 +212,16 @@ pub(super) mod tests {
         let expected = r#""user":"x\",\"uid\":0,\"a\":\"\\\u000a\u001b[2J\u007f\u00e9\ud83d\ude00","uid":2001"#;
         assert!(line.contains(expected), "{line}");
         assert!(line.bytes().all(|it| (b' '..=b'~').contains(&it)), "{line}");
-        let long = event(&"\u{e9}".repeat(70_000)).json(Severity::Info);
-        assert!(long.len() < 2000, "{} bytes", long.len());
+    }
+
+    #[test]
+    fn the_man_page_has_each_message_id() {
+        let page = include_str!("../../../../docs/man/pam_slurm_adopt.8.md");
+        for it in Decision::ALL {
+            let row = format!("| {} | {} |", it.message_id(), it.word());
+            assert!(page.contains(&row), "{row}");
+        }
+        assert!(page.contains(&format!("| {ERROR_ID} | ")));
     }
 
     #[test]

@@ -22,7 +22,8 @@ const JOURNALS: [&str; 2] = [
 const FACILITY: &str = "10";
 
 /// Whether journald takes this host's syslog, so that a line that is sent to it directly reaches who reads either.
-pub(super) fn takes_syslog() -> bool {
+#[must_use]
+pub fn takes_syslog() -> bool {
     let target = fs::read_link(SYSLOG_SOCKET);
     target.is_ok_and(|it| JOURNALS.iter().any(|known| it == Path::new(known)))
         && is_roots(Path::new(SOCKET))
@@ -63,8 +64,8 @@ pub(super) fn entry(
     let &Source { service, phase, .. } = source;
     let mut entry = Vec::new();
     let mut add = |name: &str, value: &str| {
-        // A line feed ends the field.
-        let value = value.replace('\n', "?");
+        // A line feed ends the field; the others are for the terminal of whoever reads it.
+        let value = value.replace(char::is_control, "?");
         entry.extend_from_slice(format!("{name}={value}\n").as_bytes());
     };
     add(

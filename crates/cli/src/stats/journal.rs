@@ -1,6 +1,6 @@
 //! The module's entries in systemd's journal, read by journalctl(1).
 
-use adopt::log::Decision;
+use adopt::log::{Decision, journal};
 use check::host::command::{self, Printed};
 use serde_json::{Map, Value};
 use sys::Deadline;
@@ -10,6 +10,9 @@ use crate::stats::sums::Login;
 
 /// Adds to `state` all that is in the journal after its place, or from `since` on if it has none.
 pub fn sum(since: &str, state: &mut State, deadline: &Deadline) -> Result<(), String> {
+    if !journal::takes_syslog() {
+        return Err("no journal takes this host's syslog; pass --input FILE".to_owned());
+    }
     loop {
         let before = state.cursor.clone();
         let printed = run(since, state, deadline)?;
@@ -34,7 +37,7 @@ fn run(since: &str, state: &State, deadline: &Deadline) -> Result<Printed, Strin
     let mut arguments = vec!["--quiet", "--no-pager", "--output=json", &from, "_UID=0"];
     arguments.extend(ids.iter().map(String::as_str));
     let printed = command::run("journalctl", &arguments, deadline)
-        .map_err(|error| format!("journalctl: {error}; without a journal pass --input FILE"))?;
+        .map_err(|error| format!("journalctl: {error}"))?;
     match printed.is_success() || !printed.out.is_empty() {
         true => Ok(printed),
         false => {

@@ -50,7 +50,7 @@ fn object(line: &str) -> Option<&str> {
     if line.starts_with('{') {
         return Some(line);
     }
-    let (_, after) = line.split_once("pam_slurm_adopt(")?;
+    let (_, after) = line.split_once("pam_slurm_adopt")?;
     let (_, object) = after.split_once("): ")?;
     object.starts_with('{').then_some(object)
 }
