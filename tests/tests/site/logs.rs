@@ -288,8 +288,9 @@ fn entries_with_fields(node: &Node, cluster: &Cluster) -> Result<()> {
         &format!("MESSAGE=pam_slurm_adopt(sshd:account): {head}"),
         "PRIORITY=6\nSYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER=pamcall\nSYSLOG_PID=",
         "\nMESSAGE_ID=920474f1780a4f14b0ec59368fe407da\n",
-        "\nSLURM_ADOPT_DECISION=adopted\nSLURM_ADOPT_REASON=only-job\nSLURM_ADOPT_MS=",
-        &format!("\nSLURM_ADOPT_UID=2001\nSLURM_ADOPT_JOB={job}\nSLURM_ADOPT_RHOST=login1??x\n"),
+        "\nSLURM_ADOPT_USER=alice\nSLURM_ADOPT_UID=2001\nSLURM_ADOPT_DECISION=adopted\n",
+        &format!("\nSLURM_ADOPT_REASON=only-job\nSLURM_ADOPT_JOB={job}\nSLURM_ADOPT_MS="),
+        "\nSLURM_ADOPT_RHOST=login1??x\nSLURM_ADOPT_PHASE=account\nSLURM_ADOPT_SERVICE=sshd\n",
         &format!("\nSLURM_ADOPT_NODE={}\n", node.name()),
     ] {
         ensure!(login.contains(part), "no {part} in {login}");

@@ -5,7 +5,6 @@ use std::time::Duration;
 use pam::Severity;
 
 use crate::log::json::Object;
-use crate::log::level_word;
 use crate::login::Entry;
 use crate::text::shown;
 
@@ -74,8 +73,6 @@ impl Decision {
 
 /// The MESSAGE_ID of a line at error that is about no decision.
 pub const ERROR_ID: &str = "ac8d204961d34ff186638f12df00e161";
-/// The version of the schema in docs/log.schema.json.
-pub(super) const VERSION: u64 = 1;
 
 /// One phase of a login. Its texts have a bounded length, and may contain any character.
 #[derive(Debug)]
@@ -104,6 +101,14 @@ pub struct Event {
     pub node: Option<String>,
 }
 
+/// A value for machines.
+#[derive(Debug, Clone)]
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    Number(String),
+    Unknown,
+}
+
 impl Event {
     /// The line for people.
     #[must_use]
@@ -123,25 +128,34 @@ impl Event {
     /// The line for machines, docs/log.schema.json.
     #[must_use]
     pub fn json(&self, severity: Severity) -> String {
-        let mut object = Object::new();
-        object.number("version", VERSION);
-        object.text("level", level_word(severity));
-        object.text("user", &self.user);
-        object.number_or_null("uid", self.uid);
-        object.text("decision", self.decision.word());
-        object.text("reason", self.reason);
-        object.number_or_null("job", self.job);
-        object.raw("ms", &self.millis());
-        object.text_or_null("rhost", self.rhost.as_deref());
-        object.text("phase", self.entry.phase());
-        object.text("service", &self.service);
-        object.text_or_null("node", self.node.as_deref());
-        object.text("message", &self.message);
-        object.end()
+        let mut object = Object::new(severity);
+        for (name, value) in self.fields() {
+            object.add(name, value);
+        }
+        object.end(&self.message)
+    }
+
+    /// All but the message, by their names in JSON; in capitals those in the journal.
+    pub(super) fn fields(&self) -> [(&'static str, Value<'_>); 10] {
+        let number =
+            |it: Option<u32>| it.map_or(Value::Unknown, |it| Value::Number(it.to_string()));
+        let text = |it| Option::map_or(it, Value::Unknown, Value::Text);
+        [
+            ("user", Value::Text(&self.user)),
+            ("uid", number(self.uid)),
+            ("decision", Value::Text(self.decision.word())),
+            ("reason", Value::Text(self.reason)),
+            ("job", number(self.job)),
+            ("ms", Value::Number(self.millis())),
+            ("rhost", text(self.rhost.as_deref())),
+            ("phase", Value::Text(self.entry.phase())),
+            ("service", Value::Text(&self.service)),
+            ("node", text(self.node.as_deref())),
+        ]
     }
 
     /// Milliseconds with one decimal.
-    pub(super) fn millis(&self) -> String {
+    fn millis(&self) -> String {
         let took = self.took;
         format!("{}.{}", took.as_millis(), took.as_micros() % 1000 / 100)
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use pam::Severity;
 
-use crate::log::event::{ERROR_ID, Event};
+use crate::log::event::{ERROR_ID, Event, Value};
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 const SYSLOG_SOCKET: &str = "/dev/log";
@@ -62,49 +62,68 @@ pub(super) fn entry(
     event: Option<&Event>,
 ) -> Vec<u8> {
     let &Source { service, phase, .. } = source;
-    let mut entry = Vec::new();
-    let mut add = |name: &str, value: &str| {
-        // A line feed ends the field; the others are for the terminal of whoever reads it.
-        let value = value.replace(char::is_control, "?");
-        entry.extend_from_slice(format!("{name}={value}\n").as_bytes());
+    let mut entry = Entry::default();
+    let text = format!("pam_slurm_adopt({service}:{phase}): {line}");
+    entry.add(&["MESSAGE"], &text);
+    entry.add(&["PRIORITY"], &(severity as i32).to_string());
+    entry.add(&["SYSLOG_FACILITY"], FACILITY);
+    entry.add(&["SYSLOG_IDENTIFIER"], source.program);
+    entry.add(&["SYSLOG_PID"], &source.pid.to_string());
+    let id = match event {
+        Some(event) => event.decision.message_id(),
+        None if severity == Severity::Error => ERROR_ID,
+        None => "",
     };
-    add(
-        "MESSAGE",
-        &format!("pam_slurm_adopt({service}:{phase}): {line}"),
-    );
-    add("PRIORITY", &(severity as i32).to_string());
-    add("SYSLOG_FACILITY", FACILITY);
-    add("SYSLOG_IDENTIFIER", source.program);
-    add("SYSLOG_PID", &source.pid.to_string());
-    add("SLURM_ADOPT_SERVICE", service);
-    add("SLURM_ADOPT_PHASE", phase);
-    if !source.user.is_empty() {
-        add("SLURM_ADOPT_USER", source.user);
-    }
-    let Some(event) = event else {
-        if severity == Severity::Error {
-            add("MESSAGE_ID", ERROR_ID);
+    entry.add(&["MESSAGE_ID"], id);
+    match event {
+        Some(event) => {
+            for (name, value) in event.fields() {
+                entry.add_own(name, &value);
+            }
         }
-        return entry;
-    };
-    add("MESSAGE_ID", event.decision.message_id());
-    add("SLURM_ADOPT_DECISION", event.decision.word());
-    add("SLURM_ADOPT_REASON", event.reason);
-    add("SLURM_ADOPT_MS", &event.millis());
-    let uid = event.uid.map(|it| it.to_string());
-    let job = event.job.map(|it| it.to_string());
-    let known = [
-        ("SLURM_ADOPT_UID", uid.as_deref()),
-        ("SLURM_ADOPT_JOB", job.as_deref()),
-        ("SLURM_ADOPT_RHOST", event.rhost.as_deref()),
-        ("SLURM_ADOPT_NODE", event.node.as_deref()),
-    ];
-    for (name, value) in known {
-        if let Some(value) = value {
-            add(name, value);
+        None => {
+            for (name, value) in [
+                ("user", source.user),
+                ("phase", phase),
+                ("service", service),
+            ] {
+                entry.add_own(name, &Value::Text(value));
+            }
         }
     }
-    entry
+    entry.0
+}
+
+/// An entry that is being written. Fields without a value are left out.
+#[derive(Default)]
+struct Entry(Vec<u8>);
+
+impl Entry {
+    /// Adds a field, whose name comes in parts.
+    fn add(&mut self, name: &[&str], value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        self.0.extend_from_slice(name.concat().as_bytes());
+        self.0.push(b'=');
+        for sign in value.chars() {
+            // A line feed ends the field; the others are for the terminal of whoever reads it.
+            let sign = if sign.is_control() { '?' } else { sign };
+            self.0
+                .extend_from_slice(sign.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        self.0.push(b'\n');
+    }
+
+    /// Adds a field of ours.
+    fn add_own(&mut self, name: &str, value: &Value<'_>) {
+        let value = match value {
+            Value::Text(text) => text,
+            Value::Number(number) => number.as_str(),
+            Value::Unknown => "",
+        };
+        self.add(&["SLURM_ADOPT_", &name.to_ascii_uppercase()], value);
+    }
 }
 
 #[cfg(test)]
@@ -133,10 +152,10 @@ mod tests {
         let expected = "MESSAGE=pam_slurm_adopt(sshd:account): user=alice uid=2001 decision=denied job=- ms=1.2 \
                         reason=\"no job on this node (2 jobs of other users)\"\n\
                         PRIORITY=6\nSYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER=sshd\nSYSLOG_PID=7\n\
-                        SLURM_ADOPT_SERVICE=sshd\nSLURM_ADOPT_PHASE=account\nSLURM_ADOPT_USER=alice\n\
-                        MESSAGE_ID=b4d8e78581ed47d0a2976cab88b8f061\nSLURM_ADOPT_DECISION=denied\n\
-                        SLURM_ADOPT_REASON=no-job\nSLURM_ADOPT_MS=1.2\nSLURM_ADOPT_UID=2001\n\
-                        SLURM_ADOPT_RHOST=10.0.0.9\nSLURM_ADOPT_NODE=node1\n";
+                        MESSAGE_ID=b4d8e78581ed47d0a2976cab88b8f061\nSLURM_ADOPT_USER=alice\n\
+                        SLURM_ADOPT_UID=2001\nSLURM_ADOPT_DECISION=denied\nSLURM_ADOPT_REASON=no-job\n\
+                        SLURM_ADOPT_MS=1.2\nSLURM_ADOPT_RHOST=10.0.0.9\nSLURM_ADOPT_PHASE=account\n\
+                        SLURM_ADOPT_SERVICE=sshd\nSLURM_ADOPT_NODE=node1\n";
         let found = text(&SSHD, Severity::Info, &event.text(), Some(&event));
         assert_eq!(found, expected);
     }
@@ -145,7 +164,11 @@ mod tests {
     fn an_entry_about_no_decision() {
         let found = text(&SSHD, Severity::Error, "no", None);
         assert!(found.starts_with("MESSAGE=pam_slurm_adopt(sshd:account): no\nPRIORITY=3\n"));
-        assert!(found.ends_with(&format!("SLURM_ADOPT_USER=alice\nMESSAGE_ID={ERROR_ID}\n")));
+        let end = "SLURM_ADOPT_USER=alice\nSLURM_ADOPT_PHASE=account\nSLURM_ADOPT_SERVICE=sshd\n";
+        assert!(
+            found.ends_with(&format!("\nMESSAGE_ID={ERROR_ID}\n{end}")),
+            "{found}"
+        );
         let debug = text(&SSHD, Severity::Debug, "no", None);
         assert!(!debug.contains("MESSAGE_ID"), "{debug}");
     }

@@ -3,61 +3,40 @@
 use pam::Severity;
 use proto::json::write_string;
 
-use crate::log::event::VERSION;
+use crate::log::event::Value;
 use crate::log::level_word;
+
+/// The version of the schema in docs/log.schema.json, as each object has it first.
+const START: &str = "{\"version\":1";
 
 /// A line that is not about a decision, docs/log.schema.json.
 pub(super) fn plain(severity: Severity, message: &str) -> String {
-    let mut object = Object::new();
-    object.number("version", VERSION);
-    object.text("level", level_word(severity));
-    object.text("message", message);
-    object.end()
+    Object::new(severity).end(message)
 }
 
 /// An object that is being written.
 pub(super) struct Object(String);
 
 impl Object {
-    pub fn new() -> Self {
-        Self("{".to_owned())
+    pub fn new(severity: Severity) -> Self {
+        let mut object = Self(START.to_owned());
+        object.add("level", Value::Text(level_word(severity)));
+        object
     }
 
-    /// Adds a value that is JSON already.
-    pub fn raw(&mut self, name: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
+    pub fn add(&mut self, name: &str, value: Value<'_>) {
+        self.0.push(',');
         write_ascii(&mut self.0, name);
         self.0.push(':');
-        self.0.push_str(value);
-    }
-
-    pub fn number(&mut self, name: &str, value: u64) {
-        self.raw(name, &value.to_string());
-    }
-
-    pub fn number_or_null(&mut self, name: &str, value: Option<u32>) {
         match value {
-            Some(value) => self.number(name, value.into()),
-            None => self.raw(name, "null"),
+            Value::Text(text) => write_ascii(&mut self.0, text),
+            Value::Number(number) => self.0.push_str(&number),
+            Value::Unknown => self.0.push_str("null"),
         }
     }
 
-    pub fn text(&mut self, name: &str, value: &str) {
-        let mut string = String::new();
-        write_ascii(&mut string, value);
-        self.raw(name, &string);
-    }
-
-    pub fn text_or_null(&mut self, name: &str, value: Option<&str>) {
-        match value {
-            Some(value) => self.text(name, value),
-            None => self.raw(name, "null"),
-        }
-    }
-
-    pub fn end(mut self) -> String {
+    pub fn end(mut self, message: &str) -> String {
+        self.add("message", Value::Text(message));
         self.0.push('}');
         self.0
     }
