@@ -34,6 +34,8 @@ pub(crate) struct Query<'a> {
 /// The stepds that have answered; adoption continues with them.
 pub(crate) struct Stepds {
     pub census: Census,
+    /// The node's name, if it is known.
+    pub node: Option<String>,
     /// ProctrackType, if it is not proctrack/cgroup.
     pub other_tracking: Option<String>,
     /// The deadline of the stepds: leaves time to look up exempt groups.
@@ -85,6 +87,7 @@ pub(crate) fn ask(
             };
             let stepds = Stepds {
                 census: Census::default(),
+                node: None,
                 other_tracking: None,
                 deadline: whole,
                 whole,
@@ -136,6 +139,7 @@ fn of_node(
     let steps = Ok(steps);
     let stepds = Stepds {
         census,
+        node: node.names.first().cloned(),
         other_tracking: node.conf.other_tracking().map(str::to_owned),
         deadline,
         whole,

@@ -17,6 +17,17 @@ pub enum Entry {
     CloseSession,
 }
 
+impl Entry {
+    /// The phase's name, as pam_syslog(3) has it.
+    #[must_use]
+    pub fn phase(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::OpenSession | Self::CloseSession => "session",
+        }
+    }
+}
+
 /// The account behind PAM_USER.
 #[derive(Debug)]
 pub enum Account {

@@ -22,13 +22,13 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Prepares a call by libpam.
-    pub fn from_pam(handle: &'a Handle, args: &[Vec<u8>]) -> Self {
+    /// Prepares a call by libpam; logs to `sink`.
+    pub fn from_pam(handle: &Handle, args: &[Vec<u8>], sink: &'a dyn Sink) -> Self {
         let started = Instant::now();
         let (options, bad_arguments) = Options::read(Path::new(file::PATH), args);
         Self {
             login: Login::from_pam(handle, &|service| options.acts_for(service)),
-            log: Log::new(handle, options.log_level),
+            log: Log::with_options(sink, &options),
             bad_arguments,
             options,
             started,

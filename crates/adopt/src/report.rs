@@ -1,18 +1,21 @@
 //! Turns outcomes into PAM codes, the user's message and the admin's log line; nothing else does.
 
+mod words;
+
 use std::fmt;
 use std::time::Duration;
 
-use pam::{Handle, MessageStyle, ReturnCode};
+use pam::{Handle, Item, MessageStyle, ReturnCode, Severity};
 
 use crate::adoption::cgroup;
 use crate::adoption::{AdoptError, Before};
 use crate::decide::{Answer, Choice, Reason, SourceUnknown, Verdict};
 use crate::facts::Steps;
+use crate::log::Event;
 use crate::login::{Entry, Login};
 use crate::options::message::Messages;
 use crate::prepare::Prepared;
-use crate::text::shown;
+use crate::text::{cut, shown};
 use crate::trust::DirectoryError;
 
 /// The result of a login.
@@ -58,6 +61,7 @@ pub(crate) fn report(
     handle: &Handle,
     prepared: &Prepared<'_>,
     outcome: &Outcome,
+    node: Option<&str>,
 ) -> ReturnCode {
     let Prepared {
         login,
@@ -76,21 +80,30 @@ pub(crate) fn report(
     if let Some(Err(code)) = told {
         log.debug(|| format!("tell the user: {code}"));
     }
-    let line = || admin_line(login, outcome, started.elapsed());
+    let rhost = handle.item(Item::RemoteHost).ok();
+    log.event(severity(entry, verdict), || Event {
+        rhost: rhost.as_deref().map(name),
+        node: node.map(str::to_owned),
+        ..event(entry, login, outcome, started.elapsed())
+    });
+    code(entry, verdict.answer)
+}
+
+/// The severity of the line about a verdict.
+fn severity(entry: Entry, verdict: &Verdict) -> Severity {
     match (entry, &verdict.answer, &verdict.reason) {
         // Everyone gets in: the admin must see that.
-        (Entry::Account, _, Reason::KillSwitch(_)) => log.error(line),
-        (Entry::Account, ..) | (_, Answer::Adopted, _) => log.info(line),
+        (Entry::Account, _, Reason::KillSwitch(_)) => Severity::Error,
+        (Entry::Account, ..) | (_, Answer::Adopted, _) => Severity::Info,
         // Another module admitted the user and said so, or the login is not ours to decide.
         (_, Answer::Ignore, Reason::NoJob(_) | Reason::Root | Reason::OtherService(_)) => {
-            log.debug(line);
+            Severity::Debug
         }
-        (_, _, Reason::KillSwitch(_)) => log.debug(line),
-        (_, Answer::Allow, Reason::Exempt { .. }) | (_, _, Reason::Audit { .. }) => log.info(line),
+        (_, _, Reason::KillSwitch(_)) => Severity::Debug,
+        (_, Answer::Allow, Reason::Exempt { .. }) | (_, _, Reason::Audit { .. }) => Severity::Info,
         // The user was admitted and has a job but is not in it, or the user is denied.
-        _ => log.error(line),
+        _ => Severity::Error,
     }
-    code(entry, verdict.answer)
 }
 
 /// The line about a job that did not take the login, if another job is tried instead.
@@ -241,46 +254,35 @@ fn trouble(steps: &Steps) -> Option<String> {
     Some(format!("slurmstepd of job {job} gives no usable answer"))
 }
 
-/// The line that every login leaves in the log.
-#[must_use]
-pub fn admin_line(login: &Login, outcome: &Outcome, took: Duration) -> String {
-    let decision = match outcome.verdict.answer {
-        _ if matches!(outcome.verdict.reason, Reason::Audit { .. }) => "audited",
-        Answer::Adopted => "adopted",
-        Answer::Chosen => "left-to-session",
-        Answer::Allow | Answer::Unenforced => "allowed-without-adoption",
-        Answer::Deny => "denied",
-        Answer::Ignore => "ignored",
-        Answer::SessionError => "no-such-user",
-        Answer::BadItem => "bad-item",
-    };
-    let number = |number: Option<u32>| number.map_or("-".to_owned(), |number| number.to_string());
-    let mut reason = outcome.verdict.reason.to_string();
+/// What every login leaves in the log.
+fn event(entry: Entry, login: &Login, outcome: &Outcome, took: Duration) -> Event {
+    let Verdict { answer, reason } = &outcome.verdict;
+    let mut message = reason.to_string();
     match &outcome.place {
         None => {}
-        Some(Before::SameStep) => reason += "; already there",
+        Some(Before::SameStep) => message += "; already there",
         Some(Before::Elsewhere(place)) => {
-            reason += &format!("; moved there from {}", cgroup::described(place))
+            message += &format!("; moved there from {}", cgroup::described(place))
         }
     }
-    format!(
-        "user={} uid={} decision={decision} job={} ms={}.{} reason=\"{}\"",
-        quoted(&login.user),
-        number(login.uid()),
-        number(outcome.job),
-        took.as_millis(),
-        took.as_micros() % 1000 / 100,
-        reason.replace('"', "'"),
-    )
+    Event {
+        user: cut(&login.user),
+        uid: login.uid(),
+        decision: words::decision(*answer, reason),
+        reason: words::reason(reason),
+        message,
+        job: outcome.job,
+        took,
+        rhost: None,
+        entry,
+        service: cut(login.service.as_deref().unwrap_or_default()),
+        node: None,
+    }
 }
 
-/// Returns a name unchanged if it is a plain word, else in quotes, so that it cannot pass for a field.
-fn quoted(name: &str) -> String {
-    let plain = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.' | '@');
-    match !name.is_empty() && name.chars().all(plain) {
-        true => shown(name),
-        false => format!("\"{}\"", shown(name)),
-    }
+/// A foreign name, of bounded length.
+fn name(bytes: &[u8]) -> String {
+    cut(&String::from_utf8_lossy(bytes))
 }
 
 impl fmt::Display for Reason {
@@ -708,7 +710,13 @@ mod tests {
             job,
             place: None,
         };
-        admin_line(&login, &outcome, Duration::from_micros(1278))
+        event(
+            Entry::Account,
+            &login,
+            &outcome,
+            Duration::from_micros(1278),
+        )
+        .text()
     }
 
     #[test]
@@ -760,7 +768,7 @@ mod tests {
                 job: Some(7),
                 place,
             };
-            let line = admin_line(&login, &outcome, Duration::ZERO);
+            let line = event(Entry::OpenSession, &login, &outcome, Duration::ZERO).text();
             assert!(line.ends_with(end), "{line}");
         }
     }

@@ -1,5 +1,6 @@
 //! The pipeline: prepare, gather, decide, apply, report.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::decide::{self, Answer, Phase, Plan, Reason, Verdict};
 use crate::exempt::{self, Exemption};
 use crate::facts::Facts;
 use crate::gather::{self, Stepds};
+use crate::log::SystemLog;
 use crate::login::{Entry, Login};
 use crate::node::Environment;
 use crate::options::{Limits, Mode, Options};
@@ -27,7 +29,8 @@ use crate::state_dir::{self, StateDir};
 /// Runs one phase of a login, from the PAM line's arguments to PAM's code.
 #[must_use]
 pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
-    let call = Call::new(entry, handle, args);
+    let log = SystemLog::new(entry, handle);
+    let call = Call::new(entry, handle, args, &log);
     let prepared = &call.prepared;
     if entry != Entry::CloseSession {
         prepared.warn_of_options();
@@ -58,7 +61,8 @@ pub fn run(entry: Entry, handle: &Handle, args: &[Vec<u8>]) -> ReturnCode {
 /// Answers after a panic in [`run`]: root passes, everything else is a generic failure.
 #[must_use]
 pub fn after_panic(entry: Entry, handle: &Handle, args: &[Vec<u8>], cause: &str) -> ReturnCode {
-    let call = Call::new(entry, handle, args);
+    let log = SystemLog::new(entry, handle);
+    let call = Call::new(entry, handle, args, &log);
     let prepared = &call.prepared;
     let uid = match prepared.before_slurm() {
         ControlFlow::Break(verdict) => return call.report(&verdict.into()),
@@ -88,14 +92,17 @@ struct Call<'a> {
     entry: Entry,
     handle: &'a Handle,
     prepared: Prepared<'a>,
+    /// The node's name, once it is known.
+    node: OnceCell<String>,
 }
 
 impl<'a> Call<'a> {
-    fn new(entry: Entry, handle: &'a Handle, args: &[Vec<u8>]) -> Self {
+    fn new(entry: Entry, handle: &'a Handle, args: &[Vec<u8>], log: &'a SystemLog<'_>) -> Self {
         Self {
             entry,
             handle,
-            prepared: Prepared::from_pam(handle, args),
+            prepared: Prepared::from_pam(handle, args, log),
+            node: OnceCell::new(),
         }
     }
 
@@ -250,9 +257,13 @@ impl<'a> Call<'a> {
             },
             log: *log,
         };
-        gather::gather(&query, |scope| {
+        let (facts, stepds) = gather::gather(&query, |scope| {
             callerid::ask(Login::connection(self.handle), scope)
-        })
+        });
+        if let Some(node) = &stepds.node {
+            self.node.get_or_init(|| node.clone());
+        }
+        (facts, stepds)
     }
 
     fn effects<'b>(
@@ -295,7 +306,8 @@ impl<'a> Call<'a> {
     }
 
     fn report(&self, outcome: &Outcome) -> ReturnCode {
-        let code = report::report(self.entry, self.handle, &self.prepared, outcome);
+        let node = self.node.get().map(String::as_str);
+        let code = report::report(self.entry, self.handle, &self.prepared, outcome, node);
         let is_unenforced = outcome.verdict.answer == Answer::Unenforced;
         // An unenforced denial must not end the stack as a success would, for example on a `sufficient` line.
         if is_unenforced

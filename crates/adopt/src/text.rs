@@ -16,6 +16,12 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+/// Cuts foreign text where it is escaped by other means: keeps at most 256 characters, LOGIN_NAME_MAX of Linux.
+pub(crate) fn cut(text: &str) -> String {
+    const LONGEST: usize = 256;
+    text.chars().take(LONGEST).collect()
+}
+
 /// An error as a string.
 pub(crate) fn said(cause: impl Display) -> String {
     cause.to_string()

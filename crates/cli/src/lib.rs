@@ -10,6 +10,7 @@ mod check;
 mod explain;
 mod help;
 mod output;
+mod stats;
 mod status;
 mod tidy;
 
@@ -34,6 +35,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Status(status::Status),
+    Stats(stats::Stats),
     /// Remove the runtime directories of users whose sessions have ended with their job
     ///
     /// For runtime_dir=create, at the end of slurmd's Epilog.
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Status(status) => status.run(),
+        Command::Stats(stats) => stats.run(),
         Command::Tidy => tidy::run(),
         Command::Help(help) => help.run(),
     }

@@ -5,7 +5,7 @@
 pub mod conf;
 pub mod hash;
 pub mod hostlist;
-mod json;
+pub mod json;
 pub mod jwt;
 pub mod munge;
 mod reader;

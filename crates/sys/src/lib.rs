@@ -2,7 +2,8 @@
 //! credentials, passed descriptors, namespaces, mounts, resource limits, user look-ups, the privileges of the process.
 //!
 //! Calls go through rustix. `unsafe` code remains for what it lacks: clone(2) with its stack and signal mask,
-//! getpwnam_r(3), getresuid(2), two ioctls, SO_PEERCRED (rustix has no pid 0), and sockets known by number only.
+//! getpwnam_r(3), getresuid(2), two ioctls, SO_PEERCRED (rustix has no pid 0), and sockets known by number only, and
+//! the name under which syslog(3) logs.
 
 mod copy;
 mod deadline;
@@ -29,9 +30,11 @@ pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, pid_namespace, receive_descriptor};
 pub use proc::{Proc, ProcessDir, ProcessStat};
 pub use process::{
-    effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, try_lock,
+    effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, program_name, try_lock,
 };
 pub use proxy::{ProxyError, by_proxy};
-pub use socket::{Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send};
+pub use socket::{
+    Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send, send_datagram,
+};
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, gid_of_group, gid_of_user, groups_of_user, uid_of_user};

@@ -1,5 +1,6 @@
 //! Facts about this process and host.
 
+use std::ffi::{CStr, c_char};
 use std::fs::File;
 use std::io;
 
@@ -52,6 +53,24 @@ pub fn is_file_size_limited() -> bool {
     rustix::process::getrlimit(Resource::Fsize)
         .current
         .is_some()
+}
+
+/// The name under which syslog(3) logs what this process says, unless openlog(3) has set another one: the last part
+/// of argv[0] as it was at the start, "sshd".
+#[must_use]
+pub fn program_name() -> String {
+    unsafe extern "C" {
+        static program_invocation_short_name: *const c_char;
+    }
+    // SAFETY: program_invocation_name(3): a pointer that libc has set before main, and that a program may set to
+    // a string of its own. syslog(3) reads it as we do; sshd sets it before any other thread or module is there.
+    let name = unsafe { program_invocation_short_name };
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: as above: a NUL-terminated string that stays.
+    let name = unsafe { CStr::from_ptr(name) };
+    name.to_string_lossy().into_owned()
 }
 
 /// The host's name, gethostname(2).

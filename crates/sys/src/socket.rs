@@ -137,6 +137,25 @@ pub fn send(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Sends `bytes` as one datagram to the socket file at `path`, without waiting for room in its queue. Leaves no
+/// descriptor open.
+///
+/// # Errors
+/// Those of sendto(2); `WouldBlock` if the queue is full; `InvalidInput` for a relative path.
+pub fn send_datagram(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    crate::files::absolute(path)?;
+    let address = net::SocketAddrUnix::new(path)?;
+    let socket = net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    retry_on_intr(|| net::sendto(&socket, bytes, flags, &address))?;
+    Ok(())
+}
+
 /// Receives what has arrived, without blocking; 0 at the end of the stream.
 ///
 /// # Errors
@@ -170,7 +189,7 @@ pub fn poll(interests: &mut [Interest<'_>], timeout: Duration) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
     use std::time::Instant;
 
     use super::*;
@@ -235,6 +254,28 @@ mod tests {
         assert_eq!(long.kind(), io::ErrorKind::InvalidInput);
         std::fs::remove_file(&link).expect("remove");
         std::fs::remove_dir_all(&dir).expect("remove");
+    }
+
+    #[test]
+    fn a_datagram_arrives_whole_or_not_at_all() {
+        let path = scratch("datagram");
+        let missing = send_datagram(&path, b"x").expect_err("no socket");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let reader = UnixDatagram::bind(&path).expect("bind");
+        send_datagram(&path, b"A=1\nB=2\n").expect("send");
+        let mut buffer = [0; 32];
+        let length = reader.recv(&mut buffer).expect("receive");
+        assert_eq!(&buffer[..length], b"A=1\nB=2\n");
+        // Nobody reads: the queue fills, and nothing waits for it.
+        let error = (0..100_000).find_map(|_| send_datagram(&path, b"x").err());
+        let kind = error.expect("the queue never filled").kind();
+        assert_eq!(kind, io::ErrorKind::WouldBlock);
+        drop(reader);
+        let gone = send_datagram(&path, b"x").expect_err("nobody there");
+        assert_eq!(gone.kind(), io::ErrorKind::ConnectionRefused);
+        let relative = send_datagram(Path::new("s"), b"x").expect_err("relative");
+        assert_eq!(relative.kind(), io::ErrorKind::InvalidInput);
+        std::fs::remove_file(&path).expect("remove");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod escapes;
 mod inside;
+mod journal;
 mod limits;
 mod rows;
 mod site;
@@ -27,6 +28,7 @@ fn main() {
         limits::TESTS,
         suspended::TESTS,
         tracking::TESTS,
+        journal::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
@@ -36,6 +38,7 @@ fn main() {
         "both lines",
         "ways out",
         "the job's memory, cores and devices",
+        "the journal has each login once, with fields",
     ];
     for name in always {
         assert!(tests.iter().any(|(it, _)| *it == name), "no test '{name}'");

@@ -120,6 +120,15 @@ pub enum LogLevel {
     Debug,
 }
 
+/// The form of the lines in the admin's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Words for people.
+    Text,
+    /// A JSON object each, docs/log.schema.json.
+    Json,
+}
+
 /// The module's arguments as values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -141,6 +150,8 @@ pub struct Options {
     pub join_container: bool,
     /// `log_level=`
     pub log_level: LogLevel,
+    /// `log_format=`
+    pub log_format: LogFormat,
     /// `nodename=`
     pub node_name: Option<String>,
     /// `service=`
@@ -181,6 +192,7 @@ impl Default for Options {
             disable_x11: false,
             join_container: true,
             log_level: LogLevel::Info,
+            log_format: LogFormat::Text,
             node_name: None,
             service: "sshd".into(),
             slurm_conf: None,

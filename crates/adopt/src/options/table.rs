@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::options::message::Template;
 use crate::options::network::Network;
 use crate::options::{
-    AdoptFailure, GenericFailure, Limits, LogLevel, Mode, NoJobs, Options, RuntimeDir, Unknown,
+    AdoptFailure, GenericFailure, Limits, LogFormat, LogLevel, Mode, NoJobs, Options, RuntimeDir,
+    Unknown,
 };
 
 /// One option, for the parser and for the documentation.
@@ -253,6 +254,18 @@ pub const TABLE: &[OptionSpec] = &[
         set: |options, value| {
             let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
             choose(&mut options.runtime_dir, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "log_format",
+        values: &["text", "json"],
+        default: "text",
+        since_us: true,
+        doc: "`json`: each line in the log is one JSON object in ASCII, described by docs/log.schema.json. `text`: words \
+              and `name=value`. Fields of the journal are there with either.",
+        set: |options, value| {
+            let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+            choose(&mut options.log_format, value, &words)
         },
     },
     OptionSpec {

@@ -1,6 +1,8 @@
-//! What a site sets beyond SchedMD's options: the file of options, exemptions, modes, the kill switch and messages.
+//! What a site sets beyond SchedMD's options: the file of options, exemptions, modes, the kill switch, messages and logs.
 
 #![forbid(unsafe_code)]
+
+mod logs;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Status, Suite};
@@ -40,6 +42,16 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("the kill switch lets everyone in", kill_switch),
     ("users read the site's messages", messages),
+    ("each line of the log is one JSON object", logs::json),
+    (
+        "foreign text stays within its JSON string",
+        logs::foreign_text,
+    ),
+    ("what slurm-adopt sums up of JSON lines", logs::sums),
+    (
+        "the journal gets each line once, with fields",
+        logs::journal,
+    ),
 ];
 
 fn main() {
