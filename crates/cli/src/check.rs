@@ -23,6 +23,10 @@ const LIMIT: Duration = Duration::from_secs(9);
 /// Looks at sshd, the PAM stacks, the module, slurm.conf, the daemons, systemd and SELinux; changes nothing. Each
 /// finding has an ID, see `slurm-adopt help ID`.
 ///
+/// With --as, makes a trial login of a user after that: runs sshd's PAM stack without authentication, looks from within
+/// which job holds the login, and closes the session. That is a login in all else: what the stack's modules do at each
+/// login, such as making a home directory, they do.
+///
 /// Exit status: 0 nothing is wrong, 1 warnings, 2 failures, 3 nothing could be judged.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -35,6 +39,9 @@ pub struct Check {
     /// Judge the files of a tree that does not run, such as an image
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Make a trial login of this user and tell what of the job it has
+    #[arg(long = "as", value_name = "USER", conflicts_with = "root")]
+    user: Option<String>,
     /// The only checks to carry out
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     only: Vec<String>,
@@ -50,6 +57,7 @@ impl Check {
             root: self.root.clone(),
             only: self.only.clone(),
             skip: self.skip.clone(),
+            user: self.user.clone(),
             limit: LIMIT,
         };
         let report = match check::run(&request) {

@@ -10,6 +10,7 @@ mod check;
 mod explain;
 mod help;
 mod tidy;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ enum Command {
     /// For runtime_dir=create, at the end of slurmd's Epilog.
     Tidy,
     Help(help::Help),
+    TrialLogin(trial::TrialLogin),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +58,6 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Tidy => tidy::run(),
         Command::Help(help) => help.run(),
+        Command::TrialLogin(trial) => trial.run(),
     }
 }
