@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sys::Deadline;
 
+use super::family::descendants;
 use super::trial::{Event, Order, SUBCOMMAND};
 
 /// The longest line that is read, in bytes.
@@ -63,15 +64,10 @@ impl Login {
     /// The process of the user within the login: its maker's only child that runs the same program.
     pub fn inside(&self) -> Option<u32> {
         let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-        let is_ours = |pid: &u32| {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let parent = status.lines().find_map(|it| it.strip_prefix("PPid:"));
-            let parent = parent.and_then(|it| it.trim().parse().ok());
-            parent == Some(self.pid()) && program(*pid) == program(self.pid())
-        };
-        let names = fs::read_dir("/proc").ok()?.flatten();
-        let mut pids = names.filter_map(|it| it.file_name().to_str()?.parse().ok());
-        pids.find(is_ours)
+        let own = program(self.pid());
+        descendants(self.pid())
+            .into_iter()
+            .find(|pid| own.is_some() && program(*pid) == own)
     }
 
     /// Waits for the next event; None after the last one.
@@ -113,15 +109,21 @@ impl Login {
         // The process within reads the end, and the session is closed.
         let _ = self.orders.shutdown(Shutdown::Both);
         let rest = self.deadline.remaining().max(CLOSING);
-        if !self.wait(&Deadline::after(rest)) {
-            // Both may be gone by now, or in a state that no signal ends.
-            if let Some(inside) = self.inside() {
-                let _ = sys::end_process(inside);
+        if self.wait(&Deadline::after(rest)) {
+            return;
+        }
+        // Without what it waits for, PAM may go on and close the session. All may be gone by now, or in a state that no
+        // signal ends.
+        for pid in descendants(self.pid()) {
+            let _ = sys::end_process(pid);
+        }
+        if !self.wait(&Deadline::after(CLOSING)) {
+            let rest = descendants(self.pid());
+            let _ = self.child.kill();
+            for pid in rest {
+                let _ = sys::end_process(pid);
             }
-            if !self.wait(&Deadline::after(CLOSING)) {
-                let _ = self.child.kill();
-                self.wait(&Deadline::after(CLOSING));
-            }
+            self.wait(&Deadline::after(CLOSING));
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod checks;
 mod cpus;
+mod family;
 mod judge;
 mod left;
 mod login;
