@@ -68,6 +68,8 @@ pub enum Stage {
     Site,
     /// What slurm-adopt check finds on broken nodes: clusters
     Check,
+    /// Trial logins of slurm-adopt check --as: clusters
+    Containment,
     /// A login's view of its job, namespaces, X11 and limits: clusters
     Inside,
     /// The place where a login ends up, by its method and PAM stack: clusters
@@ -208,6 +210,7 @@ impl Stage {
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
             Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Check => Work::Clusters("what check finds", "check"),
+            Self::Containment => Work::Clusters("trial logins", "containment"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
             Self::Session => Work::Clusters("session", "session"),
             Self::Hostile => Work::Clusters("hostile users", "hostile"),
@@ -361,6 +364,7 @@ mod tests {
             Stage::Mixed,
             Stage::Site,
             Stage::Check,
+            Stage::Containment,
             Stage::Inside,
             Stage::Session,
             Stage::Hostile,

@@ -31,6 +31,7 @@ const NODES: [(&str, &[&str]); 3] = [
             "pam_putenv",
             "pam_set_data",
             "pam_set_item",
+            "pam_setcred",
             "pam_start",
             "pam_strerror",
         ],

@@ -2,6 +2,7 @@
 
 mod cgroups;
 mod daemons;
+mod place;
 mod steps;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::stepd::spool;
 
 pub use cgroups::{Steps, cgroup_file, cgroups_of};
 pub use daemons::{AuthProblem, SlurmdProblem, ask_slurmd, make_credential};
+pub use place::{Cgroup, Place, cgroups, place};
 pub use steps::{Answer, JobCgroup, NotSockets, StepSeen, StepState, StepsSeen, steps};
 
 /// Finds slurm.conf and this node's name as a login would. The environment of the calling shell does not count.

@@ -3,9 +3,10 @@
 //! [`run`] looks into each [`Room`] at the same time and returns a [`Report`]. A room knows one part of the
 //! set-up and lists its [`Check`]s: a stable ID, a severity, and the text of `slurm-adopt help ID` and of the
 //! manual. Rooms ask [`Host`] for files and processes, so that a tree that does not run (an image) is judged
-//! by the same code. Nothing here changes the node.
+//! by the same code. Nothing here changes the node: the one trial login that may be asked for is closed again.
 #![forbid(unsafe_code)]
 
+mod containment;
 mod finding;
 pub mod host;
 mod kind;
@@ -19,6 +20,7 @@ mod slurm;
 mod sshd;
 mod systemd;
 
+pub use containment::trial;
 pub use finding::{Check, Finding, Notes, Severity, Spot, Unseen};
 pub use host::Host;
 pub use report::{Report, Request, RequestError, RoomReport, run};
@@ -45,6 +47,7 @@ pub const ROOMS: &[Room] = &[
     running::ROOM,
     systemd::ROOM,
     security::ROOM,
+    containment::ROOM,
 ];
 
 /// All checks, in the order of their IDs.

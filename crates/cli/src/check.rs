@@ -21,6 +21,10 @@ const LIMIT: Duration = Duration::from_secs(9);
 /// Looks at sshd, the PAM stacks, the module, slurm.conf, the daemons, systemd and SELinux; changes nothing. Each
 /// finding has an ID, see `slurm-adopt help ID`.
 ///
+/// With --as, makes a trial login of a user after that: runs sshd's PAM stack without authentication, looks from within
+/// which job holds the login, and closes the session. That is a login in all else: what the stack's modules do at each
+/// login, such as making a home directory, they do.
+///
 /// Exit status: 0 nothing is wrong, 1 warnings, 2 failures, 3 nothing could be judged.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -33,6 +37,9 @@ pub struct Check {
     /// Judge the files of a tree that does not run, such as an image
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Make a trial login of this user and tell what of the job it has
+    #[arg(long = "as", value_name = "USER", conflicts_with = "root")]
+    user: Option<String>,
     /// The only checks to carry out
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     only: Vec<String>,
@@ -48,6 +55,7 @@ impl Check {
             root: self.root.clone(),
             only: self.only.clone(),
             skip: self.skip.clone(),
+            user: self.user.clone(),
             limit: LIMIT,
         };
         let is_seen = io::stderr().is_terminal();

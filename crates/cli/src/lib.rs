@@ -13,6 +13,7 @@ mod output;
 mod stats;
 mod status;
 mod tidy;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ enum Command {
     /// For runtime_dir=create, at the end of slurmd's Epilog.
     Tidy,
     Help(help::Help),
+    TrialLogin(trial::TrialLogin),
 }
 
 /// Its commands and their arguments, for the manual and for shell completions.
@@ -73,5 +75,6 @@ pub fn main() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Tidy => tidy::run(),
         Command::Help(help) => help.run(),
+        Command::TrialLogin(trial) => trial.run(),
     }
 }

@@ -1,7 +1,8 @@
-//! The application's side of libpam: what sshd does around a module, for tests and benchmarks.
+//! The application's side of libpam: what sshd does around a module, for `slurm-adopt check --as`, tests and
+//! benchmarks.
 //!
 //! Never part of the shipped module (feature `app`). Contracts are those of pam_start(3),
-//! pam_set_item(3), pam_acct_mgmt(3), pam_open_session(3), pam_getenvlist(3), pam_conv(3),
+//! pam_set_item(3), pam_acct_mgmt(3), pam_setcred(3), pam_open_session(3), pam_getenvlist(3), pam_conv(3),
 //! pam_end(3).
 
 use std::cell::RefCell;
@@ -37,6 +38,15 @@ pub enum AppItem {
     Tty,
     /// PAM_USER, which an application may change between the phases.
     User,
+}
+
+/// What to do with the user's credentials, pam_setcred(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credentials {
+    /// PAM_ESTABLISH_CRED
+    Establish,
+    /// PAM_DELETE_CRED
+    Delete,
 }
 
 /// A module's message through the conversation, pam_conv(3).
@@ -85,49 +95,67 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// pam_start(3) with a conversation. Needs nothing newer than Linux-PAM 1.0, unlike [`Transaction::start`].
+    ///
+    /// # Errors
+    /// libpam's answer; PAM_BUF_ERR also for a NUL in a text.
+    pub fn begin(service: &str, user: &str) -> Result<Self, Answer> {
+        Self::by(
+            service,
+            user,
+            true,
+            |service, user, conversation, handle| {
+                // SAFETY: pam_start(3): three readable strings or structures, of which libpam keeps copies, and where to
+                // store the handle. What the conversation points at lives in the same Transaction, so as long as the
+                // handle.
+                unsafe { pam_start(service.as_ptr(), user.as_ptr(), conversation, handle) }
+            },
+        )
+    }
+
     /// pam_start(3), or pam_start_confdir(3) if a directory is given.
     ///
     /// # Errors
     /// libpam's answer; PAM_BUF_ERR also for a NUL in a text.
     pub fn start(how: Start<'_>) -> Result<Self, Answer> {
-        let service = c_string(how.service)?;
-        let user = c_string(how.user)?;
+        let dir = match how.confdir {
+            Some(dir) => Some(c_string(&dir.to_string_lossy())?),
+            None => None,
+        };
+        let call = |service: &CStr, user: &CStr, conversation, handle| match &dir {
+            // SAFETY: as in Transaction::begin.
+            None => unsafe { pam_start(service.as_ptr(), user.as_ptr(), conversation, handle) },
+            // SAFETY: as above; the directory's name is copied too (pam_start.c).
+            Some(dir) => unsafe {
+                pam_start_confdir(
+                    service.as_ptr(),
+                    user.as_ptr(),
+                    conversation,
+                    dir.as_ptr(),
+                    handle,
+                )
+            },
+        };
+        Self::by(how.service, how.user, how.conversation, call)
+    }
+
+    fn by(
+        service: &str,
+        user: &str,
+        has_conversation: bool,
+        call: impl FnOnce(&CStr, &CStr, *const Conversation, *mut *mut ffi::OpaqueHandle) -> c_int,
+    ) -> Result<Self, Answer> {
+        let (service, user) = (c_string(service)?, c_string(user)?);
         let said = Box::new(RefCell::new(Vec::new()));
         let conversation = Conversation {
-            conv: if how.conversation {
-                Some(converse)
-            } else {
-                None
+            conv: match has_conversation {
+                true => Some(converse),
+                false => None,
             },
             appdata: (&raw const *said).cast_mut().cast(),
         };
         let mut handle: *mut ffi::OpaqueHandle = ptr::null_mut();
-        let code = match how.confdir {
-            // SAFETY: pam_start(3): three readable strings or structures, of which libpam keeps
-            // copies, and where to store the handle. What the conversation points at lives in
-            // the same Transaction, so as long as the handle.
-            None => unsafe {
-                pam_start(
-                    service.as_ptr(),
-                    user.as_ptr(),
-                    &raw const conversation,
-                    &raw mut handle,
-                )
-            },
-            Some(dir) => {
-                let dir = c_string(&dir.to_string_lossy())?;
-                // SAFETY: as above; the directory's name is copied too (pam_start.c).
-                unsafe {
-                    pam_start_confdir(
-                        service.as_ptr(),
-                        user.as_ptr(),
-                        &raw const conversation,
-                        dir.as_ptr(),
-                        &raw mut handle,
-                    )
-                }
-            }
-        };
+        let code = call(&service, &user, &raw const conversation, &raw mut handle);
         match NonNull::new(handle) {
             Some(raw) if code == ffi::PAM_SUCCESS => Ok(Self {
                 raw,
@@ -160,6 +188,17 @@ impl Transaction {
     pub fn account(&mut self) -> Answer {
         // SAFETY: live handle; no flags.
         self.last = Answer(unsafe { pam_acct_mgmt(self.raw.as_ptr(), 0) });
+        self.last
+    }
+
+    /// Makes the user's credentials, or deletes them, pam_setcred(3).
+    pub fn set_credentials(&mut self, credentials: Credentials) -> Answer {
+        let flag = match credentials {
+            Credentials::Establish => 0x2,
+            Credentials::Delete => 0x4,
+        };
+        // SAFETY: live handle; a flag of _pam_types.h.
+        self.last = Answer(unsafe { pam_setcred(self.raw.as_ptr(), flag) });
         self.last
     }
 
@@ -529,6 +568,7 @@ unsafe extern "C" {
     ) -> c_int;
     fn pam_set_item(pamh: *mut ffi::OpaqueHandle, item_type: c_int, item: *const c_void) -> c_int;
     fn pam_acct_mgmt(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
+    fn pam_setcred(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
     fn pam_open_session(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
     fn pam_close_session(pamh: *mut ffi::OpaqueHandle, flags: c_int) -> c_int;
     fn pam_getenvlist(pamh: *mut ffi::OpaqueHandle) -> *mut *mut c_char;
@@ -560,6 +600,11 @@ mod tests {
             .set(AppItem::RemoteHost, "192.0.2.1")
             .expect("set RHOST");
         assert_eq!(transaction.account().name(), "PAM_AUTH_ERR");
+        // The stack has no line for it.
+        assert_ne!(
+            transaction.set_credentials(Credentials::Establish),
+            Answer::SUCCESS
+        );
         assert_eq!(transaction.open_session(), Answer::SUCCESS);
         assert_eq!(transaction.close_session(), Answer::SUCCESS);
         assert_eq!(

@@ -1,14 +1,16 @@
 //! The Linux calls that std lacks: files in an open directory, sockets that never block or raise SIGPIPE, peer
-//! credentials, passed descriptors, namespaces, mounts, resource limits, user look-ups, the privileges of the process.
+//! credentials, passed descriptors, namespaces, mounts, resource limits, user look-ups, the privileges of the
+//! process, and how a login gives them up.
 //!
 //! Calls go through rustix. `unsafe` code remains for what it lacks: clone(2) with its stack and signal mask,
-//! getpwnam_r(3), getresuid(2), two ioctls, SO_PEERCRED (rustix has no pid 0), and sockets known by number only, and
-//! the name under which syslog(3) logs.
+//! getpwnam_r(3), getresuid(2), initgroups(3) and setuid(2) (rustix's change one thread), two ioctls, SO_PEERCRED
+//! (rustix has no pid 0), sockets known by number only, and the name under which syslog(3) logs.
 
 mod copy;
 mod deadline;
 mod files;
 mod limits;
+mod login;
 mod mask;
 mod mount;
 mod namespace;
@@ -26,6 +28,7 @@ pub use files::{
     read_regular, read_with_metadata,
 };
 pub use limits::{Limit, Resource, limit, limit_in, set_limit};
+pub use login::{become_user, end_process, lead_session, take_standard_input};
 pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, pid_namespace, receive_descriptor};
 pub use proc::{Proc, ProcessDir, ProcessStat};

@@ -44,7 +44,7 @@ pub fn gid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
     ids_of_user(name).map(|(_, gid)| gid)
 }
 
-fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
+pub(crate) fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
     let name = CString::new(name).map_err(|_| UserLookupError::Unknown)?;
     // On the stack and large enough for most entries: a look-up of root must not fail for lack of memory.
     let mut small = [0u8; 1024];

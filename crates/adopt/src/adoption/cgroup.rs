@@ -95,6 +95,11 @@ impl Held {
         Self(lines.collect())
     }
 
+    /// The hierarchies' controllers, and the paths in them.
+    pub fn into_places(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
+    }
+
     /// Whether this process is still there.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {

@@ -29,6 +29,7 @@ pub struct Host {
     pub tree: Tree,
     /// When everything must have been looked at.
     pub deadline: Deadline,
+    user: Option<String>,
     distribution: OnceLock<Distribution>,
     processes: OnceLock<Vec<Process>>,
     services: Mutex<BTreeMap<String, Arc<Service>>>,
@@ -100,12 +101,25 @@ impl Host {
         Self {
             tree,
             deadline,
+            user: None,
             distribution: OnceLock::new(),
             processes: OnceLock::new(),
             services: Mutex::default(),
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
         }
+    }
+
+    /// Sets the user who makes a trial login.
+    #[must_use]
+    pub fn with_user(self, user: Option<String>) -> Self {
+        Self { user, ..self }
+    }
+
+    /// The user who makes a trial login, if that is asked for.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Whether it runs: processes, sockets and programs can be looked at.
