@@ -2,6 +2,8 @@
 
 pub mod command;
 pub mod distribution;
+pub mod fstab;
+pub mod owner;
 pub mod processes;
 pub mod tree;
 
