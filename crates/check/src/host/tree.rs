@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -114,6 +115,16 @@ impl Tree {
         let within = real.strip_prefix(path_of(root)?).map(Path::to_owned);
         let within = within.map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
         Ok(Path::new("/").join(within))
+    }
+
+    /// The target of a symbolic link, as written.
+    ///
+    /// # Errors
+    /// Those of open(2) and readlink(2); `NotFound` if it is no link.
+    pub fn link_target(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let link = self.open(path.as_ref(), OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(&link, "", Vec::new())?;
+        Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
     }
 
     /// The last bytes of a regular file, at most this many.

@@ -64,6 +64,12 @@ fn look(host: &Host, notes: &mut Notes) {
     }
 }
 
+/// Whether libpam finds a module.
+pub(crate) fn is_installed(host: &Host, module: &str) -> bool {
+    let paths = Search::of(host).paths(module);
+    paths.iter().any(|it| host.tree.exists(it))
+}
+
 /// The modules that the services of /etc/pam.d name; sshd's first.
 fn modules(host: &Host, notes: &mut Notes) -> Vec<Module> {
     let mut services = match host.tree.names("/etc/pam.d") {
