@@ -70,6 +70,21 @@ pub(crate) fn is_installed(host: &Host, module: &str) -> bool {
     paths.iter().any(|it| host.tree.exists(it))
 }
 
+/// The files that libpam loads for the lines of sshd.
+pub(crate) fn loaded(host: &Host) -> Vec<PathBuf> {
+    let search = Search::of(host);
+    let mut loaded: Vec<PathBuf> = Vec::new();
+    for line in host.own_lines("sshd") {
+        let Item::Module { path, .. } = &line.line.item else {
+            continue;
+        };
+        let paths = search.paths(&String::from_utf8_lossy(path));
+        let first = paths.into_iter().find(|it| host.tree.exists(it));
+        loaded.extend(first.filter(|it| !loaded.contains(it)));
+    }
+    loaded
+}
+
 /// The modules that the services of /etc/pam.d name; sshd's first.
 fn modules(host: &Host, notes: &mut Notes) -> Vec<Module> {
     let mut services = match host.tree.names("/etc/pam.d") {

@@ -72,6 +72,12 @@ impl Tree {
         std::os::unix::fs::chown(self.path(path), Some(uid), None).is_ok()
     }
 
+    /// Sets a file's SELinux label. Only root can do that, and not on every file system.
+    pub fn label(&self, path: &str, label: &str) -> bool {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(self.path(path), "security.selinux", label.as_bytes(), flags).is_ok()
+    }
+
     /// Moves a file or directory.
     pub fn rename(&self, path: &str, to: &str) {
         let to = self.path(to);
