@@ -45,8 +45,9 @@ pub(super) const SECOND_FILE: Check = Check {
     id: "SA012",
     severity: Severity::Note,
     title: "a second file has the module's name",
-    why: "libpam loads the file whose directory it looks into first. The other one does nothing now, but takes the \
-          place of the first when that is removed, as by an update that moves the file.",
+    why: "libpam loads the file whose directory it looks into first; Debian's goes on to the next directory if it \
+          cannot load that one. The other one does nothing now, but takes over when the first is removed or cannot \
+          be loaded, as after an update.",
     fix: "Remove the file that is not loaded.",
 };
 

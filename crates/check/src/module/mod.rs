@@ -1,5 +1,6 @@
 //! The module's file: where libpam finds it, whose it is, and whether it can be loaded.
 
+mod candidate;
 mod checks;
 mod elf;
 mod search;
@@ -13,7 +14,7 @@ use pamconf::{Facility, Item};
 use crate::host::fstab::is_mounted_later;
 use crate::host::owner;
 use crate::host::{Host, OwnLine};
-use crate::module::elf::{Facts, Target};
+use crate::module::candidate::{Candidate, Maker, file, maker};
 use crate::module::search::Search;
 use crate::{Finding, Notes, Room, Spot};
 
@@ -22,15 +23,6 @@ pub(crate) const ROOM: Room = Room {
     checks: checks::ALL,
     look,
 };
-
-/// Who made a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Maker {
-    /// This project.
-    Own,
-    SchedMd,
-    Unknown,
-}
 
 /// A module that lines name, and these lines.
 #[derive(Debug)]
@@ -116,51 +108,46 @@ fn judge(host: &Host, search: &Search, module: &Module, notes: &mut Notes) {
     let tree = &host.tree;
     let tried = search.paths(&module.name);
     let found = search::distinct(tree, tried.clone());
-    let Some(loaded) = found.first() else {
+    if found.is_empty() {
         let mut paths = tried.iter();
-        if let Some(path) = paths.find(|it| is_mounted_later(tree, it)) {
-            notes.unseen(
-                path.display().to_string(),
-                "its file system is not mounted in the tree",
-            );
-            return;
+        match paths.find(|it| is_mounted_later(tree, it)) {
+            Some(path) => {
+                let why = "its file system is not mounted in the tree";
+                notes.unseen(path.display().to_string(), why);
+            }
+            None => notes.find(missing(host, module, &tried)),
         }
-        notes.find(missing(host, module, &tried));
+        return;
+    }
+    let candidates: Vec<Candidate> = found
+        .iter()
+        .map(|it| Candidate::look(host, it, notes))
+        .collect();
+    // Debian's libpam goes on to the next directory if it cannot load a file.
+    let can_be_loaded = candidates.iter().find(|it| it.faults.is_empty());
+    let Some(loaded) = can_be_loaded.or(candidates.first()) else {
         return;
     };
-    let bytes = match tree.read(loaded) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let detail = format!("{}: {error}", loaded.display());
-            notes.find(Finding::of(&checks::UNREADABLE, detail).at(file(loaded)));
-            return;
-        }
-    };
-    match owner::unsafe_part(tree, loaded) {
-        Ok(None) => {}
-        Ok(Some(part)) => {
-            notes.find(Finding::of(&checks::UNSAFE, part.to_string()).at(file(loaded)))
-        }
-        Err(error) => notes.unseen(
-            format!("who can change {}", loaded.display()),
-            error.to_string(),
-        ),
+    for fault in &loaded.faults {
+        notes.find(fault.clone());
     }
-    let facts = Facts::read(&bytes);
-    let maker = maker(&bytes, facts.as_ref().ok());
-    judge_others(host, module, (loaded, maker), &found, notes);
-    judge_maker(host, module, loaded, maker, notes);
-    match facts {
-        Ok(facts) => judge_loading(host, module, loaded, &facts, notes),
-        Err(fault) => {
-            let detail = format!("{}: {fault}", loaded.display());
-            notes.find(Finding::of(&checks::DAMAGED, detail).at(file(loaded)));
-        }
-    }
+    judge_owners(host, &loaded.path, notes);
+    judge_others(host, module, loaded, &candidates, notes);
+    judge_maker(host, module, loaded, notes);
+    judge_phases(module, loaded, notes);
 }
 
-fn file(path: &Path) -> Spot {
-    Spot::file(path.to_string_lossy())
+fn judge_owners(host: &Host, path: &Path, notes: &mut Notes) {
+    match owner::unsafe_part(&host.tree, path) {
+        Ok(None) => {}
+        Ok(Some(part)) => {
+            notes.find(Finding::of(&checks::UNSAFE, part.to_string()).at(file(path)));
+        }
+        Err(error) => {
+            let what = format!("who can change {}", path.display());
+            notes.unseen(what, error.to_string());
+        }
+    }
 }
 
 fn listed(paths: &[PathBuf]) -> String {
@@ -191,68 +178,62 @@ fn missing(host: &Host, module: &Module, tried: &[PathBuf]) -> Finding {
     finding
 }
 
-/// Who made a module, by what only theirs has.
-fn maker(bytes: &[u8], facts: Option<&Facts>) -> Maker {
-    let has = |text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
-    let uses_slurm = facts.is_some_and(|facts| {
-        let needs = facts.needed.iter().any(|it| it.starts_with("libslurm"));
-        needs || facts.imports.iter().any(|it| it.starts_with("slurm_"))
-    });
-    if has(options::FILE) {
-        Maker::Own
-    } else if uses_slurm || has("libslurm") {
-        Maker::SchedMd
-    } else {
-        Maker::Unknown
-    }
-}
-
-/// Judges other files of the same name.
+/// Judges other files of the same name: those where libpam looks, and those where it does not.
 fn judge_others(
     host: &Host,
     module: &Module,
-    (loaded, maker_of_loaded): (&Path, Maker),
-    found: &[PathBuf],
+    loaded: &Candidate,
+    candidates: &[Candidate],
     notes: &mut Notes,
 ) {
-    let tree = &host.tree;
-    if module.name.starts_with('/') {
+    let name = loaded.path.display();
+    for other in candidates.iter().filter(|it| it.path != loaded.path) {
+        let other_name = other.path.display();
+        if other.maker == Maker::Own && loaded.maker != Maker::Own {
+            notes.find(shadowed(loaded, &other.path));
+        } else if other.maker != loaded.maker || !other.faults.is_empty() {
+            let detail = format!("libpam loads {name}, not {other_name}");
+            notes.find(Finding::of(&checks::SECOND_FILE, detail).at(file(&other.path)));
+        }
+    }
+    if module.name.starts_with('/') || loaded.maker == Maker::Own {
         return;
     }
-    let searched = found.len();
-    let mut all = found.to_vec();
-    all.extend(search::elsewhere(tree, &module.name));
-    let all = search::distinct(tree, all);
-    for (index, other) in all.iter().enumerate().skip(1) {
-        let Ok(bytes) = tree.read(other) else {
-            continue;
-        };
-        let maker = maker(&bytes, Facts::read(&bytes).ok().as_ref());
-        let (loaded, other_name) = (loaded.display(), other.display());
-        if maker == Maker::Own && maker_of_loaded != Maker::Own {
-            let detail = format!("libpam loads {loaded}; {other_name} is this project's");
-            notes.find(Finding::of(&checks::SHADOWED, detail).at(file(other)));
-        } else if maker != maker_of_loaded && index < searched {
-            let detail = format!("libpam loads {loaded}, not {other_name}");
-            notes.find(Finding::of(&checks::SECOND_FILE, detail).at(file(other)));
+    let known = candidates.iter().map(|it| it.path.clone());
+    let all = known
+        .chain(search::elsewhere(&host.tree, &module.name))
+        .collect();
+    let others = search::distinct(&host.tree, all);
+    for path in others.iter().skip(candidates.len()) {
+        let bytes = host.tree.read(path).unwrap_or_default();
+        if maker(&bytes, None) == Maker::Own {
+            notes.find(shadowed(loaded, path));
         }
     }
 }
 
-fn judge_maker(host: &Host, module: &Module, loaded: &Path, maker: Maker, notes: &mut Notes) {
-    let path = loaded.display();
-    match maker {
+fn shadowed(loaded: &Candidate, own: &Path) -> Finding {
+    let (loaded, own_name) = (loaded.path.display(), own.display());
+    let detail = format!("libpam loads {loaded}; {own_name} is this project's");
+    Finding::of(&checks::SHADOWED, detail).at(file(own))
+}
+
+fn judge_maker(host: &Host, module: &Module, loaded: &Candidate, notes: &mut Notes) {
+    let path = loaded.path.display();
+    match loaded.maker {
         Maker::Own => notes.summary(path.to_string()),
         Maker::SchedMd => {
             notes.summary(format!("{path} (SchedMD's)"));
             let detail = format!("libpam loads {path}, which uses libslurm");
-            notes.find(Finding::of(&checks::SCHEDMDS, detail).at(file(loaded)));
+            notes.find(Finding::of(&checks::SCHEDMDS, detail).at(file(&loaded.path)));
             judge_foreign_options(host, module, notes);
         }
+        // What cannot be parsed has its own finding.
+        Maker::Unknown if loaded.facts.is_none() => {}
         Maker::Unknown => {
             notes.summary(format!("{path} (unknown)"));
             let detail = format!("{path} is some other module");
-            notes.find(Finding::of(&checks::UNKNOWN, detail).at(file(loaded)));
+            notes.find(Finding::of(&checks::UNKNOWN, detail).at(file(&loaded.path)));
         }
     }
 }
@@ -285,77 +266,11 @@ fn judge_foreign_options(host: &Host, module: &Module, notes: &mut Notes) {
     }
 }
 
-/// Judges whether sshd can load the file.
-fn judge_loading(host: &Host, module: &Module, path: &Path, facts: &Facts, notes: &mut Notes) {
-    let shown = path.display();
-    if !facts.is_shared_object {
-        let detail = format!("{shown} is an ELF file of another kind");
-        notes.find(Finding::of(&checks::DAMAGED, detail).at(file(path)));
-        return;
-    }
-    if let Some((program, target)) = target(host).filter(|(_, it)| *it != facts.target) {
-        let own = facts.target;
-        let detail = format!("{shown} is for {own}, {program} for {target}");
-        notes.find(Finding::of(&checks::WRONG_MACHINE, detail).at(file(path)));
-        return;
-    }
-    judge_libraries(host, path, facts, notes);
-    judge_phases(module, path, facts, notes);
-    if host.is_live() && host.tree.is_noexec(path) {
-        let detail = format!("{shown} is on a file system without exec");
-        notes.find(Finding::of(&checks::NOEXEC, detail).at(file(path)));
-    }
-}
-
-/// The kind of program that sshd is, or the shell.
-fn target(host: &Host) -> Option<(&'static str, Target)> {
-    const PROGRAMS: [&str; 4] = ["/usr/sbin/sshd", "/bin/sh", "/usr/bin/bash", "/usr/bin/env"];
-    PROGRAMS.iter().find_map(|program| {
-        let bytes = host.tree.read(program).ok()?;
-        Some((*program, Facts::read(&bytes).ok()?.target))
-    })
-}
-
-fn judge_libraries(host: &Host, path: &Path, facts: &Facts, notes: &mut Notes) {
-    let tree = &host.tree;
-    let libc = search::library(tree, "libc.so.6", path, facts);
-    let Some(libc) = libc else {
-        // No root file system: then other libraries cannot be judged either.
-        if !facts.needed.is_empty() {
-            notes.unseen("the module's libraries", "the tree has no libc.so.6");
-        }
+fn judge_phases(module: &Module, loaded: &Candidate, notes: &mut Notes) {
+    let Some(facts) = loaded.facts.as_ref().filter(|it| !it.exports.is_empty()) else {
+        // Without any symbol table nothing is known.
         return;
     };
-    for name in &facts.needed {
-        if search::library(tree, name, path, facts).is_none() {
-            let detail = format!(
-                "{} needs {name}, which is in no library directory",
-                path.display()
-            );
-            notes.find(Finding::of(&checks::MISSING_LIBRARY, detail).at(file(path)));
-        }
-    }
-    let read = tree.read(&libc).map_err(|error| error.to_string());
-    let offered = read.and_then(|bytes| Facts::read(&bytes));
-    match offered.map(|it| it.offered_glibc) {
-        Ok(Some(offered)) => {
-            if let Some(needed) = facts.needed_glibc.filter(|it| *it > offered) {
-                let spot = file(path);
-                let (path, libc) = (path.display(), libc.display());
-                let detail = format!("{path} needs glibc {needed}, {libc} is {offered}");
-                notes.find(Finding::of(&checks::OLD_GLIBC, detail).at(spot));
-            }
-        }
-        Ok(None) => {}
-        Err(error) => notes.unseen(format!("the version of {}", libc.display()), error),
-    }
-}
-
-fn judge_phases(module: &Module, path: &Path, facts: &Facts, notes: &mut Notes) {
-    // Without any symbol table nothing is known.
-    if facts.exports.is_empty() {
-        return;
-    }
     for line in &module.lines {
         let function = match line.facility {
             Facility::Account => "pam_sm_acct_mgmt",
@@ -363,7 +278,7 @@ fn judge_phases(module: &Module, path: &Path, facts: &Facts, notes: &mut Notes) 
             Facility::Auth | Facility::Password => continue,
         };
         if !facts.exports.iter().any(|it| it == function) {
-            let (path, facility) = (path.display(), line.facility);
+            let (path, facility) = (loaded.path.display(), line.facility);
             let detail = format!("{path} has no {function} for the {facility} line");
             let spot = Spot::pam(&line.line).mark(facility.name());
             notes.find(Finding::of(&checks::NO_SUCH_PHASE, detail).at(spot));

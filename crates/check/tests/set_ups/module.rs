@@ -109,6 +109,15 @@ fn two_files_of_the_name() {
             found: &["SA012 note /lib/security/pam_slurm_adopt.so"],
         },
         Case {
+            name: "SchedMD's before ours, but without its libslurm: libpam goes on to ours",
+            make: || {
+                let tree = with_libraries(SCHEDMDS);
+                tree.write_bytes("/usr/lib/security/pam_slurm_adopt.so", &OWN.bytes());
+                tree
+            },
+            found: &["SA012 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
+        },
+        Case {
             name: "ours where RHEL's libpam does not look, SchedMD's where it does",
             make: || {
                 let tree = Tree::redhat();
