@@ -87,6 +87,17 @@ impl Spot {
         Self::line(file, line.place.line, text.trim_end())
     }
 
+    /// Marks the first occurrence of a text behind a sign in the line.
+    #[must_use]
+    pub fn mark_after(mut self, sign: char, part: &str) -> Self {
+        let text = self.text.as_deref().unwrap_or_default();
+        let behind = text.find(sign).map(|it| it + sign.len_utf8());
+        let found = behind.and_then(|at| Some(at + text.get(at..)?.find(part)?));
+        let start = found.filter(|_| !part.is_empty());
+        self.mark = start.map(|it| it..it + part.len());
+        self
+    }
+
     /// Marks the first occurrence of a text in the line.
     #[must_use]
     pub fn mark(mut self, part: &str) -> Self {

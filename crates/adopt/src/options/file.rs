@@ -14,7 +14,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// A setting in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
+pub struct Setting {
     /// Line number, counted from 1.
     pub line: usize,
     /// `name=value` as on a PAM line, or the whole line if it has no `=`.
@@ -54,7 +54,7 @@ fn is_roots(found: &Metadata) -> bool {
 }
 
 /// Parses the settings in the file's text.
-pub(super) fn settings(text: &str) -> impl Iterator<Item = Setting> + '_ {
+pub fn settings(text: &str) -> impl Iterator<Item = Setting> + '_ {
     // Some editors write a byte order mark first.
     let text = text.trim_start_matches('\u{feff}');
     let lines = (1..).zip(text.lines());

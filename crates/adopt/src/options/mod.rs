@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use crate::options::error::BadArgument;
-pub use crate::options::file::PATH as FILE;
-use crate::options::file::Setting;
+pub use crate::options::file::{PATH as FILE, Setting, settings};
 use crate::options::message::Messages;
+pub use crate::options::message::Template;
 use crate::options::network::Network;
 pub use crate::options::table::{OptionSpec, TABLE};
 

@@ -2,11 +2,14 @@
 
 pub mod command;
 pub mod distribution;
+pub mod fstab;
+pub mod owner;
 pub mod processes;
 pub mod tree;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -50,6 +53,15 @@ pub struct OwnLine {
     pub options: Options,
     /// Settings without effect.
     pub bad: Vec<BadArgument>,
+}
+
+/// /etc/security/slurm_adopt.conf.
+#[derive(Debug, Default)]
+pub struct OptionsFile {
+    /// Its text; empty if there is none. One that the module does not trust or cannot read counts as `strict`.
+    pub text: String,
+    /// The reason why it does not count.
+    pub fault: Option<String>,
 }
 
 /// slurm.conf, line by line.
@@ -183,10 +195,35 @@ impl Host {
         Arc::clone(services.entry(name.to_owned()).or_insert_with(read))
     }
 
+    /// The options file as the module takes it.
+    pub fn options_file(&self) -> OptionsFile {
+        let path = options::FILE;
+        let read = self.tree.read(path).and_then(|bytes| {
+            let status = self.tree.status(path)?;
+            let is_safe = owner::is_roots(&self.tree, &status) && status.mode() & 0o022 == 0;
+            let (uid, mode) = (status.uid(), status.mode() & 0o7777);
+            let unsafe_file = || io::Error::other(format!("owner uid {uid}, mode {mode:04o}"));
+            is_safe.then_some(bytes).ok_or_else(unsafe_file)
+        });
+        match read {
+            Ok(bytes) => OptionsFile {
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                fault: None,
+            },
+            Err(error) if tree::is_absent(&error) && self.tree.link_status(path).is_err() => {
+                OptionsFile::default()
+            }
+            Err(error) => OptionsFile {
+                text: "strict".to_owned(),
+                fault: Some(error.to_string()),
+            },
+        }
+    }
+
     /// The lines of a service's account and session stacks that call this module or SchedMD's.
     pub fn own_lines(&self, service: &str) -> Vec<OwnLine> {
         let read = self.service(service);
-        let file = self.tree.text(options::FILE).unwrap_or_default();
+        let file = self.options_file().text;
         let mut lines = Vec::new();
         for facility in [Facility::Account, Facility::Session] {
             for (entry, handler) in read.stack(facility).iter().enumerate() {
@@ -216,7 +253,7 @@ impl Host {
         match lines.into_iter().next() {
             Some(line) => line.options,
             None => {
-                let file = self.tree.text(options::FILE).unwrap_or_default();
+                let file = self.options_file().text;
                 Options::of_text::<&str>(Path::new(options::FILE), &file, &[]).0
             }
         }

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -93,6 +94,74 @@ impl Tree {
         self.open(path.as_ref(), OFlags::PATH)?.metadata()
     }
 
+    /// The status of a file itself, also of a link.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn link_status(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
+        self.open(path.as_ref(), OFlags::PATH | OFlags::NOFOLLOW)?
+            .metadata()
+    }
+
+    /// The path of a file within the tree, with all links resolved.
+    ///
+    /// # Errors
+    /// Those of open(2) and readlink(2).
+    pub fn resolve(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let real = path_of(&self.open(path.as_ref(), OFlags::PATH)?)?;
+        let Some((_, root)) = &self.root else {
+            return Ok(real);
+        };
+        let within = real.strip_prefix(path_of(root)?).map(Path::to_owned);
+        let within = within.map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+        Ok(Path::new("/").join(within))
+    }
+
+    /// The target of a symbolic link, as written.
+    ///
+    /// # Errors
+    /// Those of open(2) and readlink(2); `NotFound` if it is no link.
+    pub fn link_target(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let link = self.open(path.as_ref(), OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(&link, "", Vec::new())?;
+        Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
+    }
+
+    /// The last bytes of a regular file, at most this many.
+    ///
+    /// # Errors
+    /// Those of open(2) and read(2).
+    pub fn tail(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mut file = self.open(path.as_ref(), flags)?;
+        let status = file.metadata()?;
+        if !status.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        file.seek(SeekFrom::Start(status.len().saturating_sub(most)))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// An extended attribute of a file, such as `security.selinux`; None if it has none.
+    pub fn attribute(&self, path: impl AsRef<Path>, name: &str) -> Option<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = self.open(path.as_ref(), flags).ok()?;
+        let mut bytes = vec![0; 4096];
+        let length = rustix::fs::fgetxattr(&file, name, bytes.as_mut_slice()).ok()?;
+        bytes.truncate(length);
+        Some(bytes)
+    }
+
+    /// Whether the file system of a file forbids to run what is in it (mount option noexec).
+    pub fn is_noexec(&self, path: impl AsRef<Path>) -> bool {
+        let status = self
+            .open(path.as_ref(), OFlags::PATH)
+            .and_then(|it| Ok(rustix::fs::fstatvfs(&it)?));
+        status.is_ok_and(|it| it.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+    }
+
     /// Whether a file exists.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.status(path).is_ok()
@@ -144,6 +213,11 @@ impl Tree {
             .map(|it| dir.join(it))
             .collect()
     }
+}
+
+/// The path of an open file, proc_pid_fd(5).
+fn path_of(file: &impl AsRawFd) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// Whether the error says that there is no such file.

@@ -1,5 +1,6 @@
 //! Set-ups, good and broken, and all that `slurm-adopt check --root` finds in each.
 
+mod elf;
 mod good;
 mod module;
 mod options;

@@ -55,6 +55,36 @@ impl Tree {
         self.set_mode(&path, 0o644);
     }
 
+    /// Writes a file that is no text.
+    pub fn write_bytes(&self, path: &str, bytes: &[u8]) {
+        self.write(path, "");
+        fs::write(self.path(path), bytes).expect("write");
+    }
+
+    /// Makes a directory.
+    pub fn make_dir(&self, path: &str) {
+        fs::create_dir_all(self.path(path)).expect("a directory");
+        self.set_mode(&self.path(path), 0o755);
+    }
+
+    /// Gives a file to a user. Only root can do that: false for others, whose tests say nothing then.
+    pub fn chown(&self, path: &str, uid: u32) -> bool {
+        std::os::unix::fs::chown(self.path(path), Some(uid), None).is_ok()
+    }
+
+    /// Sets a file's SELinux label. Only root can do that, and not on every file system.
+    pub fn label(&self, path: &str, label: &str) -> bool {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(self.path(path), "security.selinux", label.as_bytes(), flags).is_ok()
+    }
+
+    /// Moves a file or directory.
+    pub fn rename(&self, path: &str, to: &str) {
+        let to = self.path(to);
+        fs::create_dir_all(to.parent().expect("a parent")).expect("directories");
+        fs::rename(self.path(path), to).expect("rename");
+    }
+
     /// Adds lines at the end of a file.
     pub fn append(&self, path: &str, text: &str) {
         let old = fs::read_to_string(self.path(path)).expect("the file");

@@ -1,0 +1,286 @@
+//! SELinux: its mode, policy modules, denials and labels.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use adopt::options;
+
+use crate::host::Host;
+use crate::host::tree::{Tree, is_absent};
+use crate::security::checks;
+use crate::{Finding, Notes, Severity, Spot, module};
+
+const CONFIG: &str = "/etc/selinux/config";
+const AUDIT_LOG: &str = "/var/log/audit/audit.log";
+/// How much of the audit log is read, from its end.
+const MOST_OF_LOG: u64 = 16 << 20;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What SELinux does about a denial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Disabled,
+    Permissive,
+    Enforcing,
+}
+
+pub(super) fn look(host: &Host, notes: &mut Notes) {
+    let config = host.tree.text(CONFIG).unwrap_or_default();
+    let mode = mode(host, &config);
+    match mode {
+        Mode::Disabled => return,
+        Mode::Permissive => notes.summary("SELinux permissive"),
+        Mode::Enforcing => notes.summary("SELinux enforcing"),
+    }
+    labels(host, mode, notes);
+    if host.is_live() {
+        denials(host, notes);
+    }
+    policy(host, mode, &config, notes);
+}
+
+fn mode(host: &Host, config: &str) -> Mode {
+    if host.is_live() {
+        return match host.tree.text("/sys/fs/selinux/enforce") {
+            Ok(text) if text.trim() == "1" => Mode::Enforcing,
+            Ok(_) => Mode::Permissive,
+            Err(_) => Mode::Disabled,
+        };
+    }
+    match setting(config, "SELINUX").to_ascii_lowercase().as_str() {
+        "enforcing" => Mode::Enforcing,
+        "permissive" => Mode::Permissive,
+        _ => Mode::Disabled,
+    }
+}
+
+/// A value in /etc/selinux/config, selinux_config(5).
+fn setting<'a>(config: &'a str, key: &str) -> &'a str {
+    let lines = config.lines().map(str::trim);
+    let mut values =
+        lines.filter_map(|it| it.split_once('=').filter(|(name, _)| name.trim() == key));
+    values.next_back().map_or("", |(_, value)| value.trim())
+}
+
+/// Judges whether the policy has rules for Slurm: a module of that name, or one that makes sshd permissive.
+fn policy(host: &Host, mode: Mode, config: &str, notes: &mut Notes) {
+    let kind = match setting(config, "SELINUXTYPE") {
+        "" => "targeted",
+        kind => kind,
+    };
+    let modules = match modules(&host.tree, kind) {
+        Ok(modules) => modules,
+        Err(error) => {
+            notes.unseen("SELinux policy modules", error.to_string());
+            return;
+        }
+    };
+    if modules.is_empty() {
+        let what = format!("SELinux policy modules of {kind}");
+        notes.unseen(what, "there is no store of modules");
+        return;
+    }
+    let named = modules.iter().find(|(_, name)| {
+        name.contains("slurm") || name == "permissive_sshd_t" || name == "unconfined_sshd"
+    });
+    if let Some((_, name)) = named {
+        notes.summary(format!("policy module {}", name.escape_debug()));
+        return;
+    }
+    // 100 is the distribution's, 200 that of packages; 400 is what semodule(8) uses by default.
+    let of_site: Vec<&str> = modules
+        .iter()
+        .filter(|(priority, _)| *priority >= 300)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    let detail = match of_site.is_empty() {
+        true => format!("no policy module of {kind} has slurm in its name"),
+        false => format!(
+            "no policy module of {kind} has slurm in its name; of this site: {}",
+            of_site.join(", ").escape_debug()
+        ),
+    };
+    let finding = Finding::of(&checks::NO_POLICY, detail).at(Spot::file(CONFIG));
+    notes.find(match (mode, of_site.is_empty()) {
+        (Mode::Enforcing, true) => finding,
+        // The site's module may have the rules, and a permissive policy denies nothing.
+        _ => finding.as_severe_as(Severity::Note),
+    });
+}
+
+/// The policy modules that are installed, with their priorities.
+fn modules(tree: &Tree, kind: &str) -> std::io::Result<Vec<(u32, String)>> {
+    let stores = [
+        format!("/var/lib/selinux/{kind}/active/modules"),
+        // RHEL 7
+        format!("/etc/selinux/{kind}/active/modules"),
+    ];
+    let mut found = Vec::new();
+    for store in stores {
+        for priority in tree.names(&store)? {
+            let Ok(number) = priority.parse::<u32>() else {
+                continue;
+            };
+            let names = tree.names(format!("{store}/{priority}"))?;
+            found.extend(names.into_iter().map(|it| (number, it)));
+        }
+    }
+    Ok(found)
+}
+
+fn labels(host: &Host, mode: Mode, notes: &mut Notes) {
+    let mut files = module::loaded(host);
+    files.push(Path::new(options::FILE).to_owned());
+    for file in files {
+        let label = host.tree.attribute(&file, "security.selinux");
+        let label = label.map(|it| String::from_utf8_lossy(&it).into_owned());
+        let Some(kind) = label
+            .as_deref()
+            .and_then(type_of)
+            .filter(|it| is_foreign(it))
+        else {
+            continue;
+        };
+        let path = file.display();
+        let finding = Finding::of(&checks::LABEL, format!("{path} is {}", kind.escape_debug()))
+            .at(Spot::file(file.to_string_lossy()))
+            .fix(format!("restorecon -v {path}"));
+        notes.find(match mode {
+            Mode::Enforcing => finding,
+            _ => finding.as_severe_as(Severity::Warning),
+        });
+    }
+}
+
+/// The type in a label: the third of `user:role:type:level`.
+fn type_of(label: &str) -> Option<&str> {
+    label.trim_end_matches('\0').split(':').nth(2)
+}
+
+/// Whether a type is one of files that sshd has no business with.
+fn is_foreign(kind: &str) -> bool {
+    const TYPES: [&str; 8] = [
+        "user_home_t",
+        "user_home_dir_t",
+        "admin_home_t",
+        "user_tmp_t",
+        "tmp_t",
+        "unlabeled_t",
+        "default_t",
+        "file_t",
+    ];
+    TYPES.contains(&kind)
+}
+
+fn denials(host: &Host, notes: &mut Notes) {
+    let log = match host.tree.tail(AUDIT_LOG, MOST_OF_LOG) {
+        Ok(log) => log,
+        Err(error) if is_absent(&error) => {
+            notes.unseen("SELinux denials", format!("there is no {AUDIT_LOG}"));
+            return;
+        }
+        Err(error) => {
+            notes.unseen("SELinux denials", format!("{AUDIT_LOG}: {error}"));
+            return;
+        }
+    };
+    let log = String::from_utf8_lossy(&log);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let since = now.saturating_sub(DAY).as_secs();
+    let denials: Vec<Denial<'_>> = log
+        .lines()
+        .filter_map(|it| Denial::parse(it, since))
+        .collect();
+    let enforced: Vec<_> = denials.iter().filter(|it| !it.is_permissive).collect();
+    let (count, severity) = match enforced.len() {
+        0 => (denials.len(), Severity::Note),
+        count => (count, Severity::Failure),
+    };
+    if let Some(last) = enforced.last().copied().or(denials.last()) {
+        let detail = format!("{count} denials; the last: {}", last.text.escape_debug());
+        let finding = Finding::of(&checks::DENIED, detail).at(Spot::file(AUDIT_LOG));
+        notes.find(finding.as_severe_as(severity));
+    }
+}
+
+/// A denial of something that the module needs.
+#[derive(Debug, PartialEq, Eq)]
+struct Denial<'a> {
+    /// What was denied, and of what.
+    text: &'a str,
+    /// Whether it was only logged.
+    is_permissive: bool,
+}
+
+impl<'a> Denial<'a> {
+    /// Parses a line of the audit log: `type=AVC msg=audit(TIME:ID): avc:  denied  { connectto } for ...`.
+    fn parse(line: &'a str, since: u64) -> Option<Self> {
+        let rest = line.strip_prefix("type=AVC msg=audit(")?;
+        let (time, rest) = rest.split_once("): avc:")?;
+        let seconds: u64 = time.split('.').next()?.parse().ok()?;
+        let text = rest.trim_start().strip_prefix("denied")?.trim();
+        let field = |name: &str| {
+            let mut words = text.split_whitespace();
+            words.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
+        };
+        let is_sshd = type_of(field("scontext")?).is_some_and(|it| it.starts_with("sshd"));
+        let target = type_of(field("tcontext")?).unwrap_or_default();
+        let names = [field("path"), field("name"), field("comm")];
+        let names_slurm = names
+            .into_iter()
+            .flatten()
+            .any(|it| it.contains("slurm") || it.contains("munge") || it.contains(".4294967292"));
+        // slurmstepd and munged, as they run without a policy of their own.
+        const STEPDS: [&str; 4] = ["unconfined_service_t", "unconfined_t", "initrc_t", "init_t"];
+        let is_socket = field("tclass") == Some("unix_stream_socket") && STEPDS.contains(&target);
+        let is_ours = is_sshd && (names_slurm || is_socket || target.contains("slurm"));
+        (is_ours && seconds >= since).then(|| Self {
+            text,
+            is_permissive: field("permissive") == Some("1"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DENIAL: &str = "type=AVC msg=audit(1700000100.123:456): avc:  denied  { connectto } for  pid=1 \
+                          comm=\"sshd\" path=\"/var/spool/slurmd/n1_12.4294967292\" \
+                          scontext=system_u:system_r:sshd_t:s0-s0:c0.c1023 \
+                          tcontext=system_u:system_r:unconfined_service_t:s0 tclass=unix_stream_socket permissive=0";
+
+    #[test]
+    fn denials_in_the_audit_log() {
+        let found = Denial::parse(DENIAL, 1_700_000_000).expect("a denial");
+        assert!(found.text.starts_with("{ connectto } for") && !found.is_permissive);
+        let permissive = DENIAL.replace("permissive=0", "permissive=1");
+        let found = Denial::parse(&permissive, 1_700_000_000).expect("a denial");
+        assert!(found.is_permissive);
+        assert_eq!(Denial::parse(DENIAL, 1_700_000_101), None, "too old");
+        for (old, new) in [
+            ("sshd_t", "httpd_t"),
+            ("denied ", "granted "),
+            ("type=AVC", "type=USER_AVC"),
+            ("1700000100", "soon"),
+        ] {
+            assert_eq!(Denial::parse(&DENIAL.replace(old, new), 0), None, "{new}");
+        }
+        let other = DENIAL
+            .replace("/var/spool/slurmd/n1_12.4294967292", "/run/systemd/x")
+            .replace("unconfined_service_t", "systemd_logind_t");
+        assert_eq!(Denial::parse(&other, 0), None);
+    }
+
+    #[test]
+    fn settings_and_labels() {
+        let config = "# SELINUX=disabled\nSELINUX=enforcing\nSELINUXTYPE = mls\n";
+        assert_eq!(setting(config, "SELINUX"), "enforcing");
+        assert_eq!(setting(config, "SELINUXTYPE"), "mls");
+        assert_eq!(setting("", "SELINUX"), "");
+        assert_eq!(type_of("system_u:object_r:lib_t:s0\0"), Some("lib_t"));
+        assert_eq!(type_of("unlabeled"), None);
+    }
+}
