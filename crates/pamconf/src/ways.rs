@@ -1,7 +1,7 @@
 //! All ways through a stack, for any results of its modules.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codes::Code;
 use crate::control::Action;
@@ -58,6 +58,24 @@ impl<'a> Ways<'a> {
             !after.are_too_many && after.success.is_none()
         };
         entries.iter().copied().filter(is_binding).collect()
+    }
+
+    /// Whether the stack can succeed; true if there are too many ways to tell.
+    #[must_use]
+    pub fn can_succeed(&self) -> bool {
+        let all = self.explore(vec![Position::START], &[]);
+        all.are_too_many || all.success.is_some()
+    }
+
+    /// The entries that some way reaches, whatever comes of it. All if there are too many ways to tell.
+    #[must_use]
+    pub fn reached(&self) -> BTreeSet<usize> {
+        let all = self.explore(vec![Position::START], &[]);
+        let is_entry = |it: &usize| *it < self.stack.len();
+        match all.are_too_many {
+            true => (0..self.stack.len()).collect(),
+            false => all.points.keys().map(|it| it.entry).filter(is_entry).collect(),
+        }
     }
 
     /// The way in which the stack can succeed without any of these entries.
