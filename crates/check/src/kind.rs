@@ -51,7 +51,10 @@ fn look(host: &Host, notes: &mut Notes) {
     if !host.is_live() {
         return;
     }
-    let mut kinds = DAEMONS.iter().filter(|(daemon, _)| runs(host, daemon)).peekable();
+    let mut kinds = DAEMONS
+        .iter()
+        .filter(|(daemon, _)| runs(host, daemon))
+        .peekable();
     if kinds.peek().is_none() {
         notes.summary("no Slurm daemon runs");
     }

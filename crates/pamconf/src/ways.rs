@@ -74,7 +74,12 @@ impl<'a> Ways<'a> {
         let is_entry = |it: &usize| *it < self.stack.len();
         match all.are_too_many {
             true => (0..self.stack.len()).collect(),
-            false => all.points.keys().map(|it| it.entry).filter(is_entry).collect(),
+            false => all
+                .points
+                .keys()
+                .map(|it| it.entry)
+                .filter(is_entry)
+                .collect(),
         }
     }
 
