@@ -141,8 +141,7 @@ impl<'a> Ways<'a> {
             let after = |code| (point.after(self.stack, handler, code), Some(point));
             match known {
                 Some(code) => open.push(after(code)),
-                // After PAM_INCOMPLETE the application calls again.
-                None => open.extend(Code::all().filter(|it| *it != Code::INCOMPLETE).map(after)),
+                None => open.extend(kinds(handler).into_iter().map(after)),
             }
         }
         explored
@@ -161,6 +160,19 @@ impl<'a> Ways<'a> {
         }
         point
     }
+}
+
+/// A code of each kind: those with the same action differ only in whether they are a success. Of a kind the last one, in
+/// the order of the codes.
+fn kinds(handler: &Handler) -> Vec<Code> {
+    let mut kinds: Vec<(Action, bool, Code)> = Vec::new();
+    // After PAM_INCOMPLETE the application calls again.
+    for code in Code::all().filter(|it| *it != Code::INCOMPLETE) {
+        let (action, is_success) = (handler.control.action(code), code == Code::SUCCESS);
+        kinds.retain(|it| (it.0, it.1) != (action, is_success));
+        kinds.push((action, is_success, code));
+    }
+    kinds.into_iter().map(|(_, _, code)| code).collect()
 }
 
 fn simplified(verdict: Verdict) -> Verdict {

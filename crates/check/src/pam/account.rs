@@ -87,7 +87,8 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
         let spot = stack.spot(*entry).mark("service=");
         return notes.find(Finding::of(&IDLE, detail).as_severe_as(severity).at(spot));
     }
-    if stack.has_broken_own() {
+    // pam/files says why nobody gets in.
+    if stack.has_broken_own() || !stack.is_usable() {
         return;
     }
     let strays = elsewhere::strays(host, &stack.name, Facility::Account);
@@ -192,32 +193,34 @@ fn expired(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
         names.contains(&it.name.as_str()) && it.fault.is_none()
     };
     for entry in stack.find(expires) {
-        let ends = Person::USERS.iter().any(|person| {
-            let walk = Walk::of(&stack.handlers(), |now, _| {
-                match stack.outcome(now, *person) {
-                    _ if now == entry => Code::NEW_AUTHTOK_REQD,
-                    Outcome::Is(code) => code,
-                    _ => Code::SUCCESS,
-                }
-            });
-            let is_ours = |it: &pamconf::Step| own.contains(&it.entry);
-            walk.code == Code::NEW_AUTHTOK_REQD
-                && !walk.steps.iter().any(is_ours)
-                && walk.decided_by() == Some(entry)
-        });
-        let control = stack.entries.get(entry).map(|it| &it.handler.control);
-        let goes_on = control.is_some_and(|it| it.action(Code::SUCCESS) != Action::Done);
-        if ends && goes_on {
+        let ends = |person: &Person| {
+            !asks_us(stack, own, *person, entry, Code::NEW_AUTHTOK_REQD)
+                && asks_us(stack, own, *person, entry, Code::SUCCESS)
+        };
+        if Person::USERS.iter().any(ends) {
             let spot = stack.spot(entry);
             let control = stack.control(entry);
-            let words = control.split_whitespace();
-            let mark = words.clone().find(|it| it.starts_with("new_authtok_reqd"));
+            let mut words = control.split_whitespace();
+            let mark = words.find(|it| it.starts_with("new_authtok_reqd"));
+            let mark = mark.unwrap_or(&control).to_owned();
             let detail =
                 "the stack ends here for a user whose password has expired, before pam_slurm_adopt";
-            let mark = mark.unwrap_or(&control).to_owned();
             notes.find(Finding::of(&EXPIRED, detail).at(spot.mark(&mark)));
         }
     }
+}
+
+/// Whether a person comes to one of our lines if an entry returns `code` and all goes well elsewhere.
+fn asks_us(stack: &Stack<'_>, own: &[usize], person: Person, entry: usize, code: Code) -> bool {
+    let walk = Walk::of(&stack.handlers(), |now, _| {
+        match stack.outcome(now, person) {
+            _ if now == entry => code,
+            Outcome::Is(code) => code,
+            Outcome::Unknown if !own.contains(&now) => Code::AUTH_ERR,
+            _ => Code::SUCCESS,
+        }
+    });
+    walk.steps.iter().any(|it| own.contains(&it.entry))
 }
 
 /// SchedMD's older module, which asks slurmctld.
@@ -267,9 +270,17 @@ fn root(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
         let spot = stack.spot(entry).mark(name);
         return notes.find(Finding::of(&ROOT_DENIED, detail).at(spot));
     }
-    let entry = own.first().copied().unwrap_or_default();
-    let detail = "no other module of the account stack answers for root";
-    let spot = stack.spot(entry).mark("pam_slurm_adopt");
+    let walk = Walk::of(&stack.handlers(), |now, _| {
+        stack.known(now, Person::Root).unwrap_or(Code::SUCCESS)
+    });
+    let first = own.first().copied().unwrap_or_default();
+    let entry = walk.decided_by().unwrap_or(first);
+    let name = stack.call(entry).map_or("", |it| it.name.as_str());
+    let detail = match walk.decided_by() {
+        None => "no other module of the account stack answers for root".to_owned(),
+        Some(_) => format!("root's way through the stack ends with {name}"),
+    };
+    let spot = stack.spot(entry).mark(name);
     notes.find(Finding::of(&ROOT, detail).at(spot));
 }
 

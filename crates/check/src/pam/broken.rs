@@ -36,8 +36,10 @@ pub(super) const STACK_FAILS: Check = Check {
     title: "no user can get through the stack",
     why: "Whatever the modules answer, the stack fails for all users. The usual reason is a line put in between lines \
           that jump: Debian's common-account skips one line (success=1), pam_deny, and with another line after \
-          pam_unix it skips that line and runs pam_deny.",
-    fix: "Put the line before the one that jumps, or behind its target; better, into /etc/pam.d/sshd.",
+          pam_unix it skips that line and runs pam_deny. A required pam_access with a last rule \"-:ALL:ALL\" keeps users \
+          with a job out as well.",
+    fix: "Put the line before the one that jumps, or behind its target; better, into /etc/pam.d/sshd. A pam_access for administrators \
+          goes behind a sufficient pam_slurm_adopt, or is replaced by exempt_groups=.",
 };
 
 pub(super) const MISREAD: Check = Check {

@@ -1,5 +1,7 @@
 //! The files of modules, where libpam looks for them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pamconf::Facility;
@@ -16,7 +18,11 @@ const DIRS: [&str; 4] = [
 
 /// The directories of modules that a tree has.
 #[derive(Debug)]
-pub(super) struct ModuleDirs(Vec<PathBuf>);
+pub(super) struct ModuleDirs {
+    dirs: Vec<PathBuf>,
+    /// What was found for a module and a facility.
+    faults: RefCell<BTreeMap<(String, Facility), Option<Fault>>>,
+}
 
 /// A reason why libpam cannot call the module of a line: it takes `module_unknown` for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +43,15 @@ impl ModuleDirs {
         }
         dirs.extend(DIRS.iter().map(PathBuf::from));
         dirs.retain(|it| tree.exists(it));
-        Self(dirs)
+        Self {
+            dirs,
+            faults: RefCell::default(),
+        }
     }
 
     /// Whether there is none: then nothing can be said of any module.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.dirs.is_empty()
     }
 
     /// The files that libpam may load for a module; None if that cannot be seen.
@@ -53,8 +62,10 @@ impl ModuleDirs {
         let candidates: Vec<PathBuf> = match name {
             _ if is_known => vec![PathBuf::from(path)],
             _ if self.is_empty() => return None,
-            Some(name) if path.contains("$ISA") => self.0.iter().map(|it| it.join(name)).collect(),
-            _ => self.0.iter().map(|it| it.join(path)).collect(),
+            Some(name) if path.contains("$ISA") => {
+                self.dirs.iter().map(|it| it.join(name)).collect()
+            }
+            _ => self.dirs.iter().map(|it| it.join(path)).collect(),
         };
         let mut found = Vec::new();
         for path in candidates {
@@ -69,6 +80,16 @@ impl ModuleDirs {
 
     /// The reason why libpam cannot call a module for a facility.
     pub fn fault(&self, tree: &Tree, path: &str, facility: Facility) -> Option<Fault> {
+        let key = (path.to_owned(), facility);
+        let known = self.faults.borrow().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let fault = self.look_for_fault(tree, path, facility);
+            self.faults.borrow_mut().insert(key, fault);
+            fault
+        })
+    }
+
+    fn look_for_fault(&self, tree: &Tree, path: &str, facility: Facility) -> Option<Fault> {
         let files = self.files(tree, path)?;
         if files.is_empty() {
             return Some(Fault::Missing);

@@ -83,7 +83,8 @@ pub(super) fn outcome(
         "pam_listfile.so" => ListFile::read(&host.tree, &call.arguments).outcome(person),
         "pam_wheel.so" => Outcome::when(Some(person == Person::Named)),
         // It asks slurmctld for the user's jobs.
-        "pam_slurm.so" => Outcome::when(Some(person == Person::Root)),
+        "pam_slurm.so" if person != Person::Root => Outcome::Either,
+        "pam_slurm.so" => Outcome::Is(Code::SUCCESS),
         name if ACCOUNTS.contains(&name) => Outcome::Usually,
         name if facility == Facility::Session && name != "pam_exec.so" => Outcome::Usually,
         _ => Outcome::Unknown,

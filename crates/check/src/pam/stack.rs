@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub handler: Handler,
     /// The module that it calls; None for a substack and for a line that libpam fails.
     pub call: Option<Call>,
+    /// Its answer for each of [`Person::ALL`].
+    outcomes: [Outcome; 5],
 }
 
 /// A call of a module.
@@ -53,6 +55,7 @@ impl<'a> Stack<'a> {
     pub fn of(host: &'a Host, dirs: &ModuleDirs, name: &str, facility: Facility) -> Self {
         let read = host.service(name);
         let own_lines = host.own_lines(name);
+        let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
         let call = |entry: usize, handler: &Handler| {
             let call = ModuleCall::of(&read, handler)?;
             let lossy = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
@@ -62,7 +65,11 @@ impl<'a> Stack<'a> {
             Some(Call {
                 name: call.name(),
                 arguments: call.arguments.iter().map(|it| lossy(it)).collect(),
-                fault: dirs.fault(&host.tree, &path, facility),
+                // The module has no function for these.
+                fault: match is_wrong && call.is_own() {
+                    true => Some(Fault::NoFunction),
+                    false => dirs.fault(&host.tree, &path, facility),
+                },
                 path,
                 own: match own {
                     None => Own::No,
@@ -72,9 +79,14 @@ impl<'a> Stack<'a> {
             })
         };
         let entries = read.stack(facility).iter().enumerate();
-        let entries = entries.map(|(entry, handler)| Entry {
-            call: call(entry, handler),
-            handler: handler.clone(),
+        let entries = entries.map(|(entry, handler)| {
+            let call = call(entry, handler);
+            let of = |person| Self::answer(host, call.as_ref(), facility, name, person);
+            Entry {
+                outcomes: Person::ALL.map(of),
+                call,
+                handler: handler.clone(),
+            }
         });
         let entries = entries.collect();
         Self {
@@ -137,14 +149,26 @@ impl<'a> Stack<'a> {
         self.entries.iter().any(mentions)
     }
 
-    /// What an entry answers for a person; None where that is open.
-    pub fn outcome(&self, entry: usize, person: Person) -> Outcome {
-        match self.call(entry) {
+    fn answer(
+        host: &Host,
+        call: Option<&Call>,
+        facility: Facility,
+        name: &str,
+        person: Person,
+    ) -> Outcome {
+        match call {
             Some(call) if call.fault.is_some() => Outcome::Is(Code::MODULE_UNKNOWN),
             Some(call) if call.own == Own::Idle => Outcome::Is(Code::IGNORE),
-            Some(call) => outcome(self.host, call, self.facility, &self.name, person),
+            Some(call) => outcome(host, call, facility, name, person),
             None => Outcome::Unknown,
         }
+    }
+
+    /// What an entry answers for a person.
+    pub fn outcome(&self, entry: usize, person: Person) -> Outcome {
+        let outcomes = self.entries.get(entry).map(|it| it.outcomes);
+        let found = outcomes.and_then(|it| it.get(person as usize).copied());
+        found.unwrap_or(Outcome::Unknown)
     }
 
     /// The code of an entry for a person, if it is certain.

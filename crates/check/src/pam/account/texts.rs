@@ -146,10 +146,10 @@ pub(super) const TWICE: Check = Check {
 pub(super) const ROOT: Check = Check {
     id: "SA235",
     severity: Severity::Failure,
-    title: "root cannot log in: no module answers for root",
+    title: "root cannot log in by ssh",
     why: "For root the module answers PAM_IGNORE, as SchedMD's does, and so does pam_nologin. A stack in which every module \
-          is ignored fails: root is locked out of ssh.",
-    fix: "Add \"account required pam_unix.so\" after the module's line.",
+          is ignored fails. A line that lets root jump past ours may end at pam_deny.",
+    fix: "Add \"account required pam_unix.so\" after the module's line, and correct jumps.",
 };
 
 pub(super) const ROOT_DENIED: Check = Check {
