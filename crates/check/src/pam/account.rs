@@ -36,6 +36,7 @@ pub(crate) const ROOM: Room = Room {
         &ROOT,
         &ROOT_DENIED,
         &TOO_MANY_WAYS,
+        &ONLY_NAMED,
     ],
     look,
 };
@@ -44,7 +45,7 @@ pub(crate) const ROOM: Room = Room {
 const DENIAL: Code = Code::PERM_DENIED;
 
 fn look(host: &Host, notes: &mut Notes) {
-    let dirs = ModuleDirs::of(&host.tree);
+    let dirs = ModuleDirs::of(host);
     for name in host.ssh_services() {
         let stack = Stack::of(host, &dirs, &name, Facility::Account);
         // pam/files says so.
@@ -66,6 +67,7 @@ fn look(host: &Host, notes: &mut Notes) {
         binding(&stack, &own, notes);
         expired(&stack, &own, notes);
         pam_slurm(&stack, &own, notes);
+        only_named(&stack, notes);
         root(&stack, &own, notes);
         twice(host, &name, notes);
     }
@@ -115,15 +117,15 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
 
 /// Whether our denial counts.
 fn binding(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
-    let survivors = [Person::Directory, Person::Local, Person::Named];
+    let ordinary = stack.ordinary();
     let survives = |it: &Person| !bypass::binds(stack, own, *it, DENIAL);
-    let Some(person) = survivors.into_iter().find(survives) else {
+    let Some(person) = Person::PEOPLE.into_iter().find(survives) else {
         return sufficient(stack, own, notes);
     };
     let sure = bypass::denied(stack, own, person, DENIAL, Code::AUTH_ERR);
     let likely = bypass::denied(stack, own, person, DENIAL, Code::SUCCESS);
     let first = own.first().copied().unwrap_or_default();
-    if sure.code == Code::SUCCESS && Person::USERS.contains(&person) {
+    if sure.code == Code::SUCCESS && ordinary.contains(&person) {
         let by =
             lets_in(&sure, own).map_or(String::new(), |it| format!(", by {}", stack.place(it)));
         let whom = if person == Person::Local {
@@ -197,7 +199,7 @@ fn expired(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
             !asks_us(stack, own, *person, entry, Code::NEW_AUTHTOK_REQD)
                 && asks_us(stack, own, *person, entry, Code::SUCCESS)
         };
-        if Person::USERS.iter().any(ends) {
+        if stack.ordinary().iter().any(ends) {
             let spot = stack.spot(entry);
             let control = stack.control(entry);
             let mut words = control.split_whitespace();
@@ -246,25 +248,48 @@ fn pam_slurm(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     }
 }
 
+/// A line that keeps out all but those whom it names.
+fn only_named(stack: &Stack<'_>, notes: &mut Notes) {
+    if stack.ordinary() != [Person::Named] {
+        return;
+    }
+    let denies = |it: &usize| {
+        let known = stack.known(*it, Person::Directory);
+        let control = stack.entries.get(*it).map(|it| &it.handler.control);
+        let action = known.and_then(|code| control.map(|it| it.action(code)));
+        matches!(action, Some(Action::Bad | Action::Die))
+    };
+    if let Some(entry) = stack.find(names_people).into_iter().find(denies) {
+        let name = stack.call(entry).map_or("it", |it| it.name.as_str());
+        let whom = passed::whom(stack, entry, Person::Named);
+        let detail = format!("{name} keeps out all users but {whom}");
+        let spot = stack.spot(entry).mark(name);
+        notes.find(Finding::of(&ONLY_NAMED, detail).at(spot));
+    }
+}
+
+/// Whether a module decides by rules that name people.
+fn names_people(call: &Call) -> bool {
+    let names = [
+        "pam_access.so",
+        "pam_listfile.so",
+        "pam_succeed_if.so",
+        "pam_usertype.so",
+        "pam_wheel.so",
+    ];
+    names.contains(&call.name.as_str())
+}
+
 /// Root's way in.
 fn root(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     if stack.can_succeed(Person::Root) {
         return;
     }
-    let denies = |it: &Call| {
-        let lists = [
-            "pam_access.so",
-            "pam_listfile.so",
-            "pam_succeed_if.so",
-            "pam_usertype.so",
-        ];
-        lists.contains(&it.name.as_str())
-    };
     let is_failure = |it: &usize| {
         let known = stack.known(*it, Person::Root);
         known.is_some_and(|it| it != Code::SUCCESS && it != Code::IGNORE)
     };
-    if let Some(entry) = stack.find(denies).into_iter().find(is_failure) {
+    if let Some(entry) = stack.find(names_people).into_iter().find(is_failure) {
         let name = stack.call(entry).map_or("it", |it| it.name.as_str());
         let detail = format!("{name} denies root");
         let spot = stack.spot(entry).mark(name);

@@ -91,7 +91,7 @@ pub(super) fn look(
         return;
     }
     let suspects = suspects(&stack);
-    let able: Vec<Person> = Person::USERS
+    let able: Vec<Person> = Person::PEOPLE
         .into_iter()
         .filter(|it| can_succeed(&stack, &suspects, None, *it))
         .collect();

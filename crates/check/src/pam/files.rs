@@ -54,7 +54,7 @@ const ONE_FILE: Check = Check {
 };
 
 fn look(host: &Host, notes: &mut Notes) {
-    let dirs = ModuleDirs::of(&host.tree);
+    let dirs = ModuleDirs::of(host);
     if dirs.is_empty() {
         notes.unseen("modules", "no directory of PAM modules is in this tree");
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use pamconf::Facility;
 
+use crate::host::Host;
+use crate::host::distribution::Family;
 use crate::host::tree::{Tree, is_absent};
 
 /// The directories that a libpam may be built with, beside those of Debian's architectures.
@@ -34,7 +36,8 @@ pub(super) enum Fault {
 }
 
 impl ModuleDirs {
-    pub fn of(tree: &Tree) -> Self {
+    pub fn of(host: &Host) -> Self {
+        let tree = &host.tree;
         let mut dirs = Vec::new();
         for lib in ["/usr/lib", "/lib"] {
             let names = tree.names(lib).unwrap_or_default();
@@ -43,6 +46,14 @@ impl ModuleDirs {
         }
         dirs.extend(DIRS.iter().map(PathBuf::from));
         dirs.retain(|it| tree.exists(it));
+        // The one that libpam is built with has its own modules. Debian's libpam also looks in /lib/security.
+        let is_compat = |it: &Path| {
+            host.distribution().family == Family::Debian && it.ends_with("lib/security")
+        };
+        let is_libpams = |it: &PathBuf| tree.exists(it.join("pam_permit.so"));
+        if dirs.iter().any(is_libpams) {
+            dirs.retain(|it| is_libpams(it) || is_compat(it));
+        }
         Self {
             dirs,
             faults: RefCell::default(),

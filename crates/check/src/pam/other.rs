@@ -109,7 +109,7 @@ fn look(host: &Host, notes: &mut Notes) {
     if !ssh.iter().any(is_ours) {
         return;
     }
-    let dirs = ModuleDirs::of(&host.tree);
+    let dirs = ModuleDirs::of(host);
     for (name, check) in [
         ("su", &SU),
         ("su-l", &SU),
@@ -250,9 +250,9 @@ fn no_effect(host: &Host, notes: &mut Notes) {
         return;
     }
     let included = included(host, &names);
-    let is_copy = |name: &str| name.contains('~') || name.contains('.');
+    let is_no_service = |name: &str| name.contains(['~', '.']) || name == "other";
     for name in with_lines {
-        if ssh.contains(name) || included.contains(name.as_str()) || is_copy(name) {
+        if ssh.contains(name) || included.contains(name.as_str()) || is_no_service(name) {
             continue;
         }
         for own in host.own_lines(name) {

@@ -18,6 +18,8 @@ pub(super) enum Person {
 impl Person {
     /// Ordinary users.
     pub const USERS: [Self; 2] = [Self::Directory, Self::Local];
+    /// Who is neither root nor a system account.
+    pub const PEOPLE: [Self; 3] = [Self::Directory, Self::Local, Self::Named];
     /// All kinds, ordinary users first.
     pub const ALL: [Self; 5] = [
         Self::Directory,

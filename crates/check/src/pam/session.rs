@@ -33,7 +33,7 @@ pub(crate) const ROOM: Room = Room {
 const DENIAL: Code = Code::SESSION_ERR;
 
 fn look(host: &Host, notes: &mut Notes) {
-    let dirs = ModuleDirs::of(&host.tree);
+    let dirs = ModuleDirs::of(host);
     for name in host.ssh_services() {
         let stack = Stack::of(host, &dirs, &name, Facility::Session);
         if stack.read.fatal().is_some() {

@@ -188,7 +188,17 @@ impl<'a> Stack<'a> {
 
     /// Whether the stack can succeed for users, whoever they are.
     pub fn is_usable(&self) -> bool {
-        self.read.fatal().is_none() && Person::USERS.iter().any(|it| self.can_succeed(*it))
+        self.read.fatal().is_none() && Person::PEOPLE.iter().any(|it| self.can_succeed(*it))
+    }
+
+    /// The kinds of people who stand for ordinary users: where a line keeps out all but those whom it names, these.
+    pub fn ordinary(&self) -> Vec<Person> {
+        let mut ordinary = Person::USERS.to_vec();
+        ordinary.retain(|it| self.can_succeed(*it));
+        match ordinary.is_empty() {
+            true => vec![Person::Named],
+            false => ordinary,
+        }
     }
 
     /// Whether ways of ordinary users lead to an entry.

@@ -28,7 +28,7 @@ pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
         if call.name == "pam_slurm.so" {
             continue;
         }
-        let check = check(call, it);
+        let check = check(call, it, stack.ordinary().contains(&it.person));
         let severity = severity(stack.host, check);
         let whom = whom(stack, it.entry, it.person);
         let first = own.iter().find(|own| **own > it.entry);
@@ -43,12 +43,13 @@ pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     }
 }
 
-fn check(call: &Call, passed: Passed) -> &'static Check {
+fn check(call: &Call, passed: Passed, is_ordinary: bool) -> &'static Check {
     match passed.person {
         _ if !passed.is_certain => &UNKNOWN,
         Person::Directory | Person::Local if call.name == "pam_access.so" => &ACCESS,
         Person::Directory => &EVERYONE,
         Person::Local => &LOCAL_USERS,
+        Person::Named if is_ordinary => &EVERYONE,
         Person::Named | Person::System | Person::Root => &SOME_USERS,
     }
 }

@@ -168,3 +168,13 @@ pub(super) const TOO_MANY_WAYS: Check = Check {
     why: "There are more ways through the stack than this tool follows. Whether each of them calls the module is not known.",
     fix: "Put the module's account line first in /etc/pam.d/sshd.",
 };
+
+pub(super) const ONLY_NAMED: Check = Check {
+    id: "SA238",
+    severity: Severity::Note,
+    title: "only users whom another account line names get in",
+    why: "The line is required and keeps out everyone whom its rules do not let in, whether they have a job here or not. \
+          That is right if it names all users of the cluster, and wrong if it was meant to let administrators in without \
+          a job.",
+    fix: "For administrators alone, put it behind a sufficient pam_slurm_adopt, or use exempt_groups= instead.",
+};

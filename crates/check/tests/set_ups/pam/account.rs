@@ -209,6 +209,36 @@ fn an_expired_password_before_the_line_is_a_warning() {
 }
 
 #[test]
+fn a_line_that_keeps_out_all_but_some_is_found() {
+    let with = |lines: &str, rules: &str| {
+        let tree = account(Tree::debian(), lines);
+        tree.write("/etc/security/access.conf", rules);
+        tree.found()
+    };
+    let required = format!("{ACCOUNT}account required pam_access.so");
+    // Everybody, also who has a job.
+    assert_eq!(
+        with(&required, "+:root:ALL\n-:ALL:ALL\n"),
+        ["SA203 failure /etc/pam.d/sshd:4"]
+    );
+    assert_eq!(
+        with(&required, "+:root (slurmusers):ALL\n-:ALL:ALL\n"),
+        ["SA238 note /etc/pam.d/sshd:4"]
+    );
+    let bypassed = format!(
+        "account required pam_access.so\naccount sufficient pam_unix.so\n{}",
+        ACCOUNT.trim_end()
+    );
+    assert_eq!(
+        with(&bypassed, "+:root (slurmusers):ALL\n-:ALL:ALL\n"),
+        [
+            "SA223 failure /etc/pam.d/sshd:4",
+            "SA238 note /etc/pam.d/sshd:3"
+        ]
+    );
+}
+
+#[test]
 fn pam_slurm_beside_ours_is_found() {
     let with = |control: &str| {
         account(

@@ -135,6 +135,21 @@ fn modules_that_libpam_cannot_call_are_found() {
             found: &["SA201 failure /etc/pam.d/sshd:6"],
         },
         Case {
+            name: "installed into /usr/lib, where RHEL's libpam does not look",
+            make: || {
+                let tree = Tree::redhat();
+                tree.rename(
+                    "/usr/lib64/security/pam_slurm_adopt.so",
+                    "/usr/lib/security/pam_slurm_adopt.so",
+                );
+                tree
+            },
+            found: &[
+                "SA202 failure /etc/pam.d/sshd:17",
+                "SA202 failure /etc/pam.d/sshd:6",
+            ],
+        },
+        Case {
             name: "a session module that is gone",
             make: || {
                 let tree = Tree::redhat();
