@@ -115,16 +115,14 @@ impl Access {
     }
 }
 
-/// Parses the lines that have three fields and a `+` or `-`; the module skips all others.
+/// Parses the lines that have three fields and begin with `+` or `-`; the module skips all others, and a last line
+/// without its newline.
 fn rules(text: &str, fields: &str, lists: &str) -> Vec<Rule> {
     let rule = |line: &str| {
-        if line.starts_with('#') {
-            return None;
-        }
         let mut parts = line.splitn(3, |it| fields.contains(it));
-        let allows = match parts.next()?.trim() {
-            "+" => true,
-            "-" => false,
+        let allows = match parts.next()?.chars().next()? {
+            '+' => true,
+            '-' => false,
             _ => return None,
         };
         let (users, origins) = (parts.next()?, parts.next()?);
@@ -139,7 +137,8 @@ fn rules(text: &str, fields: &str, lists: &str) -> Vec<Rule> {
         };
         Some(rule)
     };
-    text.lines().filter_map(rule).collect()
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().filter_map(rule).collect()
 }
 
 impl List {
@@ -219,34 +218,43 @@ mod tests {
             ("", true, true, true),
             ("# -:ALL:ALL\n", true, true, true),
             ("-:ALL:ALL\n", false, false, false),
-            ("- : all : all", false, false, false),
-            ("-:ALL EXCEPT root:ALL", false, false, true),
+            ("- : all : all\n", false, false, false),
+            ("-:ALL EXCEPT root:ALL\n", false, false, true),
             ("-:ALL EXCEPT root (admins) :ALL\n", false, true, true),
-            ("-\t: ALL\t: ALL", false, false, false),
-            ("+:root:ALL\n-:ALL:ALL", false, false, true),
-            ("+:root (hpcadmin):ALL\n-:ALL:ALL", false, true, true),
-            ("+ : @admins : 10.0.0.0/8\n-:ALL:ALL", false, true, false),
-            ("+:ALL:ALL\n-:ALL:ALL", true, true, true),
-            ("-:ALL:ALL\n+:ALL:ALL", false, false, false),
-            ("+:root:ALL", true, true, true),
+            ("-\t: ALL\t: ALL\n", false, false, false),
+            ("+:root:ALL\n-:ALL:ALL\n", false, false, true),
+            ("+:root (hpcadmin):ALL\n-:ALL:ALL\n", false, true, true),
+            ("+ : @admins : 10.0.0.0/8\n-:ALL:ALL\n", false, true, false),
+            ("+:ALL:ALL\n-:ALL:ALL\n", true, true, true),
+            ("-:ALL:ALL\n+:ALL:ALL\n", false, false, false),
+            ("+:root:ALL\n", true, true, true),
             (
-                "+:ALL:LOCAL\n+:ALL:cron crond :0 tty1\n-:ALL:ALL",
+                "+:ALL:LOCAL\n+:ALL:cron crond :0 tty1\n-:ALL:ALL\n",
                 false,
                 false,
                 false,
             ),
-            ("+:ALL:10.1.\n-:ALL:ALL", true, true, true),
-            ("-:ALL EXCEPT (wheel):ALL EXCEPT LOCAL", false, true, false),
-            ("-:ALL:LOCAL", true, true, true),
-            ("-:ALL EXCEPT root:tty1", true, true, true),
+            ("+:ALL:10.1.\n-:ALL:ALL\n", true, true, true),
             (
-                "-:baduser:ALL\n+:ALL EXCEPT guest:ALL\n-:ALL:ALL",
+                "-:ALL EXCEPT (wheel):ALL EXCEPT LOCAL\n",
+                false,
+                true,
+                false,
+            ),
+            ("-:ALL:LOCAL\n", true, true, true),
+            ("-:ALL EXCEPT root:tty1\n", true, true, true),
+            (
+                "-:baduser:ALL\n+:ALL EXCEPT guest:ALL\n-:ALL:ALL\n",
                 true,
                 true,
                 true,
             ),
             ("-:ALL\n", true, true, true),
             ("deny:ALL:ALL\n", true, true, true),
+            // As seen with Linux-PAM 1.5.2.
+            ("-:ALL:ALL", true, true, true),
+            (" -:ALL:ALL\n", true, true, true),
+            ("-:ALL:ALL # all\n", false, false, false),
         ] {
             assert_eq!(lets_in(text, Person::Directory), users, "users: {text}");
             assert_eq!(lets_in(text, Person::Named), named, "named: {text}");
@@ -260,8 +268,8 @@ mod tests {
             rules: rules(text, ":", ", \t"),
             ..Access::default()
         };
-        let text = "+:root (hpcadmin) bob:ALL\n-:mallory:ALL\n-:ALL EXCEPT ops:ALL";
+        let text = "+:root (hpcadmin) bob:ALL\n-:mallory:ALL\n-:ALL EXCEPT ops:ALL\n";
         assert_eq!(access(text).exempt(), ["(hpcadmin)", "bob", "ops"]);
-        assert!(access("-:ALL EXCEPT root:ALL").exempt().is_empty());
+        assert!(access("-:ALL EXCEPT root:ALL\n").exempt().is_empty());
     }
 }

@@ -1,9 +1,9 @@
 //! The session line: whether the session stays in the job.
 
-use pamconf::{Code, Facility, Ways};
+use pamconf::{Code, Facility, Item, Ways};
 
 use crate::host::Host;
-use crate::pam::modules::ModuleDirs;
+use crate::pam::modules::{Fault, ModuleDirs};
 use crate::pam::person::Person;
 use crate::pam::session::texts::*;
 use crate::pam::stack::{Own, Stack};
@@ -42,8 +42,9 @@ fn look(host: &Host, notes: &mut Notes) {
         let own = stack.own();
         let accounts = pair::acting(host, &name, Facility::Account);
         if own.is_empty() {
-            if !accounts.is_empty() {
-                absent(&stack, notes);
+            match accounts.is_empty() {
+                true => notes.summary("no line of the module"),
+                false => absent(&stack, &dirs, notes),
             }
             continue;
         }
@@ -59,7 +60,7 @@ fn look(host: &Host, notes: &mut Notes) {
 }
 
 /// No session line of ours acts, but an account line does.
-fn absent(stack: &Stack<'_>, notes: &mut Notes) {
+fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     let movers = ways_out::movers(stack);
     let severity = match movers.is_empty() {
         true => Severity::Warning,
@@ -94,7 +95,26 @@ fn absent(stack: &Stack<'_>, notes: &mut Notes) {
     let detail =
         format!("{name} takes every login out of its job, and no session line puts it back");
     let spot = stack.spot(*mover).mark(name);
-    notes.find(Finding::of(&MOVED_OUT, detail).at(spot));
+    let finding = Finding::of(&MOVED_OUT, detail).at(spot);
+    notes.find(match has_session_phase(stack, dirs) {
+        true => finding,
+        false => finding.fix(
+            "Take the line of pam_systemd out of sshd's session stack, or replace SchedMD's module, which has no session \
+             phase, and add the session line then.",
+        ),
+    });
+}
+
+/// Whether the installed module can be called by a session line.
+fn has_session_phase(stack: &Stack<'_>, dirs: &ModuleDirs) -> bool {
+    let accounts = pair::acting(stack.host, &stack.name, Facility::Account);
+    let paths = accounts.iter().filter_map(|it| match &it.line.item {
+        Item::Module { path, .. } => Some(String::from_utf8_lossy(path).into_owned()),
+        _ => None,
+    });
+    let tree = &stack.host.tree;
+    let mut faults = paths.map(|it| dirs.fault(tree, &it, Facility::Session));
+    !faults.any(|it| it == Some(Fault::NoFunction))
 }
 
 /// Nothing may move the session after the last line of ours.

@@ -56,7 +56,7 @@ pub(super) const ACCESS: Check = Check {
     title: "pam_access lets everyone pass the module's line",
     why: "A sufficient pam_access before pam_slurm_adopt is to let in administrators. Its rules let in every user whom no \
           rule denies: without a last rule \"-:ALL:ALL\" (or with an empty file, or \"+:ALL:ALL\" before it) nobody needs a \
-          job. See access.conf(5).",
+          job. pam_access skips a line that begins with a blank, and a last line without a newline. See access.conf(5).",
     fix: "End access.conf with \"-:ALL:ALL\", or use the module's exempt_groups= instead of pam_access.",
 };
 

@@ -144,6 +144,14 @@ fn pam_access_is_judged_by_its_rules() {
             found: &["SA225 failure /etc/pam.d/sshd:3"],
         },
         Case {
+            name: "a last rule without a newline, which pam_access skips",
+            make: || {
+                let text = "+:root (hpcadmin):ALL\n-:ALL:ALL";
+                with_file("account sufficient pam_access.so", ACCESS, text)
+            },
+            found: &["SA225 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
             name: "everyone before the last rule",
             make: || {
                 let text = "+ : ALL : 10.0.0.0/8\n- : ALL : ALL\n";

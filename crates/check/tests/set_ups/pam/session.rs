@@ -272,3 +272,17 @@ fn lines_that_disagree_are_found() {
         },
     ]);
 }
+
+#[test]
+fn schedmds_module_gets_no_advice_to_add_a_session_line() {
+    let tree = session(Tree::debian(), "");
+    let module = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
+    tree.write(
+        module,
+        "\x7fELF pam_sm_acct_mgmt /etc/security/slurm_adopt.conf",
+    );
+    let report = tree.report();
+    let finding = report.findings().find(|it| it.check.id == "SA250");
+    let advice = finding.expect("SA250").advice();
+    assert!(advice.contains("SchedMD"), "{advice}");
+}
