@@ -80,6 +80,9 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
         true => Severity::Failure,
         false => Severity::Note,
     };
+    if stack.is_partly_hidden() || !elsewhere::has_sshd(host, &stack.name) {
+        return notes.summary("no line of the module in what could be read");
+    }
     let idle = stack.find(|it| it.own == Own::Idle);
     if let Some(entry) = idle.first() {
         let detail = format!(
@@ -92,6 +95,12 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     // pam/files says why nobody gets in.
     if stack.has_broken_own() || !stack.is_usable() {
         return;
+    }
+    if let Some(entry) = stack.own_in_vain().first() {
+        let path = stack.call(*entry).map_or("", |it| it.path.as_str());
+        let detail = format!("libpam cannot call {path}, and goes on without it");
+        let spot = stack.spot(*entry).mark(path);
+        return notes.find(Finding::of(&ABSENT, detail).as_severe_as(severity).at(spot));
     }
     let strays = elsewhere::strays(host, &stack.name, Facility::Account);
     for stray in &strays {

@@ -1,7 +1,7 @@
 //! Lines of ours in files that sshd does not read.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use adopt::options::Options;
 use pamconf::{Facility, Service};
@@ -88,4 +88,11 @@ pub(super) fn files(service: &Service) -> BTreeSet<String> {
 pub(super) fn is_installed(host: &Host, dirs: &ModuleDirs) -> Option<bool> {
     let files = dirs.files(&host.tree, "pam_slurm_adopt.so")?;
     Some(!files.is_empty())
+}
+
+/// Whether there is an sshd that could use the service.
+pub(super) fn has_sshd(host: &Host, service: &str) -> bool {
+    let programs = ["/usr/sbin/sshd", "/usr/bin/sshd", "/etc/ssh/sshd_config"];
+    let has_file = |dir: &PathBuf| host.tree.exists(dir.join(service));
+    host.layout().dirs.iter().any(has_file) || programs.iter().any(|it| host.tree.exists(it))
 }

@@ -4,7 +4,7 @@ use pamconf::{Facility, ProblemKind, Service};
 
 use crate::host::{Host, PAM_CONF};
 use crate::pam::modules::ModuleDirs;
-use crate::pam::{broken, edits};
+use crate::pam::{broken, edits, elsewhere};
 use crate::{Check, Finding, Notes, Room, Severity, Spot};
 
 pub(crate) const ROOM: Room = Room {
@@ -59,6 +59,10 @@ fn look(host: &Host, notes: &mut Notes) {
         notes.unseen("modules", "no directory of PAM modules is in this tree");
     }
     for name in host.ssh_services() {
+        if !elsewhere::has_sshd(host, &name) {
+            notes.unseen(&name, "there is no sshd here");
+            continue;
+        }
         let read = host.service(&name);
         unreadable(&read, notes);
         if let Some(problem) = read.fatal() {

@@ -144,6 +144,10 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
         return;
     }
     let stack = Stack::of(host, dirs, name, Facility::Session);
+    // It opens no session at all.
+    if !stack.is_usable() {
+        return;
+    }
     let Some(mover) = ways_out::movers(&stack).last().copied() else {
         return;
     };
@@ -160,7 +164,21 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
         false => "and pam_slurm_adopt's line does not put the session back after it",
     };
     let detail = format!("{name} calls {module}, {why}");
-    notes.find(Finding::of(check, detail).at(stack.spot(mover).mark(module)));
+    notes.find(Finding::of(check, detail).at(own_spot(&stack, mover, module)));
+}
+
+/// The line of the service's own file that brings a module.
+fn own_spot(stack: &Stack<'_>, entry: usize, module: &str) -> Spot {
+    let index = stack.entries.get(entry).map_or(0, |it| it.handler.line);
+    let lines = stack.read.lines().get(..=index).unwrap_or_default();
+    let Some(line) = lines.iter().rfind(|it| it.depth == 0) else {
+        return stack.spot(entry);
+    };
+    let included = match &line.item {
+        Item::Include { name } | Item::Substack { name } => String::from_utf8_lossy(name),
+        _ => module.into(),
+    };
+    Spot::pam(line).mark(&included)
 }
 
 /// A daemon that starts users' programs.

@@ -61,6 +61,9 @@ fn look(host: &Host, notes: &mut Notes) {
 
 /// No session line of ours acts, but an account line does.
 fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
+    if stack.is_partly_hidden() {
+        return notes.summary("no session line in what could be read");
+    }
     let movers = ways_out::movers(stack);
     let severity = match movers.is_empty() {
         true => Severity::Warning,
@@ -74,7 +77,8 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
         let spot = stack.spot(*entry).mark("service=");
         return notes.find(Finding::of(&IDLE, detail).as_severe_as(severity).at(spot));
     }
-    if stack.has_broken_own() {
+    // pam/files says why nobody gets in.
+    if stack.has_broken_own() || !stack.is_usable() {
         return;
     }
     let strays = elsewhere::strays(stack.host, &stack.name, Facility::Session);
@@ -92,8 +96,14 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
         return notes.summary("no session line");
     };
     let name = stack.call(*mover).map_or("it", |it| it.name.as_str());
-    let detail =
-        format!("{name} takes every login out of its job, and no session line puts it back");
+    let why = match stack.own_in_vain().first() {
+        Some(entry) => format!(
+            "libpam cannot call the session line ({})",
+            stack.place(*entry)
+        ),
+        None => "no session line puts it back".to_owned(),
+    };
+    let detail = format!("{name} takes every login out of its job, and {why}");
     let spot = stack.spot(*mover).mark(name);
     let finding = Finding::of(&MOVED_OUT, detail).at(spot);
     notes.find(match has_session_phase(stack, dirs) {

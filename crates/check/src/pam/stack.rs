@@ -136,7 +136,17 @@ impl<'a> Stack<'a> {
 
     /// Our lines that act for the service.
     pub fn own(&self) -> Vec<usize> {
-        self.find(|it| it.own == Own::Acts)
+        self.find(|it| it.own == Own::Acts && it.fault.is_none())
+    }
+
+    /// Our lines for the service that libpam cannot call.
+    pub fn own_in_vain(&self) -> Vec<usize> {
+        self.find(|it| it.own == Own::Acts && it.fault.is_some())
+    }
+
+    /// Whether the stack may have lines that were not read.
+    pub fn is_partly_hidden(&self) -> bool {
+        self.read.problems().iter().any(|it| it.kind.hides_lines())
     }
 
     /// Whether a line that libpam does not understand seems to be meant for the module.

@@ -60,6 +60,26 @@ fn a_stack_without_the_line_is_found() {
             found: &["SA222 failure /etc/pam.d/sshd:3"],
         },
         Case {
+            name: "a path that is not there, and sufficient",
+            make: || {
+                account(
+                    Tree::debian(),
+                    "-account sufficient /opt/lib/security/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                )
+            },
+            found: &["SA220 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "no sshd",
+            make: || {
+                let tree = Tree::debian();
+                tree.remove(SSHD);
+                tree.remove("/etc/ssh/sshd_config");
+                tree
+            },
+            found: &[],
+        },
+        Case {
             name: "not installed, not wanted",
             make: || {
                 let tree = account(Tree::debian(), "");
@@ -298,6 +318,18 @@ fn root_kept_out_is_found() {
                 let tree = Tree::debian();
                 tree.replace(SSHD, "@include common-account\n", "\n");
                 tree
+            },
+            found: &["SA235 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "brackets without ignore=ignore: the module ignores root",
+            make: || {
+                account(
+                    Tree::debian(),
+                    &ACCOUNT
+                        .trim_end()
+                        .replace("required", "[success=ok default=bad]"),
+                )
             },
             found: &["SA235 failure /etc/pam.d/sshd:3"],
         },

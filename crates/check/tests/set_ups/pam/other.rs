@@ -16,7 +16,7 @@ fn su_and_sudo_that_leave_the_job_are_found() {
                 );
                 tree
             },
-            found: &["SA270 warning /etc/pam.d/common-session:6"],
+            found: &["SA270 warning /etc/pam.d/su:8"],
         },
         Case {
             name: "RHEL: su -l with a line for su alone",
@@ -25,7 +25,7 @@ fn su_and_sudo_that_leave_the_job_are_found() {
                 tree.replace("/etc/pam.d/su", "service=su,su-l", "service=su");
                 tree
             },
-            found: &["SA270 warning /etc/pam.d/system-auth:23"],
+            found: &["SA270 warning /etc/pam.d/su-l:6"],
         },
         Case {
             name: "the line before the include",
@@ -37,7 +37,7 @@ fn su_and_sudo_that_leave_the_job_are_found() {
                 tree.replace("/etc/pam.d/su-l", include, &format!("{line}{include}"));
                 tree
             },
-            found: &["SA270 warning /etc/pam.d/common-session:6"],
+            found: &["SA270 warning /etc/pam.d/su-l:10"],
         },
         Case {
             name: "RHEL's sudo: a note",
@@ -46,7 +46,7 @@ fn su_and_sudo_that_leave_the_job_are_found() {
                 tree.write("/etc/pam.d/sudo", "auth include system-auth\naccount include system-auth\nsession include system-auth\n");
                 tree
             },
-            found: &["SA271 note /etc/pam.d/system-auth:23"],
+            found: &["SA271 note /etc/pam.d/sudo:3"],
         },
         Case {
             name: "Debian's sudo, without pam_systemd",
@@ -71,7 +71,7 @@ fn a_line_that_does_nothing_is_found() {
                 tree
             },
             found: &[
-                "SA270 warning /etc/pam.d/common-session:6",
+                "SA270 warning /etc/pam.d/su:8",
                 "SA274 warning /etc/pam.d/su:9",
             ],
         },

@@ -78,6 +78,22 @@ fn logins_that_pam_systemd_moves_are_found() {
 }
 
 #[test]
+fn a_session_line_of_schedmds_module_puts_nothing_back() {
+    let tree = with_control(Tree::debian(), "optional");
+    let module = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
+    tree.write(
+        module,
+        "\x7fELF pam_sm_acct_mgmt /etc/security/slurm_adopt.conf",
+    );
+    let found = tree.found();
+    let ours = found.iter().filter(|it| !it.starts_with("SA27"));
+    assert_eq!(
+        ours.collect::<Vec<_>>(),
+        ["SA250 failure /etc/pam.d/common-session:6"]
+    );
+}
+
+#[test]
 fn a_stack_without_pam_systemd_needs_no_session_line() {
     expect(&[
         Case {
