@@ -27,6 +27,19 @@ const DAEMONS: [(&str, &str); 4] = [
     ("sackd", "login node"),
 ];
 
+/// Whether a slurmd runs here or slurm.conf names this host; true for a tree that does not run.
+pub(crate) fn is_compute_node(host: &Host) -> bool {
+    let is_named = || matches!(host.node(), Some(Ok(node)) if node.is_named);
+    !host.is_live() || runs(host, "slurmd") || is_named()
+}
+
+fn runs(host: &Host, daemon: &str) -> bool {
+    // Debian's file is slurmd-wlm.
+    let is_daemon = |it: &str| it == daemon || it.strip_suffix("-wlm") == Some(daemon);
+    let mut processes = host.processes().iter();
+    processes.any(|it| it.uid == 0 && is_daemon(it.program_name()) || is_daemon(&it.name))
+}
+
 fn look(host: &Host, notes: &mut Notes) {
     let distribution = &host.distribution().name;
     let name = if distribution.is_empty() {
@@ -38,24 +51,15 @@ fn look(host: &Host, notes: &mut Notes) {
     if !host.is_live() {
         return;
     }
-    let is_daemon = |program: &str, daemon: &str| {
-        // Debian's file is slurmd-wlm.
-        program == daemon || program.strip_suffix("-wlm") == Some(daemon)
-    };
-    let runs = |daemon: &str| {
-        let mut processes = host.processes().iter();
-        processes.any(|it| {
-            it.uid == 0 && is_daemon(it.program_name(), daemon) || is_daemon(&it.name, daemon)
-        })
-    };
-    let mut kinds = DAEMONS.iter().filter(|(daemon, _)| runs(daemon)).peekable();
+    let mut kinds = DAEMONS
+        .iter()
+        .filter(|(daemon, _)| runs(host, daemon))
+        .peekable();
     if kinds.peek().is_none() {
         notes.summary("no Slurm daemon runs");
     }
-    let is_compute_node = runs("slurmd");
     kinds.for_each(|(_, kind)| notes.summary(*kind));
-    let is_named = matches!(host.node(), Some(Ok(node)) if node.is_named);
-    if !is_compute_node && !is_named {
+    if !is_compute_node(host) {
         let slurm = match host.slurm_conf() {
             Ok(conf) => format!("{} does not name this host", conf.path.display()),
             Err(error) => error.to_owned(),

@@ -9,6 +9,8 @@ pub struct Code(u8);
 impl Code {
     /// `PAM_SUCCESS`
     pub const SUCCESS: Self = Self(0);
+    /// `PAM_SERVICE_ERR`
+    pub const SERVICE_ERR: Self = Self(3);
     /// `PAM_PERM_DENIED`: also libpam's own answer for a line that it cannot use.
     pub const PERM_DENIED: Self = Self(6);
     /// `PAM_AUTH_ERR`

@@ -1,7 +1,7 @@
 //! All ways through a stack, for any results of its modules.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codes::Code;
 use crate::control::Action;
@@ -58,6 +58,29 @@ impl<'a> Ways<'a> {
             !after.are_too_many && after.success.is_none()
         };
         entries.iter().copied().filter(is_binding).collect()
+    }
+
+    /// Whether the stack can succeed; true if there are too many ways to tell.
+    #[must_use]
+    pub fn can_succeed(&self) -> bool {
+        let all = self.explore(vec![Position::START], &[]);
+        all.are_too_many || all.success.is_some()
+    }
+
+    /// The entries that some way reaches, whatever comes of it. All if there are too many ways to tell.
+    #[must_use]
+    pub fn reached(&self) -> BTreeSet<usize> {
+        let all = self.explore(vec![Position::START], &[]);
+        let is_entry = |it: &usize| *it < self.stack.len();
+        match all.are_too_many {
+            true => (0..self.stack.len()).collect(),
+            false => all
+                .points
+                .keys()
+                .map(|it| it.entry)
+                .filter(is_entry)
+                .collect(),
+        }
     }
 
     /// The way in which the stack can succeed without any of these entries.
@@ -118,8 +141,7 @@ impl<'a> Ways<'a> {
             let after = |code| (point.after(self.stack, handler, code), Some(point));
             match known {
                 Some(code) => open.push(after(code)),
-                // After PAM_INCOMPLETE the application calls again.
-                None => open.extend(Code::all().filter(|it| *it != Code::INCOMPLETE).map(after)),
+                None => open.extend(kinds(handler).into_iter().map(after)),
             }
         }
         explored
@@ -138,6 +160,19 @@ impl<'a> Ways<'a> {
         }
         point
     }
+}
+
+/// A code of each kind: those with the same action differ only in whether they are a success. Of a kind the last one, in
+/// the order of the codes.
+fn kinds(handler: &Handler) -> Vec<Code> {
+    let mut kinds: Vec<(Action, bool, Code)> = Vec::new();
+    // After PAM_INCOMPLETE the application calls again.
+    for code in Code::all().filter(|it| *it != Code::INCOMPLETE) {
+        let (action, is_success) = (handler.control.action(code), code == Code::SUCCESS);
+        kinds.retain(|it| (it.0, it.1) != (action, is_success));
+        kinds.push((action, is_success, code));
+    }
+    kinds.into_iter().map(|(_, _, code)| code).collect()
 }
 
 fn simplified(verdict: Verdict) -> Verdict {

@@ -100,6 +100,9 @@ pub const SLURM_CONFS: [&str; 5] = [
     "/usr/local/etc/slurm.conf",
 ];
 
+/// The file that libpam reads if there is no directory of services.
+pub const PAM_CONF: &str = "/etc/pam.conf";
+
 struct Nowhere;
 
 impl Sink for Nowhere {
@@ -184,12 +187,25 @@ impl Host {
         }
     }
 
+    /// The PAM services of its sshds.
+    pub fn ssh_services(&self) -> Vec<String> {
+        vec!["sshd".to_owned()]
+    }
+
     /// A PAM service as its libpam reads it.
     pub fn service(&self, name: &str) -> Arc<Service> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let read = || {
+            let layout = self.layout();
             let mut read_file = |path: &Path| self.tree.read(path);
-            let service = Service::read(&self.layout(), name, ReadOther::Always, &mut read_file);
+            let has_dir = layout.dirs.iter().any(|it| self.tree.exists(it));
+            let service = match self.tree.read(PAM_CONF) {
+                Ok(text) if !has_dir => {
+                    let file = Path::new(PAM_CONF);
+                    Service::read_pam_conf(&layout, file, &text, name, &mut read_file)
+                }
+                _ => Service::read(&layout, name, ReadOther::Always, &mut read_file),
+            };
             Arc::new(service)
         };
         Arc::clone(services.entry(name.to_owned()).or_insert_with(read))

@@ -47,6 +47,11 @@ impl Tree {
         self.0.path().join(path.trim_start_matches('/'))
     }
 
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
     /// Writes a file, mode 0644, with its directories.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
@@ -89,6 +94,19 @@ impl Tree {
     pub fn append(&self, path: &str, text: &str) {
         let old = fs::read_to_string(self.path(path)).expect("the file");
         self.write(path, &format!("{old}{text}"));
+    }
+
+    /// Adds lines at the beginning of a file.
+    pub fn prepend(&self, path: &str, text: &str) {
+        let old = fs::read_to_string(self.path(path)).expect("the file");
+        self.write(path, &format!("{text}{old}"));
+    }
+
+    /// Renames a file or directory.
+    pub fn rename(&self, from: &str, to: &str) {
+        let to = self.path(to);
+        fs::create_dir_all(to.parent().expect("a parent")).expect("directories");
+        fs::rename(self.path(from), to).expect("rename");
     }
 
     /// Replaces a text that the file has exactly once.

@@ -108,6 +108,13 @@ fn a_known_result_is_the_only_one() {
     let fails = |entry: usize| (entry == 0).then_some(Code::MODULE_UNKNOWN);
     let known = Ways::new(&stack, &fails);
     assert_eq!(known.bypass(&[1]), None);
+    assert!(known.can_succeed());
+    let none = |_| Some(Code::AUTH_ERR);
+    assert!(!Ways::new(&stack, &none).can_succeed());
+    let all = |_| Some(Code::SUCCESS);
+    let first_ends = Ways::new(&stack, &all);
+    assert_eq!(first_ends.reached().into_iter().collect::<Vec<_>>(), [0]);
+    assert_eq!(unknown.reached().len(), 2);
 }
 
 #[test]

@@ -1,0 +1,286 @@
+//! Lines that libpam cannot use, and what becomes of the stack.
+
+use pamconf::{
+    Code, Control, Facility, Handler, Item, Place, ProblemKind, Role, Service, Walk, Ways,
+};
+
+use crate::host::Host;
+use crate::pam::modules::{Fault, ModuleDirs, function};
+use crate::pam::person::Person;
+use crate::pam::stack::Stack;
+use crate::{Check, Finding, Notes, Severity, Spot};
+
+pub(super) const LINE_FAILS: Check = Check {
+    id: "SA201",
+    severity: Severity::Failure,
+    title: "a line that libpam cannot use keeps everybody out",
+    why: "libpam turns a line with a mistake (an unknown control, an included file that is missing, no module) into one \
+          that always fails. In the account or session stack of sshd nobody gets in then, root neither; in the auth \
+          stack nobody gets in by password. See pam.conf(5).",
+    fix: "Correct the line, and keep a root shell open until a new login has worked.",
+};
+
+pub(super) const MODULE_FAILS: Check = Check {
+    id: "SA202",
+    severity: Severity::Failure,
+    title: "a module that libpam cannot call keeps everybody out",
+    why: "A module whose file is missing, or has no function for this type of line, answers PAM_MODULE_UNKNOWN, which \
+          fails the stack: nobody gets in, root neither. A dash before the type (-account, -session) does not change \
+          that; it only keeps the reason out of the log. SchedMD's pam_slurm_adopt has no function for session lines.",
+    fix: "Install the module, or take the line out.",
+};
+
+pub(super) const STACK_FAILS: Check = Check {
+    id: "SA203",
+    severity: Severity::Failure,
+    title: "no user can get through the stack",
+    why: "Whatever the modules answer, the stack fails for all users. The usual reason is a line put in between lines \
+          that jump: Debian's common-account skips one line (success=1), pam_deny, and with another line after \
+          pam_unix it skips that line and runs pam_deny. A required pam_access with a last rule \"-:ALL:ALL\" keeps users \
+          with a job out as well.",
+    fix: "Put the line before the one that jumps, or behind its target; better, into /etc/pam.d/sshd. A pam_access for administrators \
+          goes behind a sufficient pam_slurm_adopt, or is replaced by exempt_groups=.",
+};
+
+pub(super) const MISREAD: Check = Check {
+    id: "SA204",
+    severity: Severity::Warning,
+    title: "libpam reads a line of sshd's stacks in another way than meant",
+    why: "libpam logs such lines at each login and goes on with something else: a mistyped type goes to the auth \
+          stack, a carriage return is a part of the last word, a continued line ends where other releases of libpam \
+          read on. See pam.conf(5).",
+    fix: "Correct the line.",
+};
+
+pub(super) const MODULE_UNUSABLE: Check = Check {
+    id: "SA205",
+    severity: Severity::Warning,
+    title: "a module that libpam cannot call keeps some users out",
+    why: "A module whose file is missing, or has no function for this type of line, answers PAM_MODULE_UNKNOWN. Some \
+          users get through the stack without it, others do not.",
+    fix: "Install the module's package, or take the line out.",
+};
+
+pub(super) const WRONG_STACK: Check = Check {
+    id: "SA206",
+    severity: Severity::Warning,
+    title: "the module has nothing to do in an auth or password stack",
+    why: "pam_slurm_adopt, ours and SchedMD's, has functions for account lines (and ours for session lines). libpam \
+          takes PAM_MODULE_UNKNOWN for the answer of an auth or password line: a required one fails every login by \
+          password or keyboard-interactive, root's too, or every change of a password. Logins with a public key do not \
+          run the auth stack.",
+    fix: "Take the line out; the module belongs into the account and the session stack.",
+};
+
+/// A line that cannot do what it says.
+struct Suspect {
+    entry: usize,
+    /// A fault of the line, not of the module.
+    problem: Option<String>,
+}
+
+pub(super) fn look(
+    host: &Host,
+    dirs: &ModuleDirs,
+    name: &str,
+    facility: Facility,
+    notes: &mut Notes,
+) {
+    let stack = Stack::of(host, dirs, name, facility);
+    if stack.entries.is_empty() {
+        return;
+    }
+    let suspects = suspects(&stack);
+    let able: Vec<Person> = Person::PEOPLE
+        .into_iter()
+        .filter(|it| can_succeed(&stack, &suspects, None, *it))
+        .collect();
+    if able.is_empty() && matches!(facility, Facility::Account | Facility::Session) {
+        return stack_fails(&stack, notes);
+    }
+    for suspect in &suspects {
+        let kept_out = able
+            .iter()
+            .filter(|it| !can_succeed(&stack, &suspects, Some(suspect.entry), **it))
+            .count();
+        let keeps_out = match kept_out {
+            0 => Kept::Nobody,
+            some if some < able.len() => Kept::Some,
+            _ => Kept::Everybody,
+        };
+        report(&stack, suspect, keeps_out, notes);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nobody,
+    Some,
+    Everybody,
+}
+
+fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
+    let suspect = |entry: usize| {
+        let problem = problem_of(stack, entry);
+        let fault = stack.call(entry).and_then(|it| it.fault);
+        (problem.is_some() || fault.is_some() || stack.always_fails(entry))
+            .then_some(Suspect { entry, problem })
+    };
+    (0..stack.entries.len()).filter_map(suspect).collect()
+}
+
+/// What is wrong with an entry's line.
+fn problem_of(stack: &Stack<'_>, entry: usize) -> Option<String> {
+    let place = &stack.line(entry)?.place;
+    let problems = stack.read.problems().iter();
+    let here = problems.filter(|it| it.place.as_ref() == Some(place) && !it.kind.hides_lines());
+    let texts: Vec<String> = here.map(|it| it.kind.to_string()).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Whether the stack could succeed if the suspects did their work, all but one.
+fn can_succeed(
+    stack: &Stack<'_>,
+    suspects: &[Suspect],
+    broken: Option<usize>,
+    person: Person,
+) -> bool {
+    let works = |entry: usize| broken != Some(entry) && suspects.iter().any(|it| it.entry == entry);
+    let mut handlers: Vec<Handler> = stack.handlers();
+    for (entry, handler) in handlers.iter_mut().enumerate() {
+        let is_unknown = handler.control == Control::FAILURE;
+        if works(entry) && handler.role != Role::Substack && is_unknown {
+            let required = Control::parse(b"required");
+            handler.control = required.unwrap_or(Control::FAILURE);
+            handler.role = Role::Module;
+        } else if works(entry) && handler.role == Role::Fail {
+            handler.role = Role::Module;
+        }
+    }
+    let known = |entry: usize| match works(entry) {
+        true => None,
+        false => stack.known(entry, person),
+    };
+    Ways::new(&handlers, &known).can_succeed()
+}
+
+fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
+    let entry = suspect.entry;
+    let spot = stack.spot(entry);
+    let severity = match (stack.facility, kept) {
+        (Facility::Account | Facility::Session, Kept::Everybody) => Severity::Failure,
+        _ => Severity::Warning,
+    };
+    let facility = stack.facility;
+    let call = stack.call(entry);
+    if let Some(call) = call.filter(|it| it.fault.is_some() && suspect.problem.is_none()) {
+        let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
+        let (check, severity) = match kept {
+            _ if is_wrong && call.name.starts_with("pam_slurm_adopt") => (&WRONG_STACK, severity),
+            Kept::Nobody => return,
+            Kept::Everybody => (&MODULE_FAILS, severity),
+            Kept::Some => (&MODULE_UNUSABLE, Severity::Warning),
+        };
+        let why = match call.fault {
+            Some(Fault::NoFunction) => format!("{} has no {}", call.name, function(facility)),
+            _ => format!("there is no file {}", call.path),
+        };
+        let is_silent = stack.line(entry).is_some_and(|it| it.is_silent);
+        let dash = if is_silent {
+            "; the dash hides that from the log"
+        } else {
+            ""
+        };
+        let detail = format!("{} stack of {}: {why}{dash}", facility, stack.name);
+        notes.find(
+            Finding::of(check, detail)
+                .as_severe_as(severity)
+                .at(spot.mark(&call.path)),
+        );
+        return;
+    }
+    let problem = suspect
+        .problem
+        .as_deref()
+        .unwrap_or("libpam fails this line");
+    let check = match kept {
+        Kept::Everybody => &LINE_FAILS,
+        _ => &MISREAD,
+    };
+    let mark = marked(stack, entry);
+    let detail = format!("{facility} stack of {}: {problem}", stack.name);
+    notes.find(
+        Finding::of(check, detail)
+            .as_severe_as(severity)
+            .at(spot.mark(&mark)),
+    );
+}
+
+/// The word at fault.
+fn marked(stack: &Stack<'_>, entry: usize) -> String {
+    let Some(line) = stack.line(entry) else {
+        return String::new();
+    };
+    let mut problems = stack.read.problems().iter();
+    let problem = problems.find(|it| it.place.as_ref() == Some(&line.place));
+    let word: &[u8] = match problem.map(|it| &it.kind) {
+        Some(ProblemKind::UnknownFacility { word }) => word,
+        Some(ProblemKind::UnknownControl(_)) => &line.control,
+        Some(ProblemKind::Missing { name } | ProblemKind::TooDeep { name }) => name,
+        _ => match &line.item {
+            Item::Module { path, .. } => path,
+            Item::Include { name } | Item::Substack { name } => name,
+            Item::Nothing => &line.text,
+        },
+    };
+    String::from_utf8_lossy(word).trim().to_owned()
+}
+
+/// The line of a problem, with the word at fault marked.
+pub(super) fn spot_of_problem(host: &Host, read: &Service, place: &Place) -> Spot {
+    let line = read.lines().iter().find(|it| it.place == *place);
+    let Some(line) = line else {
+        // libpam has not taken the line.
+        let file = place.file.to_string_lossy().into_owned();
+        let text = host.tree.text(&place.file).unwrap_or_default();
+        let line = text.lines().nth(place.line.saturating_sub(1));
+        return Spot::line(file, place.line, line.unwrap_or_default().trim_end());
+    };
+    let word: &[u8] = match &line.item {
+        Item::Module { path, .. } => path,
+        Item::Include { name } | Item::Substack { name } => name,
+        Item::Nothing => b"",
+    };
+    Spot::pam(line).mark(String::from_utf8_lossy(word).trim())
+}
+
+fn stack_fails(stack: &Stack<'_>, notes: &mut Notes) {
+    let handlers = stack.handlers();
+    let walk = Walk::of(&handlers, |entry, _| {
+        let known = stack.known(entry, Person::Directory);
+        known.unwrap_or(Code::SUCCESS)
+    });
+    let jump = walk.steps.iter().rev().find(|step| {
+        let mut own = stack.own().into_iter();
+        let next = walk
+            .steps
+            .iter()
+            .map(|it| it.entry)
+            .find(|it| *it > step.entry);
+        own.any(|it| it > step.entry && next.is_some_and(|next| it < next))
+    });
+    let decided = jump.map(|it| it.entry).or(walk.decided_by()).unwrap_or(0);
+    let detail = match jump {
+        Some(_) => format!(
+            "the {} stack of {} fails for every user: this line jumps past pam_slurm_adopt and not past the line \
+             that it is meant to skip",
+            stack.facility, stack.name
+        ),
+        None => format!(
+            "the {} stack of {} fails for every user here",
+            stack.facility, stack.name
+        ),
+    };
+    let spot = stack.spot(decided).mark(&stack.control(decided));
+    notes.find(Finding::of(&STACK_FAILS, detail).at(spot));
+}

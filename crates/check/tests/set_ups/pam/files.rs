@@ -1,0 +1,357 @@
+//! What libpam makes of the files.
+
+use crate::pam::{ACCOUNT, SESSION, SSHD, account, session};
+use crate::tree::{Case, Tree, expect};
+
+#[test]
+fn files_at_which_libpam_gives_up_are_found() {
+    expect(&[
+        Case {
+            name: "a missing @include",
+            make: || {
+                let tree = Tree::debian();
+                tree.replace(SSHD, "@include common-account", "@include common-acount");
+                tree
+            },
+            found: &["SA200 failure /etc/pam.d/sshd:4"],
+        },
+        Case {
+            name: "the end within a continued line",
+            make: || {
+                let tree = Tree::debian();
+                tree.append(SSHD, "session required \\\n");
+                tree
+            },
+            found: &["SA200 failure /etc/pam.d/sshd:18"],
+        },
+        Case {
+            name: "Windows line ends",
+            make: || {
+                let tree = Tree::debian();
+                tree.replace(
+                    SSHD,
+                    "@include common-password\n",
+                    "@include common-password\r\n",
+                );
+                tree
+            },
+            found: &["SA200 failure /etc/pam.d/sshd:17"],
+        },
+    ]);
+}
+
+#[test]
+fn lines_that_keep_everybody_out_are_found() {
+    expect(&[
+        Case {
+            name: "a mistyped control of ours",
+            make: || {
+                account(
+                    Tree::debian(),
+                    "account requierd pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                )
+            },
+            found: &["SA201 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "a mistyped control of another line",
+            make: || {
+                let tree = Tree::debian();
+                tree.replace(
+                    SSHD,
+                    "account    required     pam_nologin.so",
+                    "account require pam_nologin.so",
+                );
+                tree
+            },
+            found: &["SA201 failure /etc/pam.d/sshd:2"],
+        },
+        Case {
+            name: "a missing include",
+            make: || {
+                let tree = Tree::redhat();
+                tree.replace(
+                    SSHD,
+                    "session    include      postlogin",
+                    "session    include      postlogon",
+                );
+                tree
+            },
+            found: &["SA201 failure /etc/pam.d/sshd:16"],
+        },
+        Case {
+            name: "no module",
+            make: || account(Tree::redhat(), &format!("{ACCOUNT}account required")),
+            found: &["SA201 failure /etc/pam.d/sshd:7"],
+        },
+        Case {
+            name: "a line between the jump and its target",
+            make: || {
+                let tree = account(Tree::debian(), "");
+                tree.replace(
+                    "/etc/pam.d/common-account",
+                    "account\trequisite",
+                    &format!("{ACCOUNT}account\trequisite"),
+                );
+                tree
+            },
+            found: &["SA203 failure /etc/pam.d/common-account:1"],
+        },
+        Case {
+            name: "a jump behind the end",
+            make: || {
+                let tree = Tree::debian();
+                tree.replace("/etc/pam.d/common-account", "success=1", "success=3");
+                tree
+            },
+            found: &["SA203 failure /etc/pam.d/common-account:1"],
+        },
+    ]);
+}
+
+const DEBIANS: &str = "/usr/lib/x86_64-linux-gnu/security";
+
+#[test]
+fn modules_that_libpam_cannot_call_are_found() {
+    expect(&[
+        Case {
+            name: "a mistyped name",
+            make: || account(Tree::debian(), "account required pam_slurm-adopt.so"),
+            found: &["SA202 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "an absolute path that is not there, with a dash",
+            make: || {
+                account(
+                    Tree::debian(),
+                    "-account required /opt/slurm/lib/security/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                )
+            },
+            found: &["SA202 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "Windows line ends in the account line",
+            make: || account(Tree::redhat(), "account required pam_slurm_adopt.so\r"),
+            found: &["SA201 failure /etc/pam.d/sshd:6"],
+        },
+        Case {
+            name: "installed into /usr/lib, where RHEL's libpam does not look",
+            make: || {
+                let tree = Tree::redhat();
+                tree.rename(
+                    "/usr/lib64/security/pam_slurm_adopt.so",
+                    "/usr/lib/security/pam_slurm_adopt.so",
+                );
+                tree
+            },
+            found: &[
+                "SA202 failure /etc/pam.d/sshd:17",
+                "SA202 failure /etc/pam.d/sshd:6",
+            ],
+        },
+        Case {
+            name: "a session module that is gone",
+            make: || {
+                let tree = Tree::redhat();
+                tree.remove("/usr/lib64/security/pam_loginuid.so");
+                tree
+            },
+            found: &["SA202 failure /etc/pam.d/sshd:10"],
+        },
+        Case {
+            name: "SchedMD's module in a session line",
+            make: || {
+                let tree = Tree::debian();
+                tree.write(
+                    &format!("{DEBIANS}/pam_slurm_adopt.so"),
+                    "\x7fELF pam_sm_acct_mgmt /etc/security/slurm_adopt.conf",
+                );
+                tree
+            },
+            found: &["SA202 failure /etc/pam.d/sshd:16"],
+        },
+        Case {
+            name: "RHEL without sssd: local users get in",
+            make: || {
+                let tree = Tree::redhat();
+                tree.remove("/usr/lib64/security/pam_sss.so");
+                tree
+            },
+            found: &[
+                "SA205 warning /etc/pam.d/password-auth:13",
+                "SA205 warning /etc/pam.d/password-auth:7",
+            ],
+        },
+        Case {
+            name: "optional modules that are gone, and a dash",
+            make: || {
+                let tree = session(
+                    Tree::debian(),
+                    &format!(
+                        "-session optional pam_ck_connector.so\nsession optional pam_motd.so\n{}",
+                        SESSION.trim_end()
+                    ),
+                );
+                tree.remove(&format!("{DEBIANS}/pam_ck_connector.so"));
+                tree.remove(&format!("{DEBIANS}/pam_motd.so"));
+                tree.remove(&format!("{DEBIANS}/pam_selinux.so"));
+                tree
+            },
+            found: &[],
+        },
+        Case {
+            name: "a dash with a module that is there, and $ISA",
+            make: || {
+                account(
+                    Tree::debian(),
+                    "-account required /lib/security/$ISA/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                )
+            },
+            found: &[],
+        },
+    ]);
+}
+
+#[test]
+fn lines_that_are_not_what_they_seem_are_found() {
+    expect(&[
+        Case {
+            name: "a mistyped type",
+            make: || account(Tree::debian(), "acount required pam_slurm_adopt.so"),
+            found: &[
+                "SA201 warning /etc/pam.d/sshd:3",
+                "SA220 failure /etc/pam.d/sshd",
+            ],
+        },
+        Case {
+            name: "a carriage return after an argument",
+            make: || account(Tree::debian(), &format!("{}\r", ACCOUNT.trim_end())),
+            found: &["SA204 warning /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "an auth line of ours",
+            make: || {
+                account(
+                    Tree::debian(),
+                    &format!("auth required pam_slurm_adopt.so\n{}", ACCOUNT.trim_end()),
+                )
+            },
+            found: &["SA206 warning /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "a password line of ours",
+            make: || {
+                account(
+                    Tree::debian(),
+                    &format!("{ACCOUNT}password optional pam_slurm_adopt.so"),
+                )
+            },
+            found: &["SA206 warning /etc/pam.d/sshd:4"],
+        },
+    ]);
+}
+
+#[test]
+fn services_without_a_file_are_found() {
+    let tree = Tree::debian();
+    tree.remove(SSHD);
+    assert_eq!(
+        tree.found(),
+        [
+            "SA207 warning /etc/pam.d/sshd",
+            "SA220 failure /etc/pam.d/sshd"
+        ]
+    );
+    let one_file = Tree::debian();
+    let text = format!(
+        "sshd {ACCOUNT}sshd account required pam_unix.so\nsshd {SESSION}sshd auth required pam_unix.so\n"
+    );
+    one_file.write("/etc/pam.conf", &text);
+    one_file.rename("/etc/pam.d", "/etc/pam.d.old");
+    assert_eq!(one_file.found(), ["SA208 note /etc/pam.conf"]);
+}
+
+#[test]
+fn lines_that_a_tool_will_remove_are_found() {
+    expect(&[
+        Case {
+            name: "authselect's password-auth",
+            make: || authselect("sssd with-faillock\n"),
+            found: &["SA209 warning /etc/pam.d/password-auth:11"],
+        },
+        Case {
+            name: "a custom profile without the line",
+            make: || {
+                let tree = authselect("custom/hpc\n");
+                tree.write(
+                    "/etc/authselect/custom/hpc/password-auth",
+                    "account required pam_unix.so\n",
+                );
+                tree
+            },
+            found: &["SA209 warning /etc/pam.d/password-auth:11"],
+        },
+        Case {
+            name: "a custom profile with the line",
+            make: || {
+                let tree = authselect("custom/hpc\n");
+                tree.write("/etc/authselect/custom/hpc/password-auth", ACCOUNT);
+                tree
+            },
+            found: &[],
+        },
+        Case {
+            name: "pam-auth-update's block",
+            make: auth_update,
+            found: &["SA210 warning /etc/pam.d/common-account:3"],
+        },
+        Case {
+            name: "a profile of pam-auth-update",
+            make: || {
+                let tree = auth_update();
+                tree.write(
+                    "/usr/share/pam-configs/slurm",
+                    "Name: Slurm\nAccount:\n\trequired pam_slurm_adopt.so\n",
+                );
+                tree
+            },
+            found: &[],
+        },
+    ]);
+}
+
+/// A password-auth of authselect's with our line first.
+fn authselect(profile: &str) -> Tree {
+    let tree = account(Tree::redhat(), "");
+    let unix = "account     required                                     pam_unix.so\n";
+    tree.replace(
+        "/etc/pam.d/password-auth",
+        unix,
+        &format!("{ACCOUNT}{unix}"),
+    );
+    tree.prepend("/etc/pam.d/password-auth", "# Generated by authselect\n");
+    tree.write("/etc/authselect/authselect.conf", profile);
+    tree.rename("/etc/pam.d/password-auth", "/etc/authselect/password-auth");
+    tree.link("/etc/pam.d/password-auth", "/etc/authselect/password-auth");
+    tree
+}
+
+/// Debian's common-account with its comments and our line in the block.
+fn auth_update() -> Tree {
+    let tree = account(Tree::debian(), "");
+    tree.write(
+        "/etc/pam.d/common-account",
+        &format!(
+            "# /etc/pam.d/common-account\n\
+             # here are the per-package modules (the \"Primary\" block)\n\
+             {ACCOUNT}\
+             account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so \n\
+             # here's the fallback if no module succeeds\n\
+             account\trequisite\t\t\tpam_deny.so\n\
+             account\trequired\t\t\tpam_permit.so\n\
+             # and here are more per-package modules (the \"Additional\" block)\n\
+             # end of pam-auth-update config\n"
+        ),
+    );
+    tree
+}

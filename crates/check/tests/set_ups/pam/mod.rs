@@ -1,0 +1,49 @@
+//! PAM stacks.
+
+mod account;
+mod bypass;
+mod files;
+mod good;
+mod other;
+mod session;
+
+use crate::tree::Tree;
+
+const SSHD: &str = "/etc/pam.d/sshd";
+
+/// The lines that the bases have.
+const ACCOUNT: &str = "account    required     pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny\n";
+const SESSION: &str = "session    required     pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny\n";
+
+/// A base with other lines in the place of its account line in sshd's file.
+fn account(tree: Tree, lines: &str) -> Tree {
+    instead(tree, ACCOUNT, lines)
+}
+
+/// A base with other lines in the place of its session line in sshd's file.
+fn session(tree: Tree, lines: &str) -> Tree {
+    instead(tree, SESSION, lines)
+}
+
+fn instead(tree: Tree, old: &str, lines: &str) -> Tree {
+    tree.replace(SSHD, old, &format!("{lines}\n"));
+    add_modules(&tree, lines);
+    tree
+}
+
+/// Makes the modules' files that lines name.
+fn add_modules(tree: &Tree, lines: &str) {
+    let words = lines.split_whitespace();
+    for name in words.filter(|it| {
+        it.ends_with(".so")
+            && !it.starts_with('/')
+            && !it.starts_with("pam_slurm-adopt")
+            && *it != "pam_slurm_adopt.so"
+    }) {
+        for dir in ["/usr/lib/x86_64-linux-gnu/security", "/usr/lib64/security"] {
+            if tree.has(dir) {
+                tree.write(&format!("{dir}/{name}"), "");
+            }
+        }
+    }
+}
