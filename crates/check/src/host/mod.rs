@@ -21,6 +21,7 @@ use crate::host::command::Printed;
 use crate::host::distribution::{Distribution, Family};
 use crate::host::processes::Process;
 use crate::host::tree::Tree;
+use crate::sshd::daemon::{self, Sshd};
 
 /// The host that is judged.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct Host {
     services: Mutex<BTreeMap<String, Arc<Service>>>,
     node: OnceLock<Result<Node, NodeError>>,
     slurm_conf: OnceLock<Result<SlurmConf, String>>,
+    sshds: OnceLock<Vec<Sshd>>,
 }
 
 /// A line of a PAM stack that calls this module, or SchedMD's.
@@ -105,6 +107,7 @@ impl Host {
             services: Mutex::default(),
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
+            sshds: OnceLock::new(),
         }
     }
 
@@ -167,6 +170,16 @@ impl Host {
             Arc::new(service)
         };
         Arc::clone(services.entry(name.to_owned()).or_insert_with(read))
+    }
+
+    /// Its sshds: those that run, else those that would.
+    pub(crate) fn sshds(&self) -> &[Sshd] {
+        self.sshds.get_or_init(|| daemon::all(self))
+    }
+
+    /// The PAM services of ssh logins, at least one: `sshd`, unless PAMServiceName or sshd's name says otherwise.
+    pub fn ssh_services(&self) -> Vec<String> {
+        daemon::services(self.sshds())
     }
 
     /// The lines of a service's account and session stacks that call this module or SchedMD's.

@@ -1,0 +1,391 @@
+//! sshd_config(5) as sshd reads it: text in, lines out, with Includes in their place (servconf.c).
+
+use std::io;
+use std::sync::Arc;
+
+use crate::Spot;
+use crate::host::tree::is_match;
+use crate::sshd::keywords::{ANYWHERE, GLOBAL, PATCHED};
+use crate::sshd::values;
+use crate::sshd::version::Version;
+use crate::sshd::words::Words;
+
+/// The files that an Include names, in sshd's order.
+pub type Include<'a> = &'a mut dyn FnMut(&str) -> Vec<Included>;
+
+/// A file that an Include names.
+#[derive(Debug)]
+pub struct Included {
+    /// Its path.
+    pub file: String,
+    /// Its bytes.
+    pub bytes: io::Result<Vec<u8>>,
+}
+
+/// What is known about the program that reads.
+#[derive(Debug, Clone, Default)]
+pub struct Reader {
+    /// Its release; None: the newest.
+    pub version: Option<Version>,
+    /// The program itself, in lower case: it has all keywords that it knows.
+    pub program: Vec<u8>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// Its text.
+    pub text: String,
+}
+
+/// A line that sets something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Where it stands.
+    pub place: Place,
+    /// The keyword as written.
+    pub written: String,
+    /// The keyword's own name in lower case, as [`Reader::name`] has it.
+    pub keyword: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// The Match blocks around it, the outer ones first; none: it applies to every connection.
+    pub blocks: Vec<Arc<Block>>,
+}
+
+/// A Match line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Where it stands.
+    pub place: Place,
+    /// Its criteria: names in lower case, and values.
+    pub criteria: Vec<(String, String)>,
+}
+
+/// A line that sshd does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it stands.
+    pub place: Place,
+    /// The word that is wrong.
+    pub word: String,
+    /// What is wrong with it.
+    pub kind: FaultKind,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The keyword is none of sshd's.
+    UnknownKeyword,
+    /// The keyword may not stand in a Match block; the block's line is given.
+    InMatch(usize),
+    /// Anything else, in words.
+    Refused(String),
+}
+
+/// An sshd_config with all that it includes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// All lines that set something, in sshd's order.
+    pub settings: Vec<Setting>,
+    /// All lines that sshd does not take. It does not start with one.
+    pub faults: Vec<Fault>,
+    /// All files that were read.
+    pub files: Vec<String>,
+    /// The patterns of all Includes, as absolute paths.
+    pub patterns: Vec<String>,
+}
+
+/// Includes within includes: servconf.c, SERVCONF_MAX_DEPTH.
+const MOST_LEVELS: usize = 16;
+/// A file may include itself by a pattern, any number of times.
+const MOST_FILES: usize = 512;
+
+impl Config {
+    /// Reads the options of the command line (`-o`), then a file.
+    pub fn read(
+        reader: &Reader,
+        options: &[Place],
+        file: &str,
+        bytes: &[u8],
+        include: Include,
+    ) -> Self {
+        let mut config = Self::default();
+        let mut work = Work { reader, include };
+        for place in options {
+            let words = Words::of(&place.text);
+            match words.map(|it| work.setting(place, &it, &[])) {
+                Some(Ok(setting)) => config.settings.push(setting),
+                Some(Err(fault)) => config.faults.push(fault),
+                None => {}
+            }
+        }
+        work.file(&mut config, file, bytes, &[], 0);
+        config
+    }
+
+    /// The lines that set a keyword for every connection.
+    pub fn global<'a>(&'a self, keyword: &'a str) -> impl DoubleEndedIterator<Item = &'a Setting> {
+        let is_it = move |it: &&Setting| it.keyword == keyword && it.blocks.is_empty();
+        self.settings.iter().filter(is_it)
+    }
+
+    /// The lines within Match blocks that set a keyword.
+    pub fn conditional<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Setting> {
+        let is_it = move |it: &&Setting| it.keyword == keyword && !it.blocks.is_empty();
+        self.settings.iter().filter(is_it)
+    }
+}
+
+impl Place {
+    /// The place of a finding.
+    pub fn spot(&self) -> Spot {
+        Spot::line(&*self.file, self.line, self.text.trim_end())
+    }
+}
+
+impl Setting {
+    /// The place of a finding, with the keyword marked.
+    pub fn spot(&self) -> Spot {
+        self.place.spot().mark(&self.written)
+    }
+
+    /// The place of a finding, with an argument marked.
+    pub fn spot_of(&self, argument: &str) -> Spot {
+        let spot = self.place.spot().mark(argument);
+        match spot.mark {
+            Some(_) => spot,
+            None => self.spot(),
+        }
+    }
+
+    /// Its first argument.
+    pub fn value(&self) -> &str {
+        self.arguments.first().map_or("", String::as_str)
+    }
+}
+
+/// Reads on, file in file.
+struct Work<'a, 'b> {
+    reader: &'a Reader,
+    include: Include<'b>,
+}
+
+impl Work<'_, '_> {
+    /// Reads a file that stands within Match blocks. A Match block ends with its file.
+    fn file(
+        &mut self,
+        config: &mut Config,
+        file: &str,
+        bytes: &[u8],
+        around: &[Arc<Block>],
+        level: usize,
+    ) {
+        config.files.push(file.to_owned());
+        let file: Arc<str> = file.into();
+        let text = String::from_utf8_lossy(bytes);
+        let mut blocks = around.to_vec();
+        for (index, line) in text.split('\n').enumerate() {
+            let Some(words) = Words::of(line) else {
+                continue;
+            };
+            let place = Place {
+                file: Arc::clone(&file),
+                line: index + 1,
+                text: line.to_owned(),
+            };
+            match self.setting(&place, &words, &blocks) {
+                Err(fault) => config.faults.push(fault),
+                Ok(setting) if setting.keyword == "match" => {
+                    blocks.truncate(around.len());
+                    match self.block(&setting) {
+                        Ok(block) => blocks.extend(block),
+                        Err(fault) => config.faults.push(fault),
+                    }
+                }
+                Ok(setting) if setting.keyword == "include" => {
+                    self.include(config, &setting, level);
+                }
+                Ok(setting) => config.settings.push(setting),
+            }
+        }
+    }
+
+    fn setting(
+        &self,
+        place: &Place,
+        words: &Words,
+        blocks: &[Arc<Block>],
+    ) -> Result<Setting, Fault> {
+        let keyword = words.keyword.to_ascii_lowercase();
+        let fault = |word: &str, kind| Fault {
+            place: place.clone(),
+            word: word.to_owned(),
+            kind,
+        };
+        if !self.reader.knows(&keyword) {
+            return Err(fault(&words.keyword, FaultKind::UnknownKeyword));
+        }
+        if let Some(block) = blocks.last().filter(|_| GLOBAL.contains(&&*keyword)) {
+            let kind = FaultKind::InMatch(block.place.line);
+            return Err(fault(&words.keyword, kind));
+        }
+        let refused = |word: &str, why: &str| fault(word, FaultKind::Refused(why.to_owned()));
+        let arguments = words.arguments();
+        let arguments = arguments.ok_or_else(|| refused(words.rest, "a quote does not end"))?;
+        if arguments.iter().all(String::is_empty) {
+            return Err(refused(&words.keyword, "its value is missing"));
+        }
+        if let Err(wrong) = values::check(&keyword, &arguments) {
+            return Err(refused(wrong.word, wrong.why));
+        }
+        Ok(Setting {
+            place: place.clone(),
+            written: words.keyword.clone(),
+            keyword: self.reader.name(keyword),
+            arguments,
+            blocks: blocks.to_vec(),
+        })
+    }
+
+    /// The block that a Match line begins; None if it matches every connection.
+    fn block(&self, line: &Setting) -> Result<Option<Arc<Block>>, Fault> {
+        let refused = |word: &str, why: &str| Fault {
+            place: line.place.clone(),
+            word: word.to_owned(),
+            kind: FaultKind::Refused(why.to_owned()),
+        };
+        let mut criteria = Vec::new();
+        let mut words = line.arguments.iter();
+        while let Some(word) = words.next() {
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word.as_str(), None),
+            };
+            let name = name.to_ascii_lowercase();
+            let takes_value = match name.as_str() {
+                "all" if line.arguments.len() > 1 => {
+                    return Err(refused(word, "all must stand alone in a Match line"));
+                }
+                "all" | "invalid-user" => false,
+                "user" | "group" | "host" | "address" | "localaddress" | "localport"
+                | "rdomain" | "version" => true,
+                _ => return Err(refused(word, "Match does not know this criterion")),
+            };
+            let value = match value {
+                Some(value) => value,
+                None if takes_value => words.next().map_or("", String::as_str),
+                None => "",
+            };
+            if takes_value && value.is_empty() {
+                return Err(refused(word, "the criterion has no value"));
+            }
+            criteria.push((name, value.to_owned()));
+        }
+        let is_met = |(name, value): &(String, String)| match name.as_str() {
+            "all" => true,
+            "version" => self.reader.is(value),
+            _ => false,
+        };
+        let is_everything = criteria.iter().all(is_met);
+        let block = Block {
+            place: line.place.clone(),
+            criteria,
+        };
+        Ok((!is_everything).then(|| Arc::new(block)))
+    }
+
+    fn include(&mut self, config: &mut Config, line: &Setting, level: usize) {
+        let refused = |word: &str, why: String| Fault {
+            place: line.place.clone(),
+            word: word.to_owned(),
+            kind: FaultKind::Refused(why),
+        };
+        for word in &line.arguments {
+            let pattern = match word.starts_with(['/', '~']) {
+                true => word.clone(),
+                false => format!("/etc/ssh/{word}"),
+            };
+            for included in (self.include)(&pattern) {
+                if level + 1 > MOST_LEVELS || config.files.len() >= MOST_FILES {
+                    let why = "includes are nested too deep".to_owned();
+                    config.faults.push(refused(word, why));
+                    return;
+                }
+                match included.bytes {
+                    Ok(bytes) => {
+                        self.file(config, &included.file, &bytes, &line.blocks, level + 1);
+                    }
+                    Err(error) => {
+                        let why = format!("sshd cannot read {}: {error}", included.file);
+                        config.faults.push(refused(word, why));
+                    }
+                }
+            }
+            config.patterns.push(pattern);
+        }
+    }
+}
+
+impl Reader {
+    /// Whether the program has this keyword.
+    fn knows(&self, keyword: &str) -> bool {
+        let mut lists = [GLOBAL, ANYWHERE, PATCHED].into_iter();
+        lists.any(|it| it.contains(&keyword)) || self.has(keyword)
+    }
+
+    fn has(&self, keyword: &str) -> bool {
+        let end = |index: usize| self.program.get(index).copied().unwrap_or_default();
+        let wanted = keyword.as_bytes();
+        let mut places = self.program.windows(wanted.len()).enumerate();
+        places.any(|(at, it)| {
+            it == wanted && end(at + wanted.len()) == 0 && (at == 0 || end(at - 1) == 0)
+        })
+    }
+
+    /// The name of a keyword that may have an older one.
+    fn name(&self, keyword: String) -> String {
+        match keyword.as_str() {
+            // Two options up to 8.6.
+            "challengeresponseauthentication" | "skeyauthentication"
+                if self.is_at_least((8, 7)) =>
+            {
+                "kbdinteractiveauthentication".to_owned()
+            }
+            "skeyauthentication" => "challengeresponseauthentication".to_owned(),
+            _ => keyword,
+        }
+    }
+
+    /// Whether its release matches a list of patterns.
+    fn is(&self, patterns: &str) -> bool {
+        let name = self.version.as_ref().map_or("", |it| it.name.as_str());
+        matches_list(patterns, name)
+    }
+
+    /// Whether it is this release or a later one.
+    pub fn is_at_least(&self, number: (u32, u32)) -> bool {
+        self.version.as_ref().is_none_or(|it| it.number >= number)
+    }
+}
+
+/// Whether a list of patterns matches, as `match_pattern_list` of match.c: one with `!` excludes.
+pub fn matches_list(patterns: &str, text: &str) -> bool {
+    let mut found = false;
+    for pattern in patterns.split(',') {
+        match pattern.strip_prefix('!') {
+            Some(excluded) if is_match(excluded.as_bytes(), text.as_bytes()) => return false,
+            Some(_) => {}
+            None => found |= is_match(pattern.as_bytes(), text.as_bytes()),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
