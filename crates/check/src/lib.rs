@@ -16,7 +16,7 @@ mod report;
 mod running;
 mod security;
 mod slurm;
-mod sshd;
+pub mod sshd;
 mod systemd;
 
 pub use finding::{Check, Finding, Notes, Severity, Spot, Unseen};

@@ -173,7 +173,7 @@ impl Host {
     }
 
     /// Its sshds: those that run, else those that would.
-    pub(crate) fn sshds(&self) -> &[Sshd] {
+    pub fn sshds(&self) -> &[Sshd] {
         self.sshds.get_or_init(|| daemon::all(self))
     }
 

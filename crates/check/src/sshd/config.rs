@@ -55,6 +55,8 @@ pub struct Setting {
     pub arguments: Vec<String>,
     /// The Match blocks around it, the outer ones first; none: it applies to every connection.
     pub blocks: Vec<Arc<Block>>,
+    /// Whether it stands below a Match line that matches every connection: then it overrides lines above.
+    pub is_overriding: bool,
 }
 
 /// A Match line.
@@ -101,6 +103,8 @@ pub struct Config {
     pub patterns: Vec<String>,
 }
 
+/// Keywords that may stand in a Match block from 8.7 on.
+const OLD_GLOBAL: [&str; 2] = ["challengeresponseauthentication", "skeyauthentication"];
 /// Includes within includes: servconf.c, SERVCONF_MAX_DEPTH.
 const MOST_LEVELS: usize = 16;
 /// A file may include itself by a pattern, any number of times.
@@ -117,15 +121,16 @@ impl Config {
     ) -> Self {
         let mut config = Self::default();
         let mut work = Work { reader, include };
+        let around = Around::default();
         for place in options {
             let words = Words::of(&place.text);
-            match words.map(|it| work.setting(place, &it, &[])) {
+            match words.map(|it| work.setting(place, &it, &around)) {
                 Some(Ok(setting)) => config.settings.push(setting),
                 Some(Err(fault)) => config.faults.push(fault),
                 None => {}
             }
         }
-        work.file(&mut config, file, bytes, &[], 0);
+        work.file(&mut config, file, bytes, &around, 0);
         config
     }
 
@@ -170,6 +175,13 @@ impl Setting {
     }
 }
 
+/// The Match lines around a line.
+#[derive(Debug, Clone, Default)]
+struct Around {
+    blocks: Vec<Arc<Block>>,
+    is_overriding: bool,
+}
+
 /// Reads on, file in file.
 struct Work<'a, 'b> {
     reader: &'a Reader,
@@ -183,13 +195,13 @@ impl Work<'_, '_> {
         config: &mut Config,
         file: &str,
         bytes: &[u8],
-        around: &[Arc<Block>],
+        around: &Around,
         level: usize,
     ) {
         config.files.push(file.to_owned());
         let file: Arc<str> = file.into();
         let text = String::from_utf8_lossy(bytes);
-        let mut blocks = around.to_vec();
+        let mut inner = around.clone();
         for (index, line) in text.split('\n').enumerate() {
             let Some(words) = Words::of(line) else {
                 continue;
@@ -199,12 +211,13 @@ impl Work<'_, '_> {
                 line: index + 1,
                 text: line.to_owned(),
             };
-            match self.setting(&place, &words, &blocks) {
+            match self.setting(&place, &words, &inner) {
                 Err(fault) => config.faults.push(fault),
                 Ok(setting) if setting.keyword == "match" => {
-                    blocks.truncate(around.len());
+                    inner.clone_from(around);
                     match self.block(&setting) {
-                        Ok(block) => blocks.extend(block),
+                        Ok(Some(block)) => inner.blocks.push(block),
+                        Ok(None) => inner.is_overriding = true,
                         Err(fault) => config.faults.push(fault),
                     }
                 }
@@ -216,12 +229,7 @@ impl Work<'_, '_> {
         }
     }
 
-    fn setting(
-        &self,
-        place: &Place,
-        words: &Words,
-        blocks: &[Arc<Block>],
-    ) -> Result<Setting, Fault> {
+    fn setting(&self, place: &Place, words: &Words, around: &Around) -> Result<Setting, Fault> {
         let keyword = words.keyword.to_ascii_lowercase();
         let fault = |word: &str, kind| Fault {
             place: place.clone(),
@@ -231,7 +239,11 @@ impl Work<'_, '_> {
         if !self.reader.knows(&keyword) {
             return Err(fault(&words.keyword, FaultKind::UnknownKeyword));
         }
-        if let Some(block) = blocks.last().filter(|_| GLOBAL.contains(&&*keyword)) {
+        if let Some(block) = around
+            .blocks
+            .last()
+            .filter(|_| self.reader.is_global(&keyword))
+        {
             let kind = FaultKind::InMatch(block.place.line);
             return Err(fault(&words.keyword, kind));
         }
@@ -249,7 +261,8 @@ impl Work<'_, '_> {
             written: words.keyword.clone(),
             keyword: self.reader.name(keyword),
             arguments,
-            blocks: blocks.to_vec(),
+            blocks: around.blocks.clone(),
+            is_overriding: around.is_overriding,
         })
     }
 
@@ -306,6 +319,10 @@ impl Work<'_, '_> {
             word: word.to_owned(),
             kind: FaultKind::Refused(why),
         };
+        let around = Around {
+            blocks: line.blocks.clone(),
+            is_overriding: line.is_overriding,
+        };
         for word in &line.arguments {
             let pattern = match word.starts_with(['/', '~']) {
                 true => word.clone(),
@@ -319,7 +336,7 @@ impl Work<'_, '_> {
                 }
                 match included.bytes {
                     Ok(bytes) => {
-                        self.file(config, &included.file, &bytes, &line.blocks, level + 1);
+                        self.file(config, &included.file, &bytes, &around, level + 1);
                     }
                     Err(error) => {
                         let why = format!("sshd cannot read {}: {error}", included.file);
@@ -337,6 +354,12 @@ impl Reader {
     fn knows(&self, keyword: &str) -> bool {
         let mut lists = [GLOBAL, ANYWHERE, PATCHED].into_iter();
         lists.any(|it| it.contains(&keyword)) || self.has(keyword)
+    }
+
+    /// Whether a keyword may not stand in a Match block.
+    fn is_global(&self, keyword: &str) -> bool {
+        let is_old = !self.is_at_least((8, 7));
+        GLOBAL.contains(&keyword) || is_old && OLD_GLOBAL.contains(&keyword)
     }
 
     fn has(&self, keyword: &str) -> bool {

@@ -9,6 +9,7 @@ use crate::Spot;
 use crate::host::Host;
 use crate::host::tree::{Tree, is_match};
 use crate::sshd::config::{Block, Config, Included, Reader, Setting};
+use crate::sshd::keywords::ANYWHERE;
 use crate::sshd::servers::{self, Server};
 use crate::sshd::version::Version;
 
@@ -111,6 +112,12 @@ impl Server {
 }
 
 impl Sshd {
+    /// The one that is started without options.
+    #[must_use]
+    pub fn usual(host: &Host) -> Self {
+        Self::read(&host.tree, Server::usual())
+    }
+
     fn read(tree: &Tree, server: Server) -> Self {
         let usual = || match !tree.exists(servers::FILE) && tree.exists(VENDOR_FILE) {
             true => VENDOR_FILE.to_owned(),
@@ -181,10 +188,19 @@ impl<'a> Effective<'a> {
 
     fn global_setting(&self, keyword: &'a str) -> Option<&'a Setting> {
         let mut lines = self.config.global(keyword);
+        // Under its own name it is known up to 8.6 alone, where it is global.
+        let is_in_blocks =
+            ANYWHERE.contains(&keyword) && keyword != "challengeresponseauthentication";
+        let is_overriding = |it: &&Setting| it.is_overriding && is_in_blocks;
         match keyword {
             // Since 10.1 the first one as well.
             "maxstartups" if !self.reader.is_at_least((10, 1)) => lines.next_back(),
-            _ => lines.next(),
+            // sshd reads Match blocks, Match all too, again for each connection; what they set counts more.
+            _ => self
+                .config
+                .global(keyword)
+                .find(is_overriding)
+                .or_else(|| lines.next()),
         }
     }
 
@@ -198,7 +214,8 @@ impl<'a> Effective<'a> {
                 .collect()
         };
         let own = self.setting(keyword);
-        if own.is_none_or(|it| it.blocks.is_empty()) {
+        // sshd -T without a connection leaves Match blocks out, Match all too in older releases.
+        if own.is_none_or(|it| it.blocks.is_empty() && !it.is_overriding) {
             if let Some(told) = self.told.and_then(|it| it.get(keyword)) {
                 return told.clone();
             }
@@ -206,7 +223,11 @@ impl<'a> Effective<'a> {
         match own {
             Some(line) if LISTS.contains(&keyword) => {
                 let all = self.config.settings.iter();
-                let all = all.filter(|it| it.keyword == keyword && it.blocks == line.blocks);
+                let all = all.filter(|it| {
+                    let is_beside =
+                        it.blocks == line.blocks && it.is_overriding == line.is_overriding;
+                    it.keyword == keyword && is_beside
+                });
                 all.flat_map(|it| it.arguments.clone()).collect()
             }
             Some(line) => line.arguments.clone(),

@@ -27,8 +27,9 @@ pub(super) const METHOD_OFF: Check = Check {
     id: "SA311",
     severity: Severity::Failure,
     title: "AuthenticationMethods asks for a method that is off",
-    why: "sshd drops each list with a method that is off, and without a list left it lets nobody in: it closes every \
-          connection (root's too) with \"No authentication methods enabled\".",
+    why: "sshd drops each list with a method that is off, and without a list left nobody gets in, root neither: sshd \
+          does not start (\"AuthenticationMethods cannot be satisfied by enabled authentication methods\"), or, in a \
+          Match block, closes those connections.",
     fix: "Turn the method on (KbdInteractiveAuthentication yes), or take it out of AuthenticationMethods.",
 };
 

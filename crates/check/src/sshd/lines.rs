@@ -61,8 +61,8 @@ pub(super) fn look(daemon: &Daemon, is_accepted: bool, notes: &mut Notes) {
             .for_each(|it| notes.find(fault(it)));
     }
     for keyword in WATCHED {
-        let mut lines = daemon.config.global(keyword);
-        let Some(first) = lines.next() else {
+        let lines = daemon.config.global(keyword);
+        let Some(first) = daemon.effective.setting(keyword) else {
             continue;
         };
         let is_off = keyword == "usepam" && first.value().eq_ignore_ascii_case("no");
@@ -71,7 +71,7 @@ pub(super) fn look(daemon: &Daemon, is_accepted: bool, notes: &mut Notes) {
             continue;
         }
         lines
-            .filter(|it| is_in_vain(daemon, first, it))
+            .filter(|it| it.place != first.place && is_in_vain(daemon, first, it))
             .for_each(|it| notes.find(in_vain(first, it)));
     }
 }

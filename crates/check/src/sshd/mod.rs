@@ -1,7 +1,7 @@
 //! sshd's configuration: whether it asks PAM, by which methods it lets users in, and who else does.
 
-mod config;
-pub(crate) mod daemon;
+pub mod config;
+pub mod daemon;
 mod doors;
 mod environment;
 mod files;
@@ -9,17 +9,18 @@ mod keyboard;
 mod keywords;
 mod limits;
 mod lines;
-mod servers;
+pub mod servers;
 mod told;
 mod usepam;
 mod users;
 mod values;
-mod version;
+pub mod version;
 mod words;
 
 use crate::host::{Host, OwnLine};
 use crate::sshd::config::Config;
 use crate::sshd::daemon::{Effective, Sshd};
+pub use crate::sshd::values::seconds;
 use crate::{Notes, Room};
 
 pub(crate) const ROOM: Room = Room {

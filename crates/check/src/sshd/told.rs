@@ -17,6 +17,9 @@ const COMPARED: [&str; 4] = [
     "pamservicename",
 ];
 
+/// A fault that another check finds, with its line.
+const METHOD_OFF: &str = "in AuthenticationMethods list";
+
 /// Asks sshd for the values that count; None if it does not run or does not tell.
 pub(super) fn ask(host: &Host, sshd: &Sshd, config: &Config, notes: &mut Notes) -> Option<Told> {
     if !host.is_live() {
@@ -45,7 +48,7 @@ pub(super) fn ask(host: &Host, sshd: &Sshd, config: &Config, notes: &mut Notes) 
     let is_config = !message.contains("privilege separation") && printed.status.is_some();
     if !is_config {
         notes.unseen(format!("{} -T", sshd.server.program), message);
-    } else if config.faults.is_empty() {
+    } else if config.faults.is_empty() && !message.contains(METHOD_OFF) {
         let spot = place(&message).map_or(Spot::file(&sshd.file), |(file, line)| {
             let text = host.tree.text(file).unwrap_or_default();
             let text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();

@@ -32,12 +32,25 @@ const ROOT_LOGIN: [&str; 5] = [
     "forced-commands-only",
 ];
 
+const METHODS: [&str; 7] = [
+    "publickey",
+    "password",
+    "keyboard-interactive",
+    "hostbased",
+    "gssapi-with-mic",
+    "gssapi-keyex",
+    "none",
+];
+
 /// Checks the arguments of a keyword in lower case; those of others pass.
 pub fn check<'a>(keyword: &str, arguments: &'a [String]) -> Result<(), Wrong<'a>> {
     let Some(word) = arguments.first().map(String::as_str) else {
         return Ok(());
     };
     let is_one_of = |words: &[&str]| words.iter().any(|it| it.eq_ignore_ascii_case(word));
+    if keyword == "authenticationmethods" {
+        return methods(arguments);
+    }
     let is_good = match keyword {
         _ if FLAGS.contains(&keyword) => is_one_of(&["yes", "no"]),
         "permitrootlogin" => is_one_of(&ROOT_LOGIN),
@@ -56,6 +69,19 @@ pub fn check<'a>(keyword: &str, arguments: &'a [String]) -> Result<(), Wrong<'a>
             why: "something follows the value",
         }),
     }
+}
+
+/// Lists of methods, or `any` alone (`auth2_methods_valid`).
+fn methods(lists: &[String]) -> Result<(), Wrong<'_>> {
+    for word in lists {
+        let mut names = word.split(',').map(|it| it.split(':').next().unwrap_or(it));
+        let is_any = word == "any" && lists.len() == 1;
+        if !is_any && !names.all(|it| METHODS.contains(&it)) {
+            let why = "this is no list of methods";
+            return Err(Wrong { word, why });
+        }
+    }
+    Ok(())
 }
 
 /// A time such as `90` or `1h30m`, in seconds (`convtime`).
@@ -84,10 +110,8 @@ pub fn seconds(text: &str) -> Option<u64> {
 pub fn startups(text: &str) -> Option<u32> {
     let parts: Option<Vec<u32>> = text.split(':').map(|it| it.parse().ok()).collect();
     match parts?.as_slice() {
-        [begin] if *begin > 0 => Some(*begin),
-        [begin, rate, full] if begin <= full && (1..=100).contains(rate) && *begin > 0 => {
-            Some(*begin)
-        }
+        [begin] => Some(*begin),
+        [begin, rate, full] if begin <= full && (1..=100).contains(rate) => Some(*begin),
         _ => None,
     }
 }
@@ -121,7 +145,8 @@ mod tests {
             ("10:30", None),
             ("10:0:100", None),
             ("100:30:10", None),
-            ("0", None),
+            ("0", Some(0)),
+            ("x", None),
         ] {
             assert_eq!(startups(text), expected, "{text}");
         }
