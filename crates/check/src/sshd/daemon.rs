@@ -251,11 +251,14 @@ impl<'a> Effective<'a> {
         if self.reader.is_at_least((8, 7)) {
             return self.is_yes("kbdinteractiveauthentication");
         }
-        let old = "challengeresponseauthentication";
-        let is_set = self.setting("kbdinteractiveauthentication").is_some();
-        self.setting(old)
-            .is_none_or(|it| it.value().eq_ignore_ascii_case("yes"))
-            || is_set && self.is_yes("kbdinteractiveauthentication")
+        let own = self.setting("kbdinteractiveauthentication");
+        // A Match block sets it alone; else it is on if either name says so.
+        if own.is_some_and(|it| !it.blocks.is_empty() || it.is_overriding) {
+            return self.is_yes("kbdinteractiveauthentication");
+        }
+        let old = self.setting("challengeresponseauthentication");
+        old.is_none_or(|it| it.value().eq_ignore_ascii_case("yes"))
+            || own.is_some() && self.is_yes("kbdinteractiveauthentication")
     }
 
     /// The line that turns keyboard-interactive authentication on or off.
