@@ -4,11 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::Spot;
-use crate::host::tree::is_match;
 use crate::sshd::keywords::{ANYWHERE, GLOBAL, PATCHED};
-use crate::sshd::values;
 use crate::sshd::version::Version;
 use crate::sshd::words::Words;
+use crate::sshd::{matching, values};
 
 /// The files that an Include names, in sshd's order.
 pub type Include<'a> = &'a mut dyn FnMut(&str) -> Vec<Included>;
@@ -215,7 +214,7 @@ impl Work<'_, '_> {
                 Err(fault) => config.faults.push(fault),
                 Ok(setting) if setting.keyword == "match" => {
                     inner.clone_from(around);
-                    match self.block(&setting) {
+                    match matching::block(self.reader, &setting) {
                         Ok(Some(block)) => inner.blocks.push(block),
                         Ok(None) => inner.is_overriding = true,
                         Err(fault) => config.faults.push(fault),
@@ -264,53 +263,6 @@ impl Work<'_, '_> {
             blocks: around.blocks.clone(),
             is_overriding: around.is_overriding,
         })
-    }
-
-    /// The block that a Match line begins; None if it matches every connection.
-    fn block(&self, line: &Setting) -> Result<Option<Arc<Block>>, Fault> {
-        let refused = |word: &str, why: &str| Fault {
-            place: line.place.clone(),
-            word: word.to_owned(),
-            kind: FaultKind::Refused(why.to_owned()),
-        };
-        let mut criteria = Vec::new();
-        let mut words = line.arguments.iter();
-        while let Some(word) = words.next() {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (word.as_str(), None),
-            };
-            let name = name.to_ascii_lowercase();
-            let takes_value = match name.as_str() {
-                "all" if line.arguments.len() > 1 => {
-                    return Err(refused(word, "all must stand alone in a Match line"));
-                }
-                "all" | "invalid-user" => false,
-                "user" | "group" | "host" | "address" | "localaddress" | "localport"
-                | "rdomain" | "version" => true,
-                _ => return Err(refused(word, "Match does not know this criterion")),
-            };
-            let value = match value {
-                Some(value) => value,
-                None if takes_value => words.next().map_or("", String::as_str),
-                None => "",
-            };
-            if takes_value && value.is_empty() {
-                return Err(refused(word, "the criterion has no value"));
-            }
-            criteria.push((name, value.to_owned()));
-        }
-        let is_met = |(name, value): &(String, String)| match name.as_str() {
-            "all" => true,
-            "version" => self.reader.is(value),
-            _ => false,
-        };
-        let is_everything = criteria.iter().all(is_met);
-        let block = Block {
-            place: line.place.clone(),
-            criteria,
-        };
-        Ok((!is_everything).then(|| Arc::new(block)))
     }
 
     fn include(&mut self, config: &mut Config, line: &Setting, level: usize) {
@@ -386,28 +338,15 @@ impl Reader {
     }
 
     /// Whether its release matches a list of patterns.
-    fn is(&self, patterns: &str) -> bool {
+    pub fn is(&self, patterns: &str) -> bool {
         let name = self.version.as_ref().map_or("", |it| it.name.as_str());
-        matches_list(patterns, name)
+        matching::matches_list(patterns, name)
     }
 
     /// Whether it is this release or a later one.
     pub fn is_at_least(&self, number: (u32, u32)) -> bool {
         self.version.as_ref().is_none_or(|it| it.number >= number)
     }
-}
-
-/// Whether a list of patterns matches, as `match_pattern_list` of match.c: one with `!` excludes.
-pub fn matches_list(patterns: &str, text: &str) -> bool {
-    let mut found = false;
-    for pattern in patterns.split(',') {
-        match pattern.strip_prefix('!') {
-            Some(excluded) if is_match(excluded.as_bytes(), text.as_bytes()) => return false,
-            Some(_) => {}
-            None => found |= is_match(pattern.as_bytes(), text.as_bytes()),
-        }
-    }
-    found
 }
 
 #[cfg(test)]

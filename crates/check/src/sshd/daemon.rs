@@ -69,7 +69,9 @@ pub fn all(host: &Host) -> Vec<Sshd> {
     let own_namespace = std::fs::read_link("/proc/self/ns/pid").ok();
     let is_outside = |server: &Server| {
         let link = server.pid.map(|it| format!("/proc/{it}/ns/pid"));
-        link.is_some_and(|it| std::fs::read_link(it).ok() != own_namespace)
+        // Without root's rights it is not known.
+        let namespace = link.and_then(|it| std::fs::read_link(it).ok());
+        namespace.is_some() && own_namespace.is_some() && namespace != own_namespace
     };
     let mut found = servers::running(host.processes());
     // Those of containers have files of their own.
@@ -216,8 +218,11 @@ impl<'a> Effective<'a> {
         let own = self.setting(keyword);
         // sshd -T without a connection leaves Match blocks out, Match all too in older releases.
         if own.is_none_or(|it| it.blocks.is_empty() && !it.is_overriding) {
-            if let Some(told) = self.told.and_then(|it| it.get(keyword)) {
-                return told.clone();
+            match self.told.map(|it| it.get(keyword)) {
+                Some(Some(values)) => return values.clone(),
+                // An sshd that was built without PAM says nothing of it.
+                Some(None) if keyword == "usepam" => return vec!["no".to_owned()],
+                _ => {}
             }
         }
         match own {
@@ -291,7 +296,8 @@ fn included(tree: &Tree, pattern: &str) -> Vec<Included> {
         };
         paths = paths.iter().flat_map(expand).collect();
     }
-    let exists = |it: &PathBuf| tree.exists(it);
+    // A directory is read as an empty file.
+    let exists = |it: &PathBuf| tree.status(it).is_ok_and(|it| !it.is_dir());
     let read = |path: PathBuf| Included {
         bytes: tree.read(&path),
         file: path.to_string_lossy().into_owned(),

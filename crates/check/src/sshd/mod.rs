@@ -9,7 +9,9 @@ mod keyboard;
 mod keywords;
 mod limits;
 mod lines;
+mod matching;
 pub mod servers;
+mod stale;
 mod told;
 mod usepam;
 mod users;
@@ -34,6 +36,7 @@ pub(crate) const ROOM: Room = Room {
         &files::WRITABLE,
         &files::UNREAD,
         &lines::WITHOUT_EFFECT,
+        &stale::CHANGED,
         &keyboard::WITHOUT_SESSION,
         &keyboard::METHOD_OFF,
         &environment::ACCEPTED,
@@ -84,6 +87,7 @@ fn look(host: &Host, notes: &mut Notes) {
         };
         lines::look(&daemon, told.is_some(), notes);
         files::look(&daemon, notes);
+        stale::look(&daemon, notes);
         usepam::look(&daemon, notes);
         keyboard::look(&daemon, notes);
         environment::look(&daemon, notes);

@@ -52,6 +52,8 @@ const STOCK_UNITS: [&str; 4] = [
     "sshd@.service",
 ];
 
+const QUOTES: [char; 2] = ['"', '\''];
+
 /// Those that listen, of the processes.
 pub fn running(processes: &[Process]) -> Vec<Server> {
     let listeners = processes.iter().filter_map(|it| {
@@ -181,21 +183,21 @@ fn of_unit(tree: &Tree, files: &[String]) -> Option<Server> {
                 continue;
             };
             let word = |text: &str| Word {
-                text: text.to_owned(),
+                text: text.trim_matches(QUOTES).to_owned(),
                 file: file.as_str().into(),
                 line: index + 1,
             };
+            let value = value.trim();
             match key.trim() {
                 "EnvironmentFile" => {
-                    variables.extend(environment(tree, value.trim().trim_start_matches('-')));
+                    variables.extend(environment(tree, value.trim_start_matches('-')));
                 }
                 "Environment" => {
-                    let value = value.trim().trim_matches(['"', '\'']);
-                    if let Some((name, value)) = value.split_once('=') {
+                    if let Some((name, value)) = value.trim_matches(QUOTES).split_once('=') {
                         variables.insert(name.to_owned(), word(value));
                     }
                 }
-                "ExecStart" if value.trim().is_empty() => command = None,
+                "ExecStart" if value.is_empty() => command = None,
                 "ExecStart" => {
                     command.get_or_insert_with(|| word(value));
                 }
@@ -203,26 +205,28 @@ fn of_unit(tree: &Tree, files: &[String]) -> Option<Server> {
             }
         }
     }
-    let command = command?;
-    let mut words = Vec::new();
-    for text in command.text.split_whitespace() {
-        let name = text.strip_prefix('$');
-        let name = name.map(|it| it.trim_start_matches('{').trim_end_matches('}'));
-        let word = |from: &Word, text: &str| Word {
-            text: text.to_owned(),
+    of_words(&expanded(&command?, &variables))
+}
+
+/// The words of a command, with those of its variables.
+fn expanded(command: &Word, variables: &BTreeMap<String, Word>) -> Vec<Word> {
+    let split = |from: &Word| -> Vec<Word> {
+        let words = from.text.split_whitespace();
+        let word = |text: &str| Word {
+            text: text.trim_matches(QUOTES).to_owned(),
             ..from.clone()
         };
-        match name {
-            None => words.push(word(&command, text.trim_matches(['"', '\'']))),
-            Some(name) => {
-                if let Some(value) = variables.get(name) {
-                    let parts = value.text.split_whitespace();
-                    words.extend(parts.map(|it| word(value, it.trim_matches(['"', '\'']))));
-                }
-            }
+        words.map(word).collect()
+    };
+    let words = split(command).into_iter();
+    let expand = |word: Word| match word.text.strip_prefix('$') {
+        None => vec![word],
+        Some(name) => {
+            let name = name.trim_start_matches('{').trim_end_matches('}');
+            variables.get(name).map(split).unwrap_or_default()
         }
-    }
-    of_words(&words)
+    };
+    words.flat_map(expand).collect()
 }
 
 /// The variables of an EnvironmentFile, such as `OPTIONS` of /etc/sysconfig/sshd.
@@ -232,7 +236,7 @@ fn environment(tree: &Tree, file: &str) -> Vec<(String, Word)> {
     let variable = |(index, line): (usize, &str)| {
         let (name, value) = line.trim().split_once('=')?;
         let word = Word {
-            text: value.trim_matches(['"', '\'']).to_owned(),
+            text: value.trim_matches(QUOTES).to_owned(),
             file: file.into(),
             line: index + 1,
         };

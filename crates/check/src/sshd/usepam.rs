@@ -26,9 +26,10 @@ pub(super) const NO_SERVICE: Check = Check {
 
 pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
     let is_on = daemon.effective.is_yes("usepam");
-    notes.summary(match is_on {
-        true => "UsePAM yes",
-        false => "UsePAM no",
+    let value = if is_on { "yes" } else { "no" };
+    notes.summary(match daemon.host.sshds().len() {
+        1 => format!("UsePAM {value}"),
+        _ => format!("UsePAM {value} in {}", daemon.sshd.file),
     });
     let in_match = |it: &crate::sshd::config::Fault| {
         matches!(it.kind, FaultKind::InMatch(_)) && it.word.eq_ignore_ascii_case("usepam")
@@ -46,7 +47,7 @@ fn without_pam(daemon: &Daemon) -> Finding {
     let mut lines = daemon.config.global("usepam");
     let counting = lines.next();
     let later = lines.find(|it| it.value().eq_ignore_ascii_case("yes"));
-    let told = "sshd -T says UsePAM no";
+    let told = "sshd -T does not say UsePAM yes: it may be built without PAM";
     let detail = match (counting, later) {
         (None, _) => format!(
             "{} does not set UsePAM: everybody gets in, with a job or without",

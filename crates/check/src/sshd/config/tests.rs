@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::host::tree::is_match;
 
 /// Reads `main` with files that a pattern names by their exact path or by `*`.
 fn read(reader: &Reader, main: &str, files: &[(&str, &str)]) -> Config {

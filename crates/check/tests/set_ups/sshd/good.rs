@@ -46,6 +46,12 @@ fn files_of_distributions_and_images() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn files_in_other_places() {
+    expect(&[
         Case {
             name: "openSUSE: the file is below /usr",
             make: || {
@@ -133,7 +139,7 @@ fn admins_own_files() {
 }
 
 #[test]
-fn methods_and_users() {
+fn methods() {
     expect(&[
         Case {
             name: "sftp users in a chroot",
@@ -170,6 +176,12 @@ fn methods_and_users() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn users_and_limits() {
+    expect(&[
         Case {
             name: "no root, admins exempt",
             make: || {
@@ -207,6 +219,12 @@ fn methods_and_users() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn what_depends_on_the_release() {
+    expect(&[
         Case {
             name: "a service of sshd's own, with its stack",
             make: || {
