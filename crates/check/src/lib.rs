@@ -17,7 +17,7 @@ mod report;
 mod running;
 mod security;
 mod slurm;
-mod sshd;
+pub mod sshd;
 mod systemd;
 
 pub use containment::trial;

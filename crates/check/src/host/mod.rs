@@ -24,6 +24,7 @@ use crate::host::command::Printed;
 use crate::host::distribution::{Distribution, Family};
 use crate::host::processes::Process;
 use crate::host::tree::Tree;
+use crate::sshd::daemon::{self, Sshd};
 
 /// The host that is judged.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Host {
     services: Mutex<BTreeMap<String, Arc<Service>>>,
     node: OnceLock<Result<Node, NodeError>>,
     slurm_conf: OnceLock<Result<SlurmConf, String>>,
+    sshds: OnceLock<Vec<Sshd>>,
 }
 
 /// A line of a PAM stack that calls this module, or SchedMD's.
@@ -122,6 +124,7 @@ impl Host {
             services: Mutex::default(),
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
+            sshds: OnceLock::new(),
         }
     }
 
@@ -234,6 +237,16 @@ impl Host {
                 fault: Some(error.to_string()),
             },
         }
+    }
+
+    /// Its sshds: those that run, else those that would.
+    pub fn sshds(&self) -> &[Sshd] {
+        self.sshds.get_or_init(|| daemon::all(self))
+    }
+
+    /// The PAM services of ssh logins, at least one: `sshd`, unless PAMServiceName or sshd's name says otherwise.
+    pub fn ssh_services(&self) -> Vec<String> {
+        daemon::services(self.sshds())
     }
 
     /// The lines of a service's account and session stacks that call this module or SchedMD's.

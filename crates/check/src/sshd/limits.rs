@@ -1,0 +1,111 @@
+//! sshd's limits against the time that the module may take.
+
+use std::time::Duration;
+
+use crate::sshd::Daemon;
+use crate::sshd::config::Setting;
+use crate::sshd::values;
+use crate::{Check, Finding, Notes, Severity};
+
+pub(super) const GRACE_TIME: Check = Check {
+    id: "SA330",
+    severity: Severity::Warning,
+    title: "LoginGraceTime may end a login while the module still asks",
+    why: "sshd hangs up when LoginGraceTime is over, whatever the module is waiting for: the log then has no reason. \
+          The module takes up to timeout= (both phases together) when slurmstepds or another node do not answer; \
+          before that people type passwords. From OpenSSH 9.8 on up to 4 seconds are added by chance. 0 is no limit.",
+    fix: "Set LoginGraceTime to at least 30, or a shorter timeout= on the module's lines.",
+};
+
+pub(super) const SEVERAL_STARTUPS: Check = Check {
+    id: "SA331",
+    severity: Severity::Warning,
+    title: "of several MaxStartups lines one counts",
+    why: "Up to OpenSSH 10.0 the last MaxStartups line counts, unlike all other keywords: a line in sshd_config.d has \
+          no effect if sshd_config has one below its Include. From 10.1 on the first counts.",
+    fix: "Keep one MaxStartups line; sshd -T shows what counts.",
+};
+
+pub(super) const FEW_STARTUPS: Check = Check {
+    id: "SA332",
+    severity: Severity::Note,
+    title: "sshd lets few users log in at the same time",
+    why: "MaxStartups counts the connections that have not logged in yet. While slurmstepds are slow to answer each \
+          takes up to timeout=, and launchers that start on many nodes by ssh come all at once: sshd then drops \
+          connections at random.",
+    fix: "Set MaxStartups to 10:30:100 (the default) or more.",
+};
+
+/// The time that a person needs to type a password.
+const TYPING: Duration = Duration::from_secs(10);
+/// The time that keys and the network need.
+const EXCHANGE: Duration = Duration::from_secs(2);
+/// Fewer are noted.
+const FEW: u32 = 5;
+
+pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
+    grace_time(daemon, notes);
+    startups(daemon, notes);
+}
+
+fn grace_time(daemon: &Daemon, notes: &mut Notes) {
+    let effective = daemon.effective;
+    let Some(timeout) = daemon.own_lines.iter().map(|it| it.options.timeout).max() else {
+        return;
+    };
+    let grace = values::seconds(&effective.value("logingracetime")).filter(|it| *it != 0);
+    let Some(grace) = grace.map(Duration::from_secs) else {
+        return;
+    };
+    let is_typed = effective.is_yes("passwordauthentication") || effective.has_keyboard();
+    let others = if is_typed { TYPING } else { EXCHANGE };
+    if grace >= timeout + others {
+        return;
+    }
+    let detail = format!(
+        "{} s for the login, of which the module may take {} s",
+        grace.as_secs(),
+        timeout.as_secs_f32()
+    );
+    notes.find(Finding::of(&GRACE_TIME, detail).at(effective.spot("logingracetime")));
+}
+
+fn startups(daemon: &Daemon, notes: &mut Notes) {
+    let effective = daemon.effective;
+    let reader = &daemon.sshd.reader;
+    let lines: Vec<&Setting> = daemon.config.global("maxstartups").collect();
+    let counting = effective.setting("maxstartups");
+    let knows_release = reader.version.is_some();
+    let is_last = !reader.is_at_least((10, 1));
+    for line in &lines {
+        let Some(counting) = counting.filter(|it| it.value() != line.value()) else {
+            continue;
+        };
+        // From 10.1 on a file in sshd_config.d overrides the main file, as it is meant to.
+        let is_other_file = line.place.file != counting.place.file;
+        if knows_release && !is_last && is_other_file && *line.place.file == *daemon.sshd.file {
+            continue;
+        }
+        let place = &counting.place;
+        let detail = match knows_release {
+            true => format!(
+                "{} at {}:{} counts",
+                counting.value(),
+                place.file,
+                place.line
+            ),
+            false => format!(
+                "{} at {}:{} counts from OpenSSH 10.1 on; before, the last line",
+                counting.value(),
+                place.file,
+                place.line
+            ),
+        };
+        notes.find(Finding::of(&SEVERAL_STARTUPS, detail).at(line.spot()));
+    }
+    let begin = values::startups(&effective.value("maxstartups"));
+    if let Some(begin) = begin.filter(|it| *it < FEW && !daemon.own_lines.is_empty()) {
+        let detail = format!("from {begin} connections on, others are dropped");
+        notes.find(Finding::of(&FEW_STARTUPS, detail).at(effective.spot("maxstartups")));
+    }
+}

@@ -1,1 +1,0 @@
-//! sshd's configuration.

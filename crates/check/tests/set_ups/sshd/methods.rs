@@ -1,0 +1,113 @@
+use super::{MAIN, debian_and, debian_without_session};
+use crate::tree::{Case, Tree, expect};
+
+/// Debian's base with the account line alone, keyboard-interactive and these lines.
+fn with_keyboard(lines: &str) -> Tree {
+    let tree = debian_without_session();
+    tree.replace(
+        MAIN,
+        "KbdInteractiveAuthentication no",
+        "KbdInteractiveAuthentication yes",
+    );
+    tree.append(MAIN, lines);
+    tree
+}
+
+#[test]
+fn keyboard_interactive_beside_other_methods() {
+    expect(&[
+        Case {
+            name: "it is on",
+            make: || with_keyboard(""),
+            found: &["SA310 warning /etc/ssh/sshd_config:2"],
+        },
+        Case {
+            name: "it is on by default",
+            make: || {
+                let tree = debian_without_session();
+                tree.replace(MAIN, "KbdInteractiveAuthentication no\n", "");
+                tree
+            },
+            found: &["SA310 warning /etc/ssh/sshd_config"],
+        },
+        Case {
+            name: "one of two lists has it",
+            make: || {
+                with_keyboard("AuthenticationMethods publickey password,keyboard-interactive\n")
+            },
+            found: &["SA310 warning /etc/ssh/sshd_config:2"],
+        },
+        Case {
+            name: "for one network",
+            make: || {
+                let tree = debian_without_session();
+                tree.append(
+                    MAIN,
+                    "Match Address 192.0.2.0/24\n  KbdInteractiveAuthentication yes\n",
+                );
+                tree
+            },
+            found: &["SA310 warning /etc/ssh/sshd_config:9"],
+        },
+    ]);
+}
+
+#[test]
+fn keyboard_interactive_as_the_way_in() {
+    expect(&[
+        Case {
+            name: "a key and a second factor",
+            make: || with_keyboard("AuthenticationMethods publickey,keyboard-interactive:pam\n"),
+            found: &["SA310 failure /etc/ssh/sshd_config:8"],
+        },
+        Case {
+            name: "the same for all but one network",
+            make: || {
+                let line = "AuthenticationMethods publickey,keyboard-interactive";
+                with_keyboard(&format!(
+                    "AuthenticationMethods publickey\nMatch Address *,!192.0.2.0/24\n  {line}\n"
+                ))
+            },
+            found: &["SA310 failure /etc/ssh/sshd_config:10"],
+        },
+        Case {
+            name: "Duo without passwords",
+            make: || {
+                let tree = with_keyboard("PasswordAuthentication no\n");
+                tree.replace(
+                    "/etc/pam.d/sshd",
+                    "@include common-auth",
+                    "auth required pam_duo.so",
+                );
+                tree.write("/usr/lib/x86_64-linux-gnu/security/pam_duo.so", "\x7fELF");
+                tree
+            },
+            found: &["SA310 failure /etc/ssh/sshd_config:2"],
+        },
+        Case {
+            name: "neither passwords nor keys",
+            make: || with_keyboard("PasswordAuthentication no\nPubkeyAuthentication no\n"),
+            found: &["SA310 failure /etc/ssh/sshd_config:2"],
+        },
+    ]);
+}
+
+#[test]
+fn a_method_is_asked_for_and_off() {
+    expect(&[
+        Case {
+            name: "keyboard-interactive",
+            make: || debian_and("AuthenticationMethods publickey,keyboard-interactive\n"),
+            found: &["SA311 failure /etc/ssh/sshd_config:8"],
+        },
+        Case {
+            name: "password, in a Match block",
+            make: || {
+                debian_and(
+                    "PasswordAuthentication no\nMatch User alice\nAuthenticationMethods publickey,password\n",
+                )
+            },
+            found: &["SA311 failure /etc/ssh/sshd_config:10"],
+        },
+    ]);
+}
