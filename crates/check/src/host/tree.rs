@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
@@ -91,6 +91,20 @@ impl Tree {
     /// Those of open(2).
     pub fn status(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
         self.open(path.as_ref(), OFlags::PATH)?.metadata()
+    }
+
+    /// The path with its links resolved, as it is in the tree.
+    ///
+    /// # Errors
+    /// Those of open(2) and readlink(2).
+    pub fn real(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let name = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}"));
+        let real = name(self.open(path.as_ref(), OFlags::PATH)?.as_raw_fd())?;
+        let Some((_, root)) = &self.root else {
+            return Ok(real);
+        };
+        let inside = real.strip_prefix(name(root.as_raw_fd())?);
+        Ok(Path::new("/").join(inside.unwrap_or(&real)))
     }
 
     /// Whether a file exists.

@@ -1,0 +1,335 @@
+//! slurm.conf as a file: which one counts, whether it can be read, keys that Slurm does not know.
+
+use std::path::Path;
+
+use proto::conf::{ConfError, Problem, Setting};
+
+use crate::host::{Host, SLURM_CONFS};
+use crate::slurm::keys::{self, Keys};
+use crate::slurm::place::{Slurm, spot};
+use crate::slurm::release::Release;
+use crate::{Check, Finding, Notes, Severity, Spot};
+
+pub(super) const BROKEN: Check = Check {
+    id: "SA410",
+    severity: Severity::Failure,
+    title: "slurm.conf cannot be read to its end",
+    why: "slurmd does not start with it. Until it is repaired each login ends in action_generic_failure, which \
+          leaves the user to the other modules of the stack by default: people without a job get in, or with \
+          deny people with a job are kept out. SchedMD's module ends the login's sshd process.",
+    fix: "Repair the line. `slurmd -C` or `scontrol show config` show whether Slurm can read the file.",
+};
+
+pub(super) const UNKNOWN_KEY: Check = Check {
+    id: "SA411",
+    severity: Severity::Failure,
+    title: "slurm.conf has a key that Slurm does not know",
+    why: "Slurm's daemons end with \"Parsing error at unrecognized key\"; no job starts on the node. This module \
+          ignores the line; SchedMD's ends the login's sshd process.",
+    fix: "Correct or remove the line. slurm.conf(5) has the keys of the installed release.",
+};
+
+pub(super) const SET_TWICE: Check = Check {
+    id: "SA412",
+    severity: Severity::Warning,
+    title: "a key is set twice in slurm.conf: the last line counts",
+    why: "The earlier line has no effect. Slurm only logs \"specified more than once, latest value used\". A list \
+          such as PrologFlags is not joined.",
+    fix: "Keep one line.",
+};
+
+pub(super) const TWO_FILES: Check = Check {
+    id: "SA413",
+    severity: Severity::Warning,
+    title: "two slurm.conf files differ",
+    why: "slurmd, commands and the module may read different ones: SLURM_CONF comes first, then the directory \
+          that was compiled in, then /run/slurm/conf, the copy of a configless slurmd. The module reads the one \
+          of the running slurmd, and where none runs the first of slurm_conf=, SLURM_CONF, /run/slurm/conf and \
+          the usual directories. pam_slurm_adopt(8), FILES.",
+    fix: "Remove the file that is left over, or make it a link to the other.",
+};
+
+pub(super) const SSHD_NAMES_IT: Check = Check {
+    id: "SA414",
+    severity: Severity::Note,
+    title: "sshd's environment sets SLURM_CONF",
+    why: "The module (and SchedMD's) reads that file in logins by ssh, before the running slurmd's. Other \
+          services, such as su, do not have the variable. pam_slurm_adopt(8), ENVIRONMENT.",
+    fix: "Remove the variable where the file is the one that slurmd reads anyway.",
+};
+
+/// Keys with one line each that decide about logins.
+const SINGLE: [&str; 13] = [
+    "AuthType",
+    "ClusterName",
+    "JobContainerType",
+    "LaunchParameters",
+    "NamespaceType",
+    "ProctrackType",
+    "PrologFlags",
+    "SlurmUser",
+    "SlurmdSpoolDir",
+    "SlurmdUser",
+    "TaskPlugin",
+    "TLSType",
+    "UsePAM",
+];
+
+pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
+    fault(slurm, notes);
+    for line in &slurm.conf.settings {
+        if let Some(found) = unknown_key(slurm, line, keys::SLURM_CONF, &UNKNOWN_KEY) {
+            notes.find(found);
+        }
+    }
+    for key in SINGLE {
+        twice(slurm, key, notes);
+    }
+    others(slurm, notes);
+}
+
+fn fault(slurm: &Slurm<'_>, notes: &mut Notes) {
+    let Some(fault) = &slurm.conf.fault else {
+        if slurm.conf.value("ClusterName").is_none() {
+            let detail = "nothing sets ClusterName, which Slurm requires";
+            notes.find(Finding::of(&BROKEN, detail).at(slurm.file()));
+        }
+        return;
+    };
+    notes.find(faulty(slurm.host, fault, &BROKEN));
+}
+
+/// A finding for a fault, with the word at fault marked.
+pub(super) fn faulty(host: &Host, fault: &ConfError, check: &'static Check) -> Finding {
+    let text = host.tree.text(&fault.file).unwrap_or_default();
+    let line = fault
+        .line
+        .checked_sub(1)
+        .and_then(|it| text.lines().nth(it));
+    let Some(line) = line else {
+        return Finding::of(check, fault.to_string()).at(Spot::file(&fault.file));
+    };
+    let spot = Spot::line(&fault.file, fault.line, line.trim_end());
+    let (detail, word) = match &fault.problem {
+        Problem::Syntax => (
+            "not of the form key=value: no blank may be in a value, and no value may be empty"
+                .to_owned(),
+            stray_word(line),
+        ),
+        Problem::Include { name, cause } => (format!("{name}: {cause}"), name.as_str()),
+        problem => {
+            let (file, line) = (String::new(), 0);
+            let problem = problem.clone();
+            let text = ConfError {
+                file,
+                line,
+                problem,
+            };
+            let text = text.to_string();
+            let text = text.trim_start_matches([':', ' ']).to_owned();
+            return Finding::of(check, text).at(spot);
+        }
+    };
+    Finding::of(check, detail).at(spot.mark(word))
+}
+
+/// The word of a line that makes it no list of `key=value`.
+fn stray_word(line: &str) -> &str {
+    let words: Vec<&str> = line
+        .split_whitespace()
+        .take_while(|it| !it.starts_with('#'))
+        .collect();
+    let is_bad = |it: &&&str| !it.contains('=') || it.ends_with('=');
+    let bad = words.iter().skip(1).find(is_bad);
+    let bad = bad.or_else(|| words.iter().find(is_bad));
+    bad.or(words.get(1))
+        .or(words.first())
+        .copied()
+        .unwrap_or_default()
+}
+
+/// What Slurm makes of a line's first key.
+pub(super) fn unknown_key(
+    slurm: &Slurm<'_>,
+    line: &Setting,
+    keys: Keys,
+    check: &'static Check,
+) -> Option<Finding> {
+    // The newest release whose keys are known.
+    const NEWEST: Release = Release(2605);
+    let name = line.key();
+    let (severity, detail) = match (keys.named(name), slurm.release) {
+        (Some(key), Some(release)) if key.is_in(release) => return None,
+        (Some(key), Some(release)) => {
+            let when = match (key.since, key.until) {
+                (Some(since), _) if release < since => format!("from {since} on"),
+                (_, Some(until)) => format!("before {until}"),
+                _ => return None,
+            };
+            let detail = format!("{} is for Slurm {when}; this is {release}", key.name);
+            (Severity::Failure, detail)
+        }
+        (Some(key), None) => {
+            let until = key.until?;
+            let detail = format!("Slurm {until} and newer do not know {}", key.name);
+            (Severity::Warning, detail)
+        }
+        (None, release) => {
+            let like = keys.like(name);
+            let is_certain = like.is_some() || release.is_some_and(|it| it <= NEWEST);
+            let detail = match like {
+                Some(like) => format!("no key {name}; did you mean {like}?"),
+                None => format!("no Slurm from 20.11 to {NEWEST} knows {name}"),
+            };
+            let severity = if is_certain {
+                Severity::Failure
+            } else {
+                Severity::Warning
+            };
+            (severity, detail)
+        }
+    };
+    let found = Finding::of(check, detail).at(spot(slurm.host, line, name, ""));
+    Some(found.as_severe_as(severity))
+}
+
+fn twice(slurm: &Slurm<'_>, key: &str, notes: &mut Notes) {
+    let lines = slurm.conf.settings.iter();
+    let lines: Vec<&Setting> = lines
+        .filter(|it| it.key().eq_ignore_ascii_case(key))
+        .collect();
+    let Some((last, earlier)) = lines.split_last() else {
+        return;
+    };
+    let value = last.value(key);
+    for line in earlier.iter().filter(|it| it.value(key) != value) {
+        let detail = format!("{} line {} sets {key} again", last.file, last.line);
+        notes.find(Finding::of(&SET_TWICE, detail).at(spot(slurm.host, line, key, "")));
+    }
+}
+
+/// Other slurm.confs in the usual places.
+fn others(slurm: &Slurm<'_>, notes: &mut Notes) {
+    let tree = &slurm.host.tree;
+    let own = &slurm.conf.path;
+    let Ok(ours) = tree.text(own) else { return };
+    let real = tree.real(own).ok();
+    for path in SLURM_CONFS.map(Path::new) {
+        let is_same = path == own || real.is_some() && tree.real(path).ok() == real;
+        let Some(theirs) = (!is_same).then(|| tree.text(path).ok()).flatten() else {
+            continue;
+        };
+        if bare(&theirs).is_empty() || bare(&theirs) == bare(&ours) {
+            continue;
+        }
+        let detail = format!("{} counts here", own.display());
+        let file = Spot::file(path.to_string_lossy());
+        notes.find(Finding::of(&TWO_FILES, detail).at(file));
+    }
+}
+
+/// A file's lines without comments and blank lines.
+fn bare(text: &str) -> Vec<&str> {
+    let lines = text
+        .lines()
+        .map(|it| it.split('#').next().unwrap_or_default().trim());
+    lines.filter(|it| !it.is_empty()).collect()
+}
+
+/// Where sshd gets its environment from: EnvironmentFile of Debian's and of RHEL's unit, and drop-ins.
+const SSHD_FILES: [&str; 12] = [
+    "/etc/default/ssh",
+    "/etc/sysconfig/sshd",
+    "/etc/sysconfig/ssh",
+    "/etc/systemd/system/ssh.service",
+    "/etc/systemd/system/sshd.service",
+    "/etc/systemd/system/ssh@.service",
+    "/etc/systemd/system/sshd@.service",
+    "/etc/systemd/system/ssh.service.d/*.conf",
+    "/etc/systemd/system/sshd.service.d/*.conf",
+    "/etc/systemd/system/ssh@.service.d/*.conf",
+    "/etc/systemd/system/sshd@.service.d/*.conf",
+    "/etc/systemd/system/service.d/*.conf",
+];
+
+pub(super) fn look_at_sshd(host: &Host, notes: &mut Notes) {
+    let read = host.slurm_conf().ok().map(|it| it.path.as_path());
+    for file in SSHD_FILES.iter().flat_map(|it| host.tree.matches(it)) {
+        let text = host.tree.text(&file).unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let Some(path) = slurm_conf_of(line) else {
+                continue;
+            };
+            let spot = Spot::line(file.to_string_lossy(), index + 1, line).mark(path);
+            let is_read = read == Some(Path::new(path));
+            let (severity, detail) = match host.tree.exists(path) {
+                true if is_read => (Severity::Note, format!("logins by ssh read {path}")),
+                true => {
+                    let others = "other services and slurmd may read another file";
+                    (
+                        Severity::Warning,
+                        format!("logins by ssh read {path}; {others}"),
+                    )
+                }
+                false => {
+                    let detail = format!(
+                        "there is no {path}: each login by ssh ends in action_generic_failure"
+                    );
+                    (Severity::Failure, detail)
+                }
+            };
+            let found = Finding::of(&SSHD_NAMES_IT, detail).at(spot);
+            notes.find(found.as_severe_as(severity));
+        }
+    }
+}
+
+/// The path in `SLURM_CONF=PATH` of an environment file or in `Environment=` of a unit, systemd.exec(5).
+fn slurm_conf_of(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if line.starts_with(['#', ';']) {
+        return None;
+    }
+    let rest = line.strip_prefix("Environment=").unwrap_or(line);
+    let quotes = ['"', '\''];
+    let mut words = rest
+        .split_whitespace()
+        .map(|it| it.trim_start_matches(quotes));
+    let value = words.find_map(|it| it.strip_prefix("SLURM_CONF="))?;
+    let path = value.trim_matches(quotes);
+    path.starts_with('/').then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_that_is_no_pair() {
+        for (line, word) in [
+            ("PrologFlags=Contain, X11", "X11"),
+            ("Frobnicate", "Frobnicate"),
+            ("SlurmUser=", "SlurmUser="),
+            ("SlurmUser=slurm ClusterName=c # x", "ClusterName=c"),
+            ("", ""),
+        ] {
+            assert_eq!(stray_word(line), word, "{line}");
+        }
+    }
+
+    #[test]
+    fn environments_of_sshd() {
+        for (line, path) in [
+            ("SLURM_CONF=/a/b", Some("/a/b")),
+            ("SLURM_CONF=\"/a/b\"", Some("/a/b")),
+            ("Environment=SLURM_CONF=/a", Some("/a")),
+            ("Environment=\"X=1\" \"SLURM_CONF=/a\"", Some("/a")),
+            ("#SLURM_CONF=/a", None),
+            ("OPTIONS=-u0", None),
+            ("SLURM_CONF=relative", None),
+            ("MY_SLURM_CONF=/a", None),
+        ] {
+            assert_eq!(slurm_conf_of(line), path, "{line}");
+        }
+    }
+}
