@@ -75,6 +75,14 @@ pub(super) const CONTAINER_NOT_JOINED: Check = Check {
     fix: "Remove join_container=false.",
 };
 
+pub(super) const USERS_OF_JOBS: Check = Check {
+    id: "SA468",
+    severity: Severity::Note,
+    title: "nss_slurm knows users only inside their jobs",
+    why: "slurmstepd answers for its job's user to processes of the job alone. sshd asks before the login is in a           job: a user that no other source of nsswitch.conf has cannot log in. nss_slurm.html.",
+    fix: "Have another source for the users who are to log in, such as sss, or put them into /etc/passwd.",
+};
+
 pub(super) const USER_NAMESPACE: Check = Check {
     id: "SA467",
     severity: Severity::Warning,
@@ -99,6 +107,7 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         notes.find(Finding::of(&LIMITS_TWICE, detail).at(spot));
     }
     pam_service(slurm, notes);
+    user_database(slurm, notes);
     namespaces(slurm, &lines, notes);
 }
 
@@ -162,9 +171,39 @@ fn pam_service(slurm: &Slurm<'_>, notes: &mut Notes) {
     }
     let layout = slurm.host.layout();
     let mut files = layout.dirs.iter().map(|it| it.join(SERVICE));
-    if !files.any(|it| slurm.host.tree.exists(it)) {
-        let detail = format!("UsePAM={value}, and no file {SERVICE} in /etc/pam.d");
-        notes.find(Finding::of(&NO_SERVICE, detail).at(spot));
+    if files.any(|it| slurm.host.tree.exists(it)) {
+        return;
+    }
+    let other = slurm.host.tree.text("/etc/pam.d/other").unwrap_or_default();
+    let mut other = other.lines().filter(|it| !it.trim_start().starts_with('#'));
+    let (severity, then) = match other.any(|it| it.contains("pam_deny")) {
+        true => (Severity::Warning, "the service other denies"),
+        // Debian's goes on with common-*.
+        false => (Severity::Note, "the service other decides"),
+    };
+    let detail = format!("UsePAM={value}, and no file {SERVICE} in /etc/pam.d: {then}");
+    notes.find(
+        Finding::of(&NO_SERVICE, detail)
+            .at(spot)
+            .as_severe_as(severity),
+    );
+}
+
+fn user_database(slurm: &Slurm<'_>, notes: &mut Notes) {
+    const FILE: &str = "/etc/nsswitch.conf";
+    let text = slurm.host.tree.text(FILE).unwrap_or_default();
+    let mut lines = text.lines().enumerate();
+    let Some((index, line)) = lines.find(|(_, it)| it.trim_start().starts_with("passwd:")) else {
+        return;
+    };
+    let code = line.split('#').next().unwrap_or_default();
+    let sources: Vec<&str> = code.split_whitespace().skip(1).collect();
+    let is_local =
+        |it: &&str| ["files", "compat", "systemd", "slurm"].contains(it) || it.starts_with('[');
+    if sources.contains(&"slurm") && sources.iter().all(is_local) {
+        let spot = Spot::line(FILE, index + 1, line).mark("slurm");
+        let detail = "sshd finds only users of /etc/passwd";
+        notes.find(Finding::of(&USERS_OF_JOBS, detail).at(spot));
     }
 }
 

@@ -75,13 +75,14 @@ const SINGLE: [&str; 13] = [
     "UsePAM",
 ];
 
+/// Findings of one kind: more of them help nobody.
+pub(super) const MOST: usize = 20;
+
 pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
     fault(slurm, notes);
-    for line in &slurm.conf.settings {
-        if let Some(found) = unknown_key(slurm, line, keys::SLURM_CONF, &UNKNOWN_KEY) {
-            notes.find(found);
-        }
-    }
+    let lines = slurm.conf.settings.iter();
+    let unknown = lines.filter_map(|it| unknown_key(slurm, it, keys::SLURM_CONF, &UNKNOWN_KEY));
+    unknown.take(MOST).for_each(|it| notes.find(it));
     for key in SINGLE {
         twice(slurm, key, notes);
     }
@@ -111,6 +112,17 @@ pub(super) fn faulty(host: &Host, fault: &ConfError, check: &'static Check) -> F
     };
     let spot = Spot::line(&fault.file, fault.line, line.trim_end());
     let (detail, word) = match &fault.problem {
+        Problem::Syntax
+            if line
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("include ") =>
+        {
+            (
+                "Include begins in the first column, and names one file".to_owned(),
+                line.split_whitespace().next().unwrap_or_default(),
+            )
+        }
         Problem::Syntax => (
             "not of the form key=value: no blank may be in a value, and no value may be empty"
                 .to_owned(),
@@ -202,7 +214,8 @@ fn twice(slurm: &Slurm<'_>, key: &str, notes: &mut Notes) {
         return;
     };
     let value = last.value(key);
-    for line in earlier.iter().filter(|it| it.value(key) != value) {
+    let idle = earlier.iter().filter(|it| it.value(key) != value);
+    for line in idle.take(MOST) {
         let detail = format!("{} line {} sets {key} again", last.file, last.line);
         notes.find(Finding::of(&SET_TWICE, detail).at(spot(slurm.host, line, key, "")));
     }
@@ -219,7 +232,12 @@ fn others(slurm: &Slurm<'_>, notes: &mut Notes) {
         let Some(theirs) = (!is_same).then(|| tree.text(path).ok()).flatten() else {
             continue;
         };
-        if bare(&theirs).is_empty() || bare(&theirs) == bare(&ours) {
+        let is_included = slurm
+            .conf
+            .settings
+            .iter()
+            .any(|it| Path::new(&it.file) == path);
+        if is_included || bare(&theirs).is_empty() || bare(&theirs) == bare(&ours) {
             continue;
         }
         let detail = format!("{} counts here", own.display());

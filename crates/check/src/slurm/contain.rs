@@ -176,7 +176,12 @@ fn unknown_flag(slurm: &Slurm<'_>, word: &str, notes: &mut Notes) {
 fn no_extern_step(slurm: &Slurm<'_>, value: &str, notes: &mut Notes) {
     let found = match slurm.value(KEY) {
         Some((_, spot)) => {
-            let fix = format!("Write PrologFlags={value},Contain.");
+            // NoHold cannot be combined with it.
+            let kept = value
+                .split(',')
+                .filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("NoHold"));
+            let flags: Vec<&str> = kept.chain(["Contain"]).collect();
+            let fix = format!("Write PrologFlags={}.", flags.join(","));
             Finding::of(&NO_EXTERN_STEP, format!("PrologFlags is {value}"))
                 .at(spot)
                 .fix(fix)

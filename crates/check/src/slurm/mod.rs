@@ -58,6 +58,7 @@ pub(crate) const ROOM: Room = Room {
         &account::NO_SERVICE,
         &account::CONTAINER_NOT_JOINED,
         &account::USER_NAMESPACE,
+        &account::USERS_OF_JOBS,
     ],
     look,
 };

@@ -1,12 +1,13 @@
 //! Who can change Slurm's files: root runs what they name.
 
 use std::collections::BTreeSet;
-use std::fs::Metadata;
+use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::host::Host;
 use crate::slurm::place::Slurm;
+use crate::slurm::spool::UNSAFE;
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const CHANGEABLE: Check = Check {
@@ -32,7 +33,10 @@ pub(super) const READABLE_KEY: Check = Check {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
     uids: Vec<u32>,
-    gids: Vec<u32>,
+    /// Those of root.
+    root_gids: Vec<u32>,
+    /// Those of SlurmUser and SlurmdUser.
+    slurm_gids: Vec<u32>,
     /// SlurmUser, if it is unknown here: what is neither root's nor known may be its.
     pub(super) unknown: Option<String>,
 }
@@ -41,10 +45,32 @@ pub(super) struct Owners {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unsafe {
     pub(super) path: PathBuf,
-    /// What is wrong with it, in words.
-    pub(super) why: String,
-    /// Whether it is only writable for a group.
-    pub(super) is_group_alone: bool,
+    /// Who can.
+    pub(super) who: Changer,
+    /// Its mode.
+    pub(super) mode: u32,
+}
+
+/// Who can change a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changer {
+    /// A user who owns it.
+    Owner(u32),
+    /// All users.
+    All,
+    /// The members of a group.
+    Group(u32),
+}
+
+impl fmt::Display for Unsafe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.who {
+            Changer::Owner(uid) => write!(f, "uid {uid} owns it")?,
+            Changer::All => f.write_str("all users can write to it")?,
+            Changer::Group(gid) => write!(f, "group {gid} can write to it")?,
+        }
+        write!(f, " (mode {:04o})", self.mode)
+    }
 }
 
 impl Owners {
@@ -53,12 +79,13 @@ impl Owners {
     pub(super) fn of(slurm: &Slurm<'_>) -> Self {
         let mut owners = Self {
             uids: vec![0],
-            gids: vec![0],
+            root_gids: vec![0],
+            slurm_gids: Vec::new(),
             unknown: None,
         };
         if let (false, Ok(root)) = (slurm.host.is_live(), slurm.host.tree.status("/")) {
             owners.uids.push(root.uid());
-            owners.gids.push(root.gid());
+            owners.root_gids.push(root.gid());
         }
         for key in ["SlurmUser", "SlurmdUser"] {
             let Some(user) = slurm.conf.value(key) else {
@@ -67,12 +94,18 @@ impl Owners {
             match ids_of(slurm.host, user) {
                 Some((uid, gid)) => {
                     owners.uids.push(uid);
-                    owners.gids.extend(gid);
+                    owners.slurm_gids.extend(gid);
                 }
                 None => owners.unknown = Some(user.to_owned()),
             }
         }
         owners
+    }
+
+    /// As the module judges the spool directory: no group but root's may write.
+    pub(super) fn without_groups(mut self) -> Self {
+        self.slurm_gids.clear();
+        self
     }
 
     /// The first of a path and the directories above it that somebody else can change. A sticky directory above
@@ -84,42 +117,25 @@ impl Owners {
         parts.into_iter().rev().find_map(|part| {
             let status = host.tree.status(part).ok()?;
             let is_above = part != path && part != real;
-            let (why, is_group_alone) = self.problem(&status, is_above)?;
+            let (uid, gid, mode) = (status.uid(), status.gid(), status.mode() & 0o7777);
+            let who = self.changer(uid, gid, mode, is_above)?;
             let path = part.to_owned();
-            Some(Unsafe {
-                path,
-                why,
-                is_group_alone,
-            })
+            Some(Unsafe { path, who, mode })
         })
     }
 
-    fn problem(&self, status: &Metadata, is_above: bool) -> Option<(String, bool)> {
-        let (uid, gid, mode) = (status.uid(), status.gid(), status.mode() & 0o7777);
-        self.reason(uid, gid, mode, is_above)
-    }
-
-    fn reason(&self, uid: u32, gid: u32, mode: u32, is_above: bool) -> Option<(String, bool)> {
-        let is_sticky = is_above && mode & 0o1000 != 0;
+    fn changer(&self, uid: u32, gid: u32, mode: u32, is_above: bool) -> Option<Changer> {
         if !self.uids.contains(&uid) {
-            return Some((format!("uid {uid} owns it (mode {mode:04o})"), false));
+            return Some(Changer::Owner(uid));
         }
-        if is_sticky {
+        if is_above && mode & 0o1000 != 0 {
             return None;
         }
         if mode & 0o002 != 0 {
-            return Some((
-                format!("all users can write to it (mode {mode:04o})"),
-                false,
-            ));
+            return Some(Changer::All);
         }
-        let group = mode & 0o020 != 0 && !self.gids.contains(&gid);
-        group.then(|| {
-            (
-                format!("group {gid} can write to it (mode {mode:04o})"),
-                true,
-            )
-        })
+        let is_trusted = self.root_gids.contains(&gid) || self.slurm_gids.contains(&gid);
+        (mode & 0o020 != 0 && !is_trusted).then_some(Changer::Group(gid))
     }
 }
 
@@ -160,24 +176,34 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         let Some(part) = owners.unsafe_part(slurm.host, file) else {
             continue;
         };
-        report(&owners, &part, &CHANGEABLE, notes);
+        report(slurm, &owners, &part, &CHANGEABLE, notes);
     }
     keys(slurm, &owners, notes);
 }
 
-/// Reports what somebody else can change, unless it may be SlurmUser's, who is unknown here.
-pub(super) fn report(owners: &Owners, part: &Unsafe, check: &'static Check, notes: &mut Notes) {
+/// Reports what somebody else can change. In a tree that does not run it may be SlurmUser's, who is unknown there.
+/// What is only writable for a group may be so on purpose.
+pub(super) fn report(
+    slurm: &Slurm<'_>,
+    owners: &Owners,
+    part: &Unsafe,
+    check: &'static Check,
+    notes: &mut Notes,
+) {
     let name = part.path.to_string_lossy().into_owned();
-    if let (Some(user), true) = (&owners.unknown, part.why.starts_with("uid ")) {
-        let why = format!("{}, and SlurmUser {user} is unknown here", part.why);
+    if let (Some(user), Changer::Owner(_), false) =
+        (&owners.unknown, part.who, slurm.host.is_live())
+    {
+        let why = format!("{part}, and SlurmUser {user} is unknown here");
         return notes.unseen(format!("the owner of {name}"), why);
     }
-    let severity = if part.is_group_alone {
+    let is_group = matches!(part.who, Changer::Group(_)) && check.id != UNSAFE.id;
+    let severity = if is_group {
         Severity::Warning
     } else {
         check.severity
     };
-    let found = Finding::of(check, part.why.clone()).at(Spot::file(name));
+    let found = Finding::of(check, part.to_string()).at(Spot::file(name));
     notes.find(found.as_severe_as(severity));
 }
 
@@ -196,7 +222,7 @@ fn keys(slurm: &Slurm<'_>, owners: &Owners, notes: &mut Notes) {
             let file = Spot::file(path.to_string_lossy());
             notes.find(Finding::of(&READABLE_KEY, detail).at(file));
         } else if let Some(part) = owners.unsafe_part(slurm.host, &path) {
-            report(owners, &part, &CHANGEABLE, notes);
+            report(slurm, owners, &part, &CHANGEABLE, notes);
         }
     }
 }
@@ -209,24 +235,27 @@ mod tests {
     fn who_may_change_a_file() {
         let owners = Owners {
             uids: vec![0, 990],
-            gids: vec![0, 990],
+            root_gids: vec![0],
+            slurm_gids: vec![990],
             unknown: None,
         };
+        let (all, group) = (Some(Changer::All), Some(Changer::Group(10)));
         for (uid, gid, mode, is_above, expected) in [
             (0, 0, 0o644, false, None),
             (990, 990, 0o664, false, None),
             (0, 0, 0o664, false, None),
             (0, 10, 0o644, false, None),
-            (0, 10, 0o664, false, Some(true)),
-            (0, 0, 0o666, false, Some(false)),
+            (0, 10, 0o664, false, group),
+            (0, 0, 0o666, false, all),
             (0, 0, 0o1777, true, None),
-            (0, 0, 0o1777, false, Some(false)),
-            (1000, 0, 0o644, false, Some(false)),
-            (1000, 0, 0o1755, true, Some(false)),
+            (0, 0, 0o1777, false, all),
+            (1000, 0, 0o644, false, Some(Changer::Owner(1000))),
+            (1000, 0, 0o1755, true, Some(Changer::Owner(1000))),
         ] {
-            let found = owners.reason(uid, gid, mode, is_above);
-            let found = found.map(|(_, it)| it);
+            let found = owners.changer(uid, gid, mode, is_above);
             assert_eq!(found, expected, "{uid} {gid} {mode:o} {is_above}");
         }
+        let strict = owners.without_groups();
+        assert!(strict.changer(990, 990, 0o775, false).is_some());
     }
 }

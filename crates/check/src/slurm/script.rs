@@ -21,10 +21,20 @@ pub(super) struct Found<'a> {
     pub(super) word: &'a str,
 }
 
-/// Words that ask Slurm for the user's other jobs.
-const ASKS_SLURM: [&str; 4] = ["squeue", "scontrol", "listpids", "slurm-adopt"];
+/// Words that ask Slurm, or its cgroups, for the user's other jobs.
+const ASKS_SLURM: [&str; 4] = ["squeue", "listpids", "/uid_$", "show step"];
 /// Commands that only print.
 const PRINTS: [&str; 5] = ["echo", "printf", "logger", "print", "log"];
+/// Commands that end processes.
+const KILLERS: [&str; 7] = [
+    "kill",
+    "killall",
+    "loginctl",
+    "pkill",
+    "skill",
+    "slay",
+    "systemctl",
+];
 /// Lines that are looked at.
 const MOST_LINES: usize = 20_000;
 
@@ -36,6 +46,7 @@ pub(super) fn deeds(text: &str) -> Vec<Found<'_>> {
         return found;
     }
     let mut has_asked = false;
+    let mut listed = Vec::new();
     for (index, text) in text.lines().take(MOST_LINES).enumerate() {
         let code = code(text);
         has_asked |= ASKS_SLURM.iter().any(|it| code.contains(it));
@@ -50,7 +61,9 @@ pub(super) fn deeds(text: &str) -> Vec<Found<'_>> {
         if let Some(word) = lingers(code) {
             add(Deed::EnablesLinger, word);
         }
-        if let Some(word) = kills(code).filter(|_| !has_asked) {
+        let kill = kills(code).or_else(|| kills_listed(code, &listed));
+        listed.extend(list_of_processes(code));
+        if let Some(word) = kill.filter(|_| !has_asked) {
             add(Deed::KillsByUser, word);
         }
     }
@@ -108,30 +121,50 @@ fn kills(code: &str) -> Option<&str> {
     let all: Vec<Vec<&str>> = commands(code).collect();
     let direct = all.iter().find_map(|words| killer(words));
     // kill $(pgrep -u USER), ps -u USER | xargs kill
-    let lists = |words: &Vec<&str>| {
-        let is_list = words
-            .iter()
-            .any(|it| ["pgrep", "ps", "lsof"].contains(&name(it)));
-        is_list && names_user(words)
-    };
     let kill = all.iter().flatten().find(|it| name(it) == "kill");
-    direct.or_else(|| kill.copied().filter(|_| all.iter().any(lists)))
+    direct.or_else(|| kill.copied().filter(|_| all.iter().any(|it| lists(it))))
+}
+
+/// Whether a command lists a user's processes.
+fn lists(words: &[&str]) -> bool {
+    let is_list = words
+        .iter()
+        .any(|it| ["pgrep", "ps", "lsof"].contains(&name(it)));
+    is_list && names_user(words)
+}
+
+/// The variable that a line gives a list of a user's processes: `pids=$(pgrep -u USER)`, `for pid in`, `read pid`.
+fn list_of_processes(code: &str) -> Option<&str> {
+    if !commands(code).any(|it| lists(&it)) {
+        return None;
+    }
+    let mut words = code.split_whitespace();
+    let assigned = code.trim_start().split_once('=').map(|(name, _)| name);
+    let after = words.find(|it| ["for", "read"].contains(it));
+    let variable = after.and_then(|_| words.next()).or(assigned)?;
+    let variable = variable.trim_end_matches(';');
+    let is_name = variable
+        .bytes()
+        .all(|it| it.is_ascii_alphanumeric() || it == b'_');
+    (is_name && !variable.is_empty()).then_some(variable)
+}
+
+/// The command that ends processes that were listed before.
+fn kills_listed<'a>(code: &'a str, listed: &[&str]) -> Option<&'a str> {
+    let is_listed = |word: &str| {
+        let variable = word.trim_start_matches('$').trim_matches(['{', '}']);
+        word.starts_with('$') && listed.contains(&variable)
+    };
+    commands(code).find_map(|words| {
+        let kill = words.iter().find(|it| name(it) == "kill")?;
+        words.iter().any(|it| is_listed(it)).then_some(*kill)
+    })
 }
 
 /// The command that ends all processes of a user.
 fn killer<'a>(words: &[&'a str]) -> Option<&'a str> {
-    let (at, command) = words.iter().enumerate().find(|(_, it)| {
-        [
-            "pkill",
-            "killall",
-            "skill",
-            "slay",
-            "kill",
-            "loginctl",
-            "systemctl",
-        ]
-        .contains(&name(it))
-    })?;
+    let mut places = words.iter().enumerate();
+    let (at, command) = places.find(|(_, it)| KILLERS.contains(&name(it)))?;
     let rest = &words[at + 1..];
     let has = |names: &[&str]| rest.iter().any(|it| names.contains(it));
     let variable = |prefix: &str| {
@@ -211,6 +244,14 @@ mod tests {
             ("su $SLURM_JOB_USER -c 'kill -9 -1'", "kill"),
             ("kill -9 $(pgrep -u $SLURM_JOB_USER)", "kill"),
             ("ps -u $SLURM_UID -o pid= | xargs kill -9", "kill"),
+            (
+                "pids=$(pgrep -u $SLURM_JOB_USER)\n[ -z \"$pids\" ] || kill -9 $pids",
+                "kill",
+            ),
+            (
+                "for p in $(ps -u $U -o pid=); do\n  kill -9 \"$p\"\ndone",
+                "kill",
+            ),
             ("for p in `ps -u $U -o pid=`; do kill $p; done", "kill"),
         ] {
             assert_eq!(found(text), [(Deed::KillsByUser, word)], "{text}");
@@ -229,6 +270,8 @@ mod tests {
             "kill -1 $PID",
             "kill -9 $PID",
             "ps -u $USER",
+            "pids=$(pgrep -u $U)\nkill $other",
+            "pid=$(pgrep nhc)\nkill $pid",
             "loginctl disable-linger $SLURM_JOB_USER",
             "loginctl enable-linger",
             "loginctl enable-linger slurm",

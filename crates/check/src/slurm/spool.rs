@@ -67,11 +67,11 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         return notes.find(Finding::of(&RELATIVE, detail).at(spot));
     }
     shared(slurm, value, spot, notes);
-    let owners = Owners::of(slurm);
+    let owners = Owners::of(slurm).without_groups();
     for dir in directories(slurm, value) {
         // Before slurmd's first start it does not exist; those above it do.
         if let Some(part) = owners.unsafe_part(slurm.host, &dir) {
-            report(&owners, &part, &UNSAFE, notes);
+            report(slurm, &owners, &part, &UNSAFE, notes);
         }
     }
 }

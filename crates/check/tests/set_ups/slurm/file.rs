@@ -31,6 +31,16 @@ fn files_that_slurm_cannot_read() {
             found: &["SA410 failure /etc/slurm/slurm.conf"],
         },
         Case {
+            name: "an indented Include",
+            make: || more("  Include nodes.conf\n"),
+            found: &["SA410 failure /etc/slurm/slurm.conf:14"],
+        },
+        Case {
+            name: "an empty value",
+            make: || flags("PrologFlags="),
+            found: &["SA410 failure /etc/slurm/slurm.conf:9"],
+        },
+        Case {
             name: "%c before ClusterName",
             make: || conf("ClusterName=", "Include %c.conf\nClusterName="),
             found: &["SA410 failure /etc/slurm/slurm.conf:1"],
@@ -175,8 +185,17 @@ fn slurms_own_pam_service() {
     expect(&[
         Case {
             name: "UsePAM without the service",
-            make: || more("UsePAM=1\n"),
+            make: || {
+                let tree = Tree::redhat();
+                tree.append(super::CONF, "UsePAM=1\n");
+                tree
+            },
             found: &["SA465 warning /etc/slurm/slurm.conf:14"],
+        },
+        Case {
+            name: "the same on Debian, whose service other lets in",
+            make: || more("UsePAM=1\n"),
+            found: &["SA465 note /etc/slurm/slurm.conf:14"],
         },
         Case {
             name: "our module in it",
@@ -191,6 +210,22 @@ fn slurms_own_pam_service() {
             found: &["SA464 failure /etc/pam.d/slurm:1"],
         },
     ]);
+}
+
+#[test]
+fn users_that_only_slurm_knows() {
+    expect(&[Case {
+        name: "nss_slurm and no directory service",
+        make: || {
+            let tree = more("LaunchParameters=enable_nss_slurm\n");
+            tree.write(
+                "/etc/nsswitch.conf",
+                "passwd: slurm files systemd\ngroup: slurm files\n",
+            );
+            tree
+        },
+        found: &["SA468 note /etc/nsswitch.conf:1"],
+    }]);
 }
 
 #[test]

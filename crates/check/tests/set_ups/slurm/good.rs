@@ -292,35 +292,80 @@ fn scripts() {
 }
 
 #[test]
-fn owners_and_spool_directories() {
+fn distributions_of_slurm() {
     expect(&[
         Case {
-            name: "OpenHPC's quirks",
-            make: || {
-                more(
-                    "MpiDefault=none\nSlurmctldPidFile=/var/run/slurmctld.pid\nSlurmdPidFile=/var/run/slurmd.pid\n\
-                     SwitchType=switch/none\nJobCompType=jobcomp/filetxt\nEpilog=/etc/slurm/slurm.epilog.clean\n\
-                     SlurmctldParameters=enable_configless\nPropagateResourceLimitsExcept=MEMLOCK\n",
-                )
-            },
-            // The file that OpenHPC's package brings is missing here.
-            found: &["SA451 warning /etc/slurm/slurm.conf:19"],
+            name: "OpenHPC",
+            make: open_hpc,
+            found: &[],
         },
         Case {
             name: "Slinky's pods",
+            make: slinky,
+            found: &[],
+        },
+        Case {
+            name: "an /etc/slurm that only includes",
             make: || {
-                more(
-                    "MaxNodeCount=1024\nSlurmctldParameters=enable_configless,enable_stepmgr\n\
-                     AuthAltTypes=auth/jwt\nAuthInfo=use_client_ids\nAuthAltParameters=jwt_key=/etc/slurm/jwt_hs256.key\n\
-                     Include nodesets.conf\n",
+                let tree = moved("/opt/slurm/etc");
+                tree.write(
+                    "/etc/slurm/slurm.conf",
+                    "Include /opt/slurm/etc/slurm.conf\n",
                 );
-                let tree = conf("AuthType=auth/munge", "AuthType=auth/slurm");
-                tree.write("/etc/slurm/slurm.key", "secret");
-                tree.chmod("/etc/slurm/slurm.key", 0o600);
+                tree.link("/etc/slurm/cgroup.conf", "/opt/slurm/etc/cgroup.conf");
                 tree
             },
             found: &[],
         },
+        Case {
+            name: "nss_slurm beside sssd",
+            make: || {
+                let tree = more("LaunchParameters=enable_nss_slurm\n");
+                tree.write("/etc/nsswitch.conf", "passwd: slurm files sss\n");
+                tree
+            },
+            found: &[],
+        },
+    ]);
+}
+
+fn open_hpc() -> Tree {
+    let tree = Tree::redhat();
+    tree.append(
+        CONF,
+        "MpiDefault=none\nSlurmctldPidFile=/var/run/slurmctld.pid\nSlurmdPidFile=/var/run/slurmd.pid\n\
+         SwitchType=switch/none\nJobCompType=jobcomp/filetxt\nEpilog=/etc/slurm/slurm.epilog.clean\n\
+         SlurmctldParameters=enable_configless\nPropagateResourceLimitsExcept=MEMLOCK\n\
+         HealthCheckProgram=/usr/sbin/nhc\nHealthCheckInterval=300\nGresTypes=gpu\n",
+    );
+    let epilog = "/etc/slurm/slurm.epilog.clean";
+    tree.write(
+        epilog,
+        "#!/bin/sh\nif [ x$SLURM_UID = \"x\" ] ; then exit 0; fi\n\
+         job_list=`${SLURM_BIN}squeue --noheader --format=%A --user=$SLURM_UID --node=localhost`\n\
+         for job_id in $job_list\ndo\n  if [ $job_id -ne $SLURM_JOB_ID ]; then exit 0; fi\ndone\n\
+         pkill -KILL -U $SLURM_UID\n",
+    );
+    tree.chmod(epilog, 0o755);
+    tree
+}
+
+fn slinky() -> Tree {
+    let tree = conf("AuthType=auth/munge", "AuthType=auth/slurm");
+    tree.append(
+        CONF,
+        "MaxNodeCount=1024\nSlurmctldParameters=enable_configless,enable_stepmgr\nAuthAltTypes=auth/jwt\n\
+         AuthInfo=use_client_ids\nAuthAltParameters=jwt_key=/etc/slurm/jwt_hs256.key\nPrologSlurmctld=/x/y\n\
+         NodeSet=all Feature=all\n",
+    );
+    tree.write("/etc/slurm/slurm.key", "secret");
+    tree.chmod("/etc/slurm/slurm.key", 0o600);
+    tree
+}
+
+#[test]
+fn owners_and_spool_directories() {
+    expect(&[
         Case {
             name: "shared, with a directory for each node",
             make: || {

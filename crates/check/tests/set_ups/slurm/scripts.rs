@@ -54,6 +54,12 @@ fn scripts_that_reach_beyond_the_job() {
             },
             found: &["SA452 warning /etc/slurm/end.d/kill:1"],
         },
+    ]);
+}
+
+#[test]
+fn scripts_that_let_users_linger() {
+    expect(&[
         Case {
             name: "the linger recipe that SchedMD had until 2026",
             make: || script("Prolog", "loginctl enable-linger $SLURM_JOB_USER\nexit 0\n"),
