@@ -3,6 +3,7 @@
 use adopt::options::{Limits, Unknown};
 
 use crate::host::OwnLine;
+use crate::slurm::conf::is_yes;
 use crate::slurm::place::Slurm;
 use crate::slurm::release::Release;
 use crate::{Check, Finding, Notes, Severity, Spot};
@@ -83,6 +84,15 @@ pub(super) const USERS_OF_JOBS: Check = Check {
     fix: "Have another source for the users who are to log in, such as sss, or put them into /etc/passwd.",
 };
 
+pub(super) const NO_NAMESPACE_FILE: Check = Check {
+    id: "SA469",
+    severity: Severity::Failure,
+    title: "the file of the namespace plugin is missing",
+    why: "slurmd does not start without it: no job starts on the node. job_container/tmpfs and namespace/tmpfs read \
+          job_container.conf, namespace/linux reads namespace.yaml, beside slurm.conf. namespace.html.",
+    fix: "Write the file, with AutoBasePath and BasePath, or remove the plugin from slurm.conf.",
+};
+
 pub(super) const USER_NAMESPACE: Check = Check {
     id: "SA467",
     severity: Severity::Warning,
@@ -147,10 +157,7 @@ fn pam_service(slurm: &Slurm<'_>, notes: &mut Notes) {
     let Some((value, spot)) = slurm.value("UsePAM") else {
         return;
     };
-    let is_on = ["1", "yes", "true", "up"]
-        .iter()
-        .any(|it| it.eq_ignore_ascii_case(value));
-    if !is_on {
+    if is_yes(value) != Some(true) {
         return;
     }
     for line in slurm.host.own_lines(SERVICE) {
@@ -208,13 +215,23 @@ fn user_database(slurm: &Slurm<'_>, notes: &mut Notes) {
 }
 
 fn namespaces(slurm: &Slurm<'_>, lines: &[OwnLine], notes: &mut Notes) {
-    const KINDS: [&str; 3] = ["job_container/tmpfs", "namespace/tmpfs", "namespace/linux"];
-    let plugin = ["NamespaceType", "JobContainerType"]
-        .iter()
-        .find_map(|key| slurm.conf.value(key));
-    let Some(plugin) = plugin.filter(|it| KINDS.contains(it)) else {
+    const KINDS: [(&str, &str); 3] = [
+        ("job_container/tmpfs", "job_container.conf"),
+        ("namespace/tmpfs", "job_container.conf"),
+        ("namespace/linux", "namespace.yaml"),
+    ];
+    let mut keys = ["NamespaceType", "JobContainerType"].iter();
+    let Some((plugin, place)) = keys.find_map(|key| slurm.value(key)) else {
         return;
     };
+    let Some((_, file)) = KINDS.iter().find(|(kind, _)| *kind == plugin) else {
+        return;
+    };
+    let path = slurm.beside(file);
+    if !slurm.host.tree.exists(&path) {
+        let detail = format!("there is no {}", path.display());
+        notes.find(Finding::of(&NO_NAMESPACE_FILE, detail).at(place));
+    }
     notes.summary(plugin);
     for line in lines.iter().filter(|it| !it.options.join_container) {
         let spot = Spot::pam(&line.line).mark("join_container");

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use proto::conf::{Setting, settings};
+use proto::conf::{Included, Setting, settings};
 
 use crate::host::tree::is_absent;
 use crate::host::{Host, SLURM_CONFS};
-use crate::slurm::conf::{faulty, unknown_key};
+use crate::slurm::conf::{faulty, is_yes, unknown_key};
 use crate::slurm::contain::uses_task_cgroup;
 use crate::slurm::keys;
 use crate::slurm::node;
@@ -92,6 +92,15 @@ pub(super) const SIGNALS_ALL: Check = Check {
     fix: "Nothing to do, if users know.",
 };
 
+pub(super) const LIMITED_TWICE: Check = Check {
+    id: "SA428",
+    severity: Severity::Failure,
+    title: "memory is limited by task/cgroup and by OverMemoryKill",
+    why: "slurmd ends with \"This enables two incompatible memory enforcement mechanisms\": no job starts on the node. \
+          slurm.conf(5), JobAcctGatherParams.",
+    fix: "Remove OverMemoryKill from JobAcctGatherParams.",
+};
+
 /// cgroup.conf, line by line.
 struct CgroupConf {
     lines: Vec<Setting>,
@@ -124,18 +133,6 @@ impl CgroupConf {
     }
 }
 
-/// A value of S_P_BOOLEAN, `src/common/parse_config.c`.
-fn is_yes(value: &str) -> Option<bool> {
-    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(value));
-    if is(["yes", "up", "true", "1"]) {
-        Some(true)
-    } else if is(["no", "down", "false", "0"]) {
-        Some(false)
-    } else {
-        None
-    }
-}
-
 pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
     let path = slurm.beside("cgroup.conf");
     let file = path.to_string_lossy().into_owned();
@@ -144,7 +141,12 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         Err(error) if is_absent(&error) => return missing(slurm, &path, notes),
         Err(error) => return notes.unseen(file, error.to_string()),
     };
-    let mut include = |_: &str, _: &str| Err(std::io::ErrorKind::Unsupported.into());
+    let mut include = |name: &str, _: &str| {
+        let path = slurm.beside(name);
+        let bytes = slurm.host.tree.read(&path)?;
+        let file = path.to_string_lossy().into_owned();
+        Ok(Included { file, bytes })
+    };
     let (lines, fault) = settings(&file, &bytes, &mut include);
     if let Some(fault) = fault {
         return notes.find(faulty(slurm.host, &fault, &BROKEN));
@@ -252,6 +254,11 @@ fn constraints(slurm: &Slurm<'_>, conf: &CgroupConf, notes: &mut Notes) {
         let detail = "jobs have GPUs (Gres=gpu), and ConstrainDevices is not yes";
         notes.find(Finding::of(&NO_DEVICES, detail).at(conf.off(host, "ConstrainDevices")));
     }
+    let mut kills = slurm.list("JobAcctGatherParams").into_iter();
+    if let Some(word) = kills.find(|it| memory && it.eq_ignore_ascii_case("OverMemoryKill")) {
+        let spot = slurm.at("JobAcctGatherParams", word);
+        notes.find(Finding::of(&LIMITED_TWICE, "slurmd does not start").at(spot));
+    }
     let (key, detail) = match (cores, memory) {
         (true, true) => return notes.summary("cores and memory constrained"),
         (false, false) => ("ConstrainCores", "neither cores nor memory are constrained"),
@@ -266,24 +273,4 @@ fn constraints(slurm: &Slurm<'_>, conf: &CgroupConf, notes: &mut Notes) {
     };
     let found = Finding::of(&LEFT_OUT, detail).at(conf.off(host, key));
     notes.find(found.as_severe_as(severity));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn booleans() {
-        for (value, expected) in [
-            ("yes", Some(true)),
-            ("YES", Some(true)),
-            ("1", Some(true)),
-            ("no", Some(false)),
-            ("on", None),
-            ("enabled", None),
-            ("", None),
-        ] {
-            assert_eq!(is_yes(value), expected, "{value}");
-        }
-    }
 }

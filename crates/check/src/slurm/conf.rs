@@ -23,7 +23,7 @@ pub(super) const BROKEN: Check = Check {
 pub(super) const UNKNOWN_KEY: Check = Check {
     id: "SA411",
     severity: Severity::Failure,
-    title: "slurm.conf has a key that Slurm does not know",
+    title: "slurm.conf has a key that Slurm does not know or refuses",
     why: "Slurm's daemons end with \"Parsing error at unrecognized key\"; no job starts on the node. This module \
           ignores the line; SchedMD's ends the login's sshd process.",
     fix: "Correct or remove the line. slurm.conf(5) has the keys of the installed release.",
@@ -49,14 +49,36 @@ pub(super) const TWO_FILES: Check = Check {
     fix: "Remove the file that is left over, or make it a link to the other.",
 };
 
-pub(super) const SSHD_NAMES_IT: Check = Check {
-    id: "SA414",
-    severity: Severity::Note,
-    title: "sshd's environment sets SLURM_CONF",
-    why: "The module (and SchedMD's) reads that file in logins by ssh, before the running slurmd's. Other \
-          services, such as su, do not have the variable. pam_slurm_adopt(8), ENVIRONMENT.",
-    fix: "Remove the variable where the file is the one that slurmd reads anyway.",
+pub(super) const BAD_SWITCH: Check = Check {
+    id: "SA415",
+    severity: Severity::Failure,
+    title: "a key of slurm.conf takes yes or no, and has another value",
+    why: "Slurm's daemons end with \"is not a valid option\"; no job starts on the node, and SchedMD's module ends the \
+          login's sshd process. Valid are yes, up, true, 1 and no, down, false, 0.",
+    fix: "Write yes or no.",
 };
+
+/// The keys of type S_P_BOOLEAN, `src/common/read_config.c`.
+const SWITCHES: [&str; 6] = [
+    "AccountingStoreJobComment",
+    "AllowSpecResourcesUsage",
+    "DisableRootJobs",
+    "PriorityFavorSmall",
+    "TrackWCKey",
+    "UsePAM",
+];
+
+/// A value of S_P_BOOLEAN, `src/common/parse_value.c`.
+pub(super) fn is_yes(value: &str) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(value));
+    if is(["yes", "up", "true", "1"]) {
+        Some(true)
+    } else if is(["no", "down", "false", "0"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
 
 /// Keys with one line each that decide about logins.
 const SINGLE: [&str; 13] = [
@@ -83,6 +105,13 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
     let lines = slurm.conf.settings.iter();
     let unknown = lines.filter_map(|it| unknown_key(slurm, it, keys::SLURM_CONF, &UNKNOWN_KEY));
     unknown.take(MOST).for_each(|it| notes.find(it));
+    refused(slurm, notes);
+    for key in SWITCHES {
+        if let Some((value, spot)) = slurm.value(key).filter(|it| is_yes(it.0).is_none()) {
+            let detail = format!("{key} is {value}");
+            notes.find(Finding::of(&BAD_SWITCH, detail).at(spot));
+        }
+    }
     for key in SINGLE {
         twice(slurm, key, notes);
     }
@@ -205,6 +234,39 @@ pub(super) fn unknown_key(
     Some(found.as_severe_as(severity))
 }
 
+/// Keys that Slurm still knows, to end on them with a hint.
+fn refused(slurm: &Slurm<'_>, notes: &mut Notes) {
+    let removed = [
+        (
+            "AccountingStoreJobComment",
+            "AccountingStoreFlags=job_comment is in its place",
+        ),
+        (
+            "FastSchedule",
+            "SlurmdParameters=config_overrides is in the place of FastSchedule=2",
+        ),
+        (
+            "SallocDefaultCommand",
+            "LaunchParameters=use_interactive_step is in its place",
+        ),
+    ];
+    for (key, instead) in removed {
+        let Some((value, _)) = slurm.value(key) else {
+            continue;
+        };
+        let still_works = match key {
+            // Logged as obsolete.
+            "FastSchedule" => value == "1",
+            "AccountingStoreJobComment" => slurm.is_from(Release(2108)) == Some(false),
+            _ => false,
+        };
+        if !still_works {
+            let detail = format!("{key} was removed: {instead}");
+            notes.find(Finding::of(&UNKNOWN_KEY, detail).at(slurm.at(key, "")));
+        }
+    }
+}
+
 fn twice(slurm: &Slurm<'_>, key: &str, notes: &mut Notes) {
     let lines = slurm.conf.settings.iter();
     let lines: Vec<&Setting> = lines
@@ -254,70 +316,6 @@ fn bare(text: &str) -> Vec<&str> {
     lines.filter(|it| !it.is_empty()).collect()
 }
 
-/// Where sshd gets its environment from: EnvironmentFile of Debian's and of RHEL's unit, and drop-ins.
-const SSHD_FILES: [&str; 12] = [
-    "/etc/default/ssh",
-    "/etc/sysconfig/sshd",
-    "/etc/sysconfig/ssh",
-    "/etc/systemd/system/ssh.service",
-    "/etc/systemd/system/sshd.service",
-    "/etc/systemd/system/ssh@.service",
-    "/etc/systemd/system/sshd@.service",
-    "/etc/systemd/system/ssh.service.d/*.conf",
-    "/etc/systemd/system/sshd.service.d/*.conf",
-    "/etc/systemd/system/ssh@.service.d/*.conf",
-    "/etc/systemd/system/sshd@.service.d/*.conf",
-    "/etc/systemd/system/service.d/*.conf",
-];
-
-pub(super) fn look_at_sshd(host: &Host, notes: &mut Notes) {
-    let read = host.slurm_conf().ok().map(|it| it.path.as_path());
-    for file in SSHD_FILES.iter().flat_map(|it| host.tree.matches(it)) {
-        let text = host.tree.text(&file).unwrap_or_default();
-        for (index, line) in text.lines().enumerate() {
-            let Some(path) = slurm_conf_of(line) else {
-                continue;
-            };
-            let spot = Spot::line(file.to_string_lossy(), index + 1, line).mark(path);
-            let is_read = read == Some(Path::new(path));
-            let (severity, detail) = match host.tree.exists(path) {
-                true if is_read => (Severity::Note, format!("logins by ssh read {path}")),
-                true => {
-                    let others = "other services and slurmd may read another file";
-                    (
-                        Severity::Warning,
-                        format!("logins by ssh read {path}; {others}"),
-                    )
-                }
-                false => {
-                    let detail = format!(
-                        "there is no {path}: each login by ssh ends in action_generic_failure"
-                    );
-                    (Severity::Failure, detail)
-                }
-            };
-            let found = Finding::of(&SSHD_NAMES_IT, detail).at(spot);
-            notes.find(found.as_severe_as(severity));
-        }
-    }
-}
-
-/// The path in `SLURM_CONF=PATH` of an environment file or in `Environment=` of a unit, systemd.exec(5).
-fn slurm_conf_of(line: &str) -> Option<&str> {
-    let line = line.trim();
-    if line.starts_with(['#', ';']) {
-        return None;
-    }
-    let rest = line.strip_prefix("Environment=").unwrap_or(line);
-    let quotes = ['"', '\''];
-    let mut words = rest
-        .split_whitespace()
-        .map(|it| it.trim_start_matches(quotes));
-    let value = words.find_map(|it| it.strip_prefix("SLURM_CONF="))?;
-    let path = value.trim_matches(quotes);
-    path.starts_with('/').then_some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,18 +334,17 @@ mod tests {
     }
 
     #[test]
-    fn environments_of_sshd() {
-        for (line, path) in [
-            ("SLURM_CONF=/a/b", Some("/a/b")),
-            ("SLURM_CONF=\"/a/b\"", Some("/a/b")),
-            ("Environment=SLURM_CONF=/a", Some("/a")),
-            ("Environment=\"X=1\" \"SLURM_CONF=/a\"", Some("/a")),
-            ("#SLURM_CONF=/a", None),
-            ("OPTIONS=-u0", None),
-            ("SLURM_CONF=relative", None),
-            ("MY_SLURM_CONF=/a", None),
+    fn booleans() {
+        for (value, expected) in [
+            ("yes", Some(true)),
+            ("YES", Some(true)),
+            ("1", Some(true)),
+            ("no", Some(false)),
+            ("on", None),
+            ("enabled", None),
+            ("", None),
         ] {
-            assert_eq!(slurm_conf_of(line), path, "{line}");
+            assert_eq!(is_yes(value), expected, "{value}");
         }
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod cgroup;
 mod conf;
 mod contain;
+mod environment;
 mod keys;
 mod node;
 mod place;
@@ -30,7 +31,8 @@ pub(crate) const ROOM: Room = Room {
         &conf::UNKNOWN_KEY,
         &conf::SET_TWICE,
         &conf::TWO_FILES,
-        &conf::SSHD_NAMES_IT,
+        &environment::SSHD_NAMES_IT,
+        &conf::BAD_SWITCH,
         &cgroup::MISSING,
         &cgroup::BROKEN,
         &cgroup::UNKNOWN_KEY,
@@ -39,6 +41,7 @@ pub(crate) const ROOM: Room = Room {
         &cgroup::LEFT_OUT,
         &cgroup::WITHOUT_EFFECT,
         &cgroup::SIGNALS_ALL,
+        &cgroup::LIMITED_TWICE,
         &node::NAMED_TWICE,
         &node::NOT_ROOT,
         &spool::RELATIVE,
@@ -59,12 +62,15 @@ pub(crate) const ROOM: Room = Room {
         &account::CONTAINER_NOT_JOINED,
         &account::USER_NAMESPACE,
         &account::USERS_OF_JOBS,
+        &account::NO_NAMESPACE_FILE,
     ],
     look,
 };
 
 fn look(host: &Host, notes: &mut Notes) {
-    conf::look_at_sshd(host, notes);
+    environment::look(host, notes);
+    let judged = host.slurm_conf().ok().map(|it| it.path.as_path());
+    environment::look_at_slurmd(host, judged, notes);
     let found = match host.slurm_conf() {
         Ok(found) => found,
         Err(why) if host.is_live() => return notes.unseen("slurm.conf", why),

@@ -152,6 +152,12 @@ fn files(
         let Ok(status) = tree.status(file) else {
             continue;
         };
+        if status.is_dir() {
+            notes.find(wrong(format!(
+                "{key}: {0} is a directory; {0}/* names its scripts",
+                file.display()
+            )));
+        }
         if status.is_file() && status.mode() & 0o111 == 0 {
             notes.find(wrong(format!(
                 "{key}: {} is not executable",

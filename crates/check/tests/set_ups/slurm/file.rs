@@ -75,6 +75,11 @@ fn keys_that_slurm_does_not_know() {
             found: &["SA411 failure /etc/slurm/slurm.conf:14"],
         },
         Case {
+            name: "a key that slurmd ends on",
+            make: || more("FastSchedule=0\n"),
+            found: &["SA411 failure /etc/slurm/slurm.conf:14"],
+        },
+        Case {
             name: "a key that went long ago",
             make: || more("CacheGroups=0\n"),
             found: &["SA411 warning /etc/slurm/slurm.conf:14"],
@@ -86,7 +91,7 @@ fn keys_that_slurm_does_not_know() {
         },
         Case {
             name: "a key that is too new",
-            make: || release(more("NamespaceType=namespace/tmpfs\n"), 42),
+            make: || release(more("TLSType=tls/none\n"), 40),
             found: &["SA411 failure /etc/slurm/slurm.conf:14"],
         },
     ]);
@@ -128,6 +133,22 @@ fn files_that_differ() {
                 tree
             },
             found: &["SA414 warning /etc/systemd/system/sshd.service.d/slurm.conf:2"],
+        },
+    ]);
+}
+
+#[test]
+fn values_that_slurm_refuses() {
+    expect(&[
+        Case {
+            name: "on is not yes",
+            make: || more("UsePAM=on\n"),
+            found: &["SA415 failure /etc/slurm/slurm.conf:14"],
+        },
+        Case {
+            name: "memory is limited twice",
+            make: || more("JobAcctGatherParams=UsePss,OverMemoryKill\n"),
+            found: &["SA428 failure /etc/slurm/slurm.conf:14"],
         },
     ]);
 }
@@ -231,16 +252,32 @@ fn users_that_only_slurm_knows() {
 #[test]
 fn directories_of_jobs() {
     const SSHD: &str = "/etc/pam.d/sshd";
-    expect(&[Case {
-        name: "join_container=false with job_container/tmpfs",
-        make: || {
-            let tree = more("JobContainerType=job_container/tmpfs\n");
-            let old = "account    required     pam_slurm_adopt.so";
-            tree.replace(SSHD, old, &format!("{old} join_container=false"));
-            tree
+    expect(&[
+        Case {
+            name: "join_container=false with job_container/tmpfs",
+            make: || {
+                let tree = more("JobContainerType=job_container/tmpfs\n");
+                tree.write(
+                    "/etc/slurm/job_container.conf",
+                    "AutoBasePath=true\nBasePath=/scratch\n",
+                );
+                let old = "account    required     pam_slurm_adopt.so";
+                tree.replace(SSHD, old, &format!("{old} join_container=false"));
+                tree
+            },
+            found: &["SA466 warning /etc/pam.d/sshd:3"],
         },
-        found: &["SA466 warning /etc/pam.d/sshd:3"],
-    }]);
+        Case {
+            name: "no job_container.conf",
+            make: || more("JobContainerType=job_container/tmpfs\n"),
+            found: &["SA469 failure /etc/slurm/slurm.conf:14"],
+        },
+        Case {
+            name: "no namespace.yaml",
+            make: || release(more("NamespaceType=namespace/linux\n"), 45),
+            found: &["SA469 failure /etc/slurm/slurm.conf:14"],
+        },
+    ]);
 }
 
 #[test]

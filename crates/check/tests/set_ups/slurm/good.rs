@@ -234,6 +234,16 @@ fn cgroup_confs() {
             found: &[],
         },
         Case {
+            name: "an Include",
+            make: || {
+                let tree = Tree::debian();
+                tree.write(FILE, "Include cgroup_common.conf\nConstrainRAMSpace=yes\n");
+                tree.write("/etc/slurm/cgroup_common.conf", "ConstrainCores=yes\n");
+                tree
+            },
+            found: &[],
+        },
+        Case {
             name: "swap alone limits memory too",
             make: || {
                 let tree = Tree::debian();
@@ -333,7 +343,7 @@ fn open_hpc() -> Tree {
     let tree = Tree::redhat();
     tree.append(
         CONF,
-        "MpiDefault=none\nSlurmctldPidFile=/var/run/slurmctld.pid\nSlurmdPidFile=/var/run/slurmd.pid\n\
+        "FastSchedule=1\nMpiDefault=none\nSlurmctldPidFile=/var/run/slurmctld.pid\nSlurmdPidFile=/var/run/slurmd.pid\n\
          SwitchType=switch/none\nJobCompType=jobcomp/filetxt\nEpilog=/etc/slurm/slurm.epilog.clean\n\
          SlurmctldParameters=enable_configless\nPropagateResourceLimitsExcept=MEMLOCK\n\
          HealthCheckProgram=/usr/sbin/nhc\nHealthCheckInterval=300\nGresTypes=gpu\n",

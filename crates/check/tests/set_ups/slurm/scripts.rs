@@ -97,6 +97,15 @@ fn scripts_that_do_not_run() {
             found: &["SA451 warning /etc/slurm/slurm.conf:14"],
         },
         Case {
+            name: "a directory",
+            make: || {
+                let tree = more("Epilog=/etc/slurm/epilog.d\n");
+                tree.write("/etc/slurm/epilog.d/1", "");
+                tree
+            },
+            found: &["SA451 warning /etc/slurm/slurm.conf:14"],
+        },
+        Case {
             name: "a pattern without a match",
             make: || more("Epilog=/etc/slurm/epilog*.sh\n"),
             found: &["SA451 warning /etc/slurm/slurm.conf:14"],
