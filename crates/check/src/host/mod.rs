@@ -190,11 +190,6 @@ impl Host {
         }
     }
 
-    /// The PAM services of its sshds.
-    pub fn ssh_services(&self) -> Vec<String> {
-        vec!["sshd".to_owned()]
-    }
-
     /// A PAM service as its libpam reads it.
     pub fn service(&self, name: &str) -> Arc<Service> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);

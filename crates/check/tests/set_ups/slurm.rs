@@ -1,1 +1,0 @@
-//! slurm.conf and cgroup.conf.
