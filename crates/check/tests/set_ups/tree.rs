@@ -102,13 +102,6 @@ impl Tree {
         self.write(path, &format!("{text}{old}"));
     }
 
-    /// Renames a file or directory.
-    pub fn rename(&self, from: &str, to: &str) {
-        let to = self.path(to);
-        fs::create_dir_all(to.parent().expect("a parent")).expect("directories");
-        fs::rename(self.path(from), to).expect("rename");
-    }
-
     /// Replaces a text that the file has exactly once.
     pub fn replace(&self, path: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.path(path)).expect("the file");
