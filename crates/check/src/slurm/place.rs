@@ -106,3 +106,60 @@ fn marked(setting: &Setting, number: usize, line: &str, start: usize, length: us
 fn find(line: &str, part: &str) -> Option<usize> {
     line.to_ascii_lowercase().find(&part.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use sys::Deadline;
+
+    use super::*;
+    use crate::host::tree::Tree;
+
+    #[test]
+    fn the_word_at_fault_is_marked() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (text, key, part, line, marked) in [
+            (
+                "PrologFlags=Alloc",
+                "PrologFlags",
+                "Alloc",
+                1,
+                "PrologFlags=[Alloc]",
+            ),
+            (
+                "  prologflags = a,b # b",
+                "PrologFlags",
+                "b",
+                1,
+                "  prologflags = a,[b] # b",
+            ),
+            (
+                "X=1\nPrologFlags=\\\n  a,b",
+                "PrologFlags",
+                "b",
+                2,
+                "  a,[b]",
+            ),
+            ("UsePAM=1", "usepam", "", 1, "[UsePAM]=1"),
+            ("NodeName=1 CPUs=1", "NodeName", "9", 1, "NodeName=1 CPUs=1"),
+        ] {
+            fs::write(dir.path().join("slurm.conf"), text).expect("write");
+            let tree = Tree::at(dir.path()).expect("the directory");
+            let host = Host::new(tree, Deadline::after(Duration::from_secs(9)));
+            let setting = Setting {
+                file: "/slurm.conf".to_owned(),
+                line,
+                pairs: Vec::new(),
+            };
+            let spot = spot(&host, &setting, key, part);
+            let mut shown = spot.text.expect("the line");
+            if let Some(mark) = spot.mark {
+                shown.insert(mark.end, ']');
+                shown.insert(mark.start, '[');
+            }
+            assert_eq!(shown, marked, "{text}");
+        }
+    }
+}
