@@ -48,7 +48,7 @@ pub(super) const LINGER: Check = Check {
     title: "a script lets users linger: they escape from their jobs",
     why: "enable-linger starts the user's service manager outside of any job. What the user starts with \
           systemd-run --user, from a login or a job, is not held by the job: no limit, no end with it. SchedMD \
-          removed this recipe from its page on pam_slurm_adopt in June 2026.",
+          removed this recipe from its page on pam_slurm_adopt in 2026.",
     fix: "Remove the line, and disable-linger for users who have it (ls /var/lib/systemd/linger). runtime_dir=create \
           makes XDG_RUNTIME_DIR without it.",
 };

@@ -36,6 +36,24 @@ fn files_that_others_can_change() {
             found: &["SA440 failure /etc/slurm/plugstack.conf"],
         },
         Case {
+            name: "a library that plugstack.conf's Include names",
+            make: || {
+                let tree = Tree::redhat();
+                tree.write(
+                    "/etc/slurm/plugstack.conf",
+                    "include plugstack.conf.d/*.conf\n",
+                );
+                tree.write(
+                    "/etc/slurm/plugstack.conf.d/a.conf",
+                    "optional /opt/spank/a.so x=1\n",
+                );
+                tree.write("/opt/spank/a.so", "");
+                tree.chmod("/opt/spank", 0o777);
+                tree
+            },
+            found: &["SA440 failure /opt/spank"],
+        },
+        Case {
             name: "the directory, and all in it by that",
             make: || {
                 let tree = Tree::debian();
