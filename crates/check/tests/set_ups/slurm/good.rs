@@ -131,6 +131,43 @@ fn nodes_of_all_kinds() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn nodes_whose_names_are_not_their_hosts() {
+    expect(&[
+        Case {
+            name: "several slurmds on a host",
+            make: || {
+                let tree = more("NodeName=m[1-2] NodeHostname=n1 Port=[7001-7002]\n");
+                tree.replace(
+                    CONF,
+                    "NodeName=n[1-4]",
+                    "NodeName=m[3-4] NodeHostname=n1 Port=[7003-7004]",
+                );
+                tree
+            },
+            found: &[],
+        },
+        Case {
+            name: "the host's name is not the node's",
+            make: || {
+                let tree = more("GresTypes=gpu\nNodeName=g1 NodeHostname=h1 Gres=gpu:4\n");
+                tree.write(
+                    "/etc/slurm/cgroup.conf",
+                    "ConstrainCores=yes\nConstrainRAMSpace=yes\n",
+                );
+                tree.replace(
+                    CONF,
+                    "NodeName=n[1-4]",
+                    "NodeName=n[1-4] NodeHostname=x[1-4]",
+                );
+                tree.write("/etc/hostname", "x2.cluster.example\n");
+                tree
+            },
+            found: &[],
+        },
         Case {
             name: "GPUs on other nodes alone",
             make: || {
