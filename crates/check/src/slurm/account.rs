@@ -127,10 +127,21 @@ fn authentication(slurm: &Slurm<'_>, notes: &mut Notes) {
     };
     let found = match value {
         "auth/munge" | "auth/slurm" => return notes.summary(value),
-        "auth/none" => Finding::of(&NO_AUTHENTICATION, "AuthType is auth/none"),
+        "auth/none" | "none" => Finding::of(&NO_AUTHENTICATION, format!("AuthType is {value}")),
+        "munge" | "slurm" => without_prefix(slurm, value),
         other => Finding::of(&UNKNOWN_AUTHENTICATION, format!("AuthType is {other}")),
     };
     notes.find(found.at(spot));
+}
+
+/// From 23.11 on Slurm does without the prefix, `src/interfaces/auth.c`.
+fn without_prefix(slurm: &Slurm<'_>, value: &str) -> Finding {
+    let severity = match slurm.is_from(Release(2311)) {
+        Some(false) => Severity::Failure,
+        _ => Severity::Warning,
+    };
+    let detail = format!("the module, and slurmd before 23.11, want auth/{value}");
+    Finding::of(&UNKNOWN_AUTHENTICATION, detail).as_severe_as(severity)
 }
 
 fn tls(slurm: &Slurm<'_>, lines: &[OwnLine], notes: &mut Notes) {

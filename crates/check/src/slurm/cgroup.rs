@@ -101,6 +101,16 @@ pub(super) const LIMITED_TWICE: Check = Check {
     fix: "Remove OverMemoryKill from JobAcctGatherParams.",
 };
 
+pub(super) const MEMORY_NOT_ALLOCATED: Check = Check {
+    id: "SA429",
+    severity: Severity::Note,
+    title: "jobs are not allocated memory: their limit is the node's memory",
+    why: "ConstrainRAMSpace and ConstrainSwapSpace limit a job to the memory that Slurm allocated to it. With \
+          SelectTypeParameters without Memory that is all of the node's (MaxRAMPercent), and a login can take what \
+          other jobs need. cgroup.conf(5), ConstrainRAMSpace.",
+    fix: "Set SelectTypeParameters=CR_Core_Memory (or another one with Memory), and DefMemPerCPU.",
+};
+
 /// cgroup.conf, line by line.
 struct CgroupConf {
     lines: Vec<Setting>,
@@ -258,6 +268,12 @@ fn constraints(slurm: &Slurm<'_>, conf: &CgroupConf, notes: &mut Notes) {
     if let Some(word) = kills.find(|it| memory && it.eq_ignore_ascii_case("OverMemoryKill")) {
         let spot = slurm.at("JobAcctGatherParams", word);
         notes.find(Finding::of(&LIMITED_TWICE, "slurmd does not start").at(spot));
+    }
+    if let Some((value, spot)) = slurm.value("SelectTypeParameters").filter(|_| memory) {
+        if !value.to_ascii_lowercase().contains("memory") {
+            let detail = format!("SelectTypeParameters is {value}");
+            notes.find(Finding::of(&MEMORY_NOT_ALLOCATED, detail).at(spot));
+        }
     }
     let (key, detail) = match (cores, memory) {
         (true, true) => return notes.summary("cores and memory constrained"),

@@ -239,29 +239,21 @@ fn refused(slurm: &Slurm<'_>, notes: &mut Notes) {
     let removed = [
         (
             "AccountingStoreJobComment",
-            "AccountingStoreFlags=job_comment is in its place",
-        ),
-        (
-            "FastSchedule",
-            "SlurmdParameters=config_overrides is in the place of FastSchedule=2",
+            Release(2108),
+            "AccountingStoreFlags=job_comment",
         ),
         (
             "SallocDefaultCommand",
-            "LaunchParameters=use_interactive_step is in its place",
+            Release(2011),
+            "LaunchParameters=use_interactive_step",
         ),
     ];
-    for (key, instead) in removed {
+    for (key, since, instead) in removed {
         let Some((value, _)) = slurm.value(key) else {
             continue;
         };
-        let still_works = match key {
-            // Logged as obsolete.
-            "FastSchedule" => value == "1",
-            "AccountingStoreJobComment" => slurm.is_from(Release(2108)) == Some(false),
-            _ => false,
-        };
-        if !still_works {
-            let detail = format!("{key} was removed: {instead}");
+        if is_yes(value) != Some(false) && slurm.is_from(since) != Some(false) {
+            let detail = format!("Slurm {since} and newer want {instead} instead of {key}");
             notes.find(Finding::of(&UNKNOWN_KEY, detail).at(slurm.at(key, "")));
         }
     }

@@ -42,6 +42,7 @@ pub(crate) const ROOM: Room = Room {
         &cgroup::WITHOUT_EFFECT,
         &cgroup::SIGNALS_ALL,
         &cgroup::LIMITED_TWICE,
+        &cgroup::MEMORY_NOT_ALLOCATED,
         &node::NAMED_TWICE,
         &node::NOT_ROOT,
         &spool::RELATIVE,

@@ -38,7 +38,10 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         return;
     };
     let lines = lines_of(slurm, &name);
-    if let [first, .., last] = lines.as_slice() {
+    // Several slurmds on one host have its name on several lines.
+    let is_own = |it: &&&Setting| it.value("NodeHostname").is_none();
+    let named: Vec<&&Setting> = lines.iter().filter(is_own).collect();
+    if let [first, .., last] = named.as_slice() {
         let detail = format!("{name} is also in {} line {}", first.file, first.line);
         let value = last.value("NodeName").unwrap_or_default();
         let spot = spot(slurm.host, last, "NodeName", value);
@@ -78,12 +81,13 @@ fn is_default(line: &Setting) -> bool {
     value.eq_ignore_ascii_case("DEFAULT")
 }
 
-/// The lines whose NodeName or NodeHostname is this name.
+/// The lines that name a node, by its own name or by its host's.
 fn lines_of<'a>(slurm: &Slurm<'a>, name: &str) -> Vec<&'a Setting> {
-    let names = |line: &&Setting| {
-        let list = line.value("NodeName").unwrap_or_default();
+    let is_in = |line: &Setting, key: &str| {
+        let list = line.value(key).unwrap_or_default();
         hostlist::position(list, name).is_ok_and(|it| it.is_some())
     };
+    let names = |it: &&Setting| is_in(it, "NodeName") || is_in(it, "NodeHostname");
     node_lines(slurm).filter(names).collect()
 }
 

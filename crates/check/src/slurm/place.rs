@@ -62,12 +62,12 @@ impl<'a> Slurm<'a> {
 /// through to its end; an empty text marks the key.
 pub(super) fn spot(host: &Host, setting: &Setting, key: &str, part: &str) -> Spot {
     let text = host.tree.text(&setting.file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+    let mut lines = text.lines().skip(setting.line.saturating_sub(1));
+    let first = lines.next().unwrap_or_default();
+    let mut line = first;
     let mut number = setting.line;
-    let first = line_of(&lines, number);
     let mut key_seen = false;
     loop {
-        let line = line_of(&lines, number);
         let start = match find(line, key) {
             Some(at) if part.is_empty() => return marked(setting, number, line, at, key.len()),
             Some(at) if !key_seen => {
@@ -80,20 +80,13 @@ pub(super) fn spot(host: &Host, setting: &Setting, key: &str, part: &str) -> Spo
         if let Some(at) = rest.find(part).filter(|_| key_seen) {
             return marked(setting, number, line, start + at, part.len());
         }
-        let goes_on = line.trim_end().ends_with('\\') && number < lines.len();
-        if !goes_on {
+        let next = lines.next().filter(|_| line.trim_end().ends_with('\\'));
+        let Some(next) = next else {
             return Spot::line(&setting.file, setting.line, first.trim_end());
-        }
+        };
+        line = next;
         number += 1;
     }
-}
-
-fn line_of<'a>(lines: &[&'a str], number: usize) -> &'a str {
-    let index = number.checked_sub(1);
-    index
-        .and_then(|it| lines.get(it))
-        .copied()
-        .unwrap_or_default()
 }
 
 fn marked(setting: &Setting, number: usize, line: &str, start: usize, length: usize) -> Spot {
@@ -105,4 +98,61 @@ fn marked(setting: &Setting, number: usize, line: &str, start: usize, length: us
 /// The place of an ASCII text in any case.
 fn find(line: &str, part: &str) -> Option<usize> {
     line.to_ascii_lowercase().find(&part.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use sys::Deadline;
+
+    use super::*;
+    use crate::host::tree::Tree;
+
+    #[test]
+    fn the_word_at_fault_is_marked() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (text, key, part, line, marked) in [
+            (
+                "PrologFlags=Alloc",
+                "PrologFlags",
+                "Alloc",
+                1,
+                "PrologFlags=[Alloc]",
+            ),
+            (
+                "  prologflags = a,b # b",
+                "PrologFlags",
+                "b",
+                1,
+                "  prologflags = a,[b] # b",
+            ),
+            (
+                "X=1\nPrologFlags=\\\n  a,b",
+                "PrologFlags",
+                "b",
+                2,
+                "  a,[b]",
+            ),
+            ("UsePAM=1", "usepam", "", 1, "[UsePAM]=1"),
+            ("NodeName=1 CPUs=1", "NodeName", "9", 1, "NodeName=1 CPUs=1"),
+        ] {
+            fs::write(dir.path().join("slurm.conf"), text).expect("write");
+            let tree = Tree::at(dir.path()).expect("the directory");
+            let host = Host::new(tree, Deadline::after(Duration::from_secs(9)));
+            let setting = Setting {
+                file: "/slurm.conf".to_owned(),
+                line,
+                pairs: Vec::new(),
+            };
+            let spot = spot(&host, &setting, key, part);
+            let mut shown = spot.text.expect("the line");
+            if let Some(mark) = spot.mark {
+                shown.insert(mark.end, ']');
+                shown.insert(mark.start, '[');
+            }
+            assert_eq!(shown, marked, "{text}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub(super) const CHANGEABLE: Check = Check {
     severity: Severity::Failure,
     title: "others than root can change Slurm's configuration",
     why: "slurmd runs Prolog, Epilog and the like as root, and plugstack.conf names libraries that slurmstepd \
-          loads as root: who can write the file or replace it can run anything as root. slurm.conf(5), \"File \
+          loads as root: who can write such a file or replace it can run anything as root. slurm.conf(5), \"File \
           and Directory Permissions\".",
     fix: "Give the file or directory to root (or SlurmUser), and take write permission from all others: chmod go-w.",
 };
@@ -172,6 +172,7 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
     let mut files: BTreeSet<PathBuf> = BESIDE.iter().map(|it| slurm.beside(it)).collect();
     files.insert(slurm.conf.path.clone());
     files.extend(slurm.conf.settings.iter().map(|it| PathBuf::from(&it.file)));
+    files.extend(plugins(slurm));
     for file in files.iter().filter(|it| slurm.host.tree.exists(it)) {
         let Some(part) = owners.unsafe_part(slurm.host, file) else {
             continue;
@@ -179,6 +180,42 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         report(slurm, &owners, &part, &CHANGEABLE, notes);
     }
     keys(slurm, &owners, notes);
+}
+
+/// The files that plugstack.conf includes and the libraries that it names, spank(8).
+fn plugins(slurm: &Slurm<'_>) -> Vec<PathBuf> {
+    /// Files and libraries that are looked at.
+    const MOST: usize = 100;
+    let tree = &slurm.host.tree;
+    let mut texts = vec![slurm.beside("plugstack.conf")];
+    let mut found = Vec::new();
+    while let Some(file) = texts.pop() {
+        let text = tree.text(&file).unwrap_or_default();
+        for line in text.lines().map(str::trim) {
+            let words: Vec<&str> = line.split_whitespace().take(2).collect();
+            let (verb, path) = match words.as_slice() {
+                [verb, path] if found.len() < MOST => (*verb, slurm.beside(path)),
+                _ => continue,
+            };
+            match verb {
+                "include" => {
+                    let included = tree.matches(&path.to_string_lossy());
+                    let new: Vec<PathBuf> = included
+                        .into_iter()
+                        .filter(|it| !found.contains(it))
+                        .collect();
+                    found.extend(new.iter().cloned());
+                    texts.extend(new);
+                }
+                // A relative name is looked up in PluginDir.
+                "required" | "optional" if words.iter().any(|it| it.starts_with('/')) => {
+                    found.push(path)
+                }
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// Reports what somebody else can change. In a tree that does not run it may be SlurmUser's, who is unknown there.

@@ -210,7 +210,9 @@ pub(super) fn directories(text: &str) -> Vec<&str> {
         .flat_map(|it| it.split(sign))
         .filter(|it| it.starts_with('/'))
     {
-        let dir = word.trim_end_matches(['*', '/']);
+        // The pattern of its files does not belong to it.
+        let dir = word.split_once('*').map_or(word, |(dir, _)| dir);
+        let dir = dir.trim_end_matches('/');
         if dir.ends_with(".d") && !found.contains(&dir) {
             found.push(dir);
         }
@@ -304,10 +306,11 @@ mod tests {
 
     #[test]
     fn directories_of_scripts() {
-        let text = "for f in /etc/slurm/prolog.d/*; do . $f; done\nrun-parts /etc/slurm/epilog.d\n# /x.d\n/a/b";
+        let text = "for f in /etc/slurm/prolog.d/*; do . $f; done\nrun-parts /etc/slurm/epilog.d\n\
+                    for f in /opt/x.d/*.sh; do :; done\n# /x.d\n/a/b";
         assert_eq!(
             directories(text),
-            ["/etc/slurm/prolog.d", "/etc/slurm/epilog.d"]
+            ["/etc/slurm/prolog.d", "/etc/slurm/epilog.d", "/opt/x.d"]
         );
     }
 }

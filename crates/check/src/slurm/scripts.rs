@@ -48,7 +48,7 @@ pub(super) const LINGER: Check = Check {
     title: "a script lets users linger: they escape from their jobs",
     why: "enable-linger starts the user's service manager outside of any job. What the user starts with \
           systemd-run --user, from a login or a job, is not held by the job: no limit, no end with it. SchedMD \
-          removed this recipe from its page on pam_slurm_adopt in June 2026.",
+          removed this recipe from its page on pam_slurm_adopt in 2026.",
     fix: "Remove the line, and disable-linger for users who have it (ls /var/lib/systemd/linger). runtime_dir=create \
           makes XDG_RUNTIME_DIR without it.",
 };
@@ -69,16 +69,14 @@ const MOST: usize = 200;
 pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
     let owners = Owners::of(slurm);
     let mut scripts = BTreeSet::new();
-    for line in slurm.conf.settings.iter() {
-        if scripts.len() >= MOST {
-            break;
-        }
-        let known = KEYS
-            .iter()
-            .find(|(key, _)| line.key().eq_ignore_ascii_case(key));
-        if let Some((key, is_needed)) = known {
-            scripts.extend(files(slurm, line, key, *is_needed, notes));
-        }
+    let known = |line: &'_ Setting| {
+        KEYS.iter()
+            .find(|(key, _)| line.key().eq_ignore_ascii_case(key))
+    };
+    let lines = slurm.conf.settings.iter();
+    let lines = lines.filter_map(|line| Some((line, known(line)?)));
+    for (line, (key, is_needed)) in lines.take(MOST) {
+        scripts.extend(files(slurm, line, key, *is_needed, notes));
     }
     let is_alone = nodes_are_exclusive(slurm);
     let mut read = BTreeSet::new();

@@ -151,6 +151,11 @@ fn resources_that_are_not_constrained() {
             found: &["SA425 warning /etc/slurm/cgroup.conf"],
         },
         Case {
+            name: "memory that is not allocated, as OpenHPC has it",
+            make: || more("SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\n"),
+            found: &["SA429 note /etc/slurm/slurm.conf:15"],
+        },
+        Case {
             name: "memory",
             make: || cgroup("ConstrainCores=yes\nConstrainRAMSpace=no\n"),
             found: &["SA425 note /etc/slurm/cgroup.conf:2"],

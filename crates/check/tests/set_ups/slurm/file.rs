@@ -76,7 +76,7 @@ fn keys_that_slurm_does_not_know() {
         },
         Case {
             name: "a key that slurmd ends on",
-            make: || more("FastSchedule=0\n"),
+            make: || more("SallocDefaultCommand=\"srun -n1 --pty bash\"\n"),
             found: &["SA411 failure /etc/slurm/slurm.conf:14"],
         },
         Case {
@@ -178,6 +178,11 @@ fn authentication_and_launch_parameters() {
             name: "none",
             make: || conf(AUTH, "AuthType=auth/none"),
             found: &["SA460 failure /etc/slurm/slurm.conf:3"],
+        },
+        Case {
+            name: "without its prefix, on a release that wants it",
+            make: || release(conf(AUTH, "AuthType=munge"), 38),
+            found: &["SA461 failure /etc/slurm/slurm.conf:3"],
         },
         Case {
             name: "jwt is for clients",

@@ -6,6 +6,7 @@ mod file;
 mod good;
 mod scripts;
 mod trust;
+mod vendors;
 
 use crate::tree::Tree;
 
@@ -46,5 +47,17 @@ fn release(tree: Tree, library: u32) -> Tree {
         &format!("/usr/lib/x86_64-linux-gnu/libslurm.so.{library}.0.0"),
         "",
     );
+    tree
+}
+
+/// Moves the base's slurm.conf and cgroup.conf.
+fn moved(dir: &str) -> Tree {
+    let tree = Tree::redhat();
+    for file in ["slurm.conf", "cgroup.conf"] {
+        let old = format!("/etc/slurm/{file}");
+        let text = std::fs::read_to_string(tree.path(&old)).expect("the base's");
+        tree.remove(&old);
+        tree.write(&format!("{dir}/{file}"), &text);
+    }
     tree
 }

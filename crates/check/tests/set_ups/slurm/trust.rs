@@ -26,16 +26,6 @@ fn files_that_others_can_change() {
             found: &["SA440 failure /etc/slurm/nodes.conf"],
         },
         Case {
-            name: "plugstack.conf",
-            make: || {
-                let tree = Tree::redhat();
-                tree.write("/etc/slurm/plugstack.conf", "");
-                tree.chmod("/etc/slurm/plugstack.conf", 0o666);
-                tree
-            },
-            found: &["SA440 failure /etc/slurm/plugstack.conf"],
-        },
-        Case {
             name: "the directory, and all in it by that",
             make: || {
                 let tree = Tree::debian();
@@ -52,6 +42,40 @@ fn files_that_others_can_change() {
                 tree
             },
             found: &["SA441 failure /etc/slurm/slurm.key"],
+        },
+    ]);
+}
+
+#[test]
+fn libraries_that_others_can_change() {
+    expect(&[
+        Case {
+            name: "plugstack.conf",
+            make: || {
+                let tree = Tree::redhat();
+                tree.write("/etc/slurm/plugstack.conf", "");
+                tree.chmod("/etc/slurm/plugstack.conf", 0o666);
+                tree
+            },
+            found: &["SA440 failure /etc/slurm/plugstack.conf"],
+        },
+        Case {
+            name: "a library that plugstack.conf's Include names",
+            make: || {
+                let tree = Tree::redhat();
+                tree.write(
+                    "/etc/slurm/plugstack.conf",
+                    "include plugstack.conf.d/*.conf\n",
+                );
+                tree.write(
+                    "/etc/slurm/plugstack.conf.d/a.conf",
+                    "optional /opt/spank/a.so x=1\n",
+                );
+                tree.write("/opt/spank/a.so", "");
+                tree.chmod("/opt/spank", 0o777);
+                tree
+            },
+            found: &["SA440 failure /opt/spank"],
         },
     ]);
 }
