@@ -99,18 +99,20 @@ impl<'a> Authority<'a> {
     /// An AuthType that cannot vouch for an answer.
     pub fn of(node: &'a Node) -> Result<Self, CredentialError> {
         let info = Info::parse(node.conf.auth_info.as_deref().unwrap_or_default());
-        match node.conf.auth_type.as_deref().unwrap_or("auth/munge") {
-            "auth/munge" => Ok(Self::Munge {
+        let kind = node.conf.auth_type.as_deref().unwrap_or("auth/munge");
+        // From 23.11 on the prefix may be left out (auth.c); before, slurmd refuses such a slurm.conf.
+        match kind.strip_prefix("auth/").unwrap_or(kind) {
+            "munge" => Ok(Self::Munge {
                 node,
                 socket: PathBuf::from(info.socket.unwrap_or(MUNGED)),
                 ttl: info.ttl,
             }),
-            "auth/slurm" => Ok(Self::Slurm {
+            "slurm" => Ok(Self::Slurm {
                 node,
                 sack: !info.disable_sack,
                 ttl: if info.ttl == 0 { LIFETIME } else { info.ttl },
             }),
-            other => Err(CredentialError::AuthType(other.to_owned())),
+            _ => Err(CredentialError::AuthType(kind.to_owned())),
         }
     }
 
@@ -430,6 +432,27 @@ mod tests {
             assert_eq!(parse(text), expected, "{text}");
         }
         assert_eq!(parse("use_client_ids"), none);
+    }
+
+    #[test]
+    fn the_type_stands_with_or_without_its_prefix() {
+        for (written, kind) in [
+            (None, "munge"),
+            (Some("auth/munge"), "munge"),
+            (Some("munge"), "munge"),
+            (Some("auth/slurm"), "slurm"),
+            (Some("slurm"), "slurm"),
+            (Some("auth/none"), "AuthType auth/none"),
+        ] {
+            let mut node = Node::default();
+            node.conf.auth_type = written.map(str::to_owned);
+            let found = match Authority::of(&node) {
+                Ok(Authority::Munge { .. }) => "munge".to_owned(),
+                Ok(Authority::Slurm { .. }) => "slurm".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert!(found.contains(kind), "{written:?}: {found}");
+        }
     }
 
     #[test]
