@@ -21,27 +21,30 @@ const SU: Check = Check {
     id: "SA270",
     severity: Severity::Warning,
     title: "su takes users out of their job",
-    why: "su opens a session of its own, which pam_systemd moves into a session scope: a user in a job who runs su, to another \
-          account or with their own password to their own, is out of the job and its limits. See docs/session.md.",
-    fix: "Add at the end of /etc/pam.d/su, and of su-l if it is a file of its own: session required pam_slurm_adopt.so \
-          service=su,su-l",
+    why: "su opens a session of its own, which pam_systemd moves into a session scope: a user in \
+          a job who runs su, to another account or with their own password to their own, is out \
+          of the job and its limits. See docs/session.md.",
+    fix: "Add at the end of /etc/pam.d/su, and of su-l if it is a file of its own: session \
+          required pam_slurm_adopt.so service=su,su-l",
 };
 
 const SUDO: Check = Check {
     id: "SA271",
     severity: Severity::Note,
     title: "sudo takes commands out of the job",
-    why: "sudo opens a session of its own, which pam_systemd moves into a session scope: what users of a job may run by sudo \
-          runs outside of the job. That matters if sudoers lets ordinary users run anything.",
-    fix: "If it does, add at the end of that file: session required pam_slurm_adopt.so service=sudo,sudo-i",
+    why: "sudo opens a session of its own, which pam_systemd moves into a session scope: what \
+          users of a job may run by sudo runs outside of the job. That matters if sudoers lets \
+          ordinary users run anything.",
+    fix: "If it does, add at the end of that file: session required pam_slurm_adopt.so \
+          service=sudo,sudo-i",
 };
 
 const CRON: Check = Check {
     id: "SA272",
     severity: Severity::Note,
     title: "users can run programs outside of any job by cron or at",
-    why: "What crond and atd start belongs to no job: it is bound by no job's limits and runs also while the user has no job \
-          here.",
+    why: "What crond and atd start belongs to no job: it is bound by no job's limits and runs \
+          also while the user has no job here.",
     fix: "List in /etc/cron.allow and /etc/at.allow who may use them, such as root alone.",
 };
 
@@ -49,17 +52,18 @@ const BY_NETWORK: Check = Check {
     id: "SA273",
     severity: Severity::Failure,
     title: "users get in by another service, without a job",
-    why: "The service is enabled, opens sessions for users over the network, and its account stack does not call the module: \
-          who has no job here works on the node all the same.",
-    fix: "Disable the service, or add both of the module's lines to its file with service=sshd,NAME.",
+    why: "The service is enabled, opens sessions for users over the network, and its account \
+          stack does not call the module: who has no job here works on the node all the same.",
+    fix: "Disable the service, or add both of the module's lines to its file with \
+          service=sshd,NAME.",
 };
 
 const NO_EFFECT: Check = Check {
     id: "SA274",
     severity: Severity::Warning,
     title: "the module's line does nothing for this service",
-    why: "The module acts only for the PAM services that service= lists, by their exact names (default: sshd), and ignores \
-          all others.",
+    why: "The module acts only for the PAM services that service= lists, by their exact names \
+          (default: sshd), and ignores all others.",
     fix: "Add service=NAME with the service's name, or remove the line.",
 };
 

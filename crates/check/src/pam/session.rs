@@ -109,8 +109,8 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     notes.find(match has_session_phase(stack, dirs) {
         true => finding,
         false => finding.fix(
-            "Take the line of pam_systemd out of sshd's session stack, or replace SchedMD's module, which has no session \
-             phase, and add the session line then.",
+            "Take the line of pam_systemd out of sshd's session stack, or replace SchedMD's module, \
+             which has no session phase, and add the session line then.",
         ),
     });
 }
@@ -183,8 +183,8 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     if let (false, Some(pamconf::Bypass::By(entry))) = (binding.is_empty(), ways.bypass(ends)) {
         let name = stack.call(entry).map_or("a line", |it| it.name.as_str());
         let detail = format!(
-            "{name} does not lead ssh logins past pam_slurm_adopt ({}), but the module cannot know that, and treats \
-             keyboard-interactive logins as if it did",
+            "{name} does not lead ssh logins past pam_slurm_adopt ({}), but the module cannot know \
+             that, and treats keyboard-interactive logins as if it did",
             stack.place(last)
         );
         let spot = stack.spot(entry).mark(&stack.control(entry));

@@ -1,6 +1,6 @@
 //! The account line.
 
-use crate::pam::{ACCOUNT, SSHD, account};
+use crate::pam::{ACCOUNT, SSHD, account, ours};
 use crate::tree::{Case, Tree, expect};
 
 #[test]
@@ -49,6 +49,12 @@ fn a_stack_without_the_line_is_found() {
             },
             found: &["SA221 failure /etc/pam.conf:1"],
         },
+    ]);
+}
+
+#[test]
+fn a_line_that_does_not_act_is_found() {
+    expect(&[
         Case {
             name: "another service=",
             make: || {
@@ -64,7 +70,8 @@ fn a_stack_without_the_line_is_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "-account sufficient /opt/lib/security/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    "-account sufficient /opt/lib/security/pam_slurm_adopt.so \
+                     action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
             found: &["SA220 failure /etc/pam.d/sshd:3"],
@@ -98,32 +105,17 @@ fn a_denial_that_does_not_count_is_found() {
     expect(&[
         Case {
             name: "optional",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account optional pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account optional")),
             found: &["SA228 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "sufficient before the distribution's lines",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account sufficient pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account sufficient")),
             found: &["SA228 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "default=ignore",
-            make: || {
-                account(
-                    Tree::redhat(),
-                    "account [success=ok default=ignore] pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::redhat(), &ours("account [success=ok default=ignore]")),
             found: &["SA228 failure /etc/pam.d/sshd:6"],
         },
         Case {
@@ -131,7 +123,7 @@ fn a_denial_that_does_not_count_is_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "account [success=ok ignore=ignore perm_denied=ignore default=bad] pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    &ours("account [success=ok ignore=ignore perm_denied=ignore default=bad]"),
                 )
             },
             found: &["SA228 failure /etc/pam.d/sshd:3"],
@@ -141,7 +133,7 @@ fn a_denial_that_does_not_count_is_found() {
 
 /// SchedMD's manual: sufficient, and then pam_access for administrators.
 fn with_pam_access(rules: &str) -> Tree {
-    let ours = "account sufficient pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny";
+    let ours = &ours("account sufficient");
     let tree = account(
         Tree::debian(),
         &format!("{ours}\naccount required pam_access.so"),
@@ -176,7 +168,10 @@ fn sufficient_is_right_before_a_pam_access_that_denies() {
             make: || {
                 account(
                     Tree::redhat(),
-                    "account sufficient pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny\naccount requisite pam_exec.so /usr/local/sbin/is_admin",
+                    &format!(
+                        "{}\naccount requisite pam_exec.so /usr/local/sbin/is_admin",
+                        ours("account sufficient")
+                    ),
                 )
             },
             found: &[
@@ -299,7 +294,10 @@ fn two_account_lines_are_found() {
         Case {
             name: "a line for each of two clusters",
             make: || {
-                let one = "required pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny nodename=a1 slurm_conf=/etc/a/slurm.conf";
+                let one = format!(
+                    "{} nodename=a1 slurm_conf=/etc/a/slurm.conf",
+                    ours("required")
+                );
                 let two = one.replace("a1", "b1").replace("/a/", "/b/");
                 let tree = account(Tree::debian(), &format!("account {one}\naccount {two}"));
                 crate::pam::session(tree, &format!("session {one}\nsession {two}"))

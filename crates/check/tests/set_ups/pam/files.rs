@@ -1,6 +1,6 @@
 //! What libpam makes of the files.
 
-use crate::pam::{ACCOUNT, SESSION, SSHD, account, session};
+use crate::pam::{ACCOUNT, SESSION, SSHD, account, ours, session};
 use crate::tree::{Case, Tree, expect};
 
 #[test]
@@ -45,12 +45,7 @@ fn lines_that_keep_everybody_out_are_found() {
     expect(&[
         Case {
             name: "a mistyped control of ours",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account requierd pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account requierd")),
             found: &["SA201 failure /etc/pam.d/sshd:3"],
         },
         Case {
@@ -84,6 +79,12 @@ fn lines_that_keep_everybody_out_are_found() {
             make: || account(Tree::redhat(), &format!("{ACCOUNT}account required")),
             found: &["SA201 failure /etc/pam.d/sshd:7"],
         },
+    ]);
+}
+
+#[test]
+fn jumps_that_keep_everybody_out_are_found() {
+    expect(&[
         Case {
             name: "a line between the jump and its target",
             make: || {
@@ -124,7 +125,8 @@ fn modules_that_libpam_cannot_call_are_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "-account required /opt/slurm/lib/security/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    "-account required /opt/slurm/lib/security/pam_slurm_adopt.so \
+                     action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
             found: &["SA202 failure /etc/pam.d/sshd:3"],
@@ -134,6 +136,12 @@ fn modules_that_libpam_cannot_call_are_found() {
             make: || account(Tree::redhat(), "account required pam_slurm_adopt.so\r"),
             found: &["SA201 failure /etc/pam.d/sshd:6"],
         },
+    ]);
+}
+
+#[test]
+fn modules_that_are_gone_are_found() {
+    expect(&[
         Case {
             name: "installed into /usr/lib, where RHEL's libpam does not look",
             make: || {
@@ -158,6 +166,12 @@ fn modules_that_libpam_cannot_call_are_found() {
             },
             found: &["SA202 failure /etc/pam.d/sshd:10"],
         },
+    ]);
+}
+
+#[test]
+fn modules_without_the_function_or_for_some_users_are_found() {
+    expect(&[
         Case {
             name: "SchedMD's module in a session line",
             make: || {
@@ -204,7 +218,8 @@ fn modules_that_libpam_cannot_call_are_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "-account required /lib/security/$ISA/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    "-account required /lib/security/$ISA/pam_slurm_adopt.so \
+                     action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
             found: &[],

@@ -44,6 +44,12 @@ fn logins_that_pam_systemd_moves_are_found() {
             },
             found: &["SA259 failure /etc/pam.d/sshd:16"],
         },
+    ]);
+}
+
+#[test]
+fn modules_that_move_the_session_after_ours_are_found() {
+    expect(&[
         Case {
             name: "a line before common-session",
             make: || {
