@@ -168,7 +168,14 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
         false => "and pam_slurm_adopt's line does not put the session back after it",
     };
     let detail = format!("{name} calls {module}, {why}");
-    notes.find(Finding::of(check, detail).at(own_spot(&stack, mover, module)));
+    let finding = Finding::of(check, detail).at(own_spot(&stack, mover, module));
+    let mut ssh = host.ssh_services().into_iter();
+    notes.find(match ssh.all(|it| pair::has_session_phase(host, dirs, &it)) {
+        true => finding,
+        false => finding.fix(format!(
+            "Take {module} out of the session stack of {name}: SchedMD's module has no session phase."
+        )),
+    });
 }
 
 /// The line of the service's own file that brings a module.

@@ -332,6 +332,21 @@ fn root_kept_out_is_found() {
             found: &["SA235 failure /etc/pam.d/sshd:3"],
         },
         Case {
+            name: "the same, behind a list that does not name root",
+            make: || {
+                let list =
+                    "account sufficient pam_listfile.so item=user sense=allow file=/etc/admins";
+                let tree = account(Tree::debian(), &format!("{list}\n{}", ACCOUNT.trim_end()));
+                tree.write("/etc/admins", "alice\n");
+                tree.replace(SSHD, "@include common-account\n", "\n");
+                tree
+            },
+            found: &[
+                "SA226 note /etc/pam.d/sshd:3",
+                "SA235 failure /etc/pam.d/sshd:4",
+            ],
+        },
+        Case {
             name: "pam_access without root",
             make: || {
                 let tree = account(
