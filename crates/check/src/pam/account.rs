@@ -5,11 +5,12 @@ use pamconf::{Action, Code, Facility, Walk, Ways};
 use crate::host::Host;
 use crate::kind::is_compute_node;
 use crate::pam::account::texts::*;
+use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::outcome::Outcome;
 use crate::pam::person::Person;
 use crate::pam::stack::{Call, Own, Stack};
-use crate::pam::{bypass, elsewhere, pair};
+use crate::pam::{elsewhere, pair};
 use crate::{Finding, Notes, Room, Severity};
 
 mod passed;
@@ -63,8 +64,10 @@ fn look(host: &Host, notes: &mut Notes) {
         if !stack.is_usable() {
             continue;
         }
-        passed::look(&stack, &own, notes);
-        binding(&stack, &own, notes);
+        let Some(passed) = passed::look(&stack, &own, notes) else {
+            continue;
+        };
+        binding(&stack, &own, &passed, notes);
         expired(&stack, &own, notes);
         pam_slurm(&stack, &own, notes);
         only_named(&stack, notes);
@@ -125,18 +128,24 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
 }
 
 /// Whether our denial counts.
-fn binding(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
+fn binding(stack: &Stack<'_>, own: &[usize], passed: &[usize], notes: &mut Notes) {
+    let denial = Denial {
+        stack,
+        ours: own,
+        passed,
+        code: DENIAL,
+    };
     let ordinary = stack.ordinary();
     let mut survivors = Person::PEOPLE.to_vec();
-    survivors.retain(|it| !bypass::binds(stack, own, *it, DENIAL));
-    let sure = |it: &Person| bypass::denied(stack, own, *it, DENIAL, Code::AUTH_ERR);
+    survivors.retain(|it| !denial.binds(*it));
+    let sure = |it: &Person| denial.walk(*it, Code::AUTH_ERR);
     let is_sure = |it: &&Person| ordinary.contains(it) && sure(it).code == Code::SUCCESS;
     let worst = survivors.iter().find(is_sure).or(survivors.first());
     let Some(person) = worst.copied() else {
         return sufficient(stack, own, notes);
     };
     let sure = sure(&person);
-    let likely = bypass::denied(stack, own, person, DENIAL, Code::SUCCESS);
+    let likely = denial.walk(person, Code::SUCCESS);
     let first = own.first().copied().unwrap_or_default();
     if sure.code == Code::SUCCESS && ordinary.contains(&person) {
         let by =

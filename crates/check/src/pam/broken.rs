@@ -124,6 +124,11 @@ enum Kept {
 
 fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
     let suspect = |entry: usize| {
+        // A substack has an entry of its own for the file that is missing.
+        let role = stack.entries.get(entry).map(|it| it.handler.role);
+        if role == Some(Role::Substack) {
+            return None;
+        }
         let problem = problem_of(stack, entry);
         let fault = stack.call(entry).and_then(|it| it.fault);
         (problem.is_some() || fault.is_some() || stack.always_fails(entry))
@@ -181,6 +186,8 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         let (check, severity) = match kept {
             _ if is_wrong && call.name.starts_with("pam_slurm_adopt") => (&WRONG_STACK, severity),
             Kept::Nobody => return,
+            // Nobody is kept out who cannot change a password.
+            _ if facility == Facility::Password => return,
             Kept::Everybody => (&MODULE_FAILS, severity),
             Kept::Some => (&MODULE_UNUSABLE, Severity::Warning),
         };
@@ -207,7 +214,7 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         .as_deref()
         .unwrap_or("libpam fails this line");
     let check = match kept {
-        Kept::Everybody => &LINE_FAILS,
+        Kept::Everybody if facility != Facility::Password => &LINE_FAILS,
         _ => &MISREAD,
     };
     let mark = marked(stack, entry);

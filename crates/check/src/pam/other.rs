@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pamconf::{Code, Facility, Item};
 
 use crate::host::Host;
+use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::person::Person;
 use crate::pam::stack::Stack;
@@ -247,8 +248,13 @@ fn lets_in(host: &Host, dirs: &ModuleDirs, name: &str, unit: &str, notes: &mut N
     }
     let stack = Stack::of(host, dirs, name, Facility::Account);
     let own = stack.own();
-    let binds = |it: &Person| bypass::binds(&stack, &own, *it, Code::PERM_DENIED);
-    let is_held = !own.is_empty() && Person::USERS.iter().all(binds);
+    let denial = Denial {
+        stack: &stack,
+        ours: &own,
+        passed: &[],
+        code: Code::PERM_DENIED,
+    };
+    let is_held = !own.is_empty() && Person::USERS.iter().all(|it| denial.binds(*it));
     if is_held || !stack.is_usable() {
         return;
     }

@@ -3,6 +3,7 @@
 use pamconf::{Code, Facility, Ways};
 
 use crate::host::Host;
+use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::person::Person;
 use crate::pam::session::texts::*;
@@ -188,7 +189,13 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
 }
 
 fn binding(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
-    if bypass::binds(stack, own, Person::Directory, DENIAL) {
+    let denial = Denial {
+        stack,
+        ours: own,
+        passed: &[],
+        code: DENIAL,
+    };
+    if denial.binds(Person::Directory) {
         return;
     }
     let last = own.last().copied().unwrap_or_default();

@@ -254,6 +254,37 @@ fn a_line_that_keeps_out_all_but_some_is_found() {
 }
 
 #[test]
+fn a_line_that_is_passed_over_and_does_not_count_is_found_twice() {
+    let access = "account [success=done new_authtok_reqd=done default=ignore] pam_access.so";
+    let lines = format!("{access}\n{}", ours("account optional"));
+    assert_eq!(
+        account(Tree::debian(), &lines).found(),
+        [
+            "SA225 failure /etc/pam.d/sshd:3",
+            "SA228 failure /etc/pam.d/sshd:4"
+        ]
+    );
+}
+
+#[test]
+fn a_stack_with_too_many_ways_is_a_warning() {
+    let tree = account(
+        Tree::debian(),
+        &format!("account substack way0\n{}", ACCOUNT.trim_end()),
+    );
+    let module = "account [success=ok try_again=ok auth_err=reset perm_denied=bad default=ignore] \
+                  pam_exec.so /usr/local/sbin/way\n";
+    for level in 0..14 {
+        let next = format!("account substack way{}\n", level + 1);
+        let text = format!("{module}{module}{next}");
+        tree.write(&format!("/etc/pam.d/way{level}"), &text);
+    }
+    tree.write("/etc/pam.d/way14", module);
+    crate::pam::add_modules(&tree, "pam_exec.so");
+    assert_eq!(tree.found(), ["SA237 warning /etc/pam.d/sshd:4"]);
+}
+
+#[test]
 fn pam_slurm_beside_ours_is_found() {
     let with = |control: &str| {
         account(

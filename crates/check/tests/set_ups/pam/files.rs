@@ -74,6 +74,39 @@ fn lines_that_keep_everybody_out_are_found() {
             },
             found: &["SA201 failure /etc/pam.d/sshd:16"],
         },
+    ]);
+}
+
+#[test]
+fn lines_without_a_file_or_module_are_found() {
+    expect(&[
+        Case {
+            name: "Windows line ends in includes",
+            make: || {
+                let tree = Tree::redhat();
+                tree.replace(
+                    SSHD,
+                    "auth       substack     password-auth\n",
+                    "auth       substack     password-auth\r\n",
+                );
+                tree.replace(
+                    SSHD,
+                    "account    include      password-auth\n",
+                    "account    include      password-auth\r\n",
+                );
+                tree.replace(
+                    SSHD,
+                    "password   include      password-auth\n",
+                    "password   include      password-auth\r\n",
+                );
+                tree
+            },
+            found: &[
+                "SA201 failure /etc/pam.d/sshd:7",
+                "SA201 warning /etc/pam.d/sshd:2",
+                "SA204 warning /etc/pam.d/sshd:8",
+            ],
+        },
         Case {
             name: "no module",
             make: || account(Tree::redhat(), &format!("{ACCOUNT}account required")),
