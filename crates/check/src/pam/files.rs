@@ -108,17 +108,13 @@ fn own_file(host: &Host, name: &str, read: &Service, notes: &mut Notes) {
     };
     let first = &first.place.file;
     if first.to_string_lossy() == PAM_CONF {
-        return notes.find(Finding::of(&ONE_FILE, "").at(Spot::file(PAM_CONF)));
+        return notes.find(
+            Finding::of(&ONE_FILE, format!("the lines of {name} are there"))
+                .at(Spot::file(PAM_CONF)),
+        );
     }
     let is_other = first.file_name().is_some_and(|it| it == "other");
-    if is_other
-        && name != "other"
-        && !host
-            .layout()
-            .dirs
-            .iter()
-            .any(|it| host.tree.exists(it.join(name)))
-    {
+    if is_other && name != "other" && !elsewhere::has_file(host, name) {
         let detail = format!(
             "there is no /etc/pam.d/{name}; libpam uses {}",
             first.display()

@@ -9,7 +9,7 @@ use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::person::Person;
 use crate::pam::stack::Stack;
-use crate::pam::{bypass, names_us, pair, ways_out};
+use crate::pam::{bypass, elsewhere, names_us, pair, ways_out};
 use crate::{Check, Finding, Notes, Room, Severity, Spot};
 
 pub(crate) const ROOM: Room = Room {
@@ -135,17 +135,9 @@ fn look(host: &Host, notes: &mut Notes) {
     notes.summary("su, sudo, cron, at and services over the network");
 }
 
-/// Whether a service has a file.
-fn has_file(host: &Host, name: &str) -> bool {
-    host.layout()
-        .dirs
-        .iter()
-        .any(|it| host.tree.exists(it.join(name)))
-}
-
 /// A service whose session leaves the job.
 fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, notes: &mut Notes) {
-    if !has_file(host, name) {
+    if !elsewhere::has_file(host, name) {
         return;
     }
     let stack = Stack::of(host, dirs, name, Facility::Session);
@@ -211,7 +203,7 @@ fn schedules(host: &Host, dirs: &ModuleDirs, scheduler: &Scheduler, notes: &mut 
     };
     let is_ours = |name: &&str| {
         let stack = Stack::of(host, dirs, name, Facility::Account);
-        has_file(host, name) && !stack.own().is_empty()
+        elsewhere::has_file(host, name) && !stack.own().is_empty()
     };
     if !may_all || scheduler.services.iter().any(is_ours) {
         return;
@@ -243,7 +235,7 @@ fn is_enabled(host: &Host, unit: &str) -> bool {
 
 /// A service over the network.
 fn lets_in(host: &Host, dirs: &ModuleDirs, name: &str, unit: &str, notes: &mut Notes) {
-    if !has_file(host, name) {
+    if !elsewhere::has_file(host, name) {
         return;
     }
     let stack = Stack::of(host, dirs, name, Facility::Account);
@@ -259,13 +251,13 @@ fn lets_in(host: &Host, dirs: &ModuleDirs, name: &str, unit: &str, notes: &mut N
         return;
     }
     let detail = format!("{unit} is enabled, and its account stack does not call pam_slurm_adopt");
-    let first = elsewhere_file(&stack, name);
+    let first = own_file(&stack, name);
     notes.find(Finding::of(&BY_NETWORK, detail).at(Spot::file(first)));
 }
 
 /// The service's own file.
-fn elsewhere_file(stack: &Stack<'_>, name: &str) -> String {
-    let files = super::elsewhere::files(&stack.read);
+fn own_file(stack: &Stack<'_>, name: &str) -> String {
+    let files = elsewhere::files(&stack.read);
     let own = files
         .into_iter()
         .find(|it| it.ends_with(&format!("/{name}")));

@@ -2,6 +2,7 @@
 
 mod account;
 mod bypass;
+mod edits;
 mod files;
 mod good;
 mod other;
