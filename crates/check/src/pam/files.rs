@@ -82,11 +82,8 @@ fn look(host: &Host, notes: &mut Notes) {
             broken::look(host, &dirs, &name, facility, notes);
         }
         edits::look(host, &read, notes);
+        notes.summary(format!("{name} as libpam reads it"));
     }
-    notes.summary(format!(
-        "{} as libpam reads it",
-        host.ssh_services().join(", ")
-    ));
 }
 
 /// Says which files could not be read.
