@@ -1,15 +1,16 @@
 //! The account line: whether it decides about everyone.
 
-use pamconf::{Action, Code, Facility, Walk};
+use pamconf::{Action, Code, Facility, Walk, Ways};
 
 use crate::host::Host;
 use crate::kind::is_compute_node;
 use crate::pam::account::texts::*;
+use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::outcome::Outcome;
 use crate::pam::person::Person;
 use crate::pam::stack::{Call, Own, Stack};
-use crate::pam::{bypass, elsewhere, pair};
+use crate::pam::{elsewhere, pair};
 use crate::{Finding, Notes, Room, Severity};
 
 mod passed;
@@ -63,8 +64,10 @@ fn look(host: &Host, notes: &mut Notes) {
         if !stack.is_usable() {
             continue;
         }
-        passed::look(&stack, &own, notes);
-        binding(&stack, &own, notes);
+        let Some(passed) = passed::look(&stack, &own, notes) else {
+            continue;
+        };
+        binding(&stack, &own, &passed, notes);
         expired(&stack, &own, notes);
         pam_slurm(&stack, &own, notes);
         only_named(&stack, notes);
@@ -125,14 +128,24 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
 }
 
 /// Whether our denial counts.
-fn binding(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
+fn binding(stack: &Stack<'_>, own: &[usize], passed: &[usize], notes: &mut Notes) {
+    let denial = Denial {
+        stack,
+        ours: own,
+        passed,
+        code: DENIAL,
+    };
     let ordinary = stack.ordinary();
-    let survives = |it: &Person| !bypass::binds(stack, own, *it, DENIAL);
-    let Some(person) = Person::PEOPLE.into_iter().find(survives) else {
+    let mut survivors = Person::PEOPLE.to_vec();
+    survivors.retain(|it| !denial.binds(*it));
+    let sure = |it: &Person| denial.walk(*it, Code::AUTH_ERR);
+    let is_sure = |it: &&Person| ordinary.contains(it) && sure(it).code == Code::SUCCESS;
+    let worst = survivors.iter().find(is_sure).or(survivors.first());
+    let Some(person) = worst.copied() else {
         return sufficient(stack, own, notes);
     };
-    let sure = bypass::denied(stack, own, person, DENIAL, Code::AUTH_ERR);
-    let likely = bypass::denied(stack, own, person, DENIAL, Code::SUCCESS);
+    let sure = sure(&person);
+    let likely = denial.walk(person, Code::SUCCESS);
     let first = own.first().copied().unwrap_or_default();
     if sure.code == Code::SUCCESS && ordinary.contains(&person) {
         let by =
@@ -262,19 +275,30 @@ fn only_named(stack: &Stack<'_>, notes: &mut Notes) {
     if stack.ordinary() != [Person::Named] {
         return;
     }
-    let denies = |it: &usize| {
-        let known = stack.known(*it, Person::Directory);
-        let control = stack.entries.get(*it).map(|it| &it.handler.control);
-        let action = known.and_then(|code| control.map(|it| it.action(code)));
-        matches!(action, Some(Action::Bad | Action::Die))
-    };
-    if let Some(entry) = stack.find(names_people).into_iter().find(denies) {
+    if let Some(entry) = denier(stack, Person::Directory) {
         let name = stack.call(entry).map_or("it", |it| it.name.as_str());
         let whom = passed::whom(stack, entry, Person::Named);
         let detail = format!("{name} keeps out all users but {whom}");
         let spot = stack.spot(entry).mark(name);
         notes.find(Finding::of(&ONLY_NAMED, detail).at(spot));
     }
+}
+
+/// The line that keeps a person out by its rules, where the rest of the stack would not.
+fn denier(stack: &Stack<'_>, person: Person) -> Option<usize> {
+    let handlers = stack.handlers();
+    let denies = |entry: &usize| {
+        let known = stack.known(*entry, person);
+        let control = handlers.get(*entry).map(|it| &it.control);
+        let action = known.and_then(|code| control.map(|it| it.action(code)));
+        let lets_in = |now: usize| match now == *entry {
+            true => Some(Code::SUCCESS),
+            false => stack.known(now, person),
+        };
+        matches!(action, Some(Action::Bad | Action::Die))
+            && Ways::new(&handlers, &lets_in).can_succeed()
+    };
+    stack.find(names_people).into_iter().find(denies)
 }
 
 /// Whether a module decides by rules that name people.
@@ -294,11 +318,7 @@ fn root(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     if stack.can_succeed(Person::Root) {
         return;
     }
-    let is_failure = |it: &usize| {
-        let known = stack.known(*it, Person::Root);
-        known.is_some_and(|it| it != Code::SUCCESS && it != Code::IGNORE)
-    };
-    if let Some(entry) = stack.find(names_people).into_iter().find(is_failure) {
+    if let Some(entry) = denier(stack, Person::Root) {
         let name = stack.call(entry).map_or("it", |it| it.name.as_str());
         let detail = format!("{name} denies root");
         let spot = stack.spot(entry).mark(name);

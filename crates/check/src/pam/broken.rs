@@ -14,9 +14,10 @@ pub(super) const LINE_FAILS: Check = Check {
     id: "SA201",
     severity: Severity::Failure,
     title: "a line that libpam cannot use keeps everybody out",
-    why: "libpam turns a line with a mistake (an unknown control, an included file that is missing, no module) into one \
-          that always fails. In the account or session stack of sshd nobody gets in then, root neither; in the auth \
-          stack nobody gets in by password. See pam.conf(5).",
+    why: "libpam turns a line with a mistake (an unknown control, an included file that is \
+          missing, no module) into one that always fails. In the account or session stack of sshd \
+          nobody gets in then, root neither; in the auth stack nobody gets in by password. See \
+          pam.conf(5).",
     fix: "Correct the line, and keep a root shell open until a new login has worked.",
 };
 
@@ -24,9 +25,10 @@ pub(super) const MODULE_FAILS: Check = Check {
     id: "SA202",
     severity: Severity::Failure,
     title: "a module that libpam cannot call keeps everybody out",
-    why: "A module whose file is missing, or has no function for this type of line, answers PAM_MODULE_UNKNOWN, which \
-          fails the stack: nobody gets in, root neither. A dash before the type (-account, -session) does not change \
-          that; it only keeps the reason out of the log. SchedMD's pam_slurm_adopt has no function for session lines.",
+    why: "A module whose file is missing, or has no function for this type of line, answers \
+          PAM_MODULE_UNKNOWN, which fails the stack: nobody gets in, root neither. A dash before \
+          the type (-account, -session) does not change that; it only keeps the reason out of the \
+          log. SchedMD's pam_slurm_adopt has no function for session lines.",
     fix: "Install the module, or take the line out.",
 };
 
@@ -34,21 +36,22 @@ pub(super) const STACK_FAILS: Check = Check {
     id: "SA203",
     severity: Severity::Failure,
     title: "no user can get through the stack",
-    why: "Whatever the modules answer, the stack fails for all users. The usual reason is a line put in between lines \
-          that jump: Debian's common-account skips one line (success=1), pam_deny, and with another line after \
-          pam_unix it skips that line and runs pam_deny. A required pam_access with a last rule \"-:ALL:ALL\" keeps users \
-          with a job out as well.",
-    fix: "Put the line before the one that jumps, or behind its target; better, into /etc/pam.d/sshd. A pam_access for administrators \
-          goes behind a sufficient pam_slurm_adopt, or is replaced by exempt_groups=.",
+    why: "Whatever the modules answer, the stack fails for all users. The usual reason is a line \
+          put in between lines that jump: Debian's common-account skips one line (success=1), \
+          pam_deny, and with another line after pam_unix it skips that line and runs pam_deny. A \
+          required pam_access with a last rule \"-:ALL:ALL\" keeps users with a job out as well.",
+    fix: "Put the line before the one that jumps, or behind its target; better, into \
+          /etc/pam.d/sshd. A pam_access for administrators goes behind a sufficient \
+          pam_slurm_adopt, or is replaced by exempt_groups=.",
 };
 
 pub(super) const MISREAD: Check = Check {
     id: "SA204",
     severity: Severity::Warning,
     title: "libpam reads a line of sshd's stacks in another way than meant",
-    why: "libpam logs such lines at each login and goes on with something else: a mistyped type goes to the auth \
-          stack, a carriage return is a part of the last word, a continued line ends where other releases of libpam \
-          read on. See pam.conf(5).",
+    why: "libpam logs such lines at each login and goes on with something else: a mistyped type \
+          goes to the auth stack, a carriage return is a part of the last word, a continued line \
+          ends where other releases of libpam read on. See pam.conf(5).",
     fix: "Correct the line.",
 };
 
@@ -56,8 +59,8 @@ pub(super) const MODULE_UNUSABLE: Check = Check {
     id: "SA205",
     severity: Severity::Warning,
     title: "a module that libpam cannot call keeps some users out",
-    why: "A module whose file is missing, or has no function for this type of line, answers PAM_MODULE_UNKNOWN. Some \
-          users get through the stack without it, others do not.",
+    why: "A module whose file is missing, or has no function for this type of line, answers \
+          PAM_MODULE_UNKNOWN. Some users get through the stack without it, others do not.",
     fix: "Install the module's package, or take the line out.",
 };
 
@@ -65,10 +68,10 @@ pub(super) const WRONG_STACK: Check = Check {
     id: "SA206",
     severity: Severity::Warning,
     title: "the module has nothing to do in an auth or password stack",
-    why: "pam_slurm_adopt, ours and SchedMD's, has functions for account lines (and ours for session lines). libpam \
-          takes PAM_MODULE_UNKNOWN for the answer of an auth or password line: a required one fails every login by \
-          password or keyboard-interactive, root's too, or every change of a password. Logins with a public key do not \
-          run the auth stack.",
+    why: "pam_slurm_adopt, ours and SchedMD's, has functions for account lines (and ours for \
+          session lines). libpam takes PAM_MODULE_UNKNOWN for the answer of an auth or password \
+          line: a required one fails every login by password or keyboard-interactive, root's too, \
+          or every change of a password. Logins with a public key do not run the auth stack.",
     fix: "Take the line out; the module belongs into the account and the session stack.",
 };
 
@@ -121,6 +124,11 @@ enum Kept {
 
 fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
     let suspect = |entry: usize| {
+        // A substack has an entry of its own for the file that is missing.
+        let role = stack.entries.get(entry).map(|it| it.handler.role);
+        if role == Some(Role::Substack) {
+            return None;
+        }
         let problem = problem_of(stack, entry);
         let fault = stack.call(entry).and_then(|it| it.fault);
         (problem.is_some() || fault.is_some() || stack.always_fails(entry))
@@ -178,6 +186,8 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         let (check, severity) = match kept {
             _ if is_wrong && call.name.starts_with("pam_slurm_adopt") => (&WRONG_STACK, severity),
             Kept::Nobody => return,
+            // Nobody is kept out who cannot change a password.
+            _ if facility == Facility::Password => return,
             Kept::Everybody => (&MODULE_FAILS, severity),
             Kept::Some => (&MODULE_UNUSABLE, Severity::Warning),
         };
@@ -204,7 +214,7 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         .as_deref()
         .unwrap_or("libpam fails this line");
     let check = match kept {
-        Kept::Everybody => &LINE_FAILS,
+        Kept::Everybody if facility != Facility::Password => &LINE_FAILS,
         _ => &MISREAD,
     };
     let mark = marked(stack, entry);
@@ -272,8 +282,8 @@ fn stack_fails(stack: &Stack<'_>, notes: &mut Notes) {
     let decided = jump.map(|it| it.entry).or(walk.decided_by()).unwrap_or(0);
     let detail = match jump {
         Some(_) => format!(
-            "the {} stack of {} fails for every user: this line jumps past pam_slurm_adopt and not past the line \
-             that it is meant to skip",
+            "the {} stack of {} fails for every user: this line jumps past pam_slurm_adopt and not \
+             past the line that it is meant to skip",
             stack.facility, stack.name
         ),
         None => format!(

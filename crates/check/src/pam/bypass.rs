@@ -77,32 +77,45 @@ fn harmless_code(handler: &Handler) -> Option<Code> {
         .or_else(|| with(Action::Die))
 }
 
-/// The walk of a person whom our lines deny, if all goes well for them elsewhere: modules of which nothing is
-/// known answer `unknown`.
-pub(super) fn denied(
-    stack: &Stack<'_>,
-    ours: &[usize],
-    person: Person,
-    denial: Code,
-    unknown: Code,
-) -> Walk {
-    Walk::of(&stack.handlers(), |entry, _| {
-        if ours.contains(&entry) {
-            return denial;
-        }
-        match stack.outcome(entry, person) {
-            Outcome::Is(code) => code,
-            Outcome::Either | Outcome::Usually => Code::SUCCESS,
-            Outcome::Unknown => unknown,
-        }
-    })
+/// What becomes of a denial by our lines, with the lines that lead past them (`passed`) out of the way.
+pub(super) struct Denial<'a> {
+    pub stack: &'a Stack<'a>,
+    pub ours: &'a [usize],
+    pub passed: &'a [usize],
+    /// What ours deny with.
+    pub code: Code,
 }
 
-/// Whether a denial by our lines fails the stack for a person, whatever other modules answer.
-pub(super) fn binds(stack: &Stack<'_>, ours: &[usize], person: Person, denial: Code) -> bool {
-    let handlers = stack.handlers();
-    let known = |entry| stack.known(entry, person);
-    !Ways::new(&handlers, &known)
-        .binding(ours, denial)
-        .is_empty()
+impl Denial<'_> {
+    fn out_of_the_way(&self, entry: usize) -> Option<Code> {
+        let handler = self.stack.entries.get(entry).map(|it| &it.handler);
+        let is_passed = self.passed.contains(&entry);
+        handler.filter(|_| is_passed).and_then(harmless_code)
+    }
+
+    /// Whether it fails the stack for a person, whatever other modules answer.
+    pub fn binds(&self, person: Person) -> bool {
+        let handlers = self.stack.handlers();
+        let known = |entry| {
+            let set = self.out_of_the_way(entry);
+            set.or_else(|| self.stack.known(entry, person))
+        };
+        let ways = Ways::new(&handlers, &known);
+        !ways.binding(self.ours, self.code).is_empty()
+    }
+
+    /// The walk of a person, if all goes well for them elsewhere: modules of which nothing is known answer `unknown`.
+    pub fn walk(&self, person: Person, unknown: Code) -> Walk {
+        Walk::of(&self.stack.handlers(), |entry, _| {
+            if self.ours.contains(&entry) {
+                return self.code;
+            }
+            let set = self.out_of_the_way(entry);
+            set.unwrap_or_else(|| match self.stack.outcome(entry, person) {
+                Outcome::Is(code) => code,
+                Outcome::Either | Outcome::Usually => Code::SUCCESS,
+                Outcome::Unknown => unknown,
+            })
+        })
+    }
 }

@@ -10,20 +10,21 @@ pub(super) const AUTHSELECT: Check = Check {
     id: "SA209",
     severity: Severity::Warning,
     title: "the line is in a file that authselect writes",
-    why: "The next \"authselect apply-changes\" or \"authselect select\", also by an update of the authselect package, \
-          writes the file from its profile, and the line is gone: everyone gets in, or is moved out of their job, \
-          without any error. See authselect(8).",
-    fix: "Move the line to /etc/pam.d/sshd, which authselect does not write, or add it to a custom profile \
-          (authselect create-profile).",
+    why: "The next \"authselect apply-changes\" or \"authselect select\", also by an update of \
+          the authselect package, writes the file from its profile, and the line is gone: \
+          everyone gets in, or is moved out of their job, without any error. See authselect(8).",
+    fix: "Move the line to /etc/pam.d/sshd, which authselect does not write, or add it to a \
+          custom profile (authselect create-profile).",
 };
 
 pub(super) const AUTH_UPDATE: Check = Check {
     id: "SA210",
     severity: Severity::Warning,
     title: "the line is in a block that pam-auth-update writes",
-    why: "No profile in /usr/share/pam-configs has the line. While it is there pam-auth-update changes nothing, so that \
-          packages that bring a PAM profile do not take effect; \"pam-auth-update --force\" or a yes to its question \
-          removes the line, and everyone gets in. See pam-auth-update(8).",
+    why: "No profile in /usr/share/pam-configs has the line. While it is there pam-auth-update \
+          changes nothing, so that packages that bring a PAM profile do not take effect; \
+          \"pam-auth-update --force\" or a yes to its question removes the line, and everyone \
+          gets in. See pam-auth-update(8).",
     fix: "Move the line to /etc/pam.d/sshd.",
 };
 

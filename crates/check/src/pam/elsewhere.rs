@@ -90,9 +90,14 @@ pub(super) fn is_installed(host: &Host, dirs: &ModuleDirs) -> Option<bool> {
     Some(!files.is_empty())
 }
 
+/// Whether a service has a file of its own.
+pub(super) fn has_file(host: &Host, service: &str) -> bool {
+    let has_file = |dir: &PathBuf| host.tree.exists(dir.join(service));
+    host.layout().dirs.iter().any(has_file)
+}
+
 /// Whether there is an sshd that could use the service.
 pub(super) fn has_sshd(host: &Host, service: &str) -> bool {
-    let programs = ["/usr/sbin/sshd", "/usr/bin/sshd", "/etc/ssh/sshd_config"];
-    let has_file = |dir: &PathBuf| host.tree.exists(dir.join(service));
-    host.layout().dirs.iter().any(has_file) || programs.iter().any(|it| host.tree.exists(it))
+    let files = ["/usr/sbin/sshd", "/usr/bin/sshd", "/etc/ssh/sshd_config"];
+    has_file(host, service) || files.iter().any(|it| host.tree.exists(it))
 }

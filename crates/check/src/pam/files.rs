@@ -29,9 +29,10 @@ const GIVES_UP: Check = Check {
     id: "SA200",
     severity: Severity::Failure,
     title: "libpam gives up on sshd's PAM files",
-    why: "pam_start(3) fails with PAM_ABORT, so nobody logs in by ssh, root neither. libpam gives up on an @include \
-          without its file (Debian, Ubuntu), on a file that ends in the middle of a line continued with a backslash, \
-          and on a module without a name. A file saved with Windows line ends has all of its @include lines broken.",
+    why: "pam_start(3) fails with PAM_ABORT, so nobody logs in by ssh, root neither. libpam gives \
+          up on an @include without its file (Debian, Ubuntu), on a file that ends in the middle \
+          of a line continued with a backslash, and on a module without a name. A file saved with \
+          Windows line ends has all of its @include lines broken.",
     fix: "Correct the line, and keep a root shell open until a new login has worked.",
 };
 
@@ -39,8 +40,9 @@ const NO_FILE: Check = Check {
     id: "SA207",
     severity: Severity::Warning,
     title: "sshd has no PAM file of its own",
-    why: "libpam then uses the service \"other\", which every program without a file shares: a line of the module there \
-          is in all of their stacks, and on RHEL \"other\" denies everyone.",
+    why: "libpam then uses the service \"other\", which every program without a file shares: a \
+          line of the module there is in all of their stacks, and on RHEL \"other\" denies \
+          everyone.",
     fix: "Restore the distribution's /etc/pam.d/sshd, then add the module's lines to it.",
 };
 
@@ -48,8 +50,9 @@ const ONE_FILE: Check = Check {
     id: "SA208",
     severity: Severity::Note,
     title: "libpam reads /etc/pam.conf, as there is no /etc/pam.d",
-    why: "pam.conf(5) counts only if none of libpam's directories exists. The first package that installs a file in \
-          /etc/pam.d makes libpam ignore the whole of /etc/pam.conf, with the module's lines in it.",
+    why: "pam.conf(5) counts only if none of libpam's directories exists. The first package that \
+          installs a file in /etc/pam.d makes libpam ignore the whole of /etc/pam.conf, with the \
+          module's lines in it.",
     fix: "Move the lines into /etc/pam.d/sshd, without their first word.",
 };
 
@@ -79,11 +82,8 @@ fn look(host: &Host, notes: &mut Notes) {
             broken::look(host, &dirs, &name, facility, notes);
         }
         edits::look(host, &read, notes);
+        notes.summary(format!("{name} as libpam reads it"));
     }
-    notes.summary(format!(
-        "{} as libpam reads it",
-        host.ssh_services().join(", ")
-    ));
 }
 
 /// Says which files could not be read.
@@ -105,17 +105,13 @@ fn own_file(host: &Host, name: &str, read: &Service, notes: &mut Notes) {
     };
     let first = &first.place.file;
     if first.to_string_lossy() == PAM_CONF {
-        return notes.find(Finding::of(&ONE_FILE, "").at(Spot::file(PAM_CONF)));
+        return notes.find(
+            Finding::of(&ONE_FILE, format!("the lines of {name} are there"))
+                .at(Spot::file(PAM_CONF)),
+        );
     }
     let is_other = first.file_name().is_some_and(|it| it == "other");
-    if is_other
-        && name != "other"
-        && !host
-            .layout()
-            .dirs
-            .iter()
-            .any(|it| host.tree.exists(it.join(name)))
-    {
+    if is_other && name != "other" && !elsewhere::has_file(host, name) {
         let detail = format!(
             "there is no /etc/pam.d/{name}; libpam uses {}",
             first.display()

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use pamconf::{Code, Facility, Item};
 
 use crate::host::Host;
+use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::person::Person;
 use crate::pam::stack::Stack;
-use crate::pam::{bypass, names_us, pair, ways_out};
+use crate::pam::{bypass, elsewhere, names_us, pair, ways_out};
 use crate::{Check, Finding, Notes, Room, Severity, Spot};
 
 pub(crate) const ROOM: Room = Room {
@@ -21,27 +22,30 @@ const SU: Check = Check {
     id: "SA270",
     severity: Severity::Warning,
     title: "su takes users out of their job",
-    why: "su opens a session of its own, which pam_systemd moves into a session scope: a user in a job who runs su, to another \
-          account or with their own password to their own, is out of the job and its limits. See docs/session.md.",
-    fix: "Add at the end of /etc/pam.d/su, and of su-l if it is a file of its own: session required pam_slurm_adopt.so \
-          service=su,su-l",
+    why: "su opens a session of its own, which pam_systemd moves into a session scope: a user in \
+          a job who runs su, to another account or with their own password to their own, is out \
+          of the job and its limits. See docs/session.md.",
+    fix: "Add at the end of /etc/pam.d/su, and of su-l if it is a file of its own: session \
+          required pam_slurm_adopt.so service=su,su-l",
 };
 
 const SUDO: Check = Check {
     id: "SA271",
     severity: Severity::Note,
     title: "sudo takes commands out of the job",
-    why: "sudo opens a session of its own, which pam_systemd moves into a session scope: what users of a job may run by sudo \
-          runs outside of the job. That matters if sudoers lets ordinary users run anything.",
-    fix: "If it does, add at the end of that file: session required pam_slurm_adopt.so service=sudo,sudo-i",
+    why: "sudo opens a session of its own, which pam_systemd moves into a session scope: what \
+          users of a job may run by sudo runs outside of the job. That matters if sudoers lets \
+          ordinary users run anything.",
+    fix: "If it does, add at the end of that file: session required pam_slurm_adopt.so \
+          service=sudo,sudo-i",
 };
 
 const CRON: Check = Check {
     id: "SA272",
     severity: Severity::Note,
     title: "users can run programs outside of any job by cron or at",
-    why: "What crond and atd start belongs to no job: it is bound by no job's limits and runs also while the user has no job \
-          here.",
+    why: "What crond and atd start belongs to no job: it is bound by no job's limits and runs \
+          also while the user has no job here.",
     fix: "List in /etc/cron.allow and /etc/at.allow who may use them, such as root alone.",
 };
 
@@ -49,17 +53,18 @@ const BY_NETWORK: Check = Check {
     id: "SA273",
     severity: Severity::Failure,
     title: "users get in by another service, without a job",
-    why: "The service is enabled, opens sessions for users over the network, and its account stack does not call the module: \
-          who has no job here works on the node all the same.",
-    fix: "Disable the service, or add both of the module's lines to its file with service=sshd,NAME.",
+    why: "The service is enabled, opens sessions for users over the network, and its account \
+          stack does not call the module: who has no job here works on the node all the same.",
+    fix: "Disable the service, or add both of the module's lines to its file with \
+          service=sshd,NAME.",
 };
 
 const NO_EFFECT: Check = Check {
     id: "SA274",
     severity: Severity::Warning,
     title: "the module's line does nothing for this service",
-    why: "The module acts only for the PAM services that service= lists, by their exact names (default: sshd), and ignores \
-          all others.",
+    why: "The module acts only for the PAM services that service= lists, by their exact names \
+          (default: sshd), and ignores all others.",
     fix: "Add service=NAME with the service's name, or remove the line.",
 };
 
@@ -130,17 +135,9 @@ fn look(host: &Host, notes: &mut Notes) {
     notes.summary("su, sudo, cron, at and services over the network");
 }
 
-/// Whether a service has a file.
-fn has_file(host: &Host, name: &str) -> bool {
-    host.layout()
-        .dirs
-        .iter()
-        .any(|it| host.tree.exists(it.join(name)))
-}
-
 /// A service whose session leaves the job.
 fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, notes: &mut Notes) {
-    if !has_file(host, name) {
+    if !elsewhere::has_file(host, name) {
         return;
     }
     let stack = Stack::of(host, dirs, name, Facility::Session);
@@ -164,7 +161,14 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
         false => "and pam_slurm_adopt's line does not put the session back after it",
     };
     let detail = format!("{name} calls {module}, {why}");
-    notes.find(Finding::of(check, detail).at(own_spot(&stack, mover, module)));
+    let finding = Finding::of(check, detail).at(own_spot(&stack, mover, module));
+    let mut ssh = host.ssh_services().into_iter();
+    notes.find(match ssh.all(|it| pair::has_session_phase(host, dirs, &it)) {
+        true => finding,
+        false => finding.fix(format!(
+            "Take {module} out of the session stack of {name}: SchedMD's module has no session phase."
+        )),
+    });
 }
 
 /// The line of the service's own file that brings a module.
@@ -199,7 +203,7 @@ fn schedules(host: &Host, dirs: &ModuleDirs, scheduler: &Scheduler, notes: &mut 
     };
     let is_ours = |name: &&str| {
         let stack = Stack::of(host, dirs, name, Facility::Account);
-        has_file(host, name) && !stack.own().is_empty()
+        elsewhere::has_file(host, name) && !stack.own().is_empty()
     };
     if !may_all || scheduler.services.iter().any(is_ours) {
         return;
@@ -231,24 +235,29 @@ fn is_enabled(host: &Host, unit: &str) -> bool {
 
 /// A service over the network.
 fn lets_in(host: &Host, dirs: &ModuleDirs, name: &str, unit: &str, notes: &mut Notes) {
-    if !has_file(host, name) {
+    if !elsewhere::has_file(host, name) {
         return;
     }
     let stack = Stack::of(host, dirs, name, Facility::Account);
     let own = stack.own();
-    let binds = |it: &Person| bypass::binds(&stack, &own, *it, Code::PERM_DENIED);
-    let is_held = !own.is_empty() && Person::USERS.iter().all(binds);
+    let denial = Denial {
+        stack: &stack,
+        ours: &own,
+        passed: &[],
+        code: Code::PERM_DENIED,
+    };
+    let is_held = !own.is_empty() && Person::USERS.iter().all(|it| denial.binds(*it));
     if is_held || !stack.is_usable() {
         return;
     }
     let detail = format!("{unit} is enabled, and its account stack does not call pam_slurm_adopt");
-    let first = elsewhere_file(&stack, name);
+    let first = own_file(&stack, name);
     notes.find(Finding::of(&BY_NETWORK, detail).at(Spot::file(first)));
 }
 
 /// The service's own file.
-fn elsewhere_file(stack: &Stack<'_>, name: &str) -> String {
-    let files = super::elsewhere::files(&stack.read);
+fn own_file(stack: &Stack<'_>, name: &str) -> String {
+    let files = elsewhere::files(&stack.read);
     let own = files
         .into_iter()
         .find(|it| it.ends_with(&format!("/{name}")));

@@ -1,15 +1,28 @@
 //! Our lines compared with each other.
 
 use adopt::options::Options;
-use pamconf::Facility;
+use pamconf::{Facility, Item};
 
 use crate::host::{Host, OwnLine};
+use crate::pam::modules::{Fault, ModuleDirs};
 
 /// Our lines of a facility that act for a service.
 pub(super) fn acting(host: &Host, name: &str, facility: Facility) -> Vec<OwnLine> {
     let mut lines = host.own_lines(name);
     lines.retain(|it| it.facility == facility && it.options.acts_for(name));
     lines
+}
+
+/// Whether a session line could call the module of a service's account lines: SchedMD's has no function for that.
+pub(super) fn has_session_phase(host: &Host, dirs: &ModuleDirs, name: &str) -> bool {
+    let lacks_it = |line: &OwnLine| match &line.line.item {
+        Item::Module { path, .. } => {
+            let path = String::from_utf8_lossy(path);
+            dirs.fault(&host.tree, &path, Facility::Session) == Some(Fault::NoFunction)
+        }
+        _ => false,
+    };
+    !acting(host, name, Facility::Account).iter().any(lacks_it)
 }
 
 /// A line and an earlier one for the same cluster. Lines for two clusters on one host are no doubles.

@@ -1,9 +1,10 @@
 //! The session line: whether the session stays in the job.
 
-use pamconf::{Code, Facility, Item, Ways};
+use pamconf::{Code, Facility, Ways};
 
 use crate::host::Host;
-use crate::pam::modules::{Fault, ModuleDirs};
+use crate::pam::bypass::Denial;
+use crate::pam::modules::ModuleDirs;
 use crate::pam::person::Person;
 use crate::pam::session::texts::*;
 use crate::pam::stack::{Own, Stack};
@@ -92,7 +93,10 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     }
     let Some(mover) = movers.first() else {
         let detail = format!("the session stack of {} has no pam_slurm_adopt", stack.name);
-        notes.find(Finding::of(&ABSENT, detail));
+        // SchedMD's module has none to add.
+        if pair::has_session_phase(stack.host, dirs, &stack.name) {
+            notes.find(Finding::of(&ABSENT, detail));
+        }
         return notes.summary("no session line");
     };
     let name = stack.call(*mover).map_or("it", |it| it.name.as_str());
@@ -106,25 +110,13 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     let detail = format!("{name} takes every login out of its job, and {why}");
     let spot = stack.spot(*mover).mark(name);
     let finding = Finding::of(&MOVED_OUT, detail).at(spot);
-    notes.find(match has_session_phase(stack, dirs) {
+    notes.find(match pair::has_session_phase(stack.host, dirs, &stack.name) {
         true => finding,
         false => finding.fix(
-            "Take the line of pam_systemd out of sshd's session stack, or replace SchedMD's module, which has no session \
-             phase, and add the session line then.",
+            "Take the line of pam_systemd out of sshd's session stack, or replace SchedMD's module, \
+             which has no session phase, and add the session line then.",
         ),
     });
-}
-
-/// Whether the installed module can be called by a session line.
-fn has_session_phase(stack: &Stack<'_>, dirs: &ModuleDirs) -> bool {
-    let accounts = pair::acting(stack.host, &stack.name, Facility::Account);
-    let paths = accounts.iter().filter_map(|it| match &it.line.item {
-        Item::Module { path, .. } => Some(String::from_utf8_lossy(path).into_owned()),
-        _ => None,
-    });
-    let tree = &stack.host.tree;
-    let mut faults = paths.map(|it| dirs.fault(tree, &it, Facility::Session));
-    !faults.any(|it| it == Some(Fault::NoFunction))
 }
 
 /// Nothing may move the session after the last line of ours.
@@ -183,8 +175,8 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     if let (false, Some(pamconf::Bypass::By(entry))) = (binding.is_empty(), ways.bypass(ends)) {
         let name = stack.call(entry).map_or("a line", |it| it.name.as_str());
         let detail = format!(
-            "{name} does not lead ssh logins past pam_slurm_adopt ({}), but the module cannot know that, and treats \
-             keyboard-interactive logins as if it did",
+            "{name} does not lead ssh logins past pam_slurm_adopt ({}), but the module cannot know \
+             that, and treats keyboard-interactive logins as if it did",
             stack.place(last)
         );
         let spot = stack.spot(entry).mark(&stack.control(entry));
@@ -197,7 +189,13 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
 }
 
 fn binding(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
-    if bypass::binds(stack, own, Person::Directory, DENIAL) {
+    let denial = Denial {
+        stack,
+        ours: own,
+        passed: &[],
+        code: DENIAL,
+    };
+    if denial.binds(Person::Directory) {
         return;
     }
     let last = own.last().copied().unwrap_or_default();

@@ -11,16 +11,18 @@ use crate::pam::stack::{Call, Stack};
 use crate::pam::succeed_if;
 use crate::{Check, Finding, Notes, Severity, Spot};
 
-pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
+/// Reports the lines, and returns their entries; None if the stack is too complex.
+pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) -> Option<Vec<usize>> {
     let Some(passed) = bypass::passed(stack, own, DENIAL) else {
         let detail = format!(
             "the account stack of {} is not followed to its end",
             stack.name
         );
         let first = own.first().copied().unwrap_or_default();
-        return notes.find(Finding::of(&TOO_MANY_WAYS, detail).at(stack.spot(first)));
+        notes.find(Finding::of(&TOO_MANY_WAYS, detail).at(stack.spot(first)));
+        return None;
     };
-    for it in passed {
+    for it in &passed {
         let Some(call) = stack.call(it.entry) else {
             continue;
         };
@@ -28,7 +30,7 @@ pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
         if call.name == "pam_slurm.so" {
             continue;
         }
-        let check = check(call, it, stack.ordinary().contains(&it.person));
+        let check = check(call, *it, stack.ordinary().contains(&it.person));
         let severity = severity(stack.host, check);
         let whom = whom(stack, it.entry, it.person);
         let first = own.iter().find(|own| **own > it.entry);
@@ -41,6 +43,7 @@ pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
             open_list(stack.host, call, notes);
         }
     }
+    Some(passed.iter().map(|it| it.entry).collect())
 }
 
 fn check(call: &Call, passed: Passed, is_ordinary: bool) -> &'static Check {

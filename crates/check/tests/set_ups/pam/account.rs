@@ -1,6 +1,6 @@
 //! The account line.
 
-use crate::pam::{ACCOUNT, SSHD, account};
+use crate::pam::{ACCOUNT, SSHD, account, ours};
 use crate::tree::{Case, Tree, expect};
 
 #[test]
@@ -49,6 +49,12 @@ fn a_stack_without_the_line_is_found() {
             },
             found: &["SA221 failure /etc/pam.conf:1"],
         },
+    ]);
+}
+
+#[test]
+fn a_line_that_does_not_act_is_found() {
+    expect(&[
         Case {
             name: "another service=",
             make: || {
@@ -64,7 +70,8 @@ fn a_stack_without_the_line_is_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "-account sufficient /opt/lib/security/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    "-account sufficient /opt/lib/security/pam_slurm_adopt.so \
+                     action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
             found: &["SA220 failure /etc/pam.d/sshd:3"],
@@ -98,32 +105,17 @@ fn a_denial_that_does_not_count_is_found() {
     expect(&[
         Case {
             name: "optional",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account optional pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account optional")),
             found: &["SA228 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "sufficient before the distribution's lines",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account sufficient pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account sufficient")),
             found: &["SA228 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "default=ignore",
-            make: || {
-                account(
-                    Tree::redhat(),
-                    "account [success=ok default=ignore] pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::redhat(), &ours("account [success=ok default=ignore]")),
             found: &["SA228 failure /etc/pam.d/sshd:6"],
         },
         Case {
@@ -131,7 +123,7 @@ fn a_denial_that_does_not_count_is_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "account [success=ok ignore=ignore perm_denied=ignore default=bad] pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    &ours("account [success=ok ignore=ignore perm_denied=ignore default=bad]"),
                 )
             },
             found: &["SA228 failure /etc/pam.d/sshd:3"],
@@ -141,7 +133,7 @@ fn a_denial_that_does_not_count_is_found() {
 
 /// SchedMD's manual: sufficient, and then pam_access for administrators.
 fn with_pam_access(rules: &str) -> Tree {
-    let ours = "account sufficient pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny";
+    let ours = &ours("account sufficient");
     let tree = account(
         Tree::debian(),
         &format!("{ours}\naccount required pam_access.so"),
@@ -176,7 +168,10 @@ fn sufficient_is_right_before_a_pam_access_that_denies() {
             make: || {
                 account(
                     Tree::redhat(),
-                    "account sufficient pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny\naccount requisite pam_exec.so /usr/local/sbin/is_admin",
+                    &format!(
+                        "{}\naccount requisite pam_exec.so /usr/local/sbin/is_admin",
+                        ours("account sufficient")
+                    ),
                 )
             },
             found: &[
@@ -259,6 +254,37 @@ fn a_line_that_keeps_out_all_but_some_is_found() {
 }
 
 #[test]
+fn a_line_that_is_passed_over_and_does_not_count_is_found_twice() {
+    let access = "account [success=done new_authtok_reqd=done default=ignore] pam_access.so";
+    let lines = format!("{access}\n{}", ours("account optional"));
+    assert_eq!(
+        account(Tree::debian(), &lines).found(),
+        [
+            "SA225 failure /etc/pam.d/sshd:3",
+            "SA228 failure /etc/pam.d/sshd:4"
+        ]
+    );
+}
+
+#[test]
+fn a_stack_with_too_many_ways_is_a_warning() {
+    let tree = account(
+        Tree::debian(),
+        &format!("account substack way0\n{}", ACCOUNT.trim_end()),
+    );
+    let module = "account [success=ok try_again=ok auth_err=reset perm_denied=bad default=ignore] \
+                  pam_exec.so /usr/local/sbin/way\n";
+    for level in 0..14 {
+        let next = format!("account substack way{}\n", level + 1);
+        let text = format!("{module}{module}{next}");
+        tree.write(&format!("/etc/pam.d/way{level}"), &text);
+    }
+    tree.write("/etc/pam.d/way14", module);
+    crate::pam::add_modules(&tree, "pam_exec.so");
+    assert_eq!(tree.found(), ["SA237 warning /etc/pam.d/sshd:4"]);
+}
+
+#[test]
 fn pam_slurm_beside_ours_is_found() {
     let with = |control: &str| {
         account(
@@ -299,7 +325,10 @@ fn two_account_lines_are_found() {
         Case {
             name: "a line for each of two clusters",
             make: || {
-                let one = "required pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny nodename=a1 slurm_conf=/etc/a/slurm.conf";
+                let one = format!(
+                    "{} nodename=a1 slurm_conf=/etc/a/slurm.conf",
+                    ours("required")
+                );
                 let two = one.replace("a1", "b1").replace("/a/", "/b/");
                 let tree = account(Tree::debian(), &format!("account {one}\naccount {two}"));
                 crate::pam::session(tree, &format!("session {one}\nsession {two}"))
@@ -332,6 +361,21 @@ fn root_kept_out_is_found() {
                 )
             },
             found: &["SA235 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "the same, behind a list that does not name root",
+            make: || {
+                let list =
+                    "account sufficient pam_listfile.so item=user sense=allow file=/etc/admins";
+                let tree = account(Tree::debian(), &format!("{list}\n{}", ACCOUNT.trim_end()));
+                tree.write("/etc/admins", "alice\n");
+                tree.replace(SSHD, "@include common-account\n", "\n");
+                tree
+            },
+            found: &[
+                "SA226 note /etc/pam.d/sshd:3",
+                "SA235 failure /etc/pam.d/sshd:4",
+            ],
         },
         Case {
             name: "pam_access without root",

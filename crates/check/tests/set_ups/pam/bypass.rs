@@ -151,6 +151,12 @@ fn pam_access_is_judged_by_its_rules() {
             },
             found: &["SA225 failure /etc/pam.d/sshd:3"],
         },
+    ]);
+}
+
+#[test]
+fn pam_access_with_rules_for_some_is_judged() {
+    expect(&[
         Case {
             name: "everyone before the last rule",
             make: || {
@@ -162,7 +168,8 @@ fn pam_access_is_judged_by_its_rules() {
         Case {
             name: "a file of its own with another separator",
             make: || {
-                let line = "account [success=done default=ignore] pam_access.so accessfile=/etc/security/slurm.conf fieldsep=|";
+                let line = "account [success=done default=ignore] pam_access.so \
+                            accessfile=/etc/security/slurm.conf fieldsep=|";
                 with_file(line, "/etc/security/slurm.conf", "+|ALL|ALL\n-|ALL|ALL\n")
             },
             found: &["SA225 failure /etc/pam.d/sshd:3"],
@@ -195,15 +202,18 @@ fn pam_access_is_judged_by_its_rules() {
     ]);
 }
 
+const LIST: &str = "/etc/ssh/allowed_users";
+const ALLOW: &str = "account sufficient pam_listfile.so item=user sense=allow \
+                     file=/etc/ssh/allowed_users onerr=fail";
+
 #[test]
 fn pam_listfile_is_judged_by_its_list() {
-    const LIST: &str = "/etc/ssh/allowed_users";
-    const ALLOW: &str = "account sufficient pam_listfile.so item=user sense=allow file=/etc/ssh/allowed_users onerr=fail";
     expect(&[
         Case {
             name: "who is not in the list",
             make: || {
-                let line = "account sufficient pam_listfile.so item=user sense=deny file=/etc/ssh/allowed_users onerr=fail";
+                let line = "account sufficient pam_listfile.so item=user sense=deny \
+                            file=/etc/ssh/allowed_users onerr=fail";
                 with_file(line, LIST, "mallory\n")
             },
             found: &["SA223 failure /etc/pam.d/sshd:3"],
@@ -220,11 +230,18 @@ fn pam_listfile_is_judged_by_its_list() {
         Case {
             name: "everyone from some hosts",
             make: || {
-                let line = "account sufficient pam_listfile.so item=rhost sense=allow file=/etc/ssh/allowed_users onerr=fail";
+                let line = "account sufficient pam_listfile.so item=rhost sense=allow \
+                            file=/etc/ssh/allowed_users onerr=fail";
                 with_file(line, LIST, "login1\n")
             },
             found: &["SA223 failure /etc/pam.d/sshd:3"],
         },
+    ]);
+}
+
+#[test]
+fn administrators_in_a_list_are_a_note() {
+    expect(&[
         Case {
             name: "administrators, in a list that a group can write",
             make: || {

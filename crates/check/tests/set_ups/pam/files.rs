@@ -1,6 +1,6 @@
 //! What libpam makes of the files.
 
-use crate::pam::{ACCOUNT, SESSION, SSHD, account, session};
+use crate::pam::{ACCOUNT, SESSION, SSHD, account, ours, session};
 use crate::tree::{Case, Tree, expect};
 
 #[test]
@@ -45,12 +45,7 @@ fn lines_that_keep_everybody_out_are_found() {
     expect(&[
         Case {
             name: "a mistyped control of ours",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account requierd pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account requierd")),
             found: &["SA201 failure /etc/pam.d/sshd:3"],
         },
         Case {
@@ -79,11 +74,50 @@ fn lines_that_keep_everybody_out_are_found() {
             },
             found: &["SA201 failure /etc/pam.d/sshd:16"],
         },
+    ]);
+}
+
+#[test]
+fn lines_without_a_file_or_module_are_found() {
+    expect(&[
+        Case {
+            name: "Windows line ends in includes",
+            make: || {
+                let tree = Tree::redhat();
+                tree.replace(
+                    SSHD,
+                    "auth       substack     password-auth\n",
+                    "auth       substack     password-auth\r\n",
+                );
+                tree.replace(
+                    SSHD,
+                    "account    include      password-auth\n",
+                    "account    include      password-auth\r\n",
+                );
+                tree.replace(
+                    SSHD,
+                    "password   include      password-auth\n",
+                    "password   include      password-auth\r\n",
+                );
+                tree
+            },
+            found: &[
+                "SA201 failure /etc/pam.d/sshd:7",
+                "SA201 warning /etc/pam.d/sshd:2",
+                "SA204 warning /etc/pam.d/sshd:8",
+            ],
+        },
         Case {
             name: "no module",
             make: || account(Tree::redhat(), &format!("{ACCOUNT}account required")),
             found: &["SA201 failure /etc/pam.d/sshd:7"],
         },
+    ]);
+}
+
+#[test]
+fn jumps_that_keep_everybody_out_are_found() {
+    expect(&[
         Case {
             name: "a line between the jump and its target",
             make: || {
@@ -124,7 +158,8 @@ fn modules_that_libpam_cannot_call_are_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "-account required /opt/slurm/lib/security/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    "-account required /opt/slurm/lib/security/pam_slurm_adopt.so \
+                     action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
             found: &["SA202 failure /etc/pam.d/sshd:3"],
@@ -134,6 +169,12 @@ fn modules_that_libpam_cannot_call_are_found() {
             make: || account(Tree::redhat(), "account required pam_slurm_adopt.so\r"),
             found: &["SA201 failure /etc/pam.d/sshd:6"],
         },
+    ]);
+}
+
+#[test]
+fn modules_that_are_gone_are_found() {
+    expect(&[
         Case {
             name: "installed into /usr/lib, where RHEL's libpam does not look",
             make: || {
@@ -158,6 +199,12 @@ fn modules_that_libpam_cannot_call_are_found() {
             },
             found: &["SA202 failure /etc/pam.d/sshd:10"],
         },
+    ]);
+}
+
+#[test]
+fn modules_without_the_function_or_for_some_users_are_found() {
+    expect(&[
         Case {
             name: "SchedMD's module in a session line",
             make: || {
@@ -204,7 +251,8 @@ fn modules_that_libpam_cannot_call_are_found() {
             make: || {
                 account(
                     Tree::debian(),
-                    "-account required /lib/security/$ISA/pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    "-account required /lib/security/$ISA/pam_slurm_adopt.so \
+                     action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
             found: &[],
@@ -269,89 +317,4 @@ fn services_without_a_file_are_found() {
     one_file.write("/etc/pam.conf", &text);
     one_file.rename("/etc/pam.d", "/etc/pam.d.old");
     assert_eq!(one_file.found(), ["SA208 note /etc/pam.conf"]);
-}
-
-#[test]
-fn lines_that_a_tool_will_remove_are_found() {
-    expect(&[
-        Case {
-            name: "authselect's password-auth",
-            make: || authselect("sssd with-faillock\n"),
-            found: &["SA209 warning /etc/pam.d/password-auth:11"],
-        },
-        Case {
-            name: "a custom profile without the line",
-            make: || {
-                let tree = authselect("custom/hpc\n");
-                tree.write(
-                    "/etc/authselect/custom/hpc/password-auth",
-                    "account required pam_unix.so\n",
-                );
-                tree
-            },
-            found: &["SA209 warning /etc/pam.d/password-auth:11"],
-        },
-        Case {
-            name: "a custom profile with the line",
-            make: || {
-                let tree = authselect("custom/hpc\n");
-                tree.write("/etc/authselect/custom/hpc/password-auth", ACCOUNT);
-                tree
-            },
-            found: &[],
-        },
-        Case {
-            name: "pam-auth-update's block",
-            make: auth_update,
-            found: &["SA210 warning /etc/pam.d/common-account:3"],
-        },
-        Case {
-            name: "a profile of pam-auth-update",
-            make: || {
-                let tree = auth_update();
-                tree.write(
-                    "/usr/share/pam-configs/slurm",
-                    "Name: Slurm\nAccount:\n\trequired pam_slurm_adopt.so\n",
-                );
-                tree
-            },
-            found: &[],
-        },
-    ]);
-}
-
-/// A password-auth of authselect's with our line first.
-fn authselect(profile: &str) -> Tree {
-    let tree = account(Tree::redhat(), "");
-    let unix = "account     required                                     pam_unix.so\n";
-    tree.replace(
-        "/etc/pam.d/password-auth",
-        unix,
-        &format!("{ACCOUNT}{unix}"),
-    );
-    tree.prepend("/etc/pam.d/password-auth", "# Generated by authselect\n");
-    tree.write("/etc/authselect/authselect.conf", profile);
-    tree.rename("/etc/pam.d/password-auth", "/etc/authselect/password-auth");
-    tree.link("/etc/pam.d/password-auth", "/etc/authselect/password-auth");
-    tree
-}
-
-/// Debian's common-account with its comments and our line in the block.
-fn auth_update() -> Tree {
-    let tree = account(Tree::debian(), "");
-    tree.write(
-        "/etc/pam.d/common-account",
-        &format!(
-            "# /etc/pam.d/common-account\n\
-             # here are the per-package modules (the \"Primary\" block)\n\
-             {ACCOUNT}\
-             account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so \n\
-             # here's the fallback if no module succeeds\n\
-             account\trequisite\t\t\tpam_deny.so\n\
-             account\trequired\t\t\tpam_permit.so\n\
-             # and here are more per-package modules (the \"Additional\" block)\n\
-             # end of pam-auth-update config\n"
-        ),
-    );
-    tree
 }

@@ -1,6 +1,6 @@
 //! Stacks that look wrong and are not.
 
-use crate::pam::{ACCOUNT, SSHD, account, session};
+use crate::pam::{ACCOUNT, SSHD, account, ours, session};
 use crate::tree::{Case, Tree, expect};
 
 #[test]
@@ -17,12 +17,7 @@ fn stacks_that_look_wrong_and_are_not() {
         },
         Case {
             name: "requisite",
-            make: || {
-                account(
-                    Tree::debian(),
-                    "account requisite pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
-                )
-            },
+            make: || account(Tree::debian(), &ours("account requisite")),
             found: &[],
         },
         Case {
@@ -30,7 +25,7 @@ fn stacks_that_look_wrong_and_are_not() {
             make: || {
                 account(
                     Tree::redhat(),
-                    "account [success=ok ignore=ignore default=die] pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+                    &ours("account [success=ok ignore=ignore default=die]"),
                 )
             },
             found: &[],
@@ -47,6 +42,12 @@ fn stacks_that_look_wrong_and_are_not() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn lines_before_ours_that_lead_nobody_past_it() {
+    expect(&[
         Case {
             name: "sufficient pam_deny and pam_nologin",
             make: || {
@@ -79,7 +80,8 @@ fn stacks_that_look_wrong_and_are_not() {
                 account(
                     Tree::debian(),
                     &format!(
-                        "account [success=ignore default=1] pam_succeed_if.so service = login quiet\naccount sufficient pam_localuser.so\n{}",
+                        "account [success=ignore default=1] pam_succeed_if.so service = login quiet\n\
+                         account sufficient pam_localuser.so\n{}",
                         ACCOUNT.trim_end()
                     ),
                 )
@@ -98,6 +100,12 @@ fn stacks_that_look_wrong_and_are_not() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn options_and_places_other_than_the_manuals() {
+    expect(&[
         Case {
             name: "options in the file alone",
             make: || {
@@ -114,7 +122,7 @@ fn stacks_that_look_wrong_and_are_not() {
         Case {
             name: "service= with several names",
             make: || {
-                let arguments = "required pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny service=login,sshd";
+                let arguments = format!("{} service=login,sshd", ours("required"));
                 let tree = account(Tree::debian(), &format!("account {arguments}"));
                 session(tree, &format!("session {arguments}"))
             },
@@ -124,7 +132,8 @@ fn stacks_that_look_wrong_and_are_not() {
             name: "a session line in common-session, last",
             make: || {
                 let tree = session(Tree::debian(), "");
-                tree.append("/etc/pam.d/common-session", "session required pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny\n");
+                let line = format!("{}\n", ours("session required"));
+                tree.append("/etc/pam.d/common-session", &line);
                 tree
             },
             found: &[],
@@ -139,6 +148,12 @@ fn stacks_that_look_wrong_and_are_not() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn files_that_look_odd() {
+    expect(&[
         Case {
             name: "no newline at the end",
             make: || {

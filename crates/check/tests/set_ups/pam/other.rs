@@ -3,7 +3,7 @@
 use crate::tree::{Case, Tree, expect};
 
 #[test]
-fn su_and_sudo_that_leave_the_job_are_found() {
+fn su_that_leaves_the_job_is_found() {
     expect(&[
         Case {
             name: "Debian's stock su",
@@ -39,11 +39,22 @@ fn su_and_sudo_that_leave_the_job_are_found() {
             },
             found: &["SA270 warning /etc/pam.d/su-l:10"],
         },
+    ]);
+}
+
+#[test]
+fn sudo_that_leaves_the_job_is_a_note() {
+    expect(&[
         Case {
             name: "RHEL's sudo: a note",
             make: || {
                 let tree = Tree::redhat();
-                tree.write("/etc/pam.d/sudo", "auth include system-auth\naccount include system-auth\nsession include system-auth\n");
+                tree.write(
+                    "/etc/pam.d/sudo",
+                    "auth include system-auth\n\
+ account include system-auth\n\
+ session include system-auth\n",
+                );
                 tree
             },
             found: &["SA271 note /etc/pam.d/sudo:3"],
@@ -52,7 +63,11 @@ fn su_and_sudo_that_leave_the_job_are_found() {
             name: "Debian's sudo, without pam_systemd",
             make: || {
                 let tree = Tree::debian();
-                tree.write("/etc/pam.d/sudo", "@include common-auth\n@include common-account\n@include common-session-noninteractive\n");
+                tree.write(
+                    "/etc/pam.d/sudo",
+                    "@include common-auth\n@include common-account\n\
+ @include common-session-noninteractive\n",
+                );
                 tree
             },
             found: &[],

@@ -44,6 +44,12 @@ fn logins_that_pam_systemd_moves_are_found() {
             },
             found: &["SA259 failure /etc/pam.d/sshd:16"],
         },
+    ]);
+}
+
+#[test]
+fn modules_that_move_the_session_after_ours_are_found() {
+    expect(&[
         Case {
             name: "a line before common-session",
             make: || {
@@ -301,4 +307,6 @@ fn schedmds_module_gets_no_advice_to_add_a_session_line() {
     let finding = report.findings().find(|it| it.check.id == "SA250");
     let advice = finding.expect("SA250").advice();
     assert!(advice.contains("SchedMD"), "{advice}");
+    tree.remove("/usr/lib/x86_64-linux-gnu/security/pam_systemd.so");
+    assert_eq!(tree.found(), [""; 0]);
 }
