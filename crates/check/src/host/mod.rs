@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use adopt::log::Sink;
 use adopt::node::{Node, NodeError};
@@ -152,6 +153,38 @@ impl Host {
                 "the tree does not run",
             )),
         }
+    }
+
+    /// Runs one of its programs for at most three seconds: what may ask a directory service, or wait for a lock, must
+    /// not use up the time of all other checks.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn run_briefly(&self, program: &str, args: &[&str]) -> io::Result<Printed> {
+        let soon = self.deadline.remaining().min(Duration::from_secs(3));
+        match self.is_live() {
+            true => command::run(program, args, &Deadline::after(soon)),
+            false => self.run(program, args),
+        }
+    }
+
+    /// The services of /etc/pam.d, sshd first; without files that an editor or a package manager left there.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn services(&self) -> io::Result<Vec<String>> {
+        const LEFTOVERS: [&str; 9] = [
+            ".rpm", ".dpkg", ".ucf", ".bak", ".orig", ".old", ".save", ".sw", ".tmp",
+        ];
+        let is_leftover = |name: &str| {
+            name.ends_with('~')
+                || name.starts_with('.')
+                || LEFTOVERS.iter().any(|it| name.contains(it))
+        };
+        let mut names = self.tree.names("/etc/pam.d")?;
+        names.retain(|it| !is_leftover(it));
+        names.sort_by_key(|it| it != "sshd");
+        Ok(names)
     }
 
     /// Where its libpam looks for files.

@@ -79,14 +79,10 @@ pub(crate) fn loaded(host: &Host) -> Vec<PathBuf> {
 
 /// The modules that the services of /etc/pam.d name; sshd's first.
 fn modules(host: &Host, notes: &mut Notes) -> Vec<Module> {
-    let mut services = match host.tree.names("/etc/pam.d") {
-        Ok(names) => names,
-        Err(error) => {
-            notes.unseen("/etc/pam.d", error.to_string());
-            Vec::new()
-        }
-    };
-    services.sort_by_key(|it| it != "sshd");
+    let services = host.services().unwrap_or_else(|error| {
+        notes.unseen("/etc/pam.d", error.to_string());
+        Vec::new()
+    });
     let mut found: BTreeMap<String, Vec<OwnLine>> = BTreeMap::new();
     for line in services.iter().flat_map(|it| host.own_lines(it)) {
         let Item::Module { path, .. } = &line.line.item else {
@@ -137,15 +133,20 @@ fn judge(host: &Host, search: &Search, module: &Module, notes: &mut Notes) {
     judge_phases(module, loaded, notes);
 }
 
+/// Judges who can change the file, or the directory of a link to it.
 fn judge_owners(host: &Host, path: &Path, notes: &mut Notes) {
-    match owner::unsafe_part(&host.tree, path) {
-        Ok(None) => {}
-        Ok(Some(part)) => {
-            notes.find(Finding::of(&checks::UNSAFE, part.to_string()).at(file(path)));
-        }
-        Err(error) => {
-            let what = format!("who can change {}", path.display());
-            notes.unseen(what, error.to_string());
+    let is_link = host.tree.link_status(path).is_ok_and(|it| it.is_symlink());
+    let dir = path.parent().filter(|_| is_link);
+    for part in [Some(path), dir].into_iter().flatten() {
+        match owner::unsafe_part(&host.tree, part) {
+            Ok(None) => {}
+            Ok(Some(part)) => {
+                notes.find(Finding::of(&checks::UNSAFE, part.to_string()).at(file(path)));
+            }
+            Err(error) => {
+                let what = format!("who can change {}", part.display());
+                notes.unseen(what, error.to_string());
+            }
         }
     }
 }
@@ -189,10 +190,12 @@ fn judge_others(
     let name = loaded.path.display();
     for other in candidates.iter().filter(|it| it.path != loaded.path) {
         let other_name = other.path.display();
+        let why = other.faults.first().map(|it| format!("; {}", it.detail));
+        let why = why.unwrap_or_default();
         if other.maker == Maker::Own && loaded.maker != Maker::Own {
-            notes.find(shadowed(loaded, &other.path));
-        } else if other.maker != loaded.maker || !other.faults.is_empty() {
-            let detail = format!("libpam loads {name}, not {other_name}");
+            notes.find(shadowed(loaded, &other.path, &why));
+        } else if other.maker != loaded.maker || !why.is_empty() {
+            let detail = format!("libpam loads {name}, not {other_name}{why}");
             notes.find(Finding::of(&checks::SECOND_FILE, detail).at(file(&other.path)));
         }
     }
@@ -207,14 +210,14 @@ fn judge_others(
     for path in others.iter().skip(candidates.len()) {
         let bytes = host.tree.read(path).unwrap_or_default();
         if maker(&bytes, None) == Maker::Own {
-            notes.find(shadowed(loaded, path));
+            notes.find(shadowed(loaded, path, ""));
         }
     }
 }
 
-fn shadowed(loaded: &Candidate, own: &Path) -> Finding {
+fn shadowed(loaded: &Candidate, own: &Path, why: &str) -> Finding {
     let (loaded, own_name) = (loaded.path.display(), own.display());
-    let detail = format!("libpam loads {loaded}; {own_name} is this project's");
+    let detail = format!("libpam loads {loaded}; {own_name} is this project's{why}");
     Finding::of(&checks::SHADOWED, detail).at(file(own))
 }
 

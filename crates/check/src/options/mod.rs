@@ -6,8 +6,10 @@ mod exempt;
 mod places;
 mod written;
 
+use std::collections::BTreeSet;
+
 use adopt::options::{self, Options};
-use pamconf::Facility;
+use pamconf::{Facility, Item};
 
 use crate::host::{Host, OwnLine};
 use crate::options::written::Written;
@@ -111,14 +113,24 @@ fn summarize(host: &Host, notes: &mut Notes) {
     });
 }
 
-/// The services of /etc/pam.d, sshd first.
+/// The services that applications may use: not the files that others include, as common-account.
 fn services(host: &Host, notes: &mut Notes) -> Vec<String> {
-    let mut services = host.tree.names("/etc/pam.d").unwrap_or_else(|error| {
+    let all = host.services().unwrap_or_else(|error| {
         notes.unseen("/etc/pam.d", error.to_string());
         Vec::new()
     });
-    services.sort_by_key(|it| it != "sshd");
-    services
+    let mut included = BTreeSet::new();
+    for service in &all {
+        for line in host.service(service).lines() {
+            if let Item::Include { name } | Item::Substack { name } = &line.item {
+                let name = String::from_utf8_lossy(name).into_owned();
+                included.insert(name.rsplit('/').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    all.into_iter()
+        .filter(|it| !included.contains(it))
+        .collect()
 }
 
 /// The lines that decide for a service: those of the account stack that act for it, else those of the session stack.

@@ -127,7 +127,12 @@ fn of_unknown(words: &[&Written]) -> Option<Finding> {
         .map(|it| it.argument.escape_debug().to_string())
         .collect();
     let detail = format!("no option \"{}\"", all.join("\", \""));
-    let finding = Finding::of(&checks::UNKNOWN_OPTION, detail).at(first.spot.clone());
+    let name = first.argument.split('=').next().unwrap_or_default();
+    let spot = match name.is_empty() {
+        true => first.spot.clone(),
+        false => first.spot.clone().mark(name),
+    };
+    let finding = Finding::of(&checks::UNKNOWN_OPTION, detail).at(spot);
     let name = first.name();
     let names = options::TABLE.iter().map(|it| it.name);
     let near = names.min_by_key(|it| distance(it, &name));

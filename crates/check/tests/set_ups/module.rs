@@ -229,6 +229,22 @@ fn a_file_that_users_can_change() {
             found: &["SA015 failure /usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
         },
         Case {
+            name: "a link in a directory that all may write to",
+            make: || {
+                let tree = Tree::debian();
+                let link = "/srv/build/pam_slurm_adopt.so";
+                tree.link(link, DEBIAN);
+                tree.chmod("/srv/build", 0o777);
+                tree.replace(
+                    "/etc/pam.d/sshd",
+                    ACCOUNT,
+                    &ACCOUNT.replace("pam_slurm_adopt.so", link),
+                );
+                tree
+            },
+            found: &["SA015 failure /srv/build/pam_slurm_adopt.so"],
+        },
+        Case {
             name: "root's in a sticky directory above",
             make: || {
                 let tree = Tree::debian();

@@ -173,6 +173,18 @@ fn services_that_the_module_does_not_act_for() {
             found: &["SA106 warning /etc/pam.d/login:18"],
         },
         Case {
+            name: "a line in a file that others include, and in one that an editor left",
+            make: || {
+                let tree = Tree::redhat();
+                let line = format!("account    required     pam_slurm_adopt.so {DENY}\n");
+                tree.replace("/etc/pam.d/sshd", &line, "");
+                tree.append("/etc/pam.d/password-auth", &line);
+                tree.write("/etc/pam.d/login.rpmsave", &line);
+                tree
+            },
+            found: &[],
+        },
+        Case {
             name: "a line in the file of login, for login and a service that is not installed",
             make: || {
                 let tree = Tree::debian();
