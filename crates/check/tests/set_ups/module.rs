@@ -300,6 +300,12 @@ fn a_file_that_cannot_be_loaded() {
             },
             found: &["SA023 failure /usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
         },
+    ]);
+}
+
+#[test]
+fn a_file_that_does_not_fit_the_host() {
+    expect(&[
         Case {
             name: "for another machine",
             make: || {
