@@ -100,6 +100,9 @@ pub const SLURM_CONFS: [&str; 5] = [
     "/usr/local/etc/slurm.conf",
 ];
 
+/// The largest options file that the module reads, in bytes.
+const LARGEST_OPTIONS: usize = 1 << 20;
+
 struct Nowhere;
 
 impl Sink for Nowhere {
@@ -221,6 +224,9 @@ impl Host {
             let status = self.tree.status(path)?;
             let is_safe = owner::is_roots(&self.tree, &status) && status.mode() & 0o022 == 0;
             let (uid, mode) = (status.uid(), status.mode() & 0o7777);
+            if bytes.len() > LARGEST_OPTIONS {
+                return Err(io::Error::other("larger than 1 MB"));
+            }
             let unsafe_file = || io::Error::other(format!("owner uid {uid}, mode {mode:04o}"));
             is_safe.then_some(bytes).ok_or_else(unsafe_file)
         });
