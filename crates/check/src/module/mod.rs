@@ -13,7 +13,7 @@ use pamconf::{Facility, Item};
 
 use crate::host::fstab::is_mounted_later;
 use crate::host::owner;
-use crate::host::{Host, OwnLine};
+use crate::host::{Host, ModuleCall, OwnLine};
 use crate::module::candidate::{Candidate, Maker, file, maker};
 use crate::module::search::Search;
 use crate::{Finding, Notes, Room, Spot};
@@ -45,14 +45,37 @@ fn look(host: &Host, notes: &mut Notes) {
         let why = format!("the tree's root directory is uid {uid}'s, who stands for root");
         notes.unseen("owners of files", why);
     }
+    let search = Search::of(host);
+    misspelt(host, &search, notes);
     let modules = modules(host, notes);
     if modules.is_empty() {
         notes.summary("no PAM line calls it");
         return;
     }
-    let search = Search::of(host);
     for module in &modules {
         judge(host, &search, module, notes);
+    }
+}
+
+/// Looks in sshd's stacks for modules that are not there and whose name is nearly this module's.
+fn misspelt(host: &Host, search: &Search, notes: &mut Notes) {
+    let service = host.service("sshd");
+    for facility in Facility::ALL {
+        let stack = service.stack(facility).iter();
+        for call in stack.filter_map(|it| ModuleCall::of(&service, it)) {
+            let name = call.name().to_ascii_lowercase();
+            let is_near = name.contains("slurm") && name.contains("ado");
+            let path = String::from_utf8_lossy(call.path);
+            let tried = search.paths(&path);
+            if call.is_own() || !is_near || tried.iter().any(|it| host.tree.exists(it)) {
+                continue;
+            }
+            let detail = format!("there is no {}", listed(&tried));
+            let finding = Finding::of(&checks::MISSING, detail)
+                .at(Spot::pam(call.line).mark(&path))
+                .fix("Write pam_slurm_adopt.so.");
+            notes.find(finding);
+        }
     }
 }
 

@@ -45,6 +45,10 @@ fn unknown_names(host: &Host, database: &str, names: &[String], notes: &mut Note
     let is_number = |name: &String| name.parse::<u32>().is_ok();
     let others = names.iter().filter(|it| !is_number(it) && !is_local(it));
     let others: Vec<String> = others.cloned().collect();
+    // Signs of sudoers(5) and access.conf(5), which no database is asked for.
+    if let Some(odd) = others.iter().find(|it| it.starts_with(['%', '@', '+'])) {
+        return vec![odd.clone()];
+    }
     if others.is_empty() {
         return others;
     }

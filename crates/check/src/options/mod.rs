@@ -63,6 +63,7 @@ fn look(host: &Host, notes: &mut Notes) {
             notes.find(Finding::of(&checks::IGNORED_FILE, fault).at(spot));
         }
     }
+    tell(notes, unread_files(host));
     tell(notes, written::misunderstood(&file));
     tell(notes, written::set_twice(&file));
     let services = services(host, notes);
@@ -95,6 +96,27 @@ fn look_at_service(host: &Host, service: &str, file: &[Written], notes: &mut Not
         let findings = exempt::look(host, settings, notes);
         tell(notes, findings);
     }
+}
+
+/// The findings about files whose name is nearly that of the options file.
+fn unread_files(host: &Host) -> Vec<Finding> {
+    const NAMES: [&str; 6] = [
+        "/etc/security/slurm-adopt.conf",
+        "/etc/security/slurm_adopt",
+        "/etc/security/pam_slurm_adopt.conf",
+        "/etc/slurm_adopt.conf",
+        "/etc/slurm/slurm_adopt.conf",
+        "/etc/slurm/pam_slurm_adopt.conf",
+    ];
+    if host.tree.link_status(options::FILE).is_ok() {
+        return Vec::new();
+    }
+    let names = NAMES.iter().filter(|it| host.tree.exists(it));
+    let finding = |name: &&str| {
+        let detail = format!("there is no {}", options::FILE);
+        Finding::of(&checks::UNREAD_FILE, detail).at(Spot::file(*name))
+    };
+    names.map(finding).collect()
 }
 
 /// Says the findings at once: what comes later may hang.

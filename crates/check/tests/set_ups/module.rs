@@ -71,6 +71,15 @@ fn a_file_that_libpam_does_not_find() {
             found: &["SA010 failure /etc/pam.d/sshd:17"],
         },
         Case {
+            name: "a name without .so",
+            make: || {
+                let tree = Tree::debian();
+                tree.replace("/etc/pam.d/sshd", ACCOUNT, &ACCOUNT.replace(".so", ""));
+                tree
+            },
+            found: &["SA010 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
             name: "a link that leads nowhere, with a dash before the line",
             make: || {
                 let tree = Tree::debian();

@@ -124,6 +124,15 @@ fn settings_that_do_not_count() {
             found: &["SA124 warning /etc/security/slurm_adopt.conf"],
         },
         Case {
+            name: "a file with another name",
+            make: || {
+                let tree = Tree::debian();
+                tree.write("/etc/security/slurm-adopt.conf", "exempt_users = root\n");
+                tree
+            },
+            found: &["SA133 warning /etc/security/slurm-adopt.conf"],
+        },
+        Case {
             name: "ignore_root=0",
             make: || account(&format!("{DENY} ignore_root=0")),
             found: &["SA125 warning /etc/pam.d/sshd:3"],

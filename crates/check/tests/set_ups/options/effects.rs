@@ -110,6 +110,15 @@ fn exempt_users() {
             found: &["SA122 warning /etc/security/slurm_adopt.conf:2"],
         },
         Case {
+            name: "a group as sudoers has it, with a directory service",
+            make: || {
+                let tree = file("strict\nexempt_groups = %wheel\n");
+                tree.write("/etc/nsswitch.conf", "group: files sss\n");
+                tree
+            },
+            found: &["SA122 warning /etc/security/slurm_adopt.conf:2"],
+        },
+        Case {
             name: "uids of people",
             make: || file("strict\nexempt_uid_below = 2000\n"),
             found: &["SA123 warning /etc/security/slurm_adopt.conf:2"],
