@@ -61,7 +61,7 @@ pub struct OptionsFile {
     /// Its text; empty if there is none. One that the module does not trust or cannot read counts as `strict`.
     pub text: String,
     /// The reason why it does not count.
-    pub fault: Option<String>,
+    pub fault: Option<io::Error>,
 }
 
 /// slurm.conf, line by line.
@@ -89,6 +89,12 @@ impl SlurmConf {
     pub fn value(&self, key: &str) -> Option<&str> {
         self.setting(key).map(|(_, value)| value)
     }
+}
+
+/// Whether an error only says that the caller of `slurm-adopt` is not root: root may read everything.
+#[must_use]
+pub fn is_for_root(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && sys::effective_uid() != 0
 }
 
 /// The usual places of slurm.conf, in the order in which the module looks where no slurmd runs.
@@ -240,7 +246,7 @@ impl Host {
             }
             Err(error) => OptionsFile {
                 text: "strict".to_owned(),
-                fault: Some(error.to_string()),
+                fault: Some(error),
             },
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use adopt::options::{self, Options};
 use pamconf::{Facility, Item};
 
-use crate::host::{Host, OwnLine};
+use crate::host::{Host, OwnLine, is_for_root};
 use crate::options::written::Written;
 use crate::{Finding, Notes, Room, Spot};
 
@@ -58,9 +58,10 @@ fn look(host: &Host, notes: &mut Notes) {
     let mut file = Vec::new();
     match &options_file.fault {
         None => file = written::of_file(&options_file.text),
+        Some(fault) if is_for_root(fault) => notes.unseen(options::FILE, fault.to_string()),
         Some(fault) => {
             let spot = Spot::file(options::FILE);
-            notes.find(Finding::of(&checks::IGNORED_FILE, fault).at(spot));
+            notes.find(Finding::of(&checks::IGNORED_FILE, fault.to_string()).at(spot));
         }
     }
     tell(notes, unread_files(host));
