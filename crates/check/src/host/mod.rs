@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use adopt::log::Sink;
 use adopt::node::{Node, NodeError};
@@ -63,7 +64,7 @@ pub struct OptionsFile {
     /// Its text; empty if there is none. One that the module does not trust or cannot read counts as `strict`.
     pub text: String,
     /// The reason why it does not count.
-    pub fault: Option<String>,
+    pub fault: Option<io::Error>,
 }
 
 /// slurm.conf, line by line.
@@ -93,6 +94,12 @@ impl SlurmConf {
     }
 }
 
+/// Whether an error only says that the caller of `slurm-adopt` is not root: root may read everything.
+#[must_use]
+pub fn is_for_root(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && sys::effective_uid() != 0
+}
+
 /// The usual places of slurm.conf, in the order in which the module looks where no slurmd runs.
 pub const SLURM_CONFS: [&str; 5] = [
     "/run/slurm/conf/slurm.conf",
@@ -104,6 +111,9 @@ pub const SLURM_CONFS: [&str; 5] = [
 
 /// The file that libpam reads if there is no directory of services.
 pub const PAM_CONF: &str = "/etc/pam.conf";
+
+/// The largest options file that the module reads, in bytes.
+const LARGEST_OPTIONS: usize = 1 << 20;
 
 struct Nowhere;
 
@@ -174,6 +184,38 @@ impl Host {
         }
     }
 
+    /// Runs one of its programs for at most three seconds: what may ask a directory service, or wait for a lock, must
+    /// not use up the time of all other checks.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn run_briefly(&self, program: &str, args: &[&str]) -> io::Result<Printed> {
+        let soon = self.deadline.remaining().min(Duration::from_secs(3));
+        match self.is_live() {
+            true => command::run(program, args, &Deadline::after(soon)),
+            false => self.run(program, args),
+        }
+    }
+
+    /// The services of /etc/pam.d, sshd first; without files that an editor or a package manager left there.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn services(&self) -> io::Result<Vec<String>> {
+        const LEFTOVERS: [&str; 9] = [
+            ".rpm", ".dpkg", ".ucf", ".bak", ".orig", ".old", ".save", ".sw", ".tmp",
+        ];
+        let is_leftover = |name: &str| {
+            name.ends_with('~')
+                || name.starts_with('.')
+                || LEFTOVERS.iter().any(|it| name.contains(it))
+        };
+        let mut names = self.tree.names("/etc/pam.d")?;
+        names.retain(|it| !is_leftover(it));
+        names.sort_by_key(|it| it != "sshd");
+        Ok(names)
+    }
+
     /// Where its libpam looks for files.
     #[must_use]
     pub fn layout(&self) -> Layout {
@@ -216,6 +258,9 @@ impl Host {
             let status = self.tree.status(path)?;
             let is_safe = owner::is_roots(&self.tree, &status) && status.mode() & 0o022 == 0;
             let (uid, mode) = (status.uid(), status.mode() & 0o7777);
+            if bytes.len() > LARGEST_OPTIONS {
+                return Err(io::Error::other("larger than 1 MB"));
+            }
             let unsafe_file = || io::Error::other(format!("owner uid {uid}, mode {mode:04o}"));
             is_safe.then_some(bytes).ok_or_else(unsafe_file)
         });
@@ -229,7 +274,7 @@ impl Host {
             }
             Err(error) => OptionsFile {
                 text: "strict".to_owned(),
-                fault: Some(error.to_string()),
+                fault: Some(error),
             },
         }
     }

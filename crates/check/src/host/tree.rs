@@ -229,18 +229,29 @@ pub fn is_absent(error: &io::Error) -> bool {
 
 /// Matches `*`, `?` and plain bytes, as fnmatch(3) without sets.
 pub(crate) fn is_match(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            is_match(rest, text)
-                || text
-                    .split_first()
-                    .is_some_and(|(_, text)| is_match(pattern, text))
+    let (mut at, mut place) = (0, 0);
+    // Behind the last star, and the place in the text up to which it matches: earlier stars need no second try.
+    let mut star = None;
+    while let Some(byte) = text.get(place) {
+        match (pattern.get(at), star) {
+            (Some(b'*'), _) => {
+                at += 1;
+                star = Some((at, place));
+            }
+            (Some(sign), _) if *sign == b'?' || sign == byte => {
+                at += 1;
+                place += 1;
+            }
+            (_, Some((behind, end))) => {
+                at = behind;
+                place = end + 1;
+                star = Some((behind, place));
+            }
+            (_, None) => return false,
         }
-        (Some((b'?', rest)), Some((_, text))) => is_match(rest, text),
-        (Some((sign, rest)), Some((byte, text))) => sign == byte && is_match(rest, text),
-        _ => false,
     }
+    let rest = pattern.get(at..).unwrap_or_default();
+    rest.iter().all(|sign| *sign == b'*')
 }
 
 #[cfg(test)]
@@ -256,6 +267,10 @@ mod tests {
             ("a?c", "ac", false),
             ("*", "", true),
             ("*a*b", "xaxb", true),
+            ("*a*b", "xaxbx", false),
+            ("a*", "a", true),
+            ("", "a", false),
+            ("**", "", true),
         ] {
             assert_eq!(
                 is_match(pattern.as_bytes(), text.as_bytes()),
@@ -263,5 +278,33 @@ mod tests {
                 "{pattern} {text}"
             );
         }
+    }
+
+    #[test]
+    fn many_stars_take_no_time() {
+        let pattern = b"*a".repeat(50);
+        let text = [b'a'; 255];
+        assert!(!is_match(&[&pattern[..], b"b"].concat(), &text));
+    }
+
+    #[test]
+    fn links_stay_within_the_tree() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path();
+        std::fs::create_dir_all(root.join("usr/lib")).expect("make it");
+        std::fs::write(root.join("usr/lib/file"), "0123456789").expect("write");
+        std::os::unix::fs::symlink("/usr/lib", root.join("lib")).expect("link");
+        std::os::unix::fs::symlink("/dev/null", root.join("mask")).expect("link");
+        let tree = Tree::at(root).expect("a tree");
+        let real = tree.resolve("/lib/file").expect("it is there");
+        assert_eq!(real, Path::new("/usr/lib/file"));
+        assert!(tree.resolve("/mask").is_err(), "the tree has no /dev");
+        let target = tree.link_target("/mask").expect("a link");
+        assert_eq!(target, Path::new("/dev/null"));
+        assert!(tree.link_target("/usr").is_err(), "no link");
+        assert!(tree.link_status("/mask").expect("it is there").is_symlink());
+        assert_eq!(tree.tail("/lib/file", 3).expect("read"), b"789");
+        assert_eq!(tree.tail("/lib/file", 99).expect("read").len(), 10);
+        assert!(tree.tail("/usr", 3).is_err(), "a directory");
     }
 }

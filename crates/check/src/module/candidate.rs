@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use adopt::options;
 
-use crate::host::Host;
+use crate::host::{Host, is_for_root};
 use crate::module::elf::{Facts, Target};
 use crate::module::{checks, search};
 use crate::{Check, Finding, Notes, Spot};
@@ -44,6 +44,10 @@ impl Candidate {
         };
         let bytes = match host.tree.read(path) {
             Ok(bytes) => bytes,
+            Err(error) if is_for_root(&error) => {
+                notes.unseen(path.display().to_string(), error.to_string());
+                return candidate;
+            }
             Err(error) => {
                 candidate.fault(&checks::UNREADABLE, error.to_string());
                 return candidate;

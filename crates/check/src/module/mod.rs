@@ -13,7 +13,7 @@ use pamconf::{Facility, Item};
 
 use crate::host::fstab::is_mounted_later;
 use crate::host::owner;
-use crate::host::{Host, OwnLine};
+use crate::host::{Host, ModuleCall, OwnLine};
 use crate::module::candidate::{Candidate, Maker, file, maker};
 use crate::module::search::Search;
 use crate::{Finding, Notes, Room, Spot};
@@ -45,14 +45,37 @@ fn look(host: &Host, notes: &mut Notes) {
         let why = format!("the tree's root directory is uid {uid}'s, who stands for root");
         notes.unseen("owners of files", why);
     }
+    let search = Search::of(host);
+    misspelt(host, &search, notes);
     let modules = modules(host, notes);
     if modules.is_empty() {
         notes.summary("no PAM line calls it");
         return;
     }
-    let search = Search::of(host);
     for module in &modules {
         judge(host, &search, module, notes);
+    }
+}
+
+/// Looks in sshd's stacks for modules that are not there and whose name is nearly this module's.
+fn misspelt(host: &Host, search: &Search, notes: &mut Notes) {
+    let service = host.service("sshd");
+    for facility in Facility::ALL {
+        let stack = service.stack(facility).iter();
+        for call in stack.filter_map(|it| ModuleCall::of(&service, it)) {
+            let name = call.name().to_ascii_lowercase();
+            let is_near = name.contains("slurm") && name.contains("ado");
+            let path = String::from_utf8_lossy(call.path);
+            let tried = search.paths(&path);
+            if call.is_own() || !is_near || tried.iter().any(|it| host.tree.exists(it)) {
+                continue;
+            }
+            let detail = format!("there is no {}", listed(&tried));
+            let finding = Finding::of(&checks::MISSING, detail)
+                .at(Spot::pam(call.line).mark(&path))
+                .fix("Write pam_slurm_adopt.so.");
+            notes.find(finding);
+        }
     }
 }
 
@@ -79,14 +102,10 @@ pub(crate) fn loaded(host: &Host) -> Vec<PathBuf> {
 
 /// The modules that the services of /etc/pam.d name; sshd's first.
 fn modules(host: &Host, notes: &mut Notes) -> Vec<Module> {
-    let mut services = match host.tree.names("/etc/pam.d") {
-        Ok(names) => names,
-        Err(error) => {
-            notes.unseen("/etc/pam.d", error.to_string());
-            Vec::new()
-        }
-    };
-    services.sort_by_key(|it| it != "sshd");
+    let services = host.services().unwrap_or_else(|error| {
+        notes.unseen("/etc/pam.d", error.to_string());
+        Vec::new()
+    });
     let mut found: BTreeMap<String, Vec<OwnLine>> = BTreeMap::new();
     for line in services.iter().flat_map(|it| host.own_lines(it)) {
         let Item::Module { path, .. } = &line.line.item else {
@@ -137,15 +156,20 @@ fn judge(host: &Host, search: &Search, module: &Module, notes: &mut Notes) {
     judge_phases(module, loaded, notes);
 }
 
+/// Judges who can change the file, or the directory of a link to it.
 fn judge_owners(host: &Host, path: &Path, notes: &mut Notes) {
-    match owner::unsafe_part(&host.tree, path) {
-        Ok(None) => {}
-        Ok(Some(part)) => {
-            notes.find(Finding::of(&checks::UNSAFE, part.to_string()).at(file(path)));
-        }
-        Err(error) => {
-            let what = format!("who can change {}", path.display());
-            notes.unseen(what, error.to_string());
+    let is_link = host.tree.link_status(path).is_ok_and(|it| it.is_symlink());
+    let dir = path.parent().filter(|_| is_link);
+    for part in [Some(path), dir].into_iter().flatten() {
+        match owner::unsafe_part(&host.tree, part) {
+            Ok(None) => {}
+            Ok(Some(part)) => {
+                notes.find(Finding::of(&checks::UNSAFE, part.to_string()).at(file(path)));
+            }
+            Err(error) => {
+                let what = format!("who can change {}", part.display());
+                notes.unseen(what, error.to_string());
+            }
         }
     }
 }
@@ -189,10 +213,12 @@ fn judge_others(
     let name = loaded.path.display();
     for other in candidates.iter().filter(|it| it.path != loaded.path) {
         let other_name = other.path.display();
+        let why = other.faults.first().map(|it| format!("; {}", it.detail));
+        let why = why.unwrap_or_default();
         if other.maker == Maker::Own && loaded.maker != Maker::Own {
-            notes.find(shadowed(loaded, &other.path));
-        } else if other.maker != loaded.maker || !other.faults.is_empty() {
-            let detail = format!("libpam loads {name}, not {other_name}");
+            notes.find(shadowed(loaded, &other.path, &why));
+        } else if other.maker != loaded.maker || !why.is_empty() {
+            let detail = format!("libpam loads {name}, not {other_name}{why}");
             notes.find(Finding::of(&checks::SECOND_FILE, detail).at(file(&other.path)));
         }
     }
@@ -207,14 +233,14 @@ fn judge_others(
     for path in others.iter().skip(candidates.len()) {
         let bytes = host.tree.read(path).unwrap_or_default();
         if maker(&bytes, None) == Maker::Own {
-            notes.find(shadowed(loaded, path));
+            notes.find(shadowed(loaded, path, ""));
         }
     }
 }
 
-fn shadowed(loaded: &Candidate, own: &Path) -> Finding {
+fn shadowed(loaded: &Candidate, own: &Path, why: &str) -> Finding {
     let (loaded, own_name) = (loaded.path.display(), own.display());
-    let detail = format!("libpam loads {loaded}; {own_name} is this project's");
+    let detail = format!("libpam loads {loaded}; {own_name} is this project's{why}");
     Finding::of(&checks::SHADOWED, detail).at(file(own))
 }
 

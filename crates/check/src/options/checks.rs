@@ -31,6 +31,7 @@ pub(super) const ALL: &[&Check] = &[
     &NO_SUCH_CONF,
     &OTHER_CONF,
     &EMPTY_URL,
+    &UNREAD_FILE,
 ];
 
 pub(super) const UNKNOWN_OPTION: Check = Check {
@@ -286,4 +287,12 @@ pub(super) const EMPTY_URL: Check = Check {
     title: "a message has {url}, but message_url is not set",
     why: "Users who are denied read the message with nothing in that place.",
     fix: "Set message_url=, or take {url} out of the message.",
+};
+
+pub(super) const UNREAD_FILE: Check = Check {
+    id: "SA133",
+    severity: Severity::Warning,
+    title: "a file looks like the options file, but is not read",
+    why: "The module reads its options from /etc/security/slurm_adopt.conf alone, and there is no such file.",
+    fix: "Rename the file to /etc/security/slurm_adopt.conf.",
 };

@@ -2,18 +2,13 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use adopt::options::Mode;
-use sys::Deadline;
 
 use crate::host::fstab::is_mounted_later;
-use crate::host::{Host, command, owner};
+use crate::host::{Host, owner};
 use crate::options::{Settings, checks};
 use crate::{Finding, Notes, Severity, Spot};
-
-/// The longest wait for an answer of the user database.
-const LONGEST_LOOK_UP: Duration = Duration::from_secs(3);
 
 pub(super) fn look(host: &Host, settings: Settings<'_>, notes: &mut Notes) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -50,11 +45,15 @@ fn unknown_names(host: &Host, database: &str, names: &[String], notes: &mut Note
     let is_number = |name: &String| name.parse::<u32>().is_ok();
     let others = names.iter().filter(|it| !is_number(it) && !is_local(it));
     let others: Vec<String> = others.cloned().collect();
+    // Signs of sudoers(5) and access.conf(5), which no database is asked for.
+    if let Some(odd) = others.iter().find(|it| it.starts_with(['%', '@', '+'])) {
+        return vec![odd.clone()];
+    }
     if others.is_empty() {
         return others;
     }
     if host.is_live() {
-        return missing(database, others, &host.deadline, notes);
+        return missing(host, database, others, notes);
     }
     let switch = host.tree.text("/etc/nsswitch.conf").unwrap_or_default();
     match sources(&switch, database)
@@ -71,19 +70,12 @@ fn unknown_names(host: &Host, database: &str, names: &[String], notes: &mut Note
 }
 
 /// The names that the running host's user database does not have, getent(1). What cannot be asked counts as known.
-fn missing(
-    database: &str,
-    names: Vec<String>,
-    deadline: &Deadline,
-    notes: &mut Notes,
-) -> Vec<String> {
+fn missing(host: &Host, database: &str, names: Vec<String>, notes: &mut Notes) -> Vec<String> {
     let mut missing = Vec::new();
     let mut names = names.into_iter();
     for name in names.by_ref() {
-        // A directory service that hangs must not use up the time of all other checks.
-        let soon = Deadline::after(deadline.remaining().min(LONGEST_LOOK_UP));
         // A name that begins with a dash would be an option.
-        let asked = command::run("getent", &["--", database, &name], &soon);
+        let asked = host.run_briefly("getent", &["--", database, &name]);
         match asked.map(|it| it.status) {
             Ok(Some(0)) => {}
             Ok(Some(2)) => missing.push(name),

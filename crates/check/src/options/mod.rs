@@ -6,10 +6,12 @@ mod exempt;
 mod places;
 mod written;
 
-use adopt::options::{self, Options};
-use pamconf::Facility;
+use std::collections::BTreeSet;
 
-use crate::host::{Host, OwnLine};
+use adopt::options::{self, Options};
+use pamconf::{Facility, Item};
+
+use crate::host::{Host, OwnLine, is_for_root};
 use crate::options::written::Written;
 use crate::{Finding, Notes, Room, Spot};
 
@@ -56,11 +58,13 @@ fn look(host: &Host, notes: &mut Notes) {
     let mut file = Vec::new();
     match &options_file.fault {
         None => file = written::of_file(&options_file.text),
+        Some(fault) if is_for_root(fault) => notes.unseen(options::FILE, fault.to_string()),
         Some(fault) => {
             let spot = Spot::file(options::FILE);
-            notes.find(Finding::of(&checks::IGNORED_FILE, fault).at(spot));
+            notes.find(Finding::of(&checks::IGNORED_FILE, fault.to_string()).at(spot));
         }
     }
+    tell(notes, unread_files(host));
     tell(notes, written::misunderstood(&file));
     tell(notes, written::set_twice(&file));
     let services = services(host, notes);
@@ -95,6 +99,27 @@ fn look_at_service(host: &Host, service: &str, file: &[Written], notes: &mut Not
     }
 }
 
+/// The findings about files whose name is nearly that of the options file.
+fn unread_files(host: &Host) -> Vec<Finding> {
+    const NAMES: [&str; 6] = [
+        "/etc/security/slurm-adopt.conf",
+        "/etc/security/slurm_adopt",
+        "/etc/security/pam_slurm_adopt.conf",
+        "/etc/slurm_adopt.conf",
+        "/etc/slurm/slurm_adopt.conf",
+        "/etc/slurm/pam_slurm_adopt.conf",
+    ];
+    if host.tree.link_status(options::FILE).is_ok() {
+        return Vec::new();
+    }
+    let names = NAMES.iter().filter(|it| host.tree.exists(it));
+    let finding = |name: &&str| {
+        let detail = format!("there is no {}", options::FILE);
+        Finding::of(&checks::UNREAD_FILE, detail).at(Spot::file(*name))
+    };
+    names.map(finding).collect()
+}
+
 /// Says the findings at once: what comes later may hang.
 fn tell(notes: &mut Notes, findings: Vec<Finding>) {
     findings.into_iter().for_each(|it| notes.find(it));
@@ -111,14 +136,24 @@ fn summarize(host: &Host, notes: &mut Notes) {
     });
 }
 
-/// The services of /etc/pam.d, sshd first.
+/// The services that applications may use: not the files that others include, as common-account.
 fn services(host: &Host, notes: &mut Notes) -> Vec<String> {
-    let mut services = host.tree.names("/etc/pam.d").unwrap_or_else(|error| {
+    let all = host.services().unwrap_or_else(|error| {
         notes.unseen("/etc/pam.d", error.to_string());
         Vec::new()
     });
-    services.sort_by_key(|it| it != "sshd");
-    services
+    let mut included = BTreeSet::new();
+    for service in &all {
+        for line in host.service(service).lines() {
+            if let Item::Include { name } | Item::Substack { name } = &line.item {
+                let name = String::from_utf8_lossy(name).into_owned();
+                included.insert(name.rsplit('/').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    all.into_iter()
+        .filter(|it| !included.contains(it))
+        .collect()
 }
 
 /// The lines that decide for a service: those of the account stack that act for it, else those of the session stack.

@@ -1,5 +1,7 @@
 //! Options as they are written: on a PAM line, or in the options file.
 
+use std::collections::BTreeMap;
+
 use adopt::options::{self, BadArgument, Options};
 use pamconf::{Item, Line};
 
@@ -43,7 +45,8 @@ impl Written {
 
 /// The settings of the options file.
 pub fn of_file(text: &str) -> Vec<Written> {
-    let line_text = |line: usize| text.lines().nth(line.saturating_sub(1));
+    let lines: Vec<&str> = text.lines().collect();
+    let line_text = |line: usize| lines.get(line.saturating_sub(1)).copied();
     let settings = options::settings(text).map(|it| {
         let value = it
             .argument
@@ -127,7 +130,12 @@ fn of_unknown(words: &[&Written]) -> Option<Finding> {
         .map(|it| it.argument.escape_debug().to_string())
         .collect();
     let detail = format!("no option \"{}\"", all.join("\", \""));
-    let finding = Finding::of(&checks::UNKNOWN_OPTION, detail).at(first.spot.clone());
+    let name = first.argument.split('=').next().unwrap_or_default();
+    let spot = match name.is_empty() {
+        true => first.spot.clone(),
+        false => first.spot.clone().mark(name),
+    };
+    let finding = Finding::of(&checks::UNKNOWN_OPTION, detail).at(spot);
     let name = first.name();
     let names = options::TABLE.iter().map(|it| it.name);
     let near = names.min_by_key(|it| distance(it, &name));
@@ -144,19 +152,18 @@ fn of_unknown(words: &[&Written]) -> Option<Finding> {
 /// The findings about options that are set twice in one place, to different values.
 pub fn set_twice(written: &[Written]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (index, first) in written.iter().enumerate() {
-        let later = written.iter().skip(index + 1);
-        let mut later = later.filter(|it| it.name() == first.name() && it.is_taken());
-        let Some(second) = later.next().filter(|_| first.is_taken()) else {
+    let mut later: BTreeMap<String, &Written> = BTreeMap::new();
+    for setting in written.iter().rev().filter(|it| it.is_taken()) {
+        let Some(next) = later.insert(setting.name(), setting) else {
             continue;
         };
-        if !second.value().eq_ignore_ascii_case(first.value()) {
+        if !next.value().eq_ignore_ascii_case(setting.value()) {
             let (lost, counts) = (
-                first.argument.escape_debug(),
-                second.argument.escape_debug(),
+                setting.argument.escape_debug(),
+                next.argument.escape_debug(),
             );
             let detail = format!("{lost} has no effect: {counts} comes later");
-            findings.push(Finding::of(&checks::TWICE, detail).at(first.spot.clone()));
+            findings.push(Finding::of(&checks::TWICE, detail).at(setting.spot.clone()));
         }
     }
     findings

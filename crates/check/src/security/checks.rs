@@ -49,7 +49,7 @@ pub(super) const LABEL: Check = Check {
 pub(super) const STATE_DIR: Check = Check {
     id: "SA710",
     severity: Severity::Failure,
-    title: "/run/slurm-adopt cannot be root's alone",
+    title: "/run/slurm-adopt is not a directory of root's alone",
     why: "The module keeps there what one phase of a login tells the next. It uses only a directory of root's that \
           nobody else can write. Another one it moves aside at the next login, if only root can rename in /run and \
           it is no mount point; else keyboard-interactive logins fail, and every login asks all slurmstepds again.",

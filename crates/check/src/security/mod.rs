@@ -52,7 +52,7 @@ fn fapolicyd(host: &Host, notes: &mut Notes) {
             lines.any(|it| it.split_whitespace().next() == Some(&path))
         };
         let is_of_package = host
-            .run("rpm", &["-qf", &path])
+            .run_briefly("rpm", &["-qf", &path])
             .is_ok_and(|it| it.is_success());
         if !is_of_package && !lists.iter().any(is_listed) {
             let detail = format!("{path} is in no trust file");

@@ -120,16 +120,18 @@ fn manager(host: &Host) -> Manager {
 
 /// Users who may work outside jobs.
 #[derive(Debug)]
-pub(super) struct Exempt {
+pub(super) struct Exempt<'a> {
+    host: &'a Host,
     options: Options,
     passwd: String,
     group: String,
 }
 
-impl Exempt {
-    pub(super) fn of(host: &Host) -> Self {
+impl<'a> Exempt<'a> {
+    pub(super) fn of(host: &'a Host) -> Self {
         let text = |path: &str| host.tree.text(path).unwrap_or_default();
         Self {
+            host,
             options: host.options(),
             passwd: text("/etc/passwd"),
             group: text("/etc/group"),
@@ -157,6 +159,20 @@ impl Exempt {
             || name == "root"
             || exempt.users.iter().any(is_it)
             || exempt.groups.iter().any(in_group)
+            || self.is_member_elsewhere(name)
+    }
+
+    /// Whether a user is a member of an exempt group that only a directory service knows, id(1).
+    fn is_member_elsewhere(&self, name: &str) -> bool {
+        let groups = &self.options.exempt.groups;
+        if groups.is_empty() {
+            return false;
+        }
+        let asked = self.host.run_briefly("id", &["-Gn", "--", name]);
+        asked.is_ok_and(|printed| {
+            let mut names = printed.out.split_whitespace();
+            names.any(|it| groups.iter().any(|group| group == it))
+        })
     }
 
     pub(super) fn name_of(&self, uid: u32) -> Option<String> {
@@ -187,7 +203,7 @@ fn keeps_one(host: &Host, uid: u32) -> bool {
     names.is_ok_and(|it| !it.is_empty())
 }
 
-fn lingering(host: &Host, exempt: &Exempt, notes: &mut Notes) {
+fn lingering(host: &Host, exempt: &Exempt<'_>, notes: &mut Notes) {
     const DIR: &str = "/var/lib/systemd/linger";
     match host.tree.names(DIR) {
         Ok(names) => {
@@ -206,7 +222,7 @@ fn lingering(host: &Host, exempt: &Exempt, notes: &mut Notes) {
 }
 
 /// Looks for processes in users' service managers.
-fn running(host: &Host, exempt: &Exempt, notes: &mut Notes) {
+fn running(host: &Host, exempt: &Exempt<'_>, notes: &mut Notes) {
     let mut users: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for process in host.processes() {
         let text = host.tree.text(format!("/proc/{}/cgroup", process.pid));

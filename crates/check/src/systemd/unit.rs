@@ -132,12 +132,13 @@ fn settings(file: &str, text: &str) -> Vec<Setting> {
             continue;
         }
         let mut whole = trimmed.to_owned();
-        while let Some(head) = whole.strip_suffix('\\') {
+        while whole.ends_with('\\') {
+            whole.pop();
             let next = lines
                 .by_ref()
                 .find(|(_, it)| !it.trim().starts_with(['#', ';']));
-            let next = next.map_or("", |(_, it)| it.trim());
-            whole = format!("{head} {next}");
+            whole.push(' ');
+            whole.push_str(next.map_or("", |(_, it)| it.trim()));
         }
         if let Some((key, value)) = whole.split_once('=') {
             let (key, value) = (key.trim().to_owned(), value.trim().to_owned());

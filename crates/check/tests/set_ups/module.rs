@@ -71,6 +71,15 @@ fn a_file_that_libpam_does_not_find() {
             found: &["SA010 failure /etc/pam.d/sshd:17"],
         },
         Case {
+            name: "a name without .so",
+            make: || {
+                let tree = Tree::debian();
+                tree.replace("/etc/pam.d/sshd", ACCOUNT, &ACCOUNT.replace(".so", ""));
+                tree
+            },
+            found: &["SA010 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
             name: "a link that leads nowhere, with a dash before the line",
             make: || {
                 let tree = Tree::debian();
@@ -229,6 +238,22 @@ fn a_file_that_users_can_change() {
             found: &["SA015 failure /usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
         },
         Case {
+            name: "a link in a directory that all may write to",
+            make: || {
+                let tree = Tree::debian();
+                let link = "/srv/build/pam_slurm_adopt.so";
+                tree.link(link, DEBIAN);
+                tree.chmod("/srv/build", 0o777);
+                tree.replace(
+                    "/etc/pam.d/sshd",
+                    ACCOUNT,
+                    &ACCOUNT.replace("pam_slurm_adopt.so", link),
+                );
+                tree
+            },
+            found: &["SA015 failure /srv/build/pam_slurm_adopt.so"],
+        },
+        Case {
             name: "root's in a sticky directory above",
             make: || {
                 let tree = Tree::debian();
@@ -284,6 +309,12 @@ fn a_file_that_cannot_be_loaded() {
             },
             found: &["SA023 failure /usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
         },
+    ]);
+}
+
+#[test]
+fn a_file_that_does_not_fit_the_host() {
+    expect(&[
         Case {
             name: "for another machine",
             make: || {

@@ -83,6 +83,12 @@ fn logins_with_a_service_manager() {
             },
             found: &["SA602 warning /etc/pam.d/common-session:6"],
         },
+    ]);
+}
+
+#[test]
+fn logins_without_a_service_manager() {
+    expect(&[
         Case {
             name: "pam_systemd taken out",
             make: || {
@@ -158,6 +164,12 @@ fn drop_ins_that_leave_a_way_out() {
             },
             found: &["SA603 warning /etc/systemd/system/user@.service.d/slurm_adopt.conf:4"],
         },
+    ]);
+}
+
+#[test]
+fn drop_ins_that_override_each_other() {
+    expect(&[
         Case {
             name: "a later drop-in brings the manager back",
             make: || {
@@ -307,7 +319,7 @@ fn units_of_sshd_that_are_hardened() {
 }
 
 #[test]
-fn programs_that_run_something_for_users() {
+fn cron_for_users() {
     expect(&[
         Case {
             name: "cron for all",
@@ -346,6 +358,12 @@ fn programs_that_run_something_for_users() {
             },
             found: &[],
         },
+    ]);
+}
+
+#[test]
+fn at_and_podman() {
+    expect(&[
         Case {
             name: "at for all but some",
             make: || {
