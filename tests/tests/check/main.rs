@@ -39,6 +39,7 @@ const TESTS: &[(&str, fn(&Cluster) -> Result<()>)] = &[
 
 /// Tests with clusters of their own.
 const CLUSTERS: &[(&str, fn(Suite) -> Result<()>)] = &[
+    ("a job that is ending", daemons::ending),
     ("slurmds of other nodes", daemons::peers),
     (
         "a job from before PrologFlags=contain",

@@ -9,9 +9,9 @@ use adopt::node::Node;
 use proto::Version;
 use proto::version::RELEASES;
 
-use crate::host::Host;
 use crate::host::processes::Process;
-use crate::running::name_of;
+use crate::host::{Host, command};
+use crate::running::{DAEMONS, name_of};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const NOT_RUNNING: Check = Check {
@@ -109,7 +109,8 @@ impl Slurmds {
             }
         }
         if let Some(slurmd) = found.own.first() {
-            let printed = host.run(&format!("/proc/{}/exe", slurmd.pid), &["-V"]);
+            let program = format!("/proc/{}/exe", slurmd.pid);
+            let printed = command::run(&program, &["-V"], &host.deadline.within(DAEMONS));
             found.release = printed.ok().and_then(|it| release_in(&it.out));
         }
         found
