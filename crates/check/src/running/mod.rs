@@ -96,3 +96,6 @@ fn shown(took: Duration) -> String {
 fn name_of(node: &Node) -> &str {
     node.names.first().map_or("this node", String::as_str)
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub(super) const REFUSES: Check = Check {
 /// The number of other nodes that are asked.
 const MOST: usize = 3;
 
-type Answer = Result<Duration, SlurmdProblem>;
+pub(super) type Answer = Result<Duration, SlurmdProblem>;
 
 pub(super) fn look(
     host: &Host,
@@ -137,7 +137,7 @@ fn judge_own(name: &str, answer: Answer, notes: &mut Notes) {
     }
 }
 
-fn judge(answers: Vec<(&str, Answer)>, may_be_down: bool, notes: &mut Notes) {
+pub(super) fn judge(answers: Vec<(&str, Answer)>, may_be_down: bool, notes: &mut Notes) {
     let answered = answers
         .iter()
         .filter_map(|(name, it)| Some((*name, *it.as_ref().ok()?)));

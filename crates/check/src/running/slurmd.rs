@@ -98,7 +98,10 @@ pub(super) struct Slurmds {
 impl Slurmds {
     pub(super) fn find(host: &Host) -> Self {
         let mut found = Self::default();
-        for process in host.processes().iter().filter(|it| is_slurmd(it)) {
+        let node = host.node().and_then(|it| it.as_ref().ok());
+        let user = node.and_then(|it| it.trusted.slurmd_uid).unwrap_or(0);
+        let slurmds = host.processes().iter().filter(|it| is_slurmd(it, user));
+        for process in slurmds {
             match has_our_root(process.pid) {
                 // A forking slurmd briefly appears twice.
                 Ok(true) if found.own.iter().any(|it| it.arguments == process.arguments) => {}
@@ -218,11 +221,11 @@ impl Slurmd {
     }
 }
 
-/// Whether this is a slurmd that stays, as node/slurmd.rs of the module sees it.
-fn is_slurmd(process: &Process) -> bool {
+/// Whether this is a slurmd that stays, as node/slurmd.rs of the module sees it, but also one of SlurmdUser's.
+fn is_slurmd(process: &Process, slurmd_user: u32) -> bool {
     let program = process.program_name();
     let only_tells = |it: &String| matches!(it.as_str(), "-C" | "-G" | "-V" | "-h");
-    process.uid == 0
+    (process.uid == 0 || process.uid == slurmd_user)
         && (program == "slurmd" || program.starts_with("slurmd-"))
         && !process.arguments.iter().skip(1).any(only_tells)
 }
@@ -318,6 +321,7 @@ mod tests {
             (0, "/usr/sbin/slurmstepd", "slurmstepd: [7.extern]", false),
             (0, "/usr/sbin/slurmdbd", "slurmdbd -D", false),
             (2001, "/home/alice/slurmd", "slurmd", false),
+            (900, "/usr/sbin/slurmd", "slurmd", true),
         ] {
             let process = Process {
                 pid: 1,
@@ -326,7 +330,7 @@ mod tests {
                 program: Some(program.into()),
                 arguments: line.split(' ').map(str::to_owned).collect(),
             };
-            assert_eq!(is_slurmd(&process), expected, "{program} {line}");
+            assert_eq!(is_slurmd(&process, 900), expected, "{program} {line}");
         }
     }
 

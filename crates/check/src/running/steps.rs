@@ -119,7 +119,7 @@ pub(super) fn judge(host: &Host, seen: &StepsSeen, notes: &mut Notes) {
 }
 
 /// Tells of the first jobs one by one, and of all others together: a node on which everything hangs has many.
-fn tell(found: &[&(u32, Finding)], notes: &mut Notes) {
+pub(super) fn tell(found: &[&(u32, Finding)], notes: &mut Notes) {
     let (first, rest) = found.split_at(found.len().min(TOLD));
     first.iter().for_each(|(_, it)| notes.find(it.clone()));
     let Some((_, one)) = rest.first() else { return };
