@@ -144,7 +144,7 @@ pub(super) fn judge(answers: Vec<(&str, Answer)>, may_be_down: bool, notes: &mut
     let slowest = answered.clone().map(|(_, took)| took).max();
     if let Some(slowest) = slowest {
         let names: Vec<_> = answered.map(|(name, _)| name).collect();
-        notes.summary(format!(
+        notes.measured(format!(
             "{} answered in {}",
             names.join(", "),
             shown(slowest)

@@ -132,6 +132,17 @@ impl Slurmds {
         matches!(&self.own[..], [slurmd] if !slurmd.is_stopped)
     }
 
+    /// Slurm's client program with this name: beside slurmd if it has a directory of its own, such as /opt/slurm.
+    pub(super) fn client(&self, host: &Host, name: &str) -> String {
+        let prefix = self
+            .own
+            .first()
+            .and_then(|it| Path::new(&it.program).parent()?.parent());
+        let beside = prefix.map(|it| it.join("bin").join(name));
+        let beside = beside.filter(|it| it.is_absolute() && host.tree.exists(it));
+        beside.map_or_else(|| name.to_owned(), |it| it.to_string_lossy().into_owned())
+    }
+
     pub(super) fn judge(&self, host: &Host, notes: &mut Notes) {
         let node = host.node().and_then(|it| it.as_ref().ok());
         let is_named = node.is_some_and(|it| it.is_named);
