@@ -177,6 +177,7 @@ pub struct Unseen {
 pub(crate) enum Note {
     Finding(Finding),
     Summary(String),
+    Measured(String),
     Unseen(Unseen),
     Done,
 }
@@ -202,6 +203,12 @@ impl Notes {
     /// Adds a few words on what is there, for the room's line in the output: `UsePAM yes`.
     pub fn summary(&mut self, text: impl Into<String>) {
         self.send(Note::Summary(text.into()));
+    }
+
+    /// Adds to that line what differs from node to node and from hour to hour: `n018 answered in 4 ms`. Equal nodes
+    /// shall print equal text with `--terse`, which leaves it out.
+    pub fn measured(&mut self, text: impl Into<String>) {
+        self.send(Note::Measured(text.into()));
     }
 
     /// Says what could not be looked at, and why.

@@ -77,6 +77,8 @@ pub struct RoomReport {
     pub room: &'static Room,
     /// A few words on what is there.
     pub summary: Vec<String>,
+    /// What was measured: differs each time.
+    pub measured: Vec<String>,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
     /// What could not be looked at.
@@ -210,6 +212,7 @@ fn look(
     let report = |room: &&'static Room| RoomReport {
         room,
         summary: Vec::new(),
+        measured: Vec::new(),
         findings: Vec::new(),
         unseen: Vec::new(),
         is_done: false,
@@ -252,6 +255,7 @@ impl RoomReport {
             }
             Note::Finding(_) => {}
             Note::Summary(text) => self.summary.push(text),
+            Note::Measured(text) => self.measured.push(text),
             Note::Unseen(unseen) => self.unseen.push(unseen),
             Note::Done => self.is_done = true,
         }

@@ -155,12 +155,14 @@ pub fn peers(suite: Suite) -> Result<()> {
         .copy(tests::dist("slurm-adopt")?, CLI)
         .start()?;
     let node = cluster.node(1);
-    let text = || node.run(&[CLI, "check", "--terse"]).map(|it| it.stdout);
+    let text = || node.run(&[CLI, "check"]).map(|it| it.stdout);
     let sound = text()?;
     ensure!(
         sound.contains("node2, node3 answered in ") && !sound.contains("SA53"),
         "{sound}"
     );
+    let terse = node.run(&[CLI, "check", "--terse"])?.stdout;
+    ensure!(!terse.contains("answered"), "{terse}");
     cluster.node(2).stop_slurmd()?;
     let one = text()?;
     ensure!(
@@ -225,7 +227,7 @@ pub fn auth_slurm(suite: Suite) -> Result<()> {
         .copy(tests::dist("slurm-adopt")?, CLI)
         .start()?;
     let node = cluster.node(1);
-    let sound = node.run(&[CLI, "check", "--terse"])?.stdout;
+    let sound = node.run(&[CLI, "check"])?.stdout;
     ensure!(
         sound.contains("; auth/slurm") && !sound.contains("SA51"),
         "{sound}"
@@ -248,5 +250,28 @@ pub fn auth_slurm(suite: Suite) -> Result<()> {
     node.sh("mv /etc/slurm/slurm.key /etc/slurm/away")?;
     let without = check(node)?;
     ensure!(without.contains("SA514 warning"), "{without:?}");
+    Ok(())
+}
+
+/// A cancelled job whose batch script does not end for a while is no job without an extern step.
+pub fn ending(suite: Suite) -> Result<()> {
+    let cluster = tests::cluster(suite)?
+        .slurm_conf("KillWait=60")
+        .copy(tests::dist("slurm-adopt")?, CLI)
+        .start()?;
+    let node = cluster.node(1);
+    let script = "--wrap=trap '' TERM; for turn in $(seq 1000); do sleep 1; done";
+    let job = cluster.submit("alice", &[script])?;
+    node.run(&["scancel", &job.to_string()])?.ok()?;
+    for _ in 0..20 {
+        let found = check(node)?;
+        let stepds = || node.processes("slurmstepd: [");
+        ensure!(
+            !found.iter().any(|it| it.contains(" failure")),
+            "{found:?}; {:?}",
+            stepds()?
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
     Ok(())
 }

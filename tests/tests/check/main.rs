@@ -29,8 +29,11 @@ use crate::case::Case;
 /// The tables of broken set-ups.
 const PARTS: &[&[Case]] = &[daemons::CASES];
 
+type Test = fn(&Cluster) -> Result<()>;
+type ClusterTest = fn(Suite) -> Result<()>;
+
 /// Tests that are no rows.
-const TESTS: &[(&str, fn(&Cluster) -> Result<()>)] = &[
+const TESTS: &[(&str, Test)] = &[
     ("the sound node has no failure", case::sound),
     ("check ends in time whatever hangs", bounds::hanging),
     ("check changes nothing", bounds::unchanged),
@@ -38,7 +41,8 @@ const TESTS: &[(&str, fn(&Cluster) -> Result<()>)] = &[
 ];
 
 /// Tests with clusters of their own.
-const CLUSTERS: &[(&str, fn(Suite) -> Result<()>)] = &[
+const CLUSTERS: &[(&str, ClusterTest)] = &[
+    ("a job that is ending", daemons::ending),
     ("slurmds of other nodes", daemons::peers),
     (
         "a job from before PrologFlags=contain",

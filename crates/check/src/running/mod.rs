@@ -1,6 +1,7 @@
 //! What runs: slurmd, slurmstepds, the maker of credentials, slurmds of other nodes.
 
 mod credentials;
+mod ending;
 mod nodes;
 mod peers;
 mod slurmd;
@@ -66,12 +67,15 @@ fn look(host: &Host, notes: &mut Notes) {
     let Some(Ok(node)) = host.node() else {
         return;
     };
-    let seen = survey::steps(node, &host.deadline.within(STEPDS));
+    let mut seen = survey::steps(node, &host.deadline.within(STEPDS));
     let version = newest(&seen).or(slurmds.version());
     let version = version.and_then(Version::for_messages);
     if credentials::look(host, node, version, notes) {
         peers::look(host, node, version, &slurmds, notes);
     }
+    let without: Vec<_> = seen.without_extern.iter().map(|it| it.job).collect();
+    let ending = ending::ending(host, &slurmds, &without);
+    seen.without_extern.retain(|it| !ending.contains(&it.job));
     steps::judge(host, &seen, notes);
 }
 
@@ -96,3 +100,6 @@ fn shown(took: Duration) -> String {
 fn name_of(node: &Node) -> &str {
     node.names.first().map_or("this node", String::as_str)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,8 +22,8 @@ pub(super) const UNREACHABLE: Check = Check {
     title: "logins from other nodes cannot be traced to their job",
     why: "A user with several jobs here who comes from another node gets into the job that the login comes from: the module \
           asks the slurmd there (SlurmdPort, 6818). No slurmd that was asked answers. Such a login waits until \
-          callerid_timeout and then goes where action_unknown says. Where others answer and one does not, that one may \
-          just be down (then this is a note).",
+          callerid_timeout and then goes where action_unknown says. Where others answer and one does not, or where \
+          idle nodes are powered down (SuspendProgram), this is a note: that node may just be down.",
     fix: "Let compute nodes reach each other's SlurmdPort through their firewalls. List hosts that have no slurmd in \
           callerid_skip=.",
 };
@@ -41,7 +41,7 @@ pub(super) const REFUSES: Check = Check {
 /// The number of other nodes that are asked.
 const MOST: usize = 3;
 
-type Answer = Result<Duration, SlurmdProblem>;
+pub(super) type Answer = Result<Duration, SlurmdProblem>;
 
 pub(super) fn look(
     host: &Host,
@@ -90,7 +90,9 @@ pub(super) fn look(
     }
     let others = found.others.iter().zip(others);
     let others = others.filter_map(|(peer, answer)| Some((peer.name.as_str(), answer?)));
-    judge(others.collect(), notes);
+    // Idle nodes are powered down.
+    let may_be_down = conf.value("SuspendProgram").is_some();
+    judge(others.collect(), may_be_down, notes);
 }
 
 /// Resolves a name until the deadline. What hangs is left behind.
@@ -135,14 +137,14 @@ fn judge_own(name: &str, answer: Answer, notes: &mut Notes) {
     }
 }
 
-fn judge(answers: Vec<(&str, Answer)>, notes: &mut Notes) {
+pub(super) fn judge(answers: Vec<(&str, Answer)>, may_be_down: bool, notes: &mut Notes) {
     let answered = answers
         .iter()
         .filter_map(|(name, it)| Some((*name, *it.as_ref().ok()?)));
     let slowest = answered.clone().map(|(_, took)| took).max();
     if let Some(slowest) = slowest {
         let names: Vec<_> = answered.map(|(name, _)| name).collect();
-        notes.summary(format!(
+        notes.measured(format!(
             "{} answered in {}",
             names.join(", "),
             shown(slowest)
@@ -153,9 +155,9 @@ fn judge(answers: Vec<(&str, Answer)>, notes: &mut Notes) {
         let detail = format!("logins from {name} cannot be traced: {problem}");
         match problem {
             SlurmdProblem::Unreachable(_) | SlurmdProblem::Silent => {
-                let severity = match slowest {
-                    Some(_) => Severity::Note,
-                    None => Severity::Warning,
+                let severity = match slowest.is_some() || may_be_down {
+                    true => Severity::Note,
+                    false => Severity::Warning,
                 };
                 notes.find(Finding::of(&UNREACHABLE, detail).as_severe_as(severity));
             }

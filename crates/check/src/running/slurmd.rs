@@ -9,9 +9,9 @@ use adopt::node::Node;
 use proto::Version;
 use proto::version::RELEASES;
 
-use crate::host::Host;
 use crate::host::processes::Process;
-use crate::running::name_of;
+use crate::host::{Host, command};
+use crate::running::{DAEMONS, name_of};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const NOT_RUNNING: Check = Check {
@@ -98,7 +98,10 @@ pub(super) struct Slurmds {
 impl Slurmds {
     pub(super) fn find(host: &Host) -> Self {
         let mut found = Self::default();
-        for process in host.processes().iter().filter(|it| is_slurmd(it)) {
+        let node = host.node().and_then(|it| it.as_ref().ok());
+        let user = node.and_then(|it| it.trusted.slurmd_uid).unwrap_or(0);
+        let slurmds = host.processes().iter().filter(|it| is_slurmd(it, user));
+        for process in slurmds {
             match has_our_root(process.pid) {
                 // A forking slurmd briefly appears twice.
                 Ok(true) if found.own.iter().any(|it| it.arguments == process.arguments) => {}
@@ -109,7 +112,8 @@ impl Slurmds {
             }
         }
         if let Some(slurmd) = found.own.first() {
-            let printed = host.run(&format!("/proc/{}/exe", slurmd.pid), &["-V"]);
+            let program = format!("/proc/{}/exe", slurmd.pid);
+            let printed = command::run(&program, &["-V"], &host.deadline.within(DAEMONS));
             found.release = printed.ok().and_then(|it| release_in(&it.out));
         }
         found
@@ -126,6 +130,17 @@ impl Slurmds {
     /// Whether there is just one and it is not stopped, so that its port can be asked.
     pub(super) fn may_be_asked(&self) -> bool {
         matches!(&self.own[..], [slurmd] if !slurmd.is_stopped)
+    }
+
+    /// Slurm's client program with this name: beside slurmd if it has a directory of its own, such as /opt/slurm.
+    pub(super) fn client(&self, host: &Host, name: &str) -> String {
+        let prefix = self
+            .own
+            .first()
+            .and_then(|it| Path::new(&it.program).parent()?.parent());
+        let beside = prefix.map(|it| it.join("bin").join(name));
+        let beside = beside.filter(|it| it.is_absolute() && host.tree.exists(it));
+        beside.map_or_else(|| name.to_owned(), |it| it.to_string_lossy().into_owned())
     }
 
     pub(super) fn judge(&self, host: &Host, notes: &mut Notes) {
@@ -217,11 +232,11 @@ impl Slurmd {
     }
 }
 
-/// Whether this is a slurmd that stays, as node/slurmd.rs of the module sees it.
-fn is_slurmd(process: &Process) -> bool {
+/// Whether this is a slurmd that stays, as node/slurmd.rs of the module sees it, but also one of SlurmdUser's.
+fn is_slurmd(process: &Process, slurmd_user: u32) -> bool {
     let program = process.program_name();
     let only_tells = |it: &String| matches!(it.as_str(), "-C" | "-G" | "-V" | "-h");
-    process.uid == 0
+    (process.uid == 0 || process.uid == slurmd_user)
         && (program == "slurmd" || program.starts_with("slurmd-"))
         && !process.arguments.iter().skip(1).any(only_tells)
 }
@@ -317,6 +332,7 @@ mod tests {
             (0, "/usr/sbin/slurmstepd", "slurmstepd: [7.extern]", false),
             (0, "/usr/sbin/slurmdbd", "slurmdbd -D", false),
             (2001, "/home/alice/slurmd", "slurmd", false),
+            (900, "/usr/sbin/slurmd", "slurmd", true),
         ] {
             let process = Process {
                 pid: 1,
@@ -325,7 +341,7 @@ mod tests {
                 program: Some(program.into()),
                 arguments: line.split(' ').map(str::to_owned).collect(),
             };
-            assert_eq!(is_slurmd(&process), expected, "{program} {line}");
+            assert_eq!(is_slurmd(&process, 900), expected, "{program} {line}");
         }
     }
 

@@ -6,8 +6,9 @@ use adopt::survey::{Answer, StepSeen, StepState, StepsSeen};
 use procfs::process::Process;
 
 use crate::host::Host;
-use crate::running::users;
-use crate::{Check, Finding, Notes, Severity, Spot, running};
+use crate::running::shown;
+use crate::running::users::Users;
+use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const SILENT: Check = Check {
     id: "SA521",
@@ -85,28 +86,56 @@ pub(super) const NO_EXTERN: Check = Check {
 /// From then on an answer is slow.
 const SLOW_FROM: Duration = Duration::from_secs(1);
 
+/// The number of jobs of which each finding of one kind tells by itself.
+const TOLD: usize = 4;
+/// The number of other jobs that are listed.
+const LISTED: usize = 20;
+
 pub(super) fn judge(host: &Host, seen: &StepsSeen, notes: &mut Notes) {
-    for step in &seen.steps {
-        if let Some(finding) = finding(&job_of(host, step), step) {
-            notes.find(finding);
-        }
-    }
-    for (job, problem) in &seen.unreachable {
+    let mut users = Users::of(host);
+    let of_steps = seen.steps.iter().filter_map(|step| {
+        let found = finding(step, || job_of(&mut users, step))?;
+        Some((step.job, found))
+    });
+    let mut found: Vec<_> = of_steps.collect();
+    found.extend(seen.unreachable.iter().map(|(job, problem)| {
         let detail = format!("job {job}: {problem}");
-        notes.find(Finding::of(&FAILED, detail));
+        (*job, Finding::of(&FAILED, detail))
+    }));
+    found.extend(seen.without_extern.iter().map(|step| {
+        let job = job_of(&mut users, step);
+        let detail = format!("{job} runs here; the socket is another step's");
+        let finding = Finding::of(&NO_EXTERN, detail).at(socket_of(step));
+        (step.job, finding)
+    }));
+    for check in [&SILENT, &SLOW, &STALE, &FAILED, &NO_EXTERN] {
+        let of_check = found.iter().filter(|(_, it)| it.check == check);
+        tell(&of_check.collect::<Vec<_>>(), notes);
     }
-    for step in &seen.without_extern {
-        notes.find(
-            Finding::of(
-                &NO_EXTERN,
-                format!(
-                    "{} runs here; another of its steps has the socket",
-                    job_of(host, step)
-                ),
-            )
-            .at(socket_of(step)),
-        );
+    judge_directory(seen, notes);
+    if let Some(text) = summary(&seen.steps) {
+        notes.measured(text);
     }
+}
+
+/// Tells of the first jobs one by one, and of all others together: a node on which everything hangs has many.
+pub(super) fn tell(found: &[&(u32, Finding)], notes: &mut Notes) {
+    let (first, rest) = found.split_at(found.len().min(TOLD));
+    first.iter().for_each(|(_, it)| notes.find(it.clone()));
+    let Some((_, one)) = rest.first() else { return };
+    let worst = rest.iter().map(|(_, it)| it.severity).max();
+    let listed: Vec<_> = rest
+        .iter()
+        .take(LISTED)
+        .map(|(job, _)| job.to_string())
+        .collect();
+    let more = if rest.len() > LISTED { ", ..." } else { "" };
+    let (count, listed) = (rest.len(), listed.join(", "));
+    let all = Finding::of(one.check, format!("{count} more jobs: {listed}{more}"));
+    notes.find(all.as_severe_as(worst.unwrap_or(one.severity)));
+}
+
+fn judge_directory(seen: &StepsSeen, notes: &mut Notes) {
     if let Some(junk) = &seen.not_sockets {
         let others = match junk.count {
             1 => String::new(),
@@ -118,23 +147,21 @@ pub(super) fn judge(host: &Host, seen: &StepsSeen, notes: &mut Notes) {
         };
         let detail = format!("{kind}, owner uid {}{others}", junk.owner);
         let spot = Spot::file(junk.first.to_string_lossy());
-        notes.find(
-            Finding::of(&NOT_SOCKETS, detail)
-                .as_severe_as(severity)
-                .at(spot),
-        );
+        let finding = Finding::of(&NOT_SOCKETS, detail);
+        notes.find(finding.as_severe_as(severity).at(spot));
     }
     // Before slurmd's first start there is no directory.
     if let Some(problem) = seen.problem.as_ref().filter(|it| !it.means_no_slurm()) {
         notes.find(Finding::of(&DIRECTORY, problem.to_string()));
     }
-    if let Some(text) = summary(&seen.steps) {
-        notes.summary(text);
-    }
 }
 
-/// What is wrong with a step; `job` names it.
-fn finding(job: &str, step: &StepSeen) -> Option<Finding> {
+/// What is wrong with a step; `job_of` names its job.
+fn finding(step: &StepSeen, job_of: impl FnOnce() -> String) -> Option<Finding> {
+    if matches!(step.answer, Answer::Step { .. }) && step.took < SLOW_FROM {
+        return None;
+    }
+    let job = job_of();
     let took = step.took.as_millis();
     let process = || process_of(step);
     let finding = match &step.answer {
@@ -148,11 +175,10 @@ fn finding(job: &str, step: &StepSeen) -> Option<Finding> {
         }
         Answer::Stale => Finding::of(&STALE, format!("{job}: nobody listens")),
         Answer::Failed(cause) => Finding::of(&FAILED, format!("{job}, {}: {cause}", process())),
-        Answer::Step { .. } if step.took >= SLOW_FROM => Finding::of(
+        Answer::Step { .. } => Finding::of(
             &SLOW,
             format!("{job}, {}: answered after {took} ms", process()),
         ),
-        Answer::Step { .. } => return None,
     };
     Some(finding.at(socket_of(step)))
 }
@@ -161,9 +187,9 @@ fn socket_of(step: &StepSeen) -> Spot {
     Spot::file(step.socket.to_string_lossy())
 }
 
-fn job_of(host: &Host, step: &StepSeen) -> String {
+fn job_of(users: &mut Users, step: &StepSeen) -> String {
     match step.owner {
-        Some(owner) => format!("job {} of {}", step.job, users::shown(host, owner)),
+        Some(owner) => format!("job {} of {}", step.job, users.shown(owner)),
         None => format!("job {}", step.job),
     }
 }
@@ -205,7 +231,7 @@ fn summary(steps: &[StepSeen]) -> Option<String> {
             false => None,
         };
     };
-    let (count, took) = (states.clone().count(), running::shown(slowest));
+    let (count, took) = (states.clone().count(), shown(slowest));
     let stepds = if count == 1 { "stepd" } else { "stepds" };
     let suspended = states
         .clone()
@@ -268,7 +294,7 @@ mod tests {
                 "job 7, pid unknown: it closed the connection",
             ),
         ] {
-            let found = finding("job 7", &step);
+            let found = finding(&step, || "job 7".to_owned());
             let found = found.map(|it| (it.check.id, it.detail));
             let expected = (!id.is_empty()).then(|| (id, detail.to_owned()));
             assert_eq!(found, expected, "{step:?}");
@@ -282,7 +308,7 @@ mod tests {
                 owner,
                 ..step(Answer::Stale, 0)
             };
-            finding("job 7", &stale).map(|it| it.severity)
+            finding(&stale, || "job 7".to_owned()).map(|it| it.severity)
         };
         assert_eq!(of(None), Some(Severity::Note));
         assert_eq!(of(Some(2001)), Some(Severity::Failure));

@@ -50,7 +50,9 @@ impl Style {
 
     fn room(&self, out: &mut dyn Write, room: &RoomReport) -> io::Result<()> {
         let name = room.room.name;
-        let summary = room.summary.join("; ");
+        let measured = room.measured.iter().filter(|_| !self.is_terse);
+        let summary: Vec<_> = room.summary.iter().chain(measured).cloned().collect();
+        let summary = summary.join("; ");
         let word = match room.worst() {
             None | Some(Severity::Note) if !room.unseen.is_empty() => "?",
             None | Some(Severity::Note) => "ok",
