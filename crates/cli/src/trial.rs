@@ -21,7 +21,6 @@ use crate::COULD_NOT_LOOK;
 
 /// Make the trial login of check --as
 #[derive(Debug, Args)]
-#[command(name = SUBCOMMAND, hide = true)]
 pub struct TrialLogin {
     user: String,
     /// Milliseconds until the login is given up

@@ -194,7 +194,7 @@ fn observed(host: &Host, login: &mut Login, gpus: Vec<Gpu>) -> io::Result<Option
     };
     let references: Vec<Reference> = observe::references(tree, &place);
     Ok(Some(Inside {
-        missing: observe::missing(&references, pid),
+        missing: observe::missing(&place, pid),
         cpus: observe::cpus(tree, &place, pid),
         memory: memory::look(tree, &place, login)?,
         allocated_gpus: allocated_gpus(host, &place, &gpus),
