@@ -10,6 +10,7 @@ mod rows;
 mod site;
 mod suspended;
 mod tracking;
+mod trial;
 
 use anyhow::Result;
 use lab::Suite;
@@ -27,6 +28,7 @@ fn main() {
         limits::TESTS,
         suspended::TESTS,
         tracking::TESTS,
+        trial::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
@@ -36,6 +38,7 @@ fn main() {
         "both lines",
         "ways out",
         "the job's memory, cores and devices",
+        "a trial login",
     ];
     for name in always {
         assert!(tests.iter().any(|(it, _)| *it == name), "no test '{name}'");

@@ -51,7 +51,9 @@ pub struct Site {
 impl Site {
     pub fn start(suite: Suite) -> Result<Self> {
         let module = dist("pam_slurm_adopt.so")?;
-        let mut node = SystemdNode::start(suite, &[(&module, tests::OURS)])?;
+        let program = dist("slurm-adopt")?;
+        let files = [(module.as_path(), tests::OURS), (&program, tests::CLI)];
+        let mut node = SystemdNode::start(suite, &files)?;
         let (askpass, text) = ASKPASS;
         node.write(askpass, text)?;
         let ports = Method::ALL.map(|it| format!("Port {}\n", it.port()));

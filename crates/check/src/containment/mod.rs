@@ -5,6 +5,7 @@
 
 mod checks;
 mod cpus;
+mod devices;
 mod family;
 mod judge;
 mod left;
@@ -107,7 +108,7 @@ fn probe(host: &Host, user: &str) -> io::Result<Probe> {
     let explanation = explain(&question, &Silent);
     let had_runtime_dir = host.tree.exists(left::runtime_dir(uid));
     let limit = host.options().timeout + BEYOND;
-    let mut login = Login::start(user, Deadline::after(limit))?;
+    let mut login = Login::start(user, &devices::gpus(host), Deadline::after(limit))?;
     let pid = login.pid();
     let mut said = Said::default();
     let watched = watch(host, &mut login, &mut said);
