@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Status, Suite};
 use serde_json::Value;
-use tests::{CLI, Matrix, OURS, Shared};
+use tests::{CLI, Matrix, OURS, Shared, suspended};
 
 type Test = fn(&Cluster) -> Result<()>;
 
@@ -106,8 +106,8 @@ fn check(node: &Node, user: &str) -> Result<Told> {
 /// What a login could leave: processes, notes, runtime directories, members of the jobs' cgroups.
 fn traces(node: &Node) -> Result<String> {
     let look = format!(
-        "ps -eo user=,args= | grep -v -e 'ps -eo' -e 'sh -' -e grep -e '\\[' | sort
-         ls {NOTES} /run/user 2>/dev/null
+        "ps -eo user=,args= | grep -v -e 'ps -eo' -e 'sh -' -e grep -e sort -e '\\[' | sort
+         ls {NOTES} /run/user 2>/dev/null || :
          for it in $(find /sys/fs/cgroup -path '*step_extern*' -name cgroup.procs); do echo $it $(cat $it); done"
     );
     node.sh(&look)
@@ -133,7 +133,11 @@ fn expect(told: &Told, status: i32, findings: &[&str], texts: &[&str]) -> Result
 
 /// A job of one CPU.
 fn submit(cluster: &Cluster, memory: &str) -> Result<u32> {
-    cluster.submit("alice", &["-n1", &format!("--mem={memory}")])
+    let job = cluster.submit("alice", &["-n1", &format!("--mem={memory}")])?;
+    // The batch step starts last.
+    let node = cluster.node(1);
+    node.sh("until pgrep -u alice -x sleep; do sleep 0.1; done")?;
+    Ok(job)
 }
 
 fn held(cluster: &Cluster) -> Result<()> {
@@ -141,13 +145,25 @@ fn held(cluster: &Cluster) -> Result<()> {
     let job = submit(cluster, "200")?;
     let job = format!("job {job}, step extern");
     let texts = [job.as_str(), "1 of ", "memory 200 MB"];
-    for session in ["", "runtime_dir=create"] {
-        let line = format!("session required {OURS} {session}");
+    for session in [
+        "",
+        "session required OURS",
+        "session required OURS runtime_dir=create",
+    ] {
+        let line = session.replace("OURS", OURS);
         node.sh(&format!("echo '{line}' >>/etc/pam.d/sshd"))?;
+        if line.contains("runtime_dir") {
+            // The directory stays as long as the user has a process here.
+            node.run(&[CLI, "check", "--as", "alice", "--only=SA930"])?;
+        }
         let told = check(node, "alice")?;
         expect(&told, 0, &[], &texts).with_context(|| line)?;
         ensure!(told.unseen == "[]", "{}", told.unseen);
     }
+    cluster.cancel_all()?;
+    node.run(&[CLI, "tidy"])?;
+    let left = node.sh("ls /run/user /run/slurm-adopt/sessions 2>&1 || :")?;
+    ensure!(!left.contains("2001"), "{left}");
     Ok(())
 }
 
@@ -241,19 +257,29 @@ fn moved_out(cluster: &Cluster) -> Result<()> {
 fn silent(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let job = submit(cluster, "200")?;
-    let options = "timeout=1 action_adopt_failure=allow action_generic_failure=ignore";
-    use_stack(
-        node,
-        &format!(
-            "account required {OURS} {options}\naccount required pam_permit.so\nsession required {OURS} {options}\n"
-        ),
-    )?;
-    check(node, "alice")?;
+    let use_options = |options: &str| {
+        let ours = format!("required {OURS} timeout=1 {options}");
+        let permit = "account required pam_permit.so";
+        use_stack(node, &format!("account {ours}\n{permit}\nsession {ours}\n"))
+    };
     let stepd = node.pid_of_stepd(job)?;
-    node.signal(stepd, "STOP")?;
+    for (options, status, finding) in [
+        ("action_no_jobs=ignore", 2, "SA903 failure"),
+        ("", 1, "SA901 warning"),
+    ] {
+        use_options(options)?;
+        node.signal(stepd, "STOP")?;
+        let told = check(node, "alice");
+        node.signal(stepd, "CONT")?;
+        expect(&told?, status, &[finding], &["does not answer"]).context(options)?;
+    }
+    // A suspended job takes nobody in either.
+    use_options("action_adopt_failure=allow")?;
+    node.sh(&suspended::begin(job))?;
+    node.sh(&suspended::frozen(job))?;
     let told = check(node, "alice");
-    node.signal(stepd, "CONT")?;
-    expect(&told?, 2, &["SA903 failure"], &["in no job"])
+    node.sh(&suspended::resume(job))?;
+    expect(&told?, 2, &["SA903 failure"], &["is suspended"])
 }
 
 fn nearly_full(cluster: &Cluster) -> Result<()> {

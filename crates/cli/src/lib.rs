@@ -42,6 +42,7 @@ enum Command {
     /// For runtime_dir=create, at the end of slurmd's Epilog.
     Tidy,
     Help(help::Help),
+    #[command(name = ::check::trial::SUBCOMMAND, hide = true)]
     TrialLogin(trial::TrialLogin),
 }
 

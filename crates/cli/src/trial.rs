@@ -21,11 +21,12 @@ use crate::COULD_NOT_LOOK;
 
 /// Make the trial login of check --as
 #[derive(Debug, Args)]
-#[command(name = SUBCOMMAND, hide = true)]
 pub struct TrialLogin {
     user: String,
     /// Milliseconds until the login is given up
     limit: u64,
+    /// Devices to open from within
+    gpus: Vec<String>,
 }
 
 /// The connection with check.
@@ -69,7 +70,6 @@ impl TrialLogin {
         let score = fs::write("/proc/self/oom_score_adj", "1000");
         score.map_err(|error| format!("write oom_score_adj: {error}"))?;
         app::open_log(c"slurm-adopt");
-        let gpus = gpus();
         let mut pam = self.start().map_err(|it| format!("pam_start: {it}"))?;
         if !said(check, &mut pam, Phase::Account, Transaction::account) {
             return Ok(());
@@ -78,7 +78,7 @@ impl TrialLogin {
         pam.set_credentials(Credentials::Establish);
         if said(check, &mut pam, Phase::Session, Transaction::open_session) {
             let environment = pam.environment();
-            let inside = || u8::from(self.inside(check, &environment, &gpus).is_ok());
+            let inside = || u8::from(self.inside(check, &environment).is_ok());
             if let Err(error) = sys::by_copy(&deadline, &inside) {
                 check.tell(&Event::Failed(format!("within the login: {error}")));
             }
@@ -100,19 +100,14 @@ impl TrialLogin {
     }
 
     /// In a copy of this process: becomes the user, and looks from within until check has seen enough.
-    fn inside(
-        &self,
-        check: &Check,
-        environment: &[(String, String)],
-        gpus: &[String],
-    ) -> io::Result<()> {
+    fn inside(&self, check: &Check, environment: &[(String, String)]) -> io::Result<()> {
         let become_user = sys::become_user(&self.user);
         become_user.inspect_err(|error| {
             check.tell(&Event::Failed(format!("become {}: {error}", self.user)));
         })?;
         check.tell(&Event::Inside {
             environment: environment.to_vec(),
-            gpus: gpus.iter().map(|it| opened(it)).collect(),
+            gpus: self.gpus.iter().map(|it| opened(it)).collect(),
         });
         let orders = BufReader::new(check.0.borrow().try_clone()?);
         let mut taken = Vec::new();
@@ -152,29 +147,6 @@ fn said(
     };
     check.tell(&Event::Phase { phase, answer });
     is_success
-}
-
-/// The devices of the node's GPUs: NVIDIA's, else the render nodes where AMD's driver is.
-fn gpus() -> Vec<String> {
-    let numbered = |dir: &str, start: &str| {
-        let names = fs::read_dir(dir).into_iter().flatten().flatten();
-        let names = names.filter_map(|it| it.file_name().into_string().ok());
-        let is_one = |name: &String| {
-            let number = name.strip_prefix(start).unwrap_or_default();
-            !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit())
-        };
-        let mut paths: Vec<String> = names
-            .filter(is_one)
-            .map(|it| format!("{dir}/{it}"))
-            .collect();
-        paths.sort();
-        paths
-    };
-    let nvidia = numbered("/dev", "nvidia");
-    match fs::metadata("/dev/kfd") {
-        Ok(_) if nvidia.is_empty() => numbered("/dev/dri", "renderD"),
-        _ => nvidia,
-    }
 }
 
 /// Opens a device as a program that uses it does.

@@ -11,6 +11,7 @@ mod rows;
 mod site;
 mod suspended;
 mod tracking;
+mod trial;
 
 use anyhow::Result;
 use lab::Suite;
@@ -29,6 +30,7 @@ fn main() {
         suspended::TESTS,
         tracking::TESTS,
         journal::TESTS,
+        trial::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
@@ -39,6 +41,7 @@ fn main() {
         "ways out",
         "the job's memory, cores and devices",
         "the journal has each login once, with fields",
+        "a trial login",
     ];
     for name in always {
         assert!(tests.iter().any(|(it, _)| *it == name), "no test '{name}'");

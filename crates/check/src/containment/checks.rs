@@ -20,7 +20,9 @@ pub(super) const KEPT_OUT: Check = Check {
     title: "a user with a job is kept out",
     why: "The module would take this user into a job, but sshd's PAM stack denies the login: another module of the \
           account stack does (pam_nologin, pam_access, an expired password or account), or the session cannot be \
-          opened, after which sshd ends the login.",
+          opened, after which sshd ends the login. A warning where the module itself denies a user whose processes run \
+          in a job here: by its options (action_unknown=deny, a suspended job), or because the job's slurmstepd does \
+          not answer.",
     fix: "Look into the log of sshd (auth.log, secure or journalctl -t sshd) at the time of this trial for the \
           module that denies.",
 };
@@ -59,8 +61,8 @@ pub(super) const HIERARCHY: Check = Check {
     id: "SA905",
     severity: Severity::Failure,
     title: "a login is outside of some cgroups of its job",
-    why: "With cgroup v1 each controller has a hierarchy of its own. The login is in the job's cgroup in some of \
-          them but not in all in which the extern step's own process is: those controllers do not bind it. A \
+    why: "With cgroup v1 each controller has a hierarchy of its own. The login is in the extern step in some of \
+          them but not in all in which the job has one: those controllers do not bind it. A \
           program that moves logins in single hierarchies does that, such as pam_systemd and pam_cgroup.",
     fix: "Put the module's session line behind whatever moves logins, as the last one.",
 };

@@ -8,7 +8,7 @@ use super::checks::{
 };
 use super::probe::{Charge, Constraint, Expected, Inside, Probe};
 use super::trial::Answer;
-use crate::{Check, Finding};
+use crate::{Check, Finding, Severity};
 
 /// What the room says.
 #[derive(Debug, Default)]
@@ -78,6 +78,13 @@ impl Verdict {
                     &KEPT_OUT,
                     format!("{denied}; the module by itself: {expected}"),
                 );
+                "the login was denied"
+            }
+            // By its options, or because no slurmstepd answers.
+            Expected::Denied if probe.has_job => {
+                let detail = format!("{denied}; the module: {expected}");
+                let finding = Finding::of(&KEPT_OUT, detail).as_severe_as(Severity::Warning);
+                self.findings.push(finding);
                 "the login was denied"
             }
             // By the module's options another module may deny.

@@ -1,6 +1,6 @@
 //! What is left of a login that has ended.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use adopt::state_dir;
 
@@ -43,9 +43,13 @@ pub(super) fn look(host: &Host, ended: &Ended) -> Vec<String> {
         }
     }
     let dir = runtime_dir(ended.uid);
-    // logind removes its own some seconds after the user's last session.
-    let is_logind = tree.exists(format!("/run/systemd/users/{}", ended.uid));
-    if !ended.had_runtime_dir && !is_logind && tree.exists(&dir) {
+    // logind removes its own some seconds after the user's last session, and the module those of runtime_dir=create
+    // when the user has no process any more.
+    let is_known = [PathBuf::from("/run/systemd/users"), notes];
+    let is_known = is_known
+        .iter()
+        .any(|it| tree.exists(it.join(ended.uid.to_string())));
+    if !ended.had_runtime_dir && !is_known && tree.exists(&dir) {
         left.push(dir);
     }
     left

@@ -32,12 +32,13 @@ impl Login {
     ///
     /// # Errors
     /// The system's error.
-    pub fn start(user: &str, deadline: Deadline) -> io::Result<Self> {
+    pub fn start(user: &str, gpus: &[String], deadline: Deadline) -> io::Result<Self> {
         let (orders, theirs) = UnixStream::pair()?;
         let events = BufReader::new(orders.try_clone()?);
         let limit = deadline.remaining().as_millis().to_string();
         let child = Command::new("/proc/self/exe")
             .args([SUBCOMMAND, user, &limit])
+            .args(gpus)
             .env_clear()
             .env(
                 "PATH",

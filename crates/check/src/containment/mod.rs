@@ -5,6 +5,7 @@
 
 mod checks;
 mod cpus;
+mod devices;
 mod family;
 mod judge;
 mod left;
@@ -119,7 +120,7 @@ fn probe(host: &Host, user: &str) -> io::Result<Probe> {
     };
     let had_runtime_dir = host.tree.exists(left::runtime_dir(uid));
     let limit = host.options().timeout + BEYOND;
-    let mut login = Login::start(user, Deadline::after(limit))?;
+    let mut login = Login::start(user, &devices::gpus(host), Deadline::after(limit))?;
     let pid = login.pid();
     let mut said = Said::default();
     let watched = watch(host, &mut login, &mut said);
@@ -202,7 +203,7 @@ fn observed(host: &Host, login: &mut Login, gpus: Vec<Gpu>) -> io::Result<Option
     };
     let references: Vec<Reference> = observe::references(tree, &place);
     Ok(Some(Inside {
-        missing: observe::missing(&references, pid),
+        missing: observe::missing(&place, pid),
         cpus: observe::cpus(tree, &place, pid),
         memory: memory::look(tree, &place, login)?,
         allocated_gpus: allocated_gpus(host, &place, &gpus),

@@ -88,34 +88,25 @@ fn status_line<'a>(status: &'a str, key: &str) -> Option<&'a str> {
     lines.find_map(|it| Some(it.strip_prefix(key)?.strip_prefix(':')?.trim()))
 }
 
-/// The controllers of cgroup v1 in whose hierarchies the extern step's own process is in the job, but not the login.
-pub(super) fn missing(references: &[Reference], pid: u32) -> Vec<String> {
-    let own = references.iter().find(|it| it.step == "extern");
-    let cgroups = |pid| survey::cgroups(pid).ok().flatten().unwrap_or_default();
-    let Some(own) = own.map(|it| cgroups(it.pid)) else {
+/// The controllers of cgroup v1 in whose hierarchies the job has an extern step that the login is not in.
+pub(super) fn missing(place: &Place, pid: u32) -> Vec<String> {
+    let Place::Held { cgroups, .. } = place else {
         return Vec::new();
     };
-    missing_of(&own, &cgroups(pid))
+    let Some(job_dir) = cgroups.first().and_then(Cgroup::job_dir) else {
+        return Vec::new();
+    };
+    let login = survey::cgroups(pid).ok().flatten().unwrap_or_default();
+    let step = format!("{job_dir}/step_extern");
+    let has_step = |it: &Cgroup| matches!(it.file(&step, "cgroup.procs"), Ok(Some(_)));
+    missing_of(&login, job_dir, &has_step)
 }
 
-fn missing_of(own: &[Cgroup], login: &[Cgroup]) -> Vec<String> {
-    let is_in = |cgroup: &Cgroup, job_dir: &str| {
-        cgroup.job_dir() == Some(job_dir) || cgroup.path == job_dir
-    };
-    let mut missing = Vec::new();
-    for cgroup in own {
-        let Some(job_dir) = cgroup.job_dir() else {
-            continue;
-        };
-        let same = login.iter().find(|it| it.controllers == cgroup.controllers);
-        if !same.is_some_and(|it| is_in(it, job_dir)) {
-            missing.push(match cgroup.controllers.as_str() {
-                "" => "all (cgroup v2)".to_owned(),
-                controllers => controllers.to_owned(),
-            });
-        }
-    }
-    missing
+fn missing_of(login: &[Cgroup], job_dir: &str, has_step: &dyn Fn(&Cgroup) -> bool) -> Vec<String> {
+    let v1 = login.iter().filter(|it| !it.controllers.is_empty());
+    let outside = v1.filter(|it| it.job_dir() != Some(job_dir) && it.path != job_dir);
+    let missing = outside.filter(|it| has_step(it));
+    missing.map(|it| it.controllers.clone()).collect()
 }
 
 /// The CPUs of the login, of its job, and of the node.
@@ -196,23 +187,23 @@ mod tests {
 
     #[test]
     fn hierarchies_that_the_login_has_left() {
-        let own = [
-            cgroup("freezer", "/slurm/uid_1/job_7/step_extern"),
-            cgroup("memory", "/slurm/uid_1/job_7/step_extern/task_special"),
-            cgroup("devices", "/system.slice/slurmd.service"),
-        ];
-        let login = |memory: &str| {
-            let freezer = cgroup("freezer", "/slurm/uid_1/job_7/step_extern");
-            missing_of(
-                &own,
-                &[freezer, cgroup("memory", memory), cgroup("devices", "/")],
-            )
+        let job = "/slurm/uid_1/job_7";
+        let missing = |memory: &str, has_step: bool| {
+            let login = [
+                cgroup("freezer", "/slurm/uid_1/job_7/step_extern"),
+                cgroup("memory", memory),
+                cgroup("", "/user.slice"),
+            ];
+            missing_of(&login, job, &|_| has_step)
         };
-        assert_eq!(login("/slurm/uid_1/job_7/step_extern"), [""; 0]);
-        assert_eq!(login("/slurm/uid_1/job_7"), [""; 0]);
-        assert_eq!(login("/slurm/uid_1/job_77/step_extern"), ["memory"]);
-        assert_eq!(login("/user.slice"), ["memory"]);
-        assert_eq!(missing_of(&own, &[]), ["freezer", "memory"]);
+        assert!(missing("/slurm/uid_1/job_7/step_extern/task_0", true).is_empty());
+        assert!(missing("/slurm/uid_1/job_7", true).is_empty());
+        assert_eq!(missing("/slurm/uid_1/job_77/step_extern", true), ["memory"]);
+        assert_eq!(missing("/user.slice", true), ["memory"]);
+        assert!(
+            missing("/user.slice", false).is_empty(),
+            "not used by Slurm"
+        );
     }
 
     #[test]

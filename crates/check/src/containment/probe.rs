@@ -40,7 +40,7 @@ pub(super) struct Probe {
 #[derive(Debug, Clone)]
 pub(super) struct Inside {
     pub place: Place,
-    /// Controllers in whose hierarchies the job's own process is held, but not the login.
+    /// Controllers of cgroup v1 in whose hierarchies the extern step does not have the login.
     pub missing: Vec<String>,
     pub cpus: Cpus,
     pub memory: Memory,

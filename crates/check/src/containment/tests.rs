@@ -148,6 +148,11 @@ fn a_denial_is_judged_by_what_the_module_would_do() {
         &denied(Expected::Adopted),
         &["SA901 failure", HOLD],
     );
+    let silent = Probe {
+        has_job: true,
+        ..denied(Expected::Denied)
+    };
+    expect("a silent stepd", &silent, &["SA901 warning", HOLD]);
     let session = Probe {
         session: Some(answer(false)),
         inside: None,
