@@ -8,6 +8,7 @@
 //! | `apply` | the only effects on the process |
 //! | `gather` | collects the facts: node, extern steps, source of the connection |
 //! | `report` | the only PAM codes, and the texts for admin and user |
+//! | `log` | lines and their fields: syslog, the journal, JSON |
 //! | `session` | data passed from the account to the session phase; runtime directory |
 //! | `adoption` | asks one stepd to take the process in: namespaces, cgroup, X11, limits |
 //! | `decide` | pure: makes a plan from options, login and facts |
