@@ -66,6 +66,8 @@ pub enum Stage {
     Mixed,
     /// The file of options, exemptions, modes and messages: clusters
     Site,
+    /// Who is where on a node, as status shows it: clusters
+    Status,
     /// A login's view of its job, namespaces, X11 and limits: clusters
     Inside,
     /// The place where a login ends up, by its method and PAM stack: clusters
@@ -205,6 +207,7 @@ impl Stage {
             Self::Callerid => Work::Clusters("caller ID", "callerid"),
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
             Self::Site => Work::Clusters("what a site sets", "site"),
+            Self::Status => Work::Clusters("who is where", "status"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
             Self::Session => Work::Clusters("session", "session"),
             Self::Hostile => Work::Clusters("hostile users", "hostile"),
@@ -357,6 +360,7 @@ mod tests {
             Stage::Callerid,
             Stage::Mixed,
             Stage::Site,
+            Stage::Status,
             Stage::Inside,
             Stage::Session,
             Stage::Hostile,
