@@ -137,7 +137,11 @@ fn logins_in_their_jobs(cluster: &Cluster) -> Result<()> {
         forwarding(node, "alice")?,
     ];
     let _of_bob = command(node, "bob")?;
-    wait_for_logins(node, alices, &["forwarding", "sftp", "shell with a terminal"])?;
+    wait_for_logins(
+        node,
+        alices,
+        &["forwarding", "sftp", "shell with a terminal"],
+    )?;
     let seen = wait_for_logins(node, bobs, &["command"])?;
     for (number, user) in [(alices, "alice"), (bobs, "bob")] {
         let job = job(&seen, number)?;
@@ -147,10 +151,16 @@ fn logins_in_their_jobs(cluster: &Cluster) -> Result<()> {
         for login in items(job, "logins") {
             ensure!(login["user"] == user && login["step"] == "extern");
             let from = login["from"].as_str().context("an address")?;
-            ensure!([node.ipv4(), node.ipv6()].contains(&from.to_owned()), "{login}");
+            ensure!(
+                [node.ipv4(), node.ipv6()].contains(&from.to_owned()),
+                "{login}"
+            );
             // What the kernel says.
             let cgroup = node.sh(&format!("cat /proc/{}/cgroup", login["pid"]))?;
-            ensure!(job_of_cgroup(node, &cgroup)? == Some(number), "{login}: {cgroup}");
+            ensure!(
+                job_of_cgroup(node, &cgroup)? == Some(number),
+                "{login}: {cgroup}"
+            );
         }
     }
     // The clients run outside any job here, and are no logins.
@@ -267,9 +277,15 @@ fn refused(cluster: &Cluster) -> Result<()> {
     lab::poll::until_true(what, Duration::from_secs(20), is_told)?;
     let seen = status(node)?;
     let newest = &seen["refused"][0];
-    ensure!(newest["user"] == "bob" && newest["kind"] == "no-job", "{newest}");
+    ensure!(
+        newest["user"] == "bob" && newest["kind"] == "no-job",
+        "{newest}"
+    );
     let reason = newest["reason"].as_str().unwrap_or_default();
-    ensure!(reason.starts_with("no job on this node (0 jobs"), "{newest}");
+    ensure!(
+        reason.starts_with("no job on this node (0 jobs"),
+        "{newest}"
+    );
     let table = node.run(&[CLI, "status"])?.ok()?;
     ensure!(table.contains(" no job (bob"), "{table}");
     Ok(())
@@ -314,7 +330,10 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
     let seen = seen?;
     ensure!(took < Duration::from_secs(6), "took {took:?}");
     let bob = job(&seen, bobs)?;
-    ensure!(bob["trouble"] == "does not answer" && bob["user"].is_null(), "{bob}");
+    ensure!(
+        bob["trouble"] == "does not answer" && bob["user"].is_null(),
+        "{bob}"
+    );
     // Its processes are there all the same.
     ensure!(logins(bob) == ["command"], "{bob}");
     ensure!(job(&seen, alices)?["user"] == "alice", "{seen}");
@@ -341,7 +360,10 @@ fn time_left(cluster: &Cluster) -> Result<()> {
         lines.find(|it| it.starts_with(&format!("{number} ")))
     };
     let is_right = |number, left: &str| line(number).is_some_and(|it| it.contains(left));
-    ensure!(is_right(limited, " 2:09 ") || is_right(limited, " 2:08 "), "{table}");
+    ensure!(
+        is_right(limited, " 2:09 ") || is_right(limited, " 2:08 "),
+        "{table}"
+    );
     ensure!(is_right(unlimited, " unlim "), "{table}");
     Ok(())
 }
@@ -354,6 +376,9 @@ fn no_slurm(cluster: &Cluster) -> Result<()> {
     node.sh(&format!("mv {place}.away {place}"))?;
     let seen = seen?;
     ensure!(seen.status == Status::Exited(3), "{seen}");
-    ensure!(seen.stdout.is_empty() && seen.stderr.contains("no slurmd has run here"), "{seen}");
+    ensure!(
+        seen.stdout.is_empty() && seen.stderr.contains("no slurmd has run here"),
+        "{seen}"
+    );
     Ok(())
 }

@@ -157,6 +157,10 @@ const IN_MACHINE: [(&str, &str); 4] = [
         "inside",
         "26.05/no namespaces: limits=job gives the job's limits",
     ),
+    (
+        "status",
+        "26.05/each login is shown in the job that holds it",
+    ),
     ("e2e", ""),
 ];
 
