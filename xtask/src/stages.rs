@@ -150,7 +150,7 @@ fn kept_on_host() -> Option<SystemTime> {
 /// Test programs, each with a part of its tests' names, for the machine with cgroup v2 and the newest
 /// Slurm, which gives a job's directory there a random name. They select the tests that look into cgroups;
 /// e2e selects its own.
-const IN_MACHINE: [(&str, &str); 4] = [
+const IN_MACHINE: [(&str, &str); 5] = [
     ("finding", "26.05/a service that changes"),
     ("session", "26.05/a suspended job is passed over"),
     (

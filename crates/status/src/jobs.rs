@@ -61,14 +61,14 @@ impl Found {
     fn of(job: u32, step: Option<&StepSeen>, processes: &[Process]) -> Self {
         let inside = processes.iter().find(|it| it.place.job() == Some(job));
         let (cpus, memory) = inside.map_or((None, None), |it| limits::limits(&it.cgroups));
-        let told = step.and_then(|it| match it.answer {
-            Answer::Step { owner, state, .. } => Some((owner, state)),
+        let state = step.and_then(|it| match it.answer {
+            Answer::Step { state, .. } => Some(state),
             _ => None,
         });
         Self {
             job,
-            uid: told.map(|(uid, _)| uid),
-            state: told.map(|(_, state)| state),
+            uid: step.and_then(|it| it.owner),
+            state,
             trouble: None,
             has_extern_step: true,
             end: ends::end(job, processes),

@@ -17,6 +17,8 @@ use crate::stepd::heard::{Heard, Reply, ask_each};
 use crate::stepd::spool::{self, Found, Socket};
 use crate::trust::{DirectoryError, Trusted};
 
+/// The time for the questions about owners of jobs whose extern step is silent.
+const OWNERS: Duration = Duration::from_millis(250);
 /// The time after which a socket that refused is looked at again: a step that ends removes its own.
 const LEAVING: Duration = Duration::from_millis(100);
 
@@ -63,6 +65,8 @@ pub struct StepSeen {
     pub took: Duration,
     /// The answer.
     pub answer: Answer,
+    /// The job's owner, as this stepd tells; if it does not answer, as another of the job's steps does.
+    pub owner: Option<u32>,
     /// The job's cgroup, if the stepd's shows it.
     pub cgroup: Option<JobCgroup>,
 }
@@ -70,10 +74,8 @@ pub struct StepSeen {
 /// A stepd's answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The step's owner and state.
+    /// It answers.
     Step {
-        /// The job's owner.
-        owner: u32,
         /// Its state.
         state: StepState,
         /// The protocol version of the release that started the step.
@@ -132,15 +134,6 @@ impl JobCgroup {
 }
 
 impl StepSeen {
-    /// The job's owner, if the stepd has told.
-    #[must_use]
-    pub fn owner(&self) -> Option<u32> {
-        match self.answer {
-            Answer::Step { owner, .. } => Some(owner),
-            _ => None,
-        }
-    }
-
     fn of(heard: Heard, log: Log<'_>) -> Self {
         let Heard {
             socket,
@@ -154,9 +147,12 @@ impl StepSeen {
             controllers,
             path: path.to_owned(),
         });
+        let owner = match &reply {
+            Reply::Owner(told) => Some(told.uid),
+            _ => None,
+        };
         let answer = match reply {
             Reply::Owner(told) => Answer::Step {
-                owner: told.uid,
                 state: match told.state {
                     State::Starting => StepState::Starting,
                     State::Ending => StepState::Ending,
@@ -179,13 +175,14 @@ impl StepSeen {
             pid: u32::try_from(pid).ok().filter(|pid| *pid != 0),
             took,
             answer,
+            owner,
             cgroup,
         }
     }
 }
 
 /// Asks the stepds of all extern steps here at the same time, and those of jobs that have only other steps. Changes
-/// nothing, and takes no longer than the deadline and a tenth of a second.
+/// nothing, and takes no longer than the deadline and half a second.
 #[must_use]
 pub fn steps(node: &Node, deadline: &Deadline) -> StepsSeen {
     let log = Log::silent();
@@ -195,6 +192,7 @@ pub fn steps(node: &Node, deadline: &Deadline) -> StepsSeen {
     let all = found.sockets.iter().chain(&others).cloned();
     let mut heard = ask_each(all, node, deadline, log);
     leave_out_ended(&mut heard, &node.trusted);
+    let owners = owners_of_silent(&heard, &found.other_steps, node, log);
     let mut seen = StepsSeen {
         unreachable: found.unreachable,
         problem: found.problem,
@@ -211,7 +209,10 @@ pub fn steps(node: &Node, deadline: &Deadline) -> StepsSeen {
             true => &mut seen.without_extern,
             false => &mut seen.steps,
         };
-        list.push(StepSeen::of(it, log));
+        let mut seen = StepSeen::of(it, log);
+        let of_job = || owners.iter().find(|(job, _)| *job == seen.job);
+        seen.owner = seen.owner.or_else(|| of_job().map(|(_, owner)| *owner));
+        list.push(seen);
     }
     seen.steps.sort_by_key(|it| it.job);
     // The extern step ends first: such a job is not without one, but going away.
@@ -219,6 +220,27 @@ pub fn steps(node: &Node, deadline: &Deadline) -> StepsSeen {
         .retain(|it| matches!(it.answer, Answer::Step { state, .. } if state != StepState::Ending));
     seen.without_extern.sort_by_key(|it| it.job);
     seen
+}
+
+/// The owners of jobs whose stepds do not answer, by job, as the stepds of other steps tell.
+fn owners_of_silent(
+    heard: &[Heard],
+    others: &[(u32, PathBuf)],
+    node: &Node,
+    log: Log<'_>,
+) -> Vec<(u32, u32)> {
+    let is_silent = |job: u32| {
+        let mut heard = heard.iter().filter(|it| it.socket.job.job == job);
+        heard.any(|it| !matches!(it.reply, Reply::Owner(_)))
+    };
+    let others = others.iter().filter(|(job, _)| is_silent(*job));
+    let sockets = others.filter_map(|(job, path)| Socket::of_step(*job, path, &node.trusted));
+    let heard = ask_each(sockets, node, &Deadline::after(OWNERS), log);
+    let owner = |it: Heard| match it.reply {
+        Reply::Owner(told) => Some((it.socket.job.job, told.uid)),
+        _ => None,
+    };
+    heard.into_iter().filter_map(owner).collect()
 }
 
 /// A step of each job that has steps here, but no extern step.

@@ -67,6 +67,7 @@ fn each_step_is_told_with_its_stepds_answer() {
     drop(spool.bind("9.4294967292"));
     // Jobs with other steps: 7 has an extern step too, 11 is going away.
     spool.stepd("7.4294967291", running);
+    spool.stepd("8.0", running);
     spool.stepd("10.0", running);
     spool.stepd("11.0", ending);
     fs::write(spool.dir.join("n1_12.4294967292"), "").expect("write");
@@ -78,7 +79,6 @@ fn each_step_is_told_with_its_stepds_answer() {
         "within the deadline"
     );
     let step = |state| Answer::Step {
-        owner: 2001,
         state,
         version: Version::V26_05,
     };
@@ -95,13 +95,17 @@ fn each_step_is_told_with_its_stepds_answer() {
         seen.steps[3].took >= Duration::from_millis(490),
         "it was waited for"
     );
+    let owners: Vec<_> = seen.steps.iter().map(|it| it.owner).collect();
+    let alice = Some(2001);
+    // Another step of the silent one's job tells.
+    assert_eq!(owners, [alice, None, alice, alice, None]);
     let own = Some(std::process::id());
     let pids: Vec<_> = seen.steps.iter().map(|it| it.pid).collect();
     assert_eq!(pids, [own, own, own, own, None]);
     let without: Vec<_> = seen
         .without_extern
         .iter()
-        .map(|it| (it.job, it.owner()))
+        .map(|it| (it.job, it.owner))
         .collect();
     assert_eq!(without, [(10, Some(2001))]);
     let junk = seen.not_sockets.expect("a file that is no socket");
