@@ -70,6 +70,8 @@ pub enum Stage {
     Check,
     /// Trial logins of slurm-adopt check --as: clusters
     Containment,
+    /// Who is where on a node, as status shows it: clusters
+    Status,
     /// A login's view of its job, namespaces, X11 and limits: clusters
     Inside,
     /// The place where a login ends up, by its method and PAM stack: clusters
@@ -152,12 +154,16 @@ fn kept_on_host() -> Option<SystemTime> {
 /// Test programs, each with a part of its tests' names, for the machine with cgroup v2 and the newest
 /// Slurm, which gives a job's directory there a random name. They select the tests that look into cgroups;
 /// e2e selects its own.
-const IN_MACHINE: [(&str, &str); 4] = [
+const IN_MACHINE: [(&str, &str); 5] = [
     ("finding", "26.05/a service that changes"),
     ("session", "26.05/a suspended job is passed over"),
     (
         "inside",
         "26.05/no namespaces: limits=job gives the job's limits",
+    ),
+    (
+        "status",
+        "26.05/each login is shown in the job that holds it",
     ),
     ("e2e", ""),
 ];
@@ -211,6 +217,7 @@ impl Stage {
             Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Check => Work::Clusters("what check finds", "check"),
             Self::Containment => Work::Clusters("trial logins", "containment"),
+            Self::Status => Work::Clusters("who is where", "status"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
             Self::Session => Work::Clusters("session", "session"),
             Self::Hostile => Work::Clusters("hostile users", "hostile"),
@@ -365,6 +372,7 @@ mod tests {
             Stage::Site,
             Stage::Check,
             Stage::Containment,
+            Stage::Status,
             Stage::Inside,
             Stage::Session,
             Stage::Hostile,

@@ -29,7 +29,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// counts to the end that the job was started with (Slurm 23.02 and later): it does not follow a changed time limit.
 /// CPUS and MEM are the limits of the job's cgroup. A dash means not known, or no limit.
 ///
-/// Without root only your own jobs and logins are shown.
+/// Processes of root and of system users are not counted. Without root only your own jobs and logins are shown.
 ///
 /// Exit status: 0, or 3 if nothing could be looked at.
 #[derive(Debug, Args)]

@@ -36,7 +36,7 @@ pub(crate) fn list(seen: &StepsSeen, processes: &[Process]) -> Vec<Found> {
         let trouble = match (step, cause) {
             (_, Some((_, cause))) => Some(cause.to_string()),
             (Some(step), None) => trouble(&step.answer),
-            (None, None) => Some("none runs for this job's processes".to_owned()),
+            (None, None) => Some("none here (another slurmd's job?)".to_owned()),
         };
         Found {
             trouble,

@@ -30,7 +30,7 @@ use sys::Deadline;
 
 pub use model::{Account, End, Job, Kind, Login, Outsider, Refusal, Status, StepState};
 
-use crate::place::Places;
+use crate::place::{Place, Places};
 use crate::processes::Process;
 use crate::users::{Names, Ordinary};
 
@@ -138,8 +138,7 @@ impl Sight<'_> {
                 .map(|it| it.named(&names, &peers, exempt, &self.host.deadline))
                 .collect(),
             refused: match self.only {
-                Some(1..) => Err("only root sees them".to_owned()),
-                Some(0) => Ok(Vec::new()),
+                Some(_) => Err("they are shown to root alone, without --mine".to_owned()),
                 None => logs::refusals(self.host),
             },
             notes: self.notes(),
@@ -152,6 +151,13 @@ impl Sight<'_> {
         if let Some(tracking) = self.node.conf.other_tracking() {
             notes.push(format!(
                 "ProctrackType={tracking}: cgroups do not always show which process is in which job"
+            ));
+        }
+        let is_lost = |it: &&Process| it.place == Place::UnknownJob;
+        let lost = self.processes.iter().filter(is_lost).count();
+        if lost > 0 {
+            notes.push(format!(
+                "{lost} processes are in steps, but no slurmstepd tells of which jobs"
             ));
         }
         if !processes::sees_others() {

@@ -32,7 +32,7 @@ impl Place {
         }
     }
 
-    /// Whether it is in the extern step or in no step at all.
+    /// Whether it is in an extern step.
     pub fn is_extern(&self) -> bool {
         matches!(self, Self::Job { step, .. } if step == "extern")
     }
