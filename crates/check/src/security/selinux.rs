@@ -33,10 +33,8 @@ pub(super) fn look(host: &Host, notes: &mut Notes) {
         Mode::Enforcing => notes.summary("SELinux enforcing"),
     }
     labels(host, mode, notes);
-    if host.is_live() {
-        denials(host, notes);
-    }
-    policy(host, mode, &config, notes);
+    let has_logins = host.is_live() && works(host, notes);
+    policy(host, mode, &config, has_logins, notes);
 }
 
 fn mode(host: &Host, config: &str) -> Mode {
@@ -63,7 +61,7 @@ fn setting<'a>(config: &'a str, key: &str) -> &'a str {
 }
 
 /// Judges whether the policy has rules for Slurm: a module of that name, or one that makes sshd permissive.
-fn policy(host: &Host, mode: Mode, config: &str, notes: &mut Notes) {
+fn policy(host: &Host, mode: Mode, config: &str, has_logins: bool, notes: &mut Notes) {
     let kind = match setting(config, "SELINUXTYPE") {
         "" => "targeted",
         kind => kind,
@@ -101,10 +99,11 @@ fn policy(host: &Host, mode: Mode, config: &str, notes: &mut Notes) {
         ),
     };
     let finding = Finding::of(&checks::NO_POLICY, detail).at(Spot::file(CONFIG));
-    notes.find(match (mode, of_site.is_empty()) {
-        (Mode::Enforcing, true) => finding,
-        // The site's module may have the rules, and a permissive policy denies nothing.
-        _ => finding.as_severe_as(Severity::Note),
+    // The site's module may have the rules, and a permissive policy denies nothing.
+    let is_harmless = mode == Mode::Permissive || !of_site.is_empty() || has_logins;
+    notes.find(match is_harmless {
+        true => finding.as_severe_as(Severity::Note),
+        false => finding,
     });
 }
 
@@ -172,16 +171,17 @@ fn is_foreign(kind: &str) -> bool {
     TYPES.contains(&kind)
 }
 
-fn denials(host: &Host, notes: &mut Notes) {
+/// Looks for denials of the last day. Returns whether users logged in by ssh meanwhile, without any denial.
+fn works(host: &Host, notes: &mut Notes) -> bool {
     let log = match host.tree.tail(AUDIT_LOG, MOST_OF_LOG) {
         Ok(log) => log,
         Err(error) if is_absent(&error) => {
             notes.unseen("SELinux denials", format!("there is no {AUDIT_LOG}"));
-            return;
+            return false;
         }
         Err(error) => {
             notes.unseen("SELinux denials", format!("{AUDIT_LOG}: {error}"));
-            return;
+            return false;
         }
     };
     let log = String::from_utf8_lossy(&log);
@@ -203,6 +203,29 @@ fn denials(host: &Host, notes: &mut Notes) {
         let finding = Finding::of(&checks::DENIED, detail).at(Spot::file(AUDIT_LOG));
         notes.find(finding.as_severe_as(severity));
     }
+    denials.is_empty() && log.lines().any(|it| is_login(it, since))
+}
+
+/// Splits a line of the audit log, `type=KIND msg=audit(SECONDS.MILLIS:ID): REST`, if it is of this kind and not
+/// older.
+fn record<'a>(line: &'a str, kind: &str, since: u64) -> Option<&'a str> {
+    let rest = line.strip_prefix("type=")?.strip_prefix(kind)?;
+    let (time, rest) = rest.strip_prefix(" msg=audit(")?.split_once("): ")?;
+    let seconds: u64 = time.split('.').next()?.parse().ok()?;
+    (seconds >= since).then_some(rest)
+}
+
+/// Whether a line says that a user of the site logged in by ssh.
+fn is_login(line: &str, since: u64) -> bool {
+    let Some(rest) = record(line, "USER_LOGIN", since) else {
+        return false;
+    };
+    let words = || rest.split([' ', '\'', '"']);
+    let is_users = words().any(|it| {
+        let uid = it.strip_prefix("id=").and_then(|it| it.parse::<u32>().ok());
+        uid.is_some_and(|it| it >= 1000)
+    });
+    is_users && rest.contains("/sshd") && words().any(|it| it == "res=success")
 }
 
 /// A denial of something that the module needs.
@@ -217,9 +240,7 @@ struct Denial<'a> {
 impl<'a> Denial<'a> {
     /// Parses a line of the audit log: `type=AVC msg=audit(TIME:ID): avc:  denied  { connectto } for ...`.
     fn parse(line: &'a str, since: u64) -> Option<Self> {
-        let rest = line.strip_prefix("type=AVC msg=audit(")?;
-        let (time, rest) = rest.split_once("): avc:")?;
-        let seconds: u64 = time.split('.').next()?.parse().ok()?;
+        let rest = record(line, "AVC", since)?.strip_prefix("avc:")?;
         let text = rest.trim_start().strip_prefix("denied")?.trim();
         let field = |name: &str| {
             let mut words = text.split_whitespace();
@@ -236,7 +257,7 @@ impl<'a> Denial<'a> {
         const STEPDS: [&str; 4] = ["unconfined_service_t", "unconfined_t", "initrc_t", "init_t"];
         let is_socket = field("tclass") == Some("unix_stream_socket") && STEPDS.contains(&target);
         let is_ours = is_sshd && (names_slurm || is_socket || target.contains("slurm"));
-        (is_ours && seconds >= since).then(|| Self {
+        is_ours.then(|| Self {
             text,
             is_permissive: field("permissive") == Some("1"),
         })
@@ -272,6 +293,22 @@ mod tests {
             .replace("/var/spool/slurmd/n1_12.4294967292", "/run/systemd/x")
             .replace("unconfined_service_t", "systemd_logind_t");
         assert_eq!(Denial::parse(&other, 0), None);
+    }
+
+    #[test]
+    fn logins_in_the_audit_log() {
+        let line = "type=USER_LOGIN msg=audit(1700000000.1:2): pid=1 uid=0 auid=2001 ses=3 \
+                    subj=system_u:system_r:sshd_t:s0 msg='op=login id=2001 exe=\"/usr/sbin/sshd\" \
+                    hostname=a addr=10.0.0.5 terminal=/dev/pts/0 res=success'";
+        assert!(is_login(line, 1_700_000_000));
+        assert!(!is_login(line, 1_700_000_001), "too old");
+        for (old, new) in [
+            ("id=2001 exe", "id=0 exe"),
+            ("success", "failed"),
+            ("sshd\"", "login\""),
+        ] {
+            assert!(!is_login(&line.replace(old, new), 0), "{new}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::tree::{Case, Tree, expect};
 
 const DEBIAN: &str = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
 const REDHAT: &str = "/usr/lib64/security/pam_slurm_adopt.so";
+/// In a prefix of Slurm's own.
+const OPT: &str = "/opt/slurm/lib/security/pam_slurm_adopt.so";
 const ACCOUNT: &str = "account    required     pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny";
 const SESSION: &str = "session    required     pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny";
 
@@ -144,8 +146,7 @@ fn two_files_of_the_name() {
             name: "SchedMD's in its own prefix, which nothing names",
             make: || {
                 let tree = with(OWN);
-                let path = "/opt/slurm/lib/security/pam_slurm_adopt.so";
-                tree.write_bytes(path, &SCHEDMDS.bytes());
+                tree.write_bytes(OPT, &SCHEDMDS.bytes());
                 tree
             },
             found: &[],
@@ -271,9 +272,7 @@ fn a_file_that_users_can_change() {
 fn a_users_file() {
     let tree = Tree::debian();
     if tree.chown(DEBIAN, 2001) {
-        let found = tree.found();
-        let expected = ["SA015 failure /usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"];
-        assert_eq!(found, expected);
+        assert_eq!(tree.found(), [format!("SA015 failure {DEBIAN}")]);
     }
 }
 
@@ -374,10 +373,9 @@ fn files_that_can_be_loaded() {
             name: "an absolute path",
             make: || {
                 let tree = Tree::redhat();
-                let path = "/opt/slurm/lib/security/pam_slurm_adopt.so";
-                tree.rename(REDHAT, path);
+                tree.rename(REDHAT, OPT);
                 for line in [ACCOUNT, SESSION] {
-                    let new = line.replace("pam_slurm_adopt.so", path);
+                    let new = line.replace("pam_slurm_adopt.so", OPT);
                     tree.replace("/etc/pam.d/sshd", line, &new);
                 }
                 tree
@@ -389,9 +387,8 @@ fn files_that_can_be_loaded() {
             make: || {
                 let tree = Tree::redhat();
                 tree.remove(REDHAT);
-                let path = "/opt/slurm/lib/security/pam_slurm_adopt.so";
                 for line in [ACCOUNT, SESSION] {
-                    let new = line.replace("pam_slurm_adopt.so", path);
+                    let new = line.replace("pam_slurm_adopt.so", OPT);
                     tree.replace("/etc/pam.d/sshd", line, &new);
                 }
                 tree.write("/etc/fstab", "nfs:/opt /opt nfs ro 0 0\n");

@@ -1,7 +1,6 @@
 //! systemd and users' service managers.
 
 use std::fs;
-use std::path::Path;
 
 use crate::tree::{Case, Tree, expect};
 
@@ -36,20 +35,6 @@ fn cron() -> Tree {
     let wants = "/etc/systemd/system/multi-user.target.wants/cron.service";
     tree.link(wants, "/usr/lib/systemd/system/cron.service");
     tree
-}
-
-#[test]
-fn the_bases_have_the_files_of_packaging() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for unit in ["user@.service.d", "user@0.service.d"] {
-        let file = format!("{unit}/slurm_adopt.conf");
-        let read = |dir: &str| fs::read_to_string(root.join(dir).join(&file)).expect("the file");
-        let packaged = read("../../packaging/systemd");
-        for base in ["debian", "redhat"] {
-            let dir = format!("tests/bases/{base}/etc/systemd/system");
-            assert_eq!(read(&dir), packaged, "{base}");
-        }
-    }
 }
 
 #[test]
