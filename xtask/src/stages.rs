@@ -344,8 +344,8 @@ impl Runner {
                 "root_of_",
             ];
             self.tests("loading", &roots);
-            let parsers = ["--package=tests", "--test=parsers"];
-            self.tests("parsers beside Slurm's", &parsers);
+            let parsers = ["--package=tests", "--test=parsers", "--test=sshd_config"];
+            self.tests("parsers beside Slurm's and sshd's", &parsers);
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::Spot;
-use crate::sshd::keywords::{ANYWHERE, GLOBAL, PATCHED};
+use crate::sshd::keywords::{ANYWHERE, GLOBAL, NEWER, PATCHED};
 use crate::sshd::version::Version;
 use crate::sshd::words::Words;
 use crate::sshd::{matching, values};
@@ -104,6 +104,8 @@ pub struct Config {
 
 /// Keywords that may stand in a Match block from 8.7 on.
 const OLD_GLOBAL: [&str; 2] = ["challengeresponseauthentication", "skeyauthentication"];
+/// A smaller program is no sshd.
+const SMALLEST_PROGRAM: usize = 100_000;
 /// Includes within includes: servconf.c, SERVCONF_MAX_DEPTH.
 const MOST_LEVELS: usize = 16;
 /// A file may include itself by a pattern, any number of times.
@@ -304,8 +306,11 @@ impl Work<'_, '_> {
 impl Reader {
     /// Whether the program has this keyword.
     fn knows(&self, keyword: &str) -> bool {
+        if NEWER.contains(&keyword) && self.program.len() >= SMALLEST_PROGRAM {
+            return self.has(keyword, false);
+        }
         let mut lists = [GLOBAL, ANYWHERE, PATCHED].into_iter();
-        lists.any(|it| it.contains(&keyword)) || self.has(keyword)
+        lists.any(|it| it.contains(&keyword)) || self.has(keyword, true)
     }
 
     /// Whether a keyword may not stand in a Match block.
@@ -314,12 +319,19 @@ impl Reader {
         GLOBAL.contains(&keyword) || is_old && OLD_GLOBAL.contains(&keyword)
     }
 
-    fn has(&self, keyword: &str) -> bool {
-        let end = |index: usize| self.program.get(index).copied().unwrap_or_default();
-        let wanted = keyword.as_bytes();
-        let mut places = self.program.windows(wanted.len()).enumerate();
-        places.any(|(at, it)| {
-            it == wanted && end(at + wanted.len()) == 0 && (at == 0 || end(at - 1) == 0)
+    /// Whether the program has a text, by itself or at the end of another (linkers share ends).
+    fn has(&self, text: &str, is_whole: bool) -> bool {
+        let byte = |index: usize| self.program.get(index).copied().unwrap_or_default();
+        let wanted = text.as_bytes();
+        let first = wanted.first().copied().unwrap_or_default();
+        let mut places = self
+            .program
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| **it == first);
+        places.any(|(at, _)| {
+            let begins = !is_whole || at == 0 || byte(at - 1) == 0;
+            begins && self.program[at..].starts_with(wanted) && byte(at + wanted.len()) == 0
         })
     }
 

@@ -154,8 +154,31 @@ pub const PATCHED: &[&str] = &[
     "nonemacenabled",
     "requiredauthentications1",
     "requiredauthentications2",
+    "rsaminsize",
     "showpatchlevel",
     "tcprcvbuf",
     "tcprcvbufpoll",
     "usemptcp",
+];
+
+/// Keywords that came after OpenSSH 7.4: a program may be too old for them.
+pub const NEWER: &[&str] = &[
+    "channeltimeout",
+    "hostbasedacceptedalgorithms",
+    "include",
+    "logverbose",
+    "modulifile",
+    "pamservicename",
+    "persourcemaxstartups",
+    "persourcenetblocksize",
+    "persourcepenalties",
+    "persourcepenaltyexemptlist",
+    "pubkeyacceptedalgorithms",
+    "pubkeyauthoptions",
+    "refuseconnection",
+    "requiredrsasize",
+    "securitykeyprovider",
+    "sshdauthpath",
+    "sshdsessionpath",
+    "unusedconnectiontimeout",
 ];

@@ -23,6 +23,10 @@ const METHOD_OFF: &str = "in AuthenticationMethods list";
 /// Asks sshd for the values that count; None if it does not run or does not tell.
 pub(super) fn ask(host: &Host, sshd: &Sshd, config: &Config, notes: &mut Notes) -> Option<Told> {
     if !host.is_live() {
+        notes.unseen(
+            "running sshds and sshd -T",
+            "the tree does not run; its files were read",
+        );
         return None;
     }
     if sys::effective_uid() != 0 {

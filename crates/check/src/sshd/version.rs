@@ -13,7 +13,10 @@ impl Version {
     /// Finds it in sshd's program.
     pub fn in_program(bytes: &[u8]) -> Option<Self> {
         const PREFIX: &[u8] = b"OpenSSH_";
-        let places = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(PREFIX));
+        let letters = bytes.iter().enumerate().filter(|(_, it)| **it == PREFIX[0]);
+        let places = letters
+            .map(|(at, _)| at)
+            .filter(|at| bytes[*at..].starts_with(PREFIX));
         // Patterns of other releases that sshd is careful with stand there too: OpenSSH_3.*
         places
             .filter_map(|at| Self::parse(&bytes[at..bytes.len().min(at + 32)]))

@@ -53,11 +53,25 @@ fn sshd_does_not_start_with_it() {
             found: &["SA303 failure /etc/ssh/sshd_config.d/60-loop.conf:1"],
         },
         Case {
-            name: "LoginGraceTime in words",
-            make: || debian_and("LoginGraceTime 2min\n"),
-            found: &["SA303 failure /etc/ssh/sshd_config:8"],
+            name: "PAMServiceName, for which this sshd is too old",
+            make: || {
+                let tree = debian_and("PAMServiceName sshd\n");
+                let program = format!("OpenSSH_9.2p1\0include\0{}", "x\0".repeat(60_000));
+                tree.write("/usr/sbin/sshd", &program);
+                tree
+            },
+            found: &["SA302 failure /etc/ssh/sshd_config:8"],
         },
     ]);
+}
+
+#[test]
+fn sshd_does_not_take_these_values() {
+    expect(&[Case {
+        name: "LoginGraceTime in words",
+        make: || debian_and("LoginGraceTime 2min\n"),
+        found: &["SA303 failure /etc/ssh/sshd_config:8"],
+    }]);
 }
 
 #[test]
