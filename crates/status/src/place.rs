@@ -1,8 +1,10 @@
 //! The job of a process, by its cgroups.
 
-use adopt::log::{Log, Severity, Sink};
+use adopt::log::Log;
 use adopt::options::LogLevel;
 use adopt::survey::{Steps, StepsSeen};
+
+use crate::Nowhere;
 
 /// Follows the job's directory in the path of a step's cgroup.
 const STEP: &str = "/step_";
@@ -44,12 +46,6 @@ pub(crate) struct Places {
     jobs: Vec<(u32, Steps)>,
     /// Whether proctrack/cgroup tracks the processes.
     is_tracked: bool,
-}
-
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn line(&self, _: Severity, _: &str) {}
 }
 
 impl Places {
