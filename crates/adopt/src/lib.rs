@@ -4,7 +4,7 @@
 //!
 //! | part | purpose |
 //! |---|---|
-//! | `run`, `explain`, `survey` | one login; a dry run that changes nothing; the node as the module finds it |
+//! | `run`, `explain`, `survey` | one login; a dry run that changes nothing; the node, its steps and daemons |
 //! | `apply` | the only effects on the process |
 //! | `gather` | collects the facts: node, extern steps, source of the connection |
 //! | `report` | the only PAM codes, and the texts for admin and user |
