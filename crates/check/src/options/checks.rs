@@ -8,8 +8,6 @@ pub(super) const ALL: &[&Check] = &[
     &GLUED,
     &PREFIX,
     &ODD_NAME,
-    &OTHER_SERVICE,
-    &IDLE_LINE,
     &NO_SUCH_SERVICE,
     &OVERRIDDEN,
     &TWICE,
@@ -77,24 +75,6 @@ pub(super) const ODD_NAME: Check = Check {
     why: "service= takes PAM service names exactly as applications give them to pam_start(3): small letters, no \
           path, no quotes, commas without blanks between them. nodename= takes one NodeName.",
     fix: "Correct the name.",
-};
-
-pub(super) const OTHER_SERVICE: Check = Check {
-    id: "SA105",
-    severity: Severity::Failure,
-    title: "the module's lines do nothing for sshd",
-    why: "service= does not contain sshd, the name under which sshd calls PAM. The module answers PAM_IGNORE, so \
-          that the rest of the stack decides: every user gets in without a job, and is in no job.",
-    fix: "Add sshd to service=, or remove the option: sshd is its default.",
-};
-
-pub(super) const IDLE_LINE: Check = Check {
-    id: "SA106",
-    severity: Severity::Warning,
-    title: "the module's line does nothing for this service",
-    why: "The module acts for sshd alone unless service= says otherwise, as SchedMD's does. In the file of another \
-          service the line then has no effect: that way onto the node is as open as without it.",
-    fix: "Add service=NAME to the line, with the name of the file, or remove the line.",
 };
 
 pub(super) const NO_SUCH_SERVICE: Check = Check {

@@ -3,10 +3,10 @@
 use adopt::options::{AdoptFailure, GenericFailure, LogLevel, Mode, NoJobs, Unknown};
 use pamconf::{Code, Facility};
 
+use crate::Finding;
 use crate::host::{Host, ModuleCall};
 use crate::options::written::Written;
 use crate::options::{Line, Settings, checks, written};
-use crate::{Finding, Severity, Spot};
 
 /// Modules of an account stack that decide who may log in.
 const DECIDERS: [&str; 8] = [
@@ -20,50 +20,10 @@ const DECIDERS: [&str; 8] = [
     "pam_wheel.so",
 ];
 
-/// The findings about lines that do nothing for a service.
-pub(super) fn of_service(
-    host: &Host,
-    service: &str,
-    lines: &[Line<'_>],
-    file: &[Written],
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for facility in [Facility::Account, Facility::Session] {
-        let own: Vec<&Line<'_>> = lines
-            .iter()
-            .filter(|it| it.own.facility == facility)
-            .collect();
-        let acts = own.iter().any(|it| it.own.options.acts_for(service));
-        let Some(line) = own.first().filter(|_| !acts) else {
-            continue;
-        };
-        let spot = match written::last(file, &line.arguments, "service") {
-            Some(setting) => setting.spot.clone(),
-            None => Spot::pam(&line.own.line).mark("pam_slurm_adopt"),
-        };
-        let detail = format!(
-            "the {facility} line acts for \"{}\", not for {service}",
-            line.own.options.service.escape_debug()
-        );
-        if service == "sshd" {
-            let severity = match facility {
-                Facility::Account => Severity::Failure,
-                // The account line still decides who gets in.
-                _ => Severity::Warning,
-            };
-            findings.push(
-                Finding::of(&checks::OTHER_SERVICE, detail)
-                    .at(spot)
-                    .as_severe_as(severity),
-            );
-        } else if line.own.line.place.file.ends_with(service) && line.own.line.depth == 0 {
-            findings.push(Finding::of(&checks::IDLE_LINE, detail).at(spot));
-        }
-    }
-    for line in lines {
-        findings.extend(of_unknown_services(host, line, file));
-    }
-    findings
+/// The findings about names in `service=`.
+pub(super) fn of_service(host: &Host, lines: &[Line<'_>], file: &[Written]) -> Vec<Finding> {
+    let of = |line| of_unknown_services(host, line, file);
+    lines.iter().filter_map(of).collect()
 }
 
 /// The finding about names in `service=` that are no service of this host.
@@ -103,13 +63,22 @@ pub(super) fn of_actions(host: &Host, settings: Settings<'_>) -> Vec<Finding> {
         // Then nothing else lets anybody in.
         return findings;
     }
-    findings.extend(of_failures(settings));
+    // Where no account line of ours lets users in, a session line that fails leaves them where they are: su in its
+    // job, a login where another module admitted it.
+    let is_account = settings.line.own.facility == Facility::Account;
+    if is_account
+        || host
+            .ssh_services()
+            .iter()
+            .any(|it| it == settings.line.service)
+    {
+        findings.extend(of_failures(settings));
+    }
     if options.unknown == Unknown::Allow {
         let spot = settings.spot("action_unknown");
         let detail = "action_unknown=allow admits without adoption";
         findings.push(Finding::of(&checks::OPEN_ON_UNKNOWN, detail).at(spot));
     }
-    let is_account = settings.line.own.facility == Facility::Account;
     if options.no_jobs == NoJobs::Ignore && is_account && is_open(host, settings.line.service) {
         let spot = settings.spot("action_no_jobs");
         let detail = "no other account line decides who may log in";

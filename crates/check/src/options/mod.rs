@@ -88,7 +88,7 @@ fn look_at_service(host: &Host, service: &str, file: &[Written], notes: &mut Not
     }
     let arguments: Vec<&[Written]> = lines.iter().map(|it| it.arguments.as_slice()).collect();
     tell(notes, written::overridden(file, &arguments));
-    tell(notes, effects::of_service(host, service, &lines, file));
+    tell(notes, effects::of_service(host, &lines, file));
     tell(notes, places::of_session_phase(host, &lines, file));
     for settings in deciding(&lines, file) {
         tell(notes, effects::of_actions(host, settings));

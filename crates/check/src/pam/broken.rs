@@ -183,8 +183,11 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
     let call = stack.call(entry);
     if let Some(call) = call.filter(|it| it.fault.is_some() && suspect.problem.is_none()) {
         let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
+        let is_own = call.name.starts_with("pam_slurm_adopt");
         let (check, severity) = match kept {
-            _ if is_wrong && call.name.starts_with("pam_slurm_adopt") => (&WRONG_STACK, severity),
+            _ if is_wrong && is_own => (&WRONG_STACK, severity),
+            // The room of the module's file tells.
+            _ if is_own => return,
             Kept::Nobody => return,
             // Nobody is kept out who cannot change a password.
             _ if facility == Facility::Password => return,

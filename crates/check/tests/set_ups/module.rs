@@ -108,6 +108,9 @@ fn two_files_of_the_name() {
             found: &[
                 "SA011 warning /lib/security/pam_slurm_adopt.so",
                 "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
+                "SA250 failure /etc/pam.d/common-session:6",
             ],
         },
         Case {
@@ -140,6 +143,8 @@ fn two_files_of_the_name() {
             found: &[
                 "SA011 warning /usr/lib/security/pam_slurm_adopt.so",
                 "SA013 note /usr/lib64/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su:10",
+                "SA250 failure /etc/pam.d/password-auth:23",
             ],
         },
         Case {
@@ -160,7 +165,12 @@ fn whose_module_it_is() {
         Case {
             name: "SchedMD's",
             make: schedmds,
-            found: &["SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
+            found: &[
+                "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
+                "SA250 failure /etc/pam.d/common-session:6",
+            ],
         },
         Case {
             name: "SchedMD's with an option of ours",
@@ -171,7 +181,10 @@ fn whose_module_it_is() {
             },
             found: &[
                 "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
                 "SA022 warning /etc/pam.d/sshd:3",
+                "SA250 failure /etc/pam.d/common-session:6",
             ],
         },
         Case {
@@ -183,7 +196,10 @@ fn whose_module_it_is() {
             },
             found: &[
                 "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
                 "SA022 warning /etc/security/slurm_adopt.conf",
+                "SA250 failure /etc/pam.d/common-session:6",
             ],
         },
         Case {
@@ -196,6 +212,8 @@ fn whose_module_it_is() {
             found: &[
                 "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
                 "SA020 failure /etc/pam.d/sshd:17",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
             ],
         },
         Case {
@@ -344,6 +362,9 @@ fn a_file_that_does_not_fit_the_host() {
             found: &[
                 "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
                 "SA019 failure /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
+                "SA250 failure /etc/pam.d/common-session:6",
             ],
         },
     ]);
@@ -367,7 +388,12 @@ fn files_that_can_be_loaded() {
                 tree.write_bytes("/opt/slurm/lib/libslurm.so.42", &PLAIN.bytes());
                 tree
             },
-            found: &["SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
+            found: &[
+                "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+                "SA020 failure /etc/pam.d/su-l:10",
+                "SA020 failure /etc/pam.d/su:9",
+                "SA250 failure /etc/pam.d/common-session:6",
+            ],
         },
         Case {
             name: "an absolute path",
@@ -380,7 +406,7 @@ fn files_that_can_be_loaded() {
                 }
                 tree
             },
-            found: &[],
+            found: &["SA010 failure /etc/pam.d/su:10"],
         },
         Case {
             name: "on a file system that is mounted later",
@@ -394,7 +420,7 @@ fn files_that_can_be_loaded() {
                 tree.write("/etc/fstab", "nfs:/opt /opt nfs ro 0 0\n");
                 tree
             },
-            found: &[],
+            found: &["SA010 failure /etc/pam.d/su:10"],
         },
     ]);
 }

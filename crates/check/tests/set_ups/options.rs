@@ -156,10 +156,9 @@ fn services_that_the_module_does_not_act_for() {
             name: "service=ssh on both lines",
             make: || lines(&format!("{DENY} service=ssh")),
             found: &[
-                "SA105 failure /etc/pam.d/sshd:3",
-                "SA105 warning /etc/pam.d/sshd:16",
                 "SA107 note /etc/pam.d/sshd:16",
                 "SA107 note /etc/pam.d/sshd:3",
+                "SA222 failure /etc/pam.d/sshd:3",
             ],
         },
         Case {
@@ -167,8 +166,9 @@ fn services_that_the_module_does_not_act_for() {
             make: || file("strict\nservice = SSHD\n"),
             found: &[
                 "SA104 warning /etc/security/slurm_adopt.conf:2",
-                "SA105 failure /etc/security/slurm_adopt.conf:2",
-                "SA105 warning /etc/security/slurm_adopt.conf:2",
+                "SA108 note /etc/security/slurm_adopt.conf:2",
+                "SA108 note /etc/security/slurm_adopt.conf:2",
+                "SA222 failure /etc/pam.d/sshd:3",
             ],
         },
         Case {
@@ -181,7 +181,7 @@ fn services_that_the_module_does_not_act_for() {
                 );
                 tree
             },
-            found: &["SA106 warning /etc/pam.d/login:18"],
+            found: &["SA274 warning /etc/pam.d/login:18"],
         },
         Case {
             name: "a line in a file that others include, and in one that an editor left",
@@ -193,7 +193,10 @@ fn services_that_the_module_does_not_act_for() {
                 tree.write("/etc/pam.d/login.rpmsave", &line);
                 tree
             },
-            found: &[],
+            found: &[
+                "SA224 failure /etc/pam.d/password-auth:11",
+                "SA226 note /etc/pam.d/password-auth:12",
+            ],
         },
         Case {
             name: "a line in the file of login, for login and a service that is not installed",

@@ -12,12 +12,16 @@ fn who_gets_in() {
             found: &[
                 "SA110 warning /etc/pam.d/sshd:3",
                 "SA111 warning /etc/pam.d/sshd:3",
+                "SA258 warning /etc/pam.d/sshd:16",
             ],
         },
         Case {
             name: "one of the two closed",
             make: || account("action_adopt_failure=deny"),
-            found: &["SA111 warning /etc/pam.d/sshd:3"],
+            found: &[
+                "SA111 warning /etc/pam.d/sshd:3",
+                "SA258 warning /etc/pam.d/sshd:16",
+            ],
         },
         Case {
             name: "strict, but one of the two opened",
@@ -27,12 +31,18 @@ fn who_gets_in() {
         Case {
             name: "action_unknown=allow",
             make: || account("strict action_unknown=allow"),
-            found: &["SA112 warning /etc/pam.d/sshd:3"],
+            found: &[
+                "SA112 warning /etc/pam.d/sshd:3",
+                "SA258 warning /etc/pam.d/sshd:16",
+            ],
         },
         Case {
             name: "action_no_jobs=ignore, and nothing after it decides",
             make: || account("strict action_no_jobs=ignore"),
-            found: &["SA113 warning /etc/pam.d/sshd:3"],
+            found: &[
+                "SA113 warning /etc/pam.d/sshd:3",
+                "SA258 warning /etc/pam.d/sshd:16",
+            ],
         },
         Case {
             name: "mode=audit left in the file",
@@ -42,7 +52,10 @@ fn who_gets_in() {
         Case {
             name: "mode=adopt-only left on the line",
             make: || account("strict mode=adopt-only"),
-            found: &["SA114 warning /etc/pam.d/sshd:3"],
+            found: &[
+                "SA114 warning /etc/pam.d/sshd:3",
+                "SA258 warning /etc/pam.d/sshd:16",
+            ],
         },
         Case {
             name: "log_level=quiet",
@@ -158,7 +171,10 @@ fn nodes_and_files() {
         Case {
             name: "a node that slurm.conf does not have",
             make: || account("strict nodename=node1"),
-            found: &["SA129 failure /etc/pam.d/sshd:3"],
+            found: &[
+                "SA129 failure /etc/pam.d/sshd:3",
+                "SA258 warning /etc/pam.d/sshd:16",
+            ],
         },
         Case {
             name: "a dynamic node",
@@ -167,7 +183,7 @@ fn nodes_and_files() {
                 tree.append("/etc/slurm/slurm.conf", "MaxNodeCount=100\n");
                 tree
             },
-            found: &[],
+            found: &["SA258 warning /etc/pam.d/sshd:16"],
         },
         Case {
             name: "a slurm.conf that is not there",
@@ -225,7 +241,7 @@ fn messages_and_the_session_phase() {
                 tree.write("/usr/lib/x86_64-linux-gnu/security/pam_access.so", "");
                 tree
             },
-            found: &[],
+            found: &["SA258 warning /etc/pam.d/sshd:16"],
         },
     ]);
 }

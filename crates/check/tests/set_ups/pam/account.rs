@@ -63,7 +63,10 @@ fn a_line_that_does_not_act_is_found() {
                     "account required pam_slurm_adopt.so service=ssh",
                 )
             },
-            found: &["SA222 failure /etc/pam.d/sshd:3"],
+            found: &[
+                "SA107 note /etc/pam.d/sshd:3",
+                "SA222 failure /etc/pam.d/sshd:3",
+            ],
         },
         Case {
             name: "a path that is not there, and sufficient",
@@ -74,7 +77,10 @@ fn a_line_that_does_not_act_is_found() {
                      action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
-            found: &["SA220 failure /etc/pam.d/sshd:3"],
+            found: &[
+                "SA010 failure /etc/pam.d/sshd:3",
+                "SA220 failure /etc/pam.d/sshd:3",
+            ],
         },
         Case {
             name: "no sshd",
@@ -93,9 +99,13 @@ fn a_line_that_does_not_act_is_found() {
                 tree.remove("/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so");
                 let session = crate::pam::SESSION;
                 tree.replace(SSHD, session, "");
+                for service in ["su", "su-l"] {
+                    let line = "session required pam_slurm_adopt.so service=su,su-l\n";
+                    tree.replace(&format!("/etc/pam.d/{service}"), line, "");
+                }
                 tree
             },
-            found: &[],
+            found: &["SA010 failure /etc/pam.d/su:9"],
         },
     ]);
 }
@@ -320,7 +330,11 @@ fn two_account_lines_are_found() {
                 );
                 tree
             },
-            found: &["SA234 warning /etc/pam.d/common-account:4"],
+            found: &[
+                "SA110 warning /etc/pam.d/common-account:4",
+                "SA111 warning /etc/pam.d/common-account:4",
+                "SA234 warning /etc/pam.d/common-account:4",
+            ],
         },
         Case {
             name: "a line for each of two clusters",
@@ -333,7 +347,10 @@ fn two_account_lines_are_found() {
                 let tree = account(Tree::debian(), &format!("account {one}\naccount {two}"));
                 crate::pam::session(tree, &format!("session {one}\nsession {two}"))
             },
-            found: &[],
+            found: &[
+                "SA130 failure /etc/pam.d/sshd:3",
+                "SA130 failure /etc/pam.d/sshd:4",
+            ],
         },
     ]);
 }

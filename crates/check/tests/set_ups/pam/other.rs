@@ -116,7 +116,10 @@ fn a_line_that_does_nothing_is_found() {
                 );
                 tree
             },
-            found: &[],
+            found: &[
+                "SA110 warning /etc/pam.d/login:18",
+                "SA111 warning /etc/pam.d/login:18",
+            ],
         },
     ]);
 }

@@ -201,7 +201,11 @@ fn authentication_and_launch_parameters() {
                 tree.append(SSHD, "session required pam_slurm_adopt.so limits=job\n");
                 tree
             },
-            found: &["SA463 note /etc/slurm/slurm.conf:14"],
+            found: &[
+                "SA257 warning /etc/pam.d/sshd:18",
+                "SA258 warning /etc/pam.d/sshd:18",
+                "SA463 note /etc/slurm/slurm.conf:14",
+            ],
         },
     ]);
 }
@@ -233,7 +237,11 @@ fn slurms_own_pam_service() {
                 );
                 tree
             },
-            found: &["SA464 failure /etc/pam.d/slurm:1"],
+            found: &[
+                "SA110 warning /etc/pam.d/slurm:1",
+                "SA111 warning /etc/pam.d/slurm:1",
+                "SA464 failure /etc/pam.d/slurm:1",
+            ],
         },
     ]);
 }
@@ -270,7 +278,10 @@ fn directories_of_jobs() {
                 tree.replace(SSHD, old, &format!("{old} join_container=false"));
                 tree
             },
-            found: &["SA466 warning /etc/pam.d/sshd:3"],
+            found: &[
+                "SA258 warning /etc/pam.d/sshd:16",
+                "SA466 warning /etc/pam.d/sshd:3",
+            ],
         },
         Case {
             name: "no job_container.conf",

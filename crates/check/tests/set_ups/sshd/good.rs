@@ -162,7 +162,7 @@ fn methods() {
                 );
                 tree
             },
-            found: &[],
+            found: &["SA250 failure /etc/pam.d/common-session:6"],
         },
         Case {
             name: "the account line alone, a second factor for root",
@@ -174,7 +174,7 @@ fn methods() {
                 );
                 tree
             },
-            found: &[],
+            found: &["SA250 failure /etc/pam.d/common-session:6"],
         },
     ]);
 }
@@ -232,7 +232,7 @@ fn what_depends_on_the_release() {
                 tree.link("/etc/pam.d/sshd-compute", "sshd");
                 tree
             },
-            found: &[],
+            found: &["SA222 failure /etc/pam.d/sshd-compute:3"],
         },
         Case {
             name: "a new sshd takes the first MaxStartups, from its own file",

@@ -19,7 +19,10 @@ fn keyboard_interactive_beside_other_methods() {
         Case {
             name: "it is on",
             make: || with_keyboard(""),
-            found: &["SA310 warning /etc/ssh/sshd_config:2"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 warning /etc/ssh/sshd_config:2",
+            ],
         },
         Case {
             name: "it is on by default",
@@ -28,14 +31,20 @@ fn keyboard_interactive_beside_other_methods() {
                 tree.replace(MAIN, "KbdInteractiveAuthentication no\n", "");
                 tree
             },
-            found: &["SA310 warning /etc/ssh/sshd_config"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 warning /etc/ssh/sshd_config",
+            ],
         },
         Case {
             name: "one of two lists has it",
             make: || {
                 with_keyboard("AuthenticationMethods publickey password,keyboard-interactive\n")
             },
-            found: &["SA310 warning /etc/ssh/sshd_config:2"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 warning /etc/ssh/sshd_config:2",
+            ],
         },
         Case {
             name: "for one network",
@@ -47,7 +56,10 @@ fn keyboard_interactive_beside_other_methods() {
                 );
                 tree
             },
-            found: &["SA310 warning /etc/ssh/sshd_config:9"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 warning /etc/ssh/sshd_config:9",
+            ],
         },
     ]);
 }
@@ -58,7 +70,10 @@ fn keyboard_interactive_as_the_way_in() {
         Case {
             name: "a key and a second factor",
             make: || with_keyboard("AuthenticationMethods publickey,keyboard-interactive:pam\n"),
-            found: &["SA310 failure /etc/ssh/sshd_config:8"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 failure /etc/ssh/sshd_config:8",
+            ],
         },
         Case {
             name: "the same for all but one network",
@@ -68,7 +83,10 @@ fn keyboard_interactive_as_the_way_in() {
                     "AuthenticationMethods publickey\nMatch Address *,!192.0.2.0/24\n  {line}\n"
                 ))
             },
-            found: &["SA310 failure /etc/ssh/sshd_config:10"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 failure /etc/ssh/sshd_config:10",
+            ],
         },
         Case {
             name: "Duo without passwords",
@@ -82,12 +100,18 @@ fn keyboard_interactive_as_the_way_in() {
                 tree.write("/usr/lib/x86_64-linux-gnu/security/pam_duo.so", "\x7fELF");
                 tree
             },
-            found: &["SA310 failure /etc/ssh/sshd_config:2"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 failure /etc/ssh/sshd_config:2",
+            ],
         },
         Case {
             name: "neither passwords nor keys",
             make: || with_keyboard("PasswordAuthentication no\nPubkeyAuthentication no\n"),
-            found: &["SA310 failure /etc/ssh/sshd_config:2"],
+            found: &[
+                "SA250 failure /etc/pam.d/common-session:6",
+                "SA310 failure /etc/ssh/sshd_config:2",
+            ],
         },
     ]);
 }

@@ -134,12 +134,20 @@ fn pam_has_no_file_for_the_service() {
         Case {
             name: "PAMServiceName",
             make: || debian_and("PAMServiceName sshd-compute\n"),
-            found: &["SA350 failure /etc/ssh/sshd_config:8"],
+            found: &[
+                "SA207 warning /etc/pam.d/sshd-compute",
+                "SA220 failure /etc/pam.d/sshd-compute",
+                "SA350 failure /etc/ssh/sshd_config:8",
+            ],
         },
         Case {
             name: "PAMServiceName for some",
             make: || debian_and("Match User alice\nPAMServiceName ssh\n"),
-            found: &["SA350 failure /etc/ssh/sshd_config:9"],
+            found: &[
+                "SA207 warning /etc/pam.d/ssh",
+                "SA220 failure /etc/pam.d/ssh",
+                "SA350 failure /etc/ssh/sshd_config:9",
+            ],
         },
         Case {
             name: "an old sshd under another name",
@@ -150,7 +158,12 @@ fn pam_has_no_file_for_the_service() {
                 tree.write("/etc/systemd/system/sshd.service", unit);
                 tree
             },
-            found: &["SA350 failure"],
+            found: &[
+                "SA203 failure /etc/pam.d/other:2",
+                "SA203 failure /etc/pam.d/other:4",
+                "SA207 warning /etc/pam.d/sshd-compute",
+                "SA350 failure",
+            ],
         },
     ]);
 }
