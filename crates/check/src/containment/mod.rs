@@ -168,7 +168,7 @@ fn watch(host: &Host, login: &mut Login, said: &mut Said) -> io::Result<()> {
                 Phase::Account => said.account = Some(answer),
                 Phase::Session => said.session = Some(answer),
             },
-            Event::Inside { gpus, .. } => {
+            Event::Inside { gpus } => {
                 said.inside = observed(host, login, gpus)?;
                 return Ok(());
             }
