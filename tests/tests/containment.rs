@@ -284,7 +284,7 @@ fn silent(cluster: &Cluster) -> Result<()> {
 
 fn nearly_full(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
-    let hog = "--wrap=exec perl -e '$x = \"x\" x (170 << 20); open(F, \">/tmp/full\"); close F; sleep 100000'";
+    let hog = "--wrap=exec perl -e 'open(Z, \"</dev/zero\"); sysread(Z, $x, 170 << 20); open(F, \">/tmp/full\"); close F; sleep 100000'";
     node.sh("rm -f /tmp/full")?;
     let job = cluster.submit("alice", &["-n1", "--mem=200", hog])?;
     node.sh("until [ -e /tmp/full ]; do sleep 0.1; done")?;

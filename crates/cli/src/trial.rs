@@ -77,8 +77,7 @@ impl TrialLogin {
         // As with sshd, a failure counts only if it shows in the session.
         pam.set_credentials(Credentials::Establish);
         if said(check, &mut pam, Phase::Session, Transaction::open_session) {
-            let environment = pam.environment();
-            let inside = || u8::from(self.inside(check, &environment).is_ok());
+            let inside = || u8::from(self.inside(check).is_ok());
             if let Err(error) = sys::by_copy(&deadline, &inside) {
                 check.tell(&Event::Failed(format!("within the login: {error}")));
             }
@@ -100,13 +99,12 @@ impl TrialLogin {
     }
 
     /// In a copy of this process: becomes the user, and looks from within until check has seen enough.
-    fn inside(&self, check: &Check, environment: &[(String, String)]) -> io::Result<()> {
+    fn inside(&self, check: &Check) -> io::Result<()> {
         let become_user = sys::become_user(&self.user);
         become_user.inspect_err(|error| {
             check.tell(&Event::Failed(format!("become {}: {error}", self.user)));
         })?;
         check.tell(&Event::Inside {
-            environment: environment.to_vec(),
             gpus: self.gpus.iter().map(|it| opened(it)).collect(),
         });
         let orders = BufReader::new(check.0.borrow().try_clone()?);

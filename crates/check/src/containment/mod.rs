@@ -58,8 +58,8 @@ pub(crate) const ROOM: Room = Room {
 
 /// What PAM may take beyond the module's own timeout.
 const BEYOND: Duration = Duration::from_secs(3);
-/// The time for the session to be closed after that, or for processes to be killed.
-const REST: Duration = Duration::from_secs(4);
+/// The time for the rest: processes to be killed, and looks that are bounded by themselves.
+const REST: Duration = Duration::from_secs(10);
 
 /// The time after which a trial login has been given up and ended.
 pub(crate) fn limit(host: &Host) -> Duration {
@@ -176,7 +176,7 @@ fn watch(host: &Host, login: &mut Login, said: &mut Said) -> io::Result<()> {
                 Phase::Account => said.account = Some(answer),
                 Phase::Session => said.session = Some(answer),
             },
-            Event::Inside { gpus, .. } => {
+            Event::Inside { gpus } => {
                 said.inside = observed(host, login, gpus)?;
                 return Ok(());
             }

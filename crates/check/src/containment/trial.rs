@@ -21,8 +21,6 @@ pub enum Event {
     /// The login is open, and a process of the user is in it: a child of the one that made it. It may have another
     /// pid within.
     Inside {
-        /// The variables that PAM has set for the login.
-        environment: Vec<(String, String)>,
         /// The GPU devices, as they open for the user.
         gpus: Vec<Gpu>,
     },
