@@ -56,7 +56,7 @@ pub fn is_file_size_limited() -> bool {
 }
 
 /// The name under which syslog(3) logs what this process says, unless openlog(3) has set another one: the last part
-/// of argv[0] as it was at the start, "sshd".
+/// of the first argument as it was at the start, "sshd".
 #[must_use]
 pub fn program_name() -> String {
     unsafe extern "C" {
