@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::model::Refusal;
 
+/// The beginning of the module's name in the log.
+const MODULE: &str = "pam_slurm_adopt";
 /// The word for the decision.
 const DENIED: &str = "denied";
 /// The word for a reason that has none.
@@ -41,15 +43,19 @@ pub(crate) fn in_journal(entry: &str) -> Option<Refusal> {
 
 /// The denied login in a line of a log file, if it is one and was after `since`.
 pub(crate) fn in_line(line: &str, now: Timestamp, since: Timestamp) -> Option<Refusal> {
-    let at = line.find("pam_slurm_adopt(")?;
     let time = time_of(line, now, &TimeZone::system())?;
-    let refusal = in_message(time, &line[at..])?;
+    let mut messages = line.match_indices(MODULE);
+    let refusal = messages.find_map(|(at, _)| in_message(time, &line[at..]))?;
     (time >= since).then_some(refusal)
 }
 
 /// The denied login in the text that the module has logged.
 fn in_message(time: Timestamp, message: &str) -> Option<Refusal> {
-    let rest = message.strip_prefix("pam_slurm_adopt(")?;
+    let (name, rest) = message.strip_prefix(MODULE)?.split_once('(')?;
+    // pam_syslog(3) begins with the file's name, which may go on.
+    if name.contains(' ') {
+        return None;
+    }
     let (_, rest) = rest.split_once("): ")?;
     match rest.starts_with('{') {
         true => in_object(time, rest),
@@ -221,6 +227,8 @@ mod tests {
             ("carol", "no-job")
         );
         assert_eq!(found.time.as_second(), 1_796_017_102);
+        let renamed = text.replace("pam_slurm_adopt(", "pam_slurm_adopt_ours(");
+        assert_eq!(in_journal(&renamed), Some(found));
         let fields = r#"{"__REALTIME_TIMESTAMP":"1","MESSAGE":"x","SLURM_ADOPT_DECISION":"denied","SLURM_ADOPT_USER":"bob","SLURM_ADOPT_REASON":"stepd-silent"}"#;
         let found = in_journal(fields).expect("a denied login");
         assert_eq!(
@@ -230,6 +238,7 @@ mod tests {
         for other in [
             fields.replace("denied", "adopted"),
             text.replace("denied", "adopted"),
+            text.replace("pam_slurm_adopt(", "pam_slurm_adopt says ("),
             text.replace("{", r#"{"_UID":"2001","#),
             r#"{"MESSAGE":[1,2]}"#.to_owned(),
             "[]".to_owned(),
