@@ -179,7 +179,7 @@ fn a_service_over_the_network_is_found_if_it_is_enabled() {
         UNIT,
     );
     assert_eq!(stock.found(), ["SA273 failure /etc/pam.d/cockpit"]);
-    let held = cockpit("account required pam_slurm_adopt.so service=cockpit,sshd\n");
+    let held = cockpit("account required pam_slurm_adopt.so service=cockpit,sshd strict\n");
     held.link(
         "/etc/systemd/system/sockets.target.wants/cockpit.socket",
         UNIT,

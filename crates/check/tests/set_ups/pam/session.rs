@@ -1,5 +1,6 @@
 //! The session line.
 
+use crate::elf::{Elf, OWN};
 use crate::pam::{SESSION, SSHD, session};
 use crate::tree::{Case, Tree, expect};
 
@@ -8,6 +9,13 @@ const ARGUMENTS: &str = "pam_slurm_adopt.so action_adopt_failure=deny action_gen
 fn with_control(tree: Tree, control: &str) -> Tree {
     session(tree, &format!("session {control} {ARGUMENTS}"))
 }
+
+const MODULE: &str = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
+/// It has no functions for a session, as SchedMD's.
+const WITHOUT_SESSION: Elf = Elf {
+    exports: &["pam_sm_acct_mgmt"],
+    ..OWN
+};
 
 #[test]
 fn logins_that_pam_systemd_moves_are_found() {
@@ -86,16 +94,17 @@ fn modules_that_move_the_session_after_ours_are_found() {
 #[test]
 fn a_session_line_of_schedmds_module_puts_nothing_back() {
     let tree = with_control(Tree::debian(), "optional");
-    let module = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
-    tree.write(
-        module,
-        "\x7fELF pam_sm_acct_mgmt /etc/security/slurm_adopt.conf",
-    );
+    tree.write_bytes(MODULE, &WITHOUT_SESSION.bytes());
     let found = tree.found();
     let ours = found.iter().filter(|it| !it.starts_with("SA27"));
     assert_eq!(
         ours.collect::<Vec<_>>(),
-        ["SA250 failure /etc/pam.d/common-session:6"]
+        [
+            "SA020 failure /etc/pam.d/sshd:16",
+            "SA020 failure /etc/pam.d/su-l:10",
+            "SA020 failure /etc/pam.d/su:9",
+            "SA250 failure /etc/pam.d/common-session:6",
+        ]
     );
 }
 
@@ -298,15 +307,17 @@ fn lines_that_disagree_are_found() {
 #[test]
 fn schedmds_module_gets_no_advice_to_add_a_session_line() {
     let tree = session(Tree::debian(), "");
-    let module = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
-    tree.write(
-        module,
-        "\x7fELF pam_sm_acct_mgmt /etc/security/slurm_adopt.conf",
-    );
+    tree.write_bytes(MODULE, &WITHOUT_SESSION.bytes());
     let report = tree.report();
     let finding = report.findings().find(|it| it.check.id == "SA250");
     let advice = finding.expect("SA250").advice();
     assert!(advice.contains("SchedMD"), "{advice}");
     tree.remove("/usr/lib/x86_64-linux-gnu/security/pam_systemd.so");
-    assert_eq!(tree.found(), [""; 0]);
+    assert_eq!(
+        tree.found(),
+        [
+            "SA020 failure /etc/pam.d/su-l:10",
+            "SA020 failure /etc/pam.d/su:9"
+        ]
+    );
 }
