@@ -32,6 +32,7 @@ const TESTS: &[(&str, Test)] = &[
     ("another's stopped stepd delays nobody", stopped_stepd),
     ("a stepd that was met before is not asked again", met_before),
     ("explain says what a login meets", explain),
+    ("support writes what helps to find a fault", support),
 ];
 
 /// What Slurm's cgroups decide: on each release, and in a machine with cgroup v2.
@@ -478,6 +479,50 @@ fn explain(cluster: &Cluster) -> Result<()> {
         ensure!(alice.stdout.contains(&part), "{alice}");
     }
     cluster.cancel(newer)?;
+    cluster.cancel(job)
+}
+
+/// All of support's sections, without secrets and, if asked, without names.
+fn support(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &[])?;
+    let options = "/etc/security/slurm_adopt.conf";
+    node.write(
+        options,
+        "message_url = x?token=hunter2\n# secret=hunter2\n",
+        0o644,
+    )?;
+    let plain = node.run(&[CLI, "support", "--user", "alice"])?;
+    let out = ["--hash-names", "--out", "/root/support"];
+    let hashed = node.run(&[&[CLI, "support", "--user", "alice"][..], &out].concat())?;
+    node.sh(&format!("rm {options}"))?;
+    ensure!(
+        plain.status == Status::Exited(0) && hashed.stdout.is_empty(),
+        "{plain} {hashed}"
+    );
+    for part in [
+        "==== versions\n",
+        "==== check\n",
+        "==== status\n",
+        "==== explain alice\n",
+        "==== PAM service sshd\n/etc/pam.d/sshd:1: ",
+        "==== /etc/slurm/slurm.conf\n",
+        "ProctrackType=proctrack/cgroup",
+        "==== log\n",
+        &format!("would be adopted into job {job}"),
+    ] {
+        ensure!(plain.stdout.contains(part), "no {part}: {plain}");
+    }
+    ensure!(!plain.stdout.contains("hunter2"), "a secret: {plain}");
+    let hashed = node.read("/root/support")?;
+    let mode = node.sh("stat -c %a /root/support; rm /root/support")?;
+    ensure!(mode.trim() == "600", "mode {mode}");
+    for name in ["alice", node.name()] {
+        ensure!(
+            plain.stdout.contains(name) && !hashed.contains(name),
+            "{name}: {hashed}"
+        );
+    }
     cluster.cancel(job)
 }
 

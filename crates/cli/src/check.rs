@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use check::Request;
+use check::{Report, Request};
 use clap::Args;
 
 use crate::{COULD_NOT_LOOK, output};
@@ -86,4 +86,16 @@ impl Check {
             .write(out, &report),
         })
     }
+}
+
+/// The findings as a text for people.
+pub(crate) fn text(report: &Report) -> String {
+    let style = text::Style {
+        is_terse: false,
+        is_colored: false,
+    };
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = style.write(&mut text, report);
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -102,6 +102,29 @@ impl Explain {
     }
 }
 
+/// What a login of the user by ssh would meet, as a text for people.
+pub(crate) fn text(user: &str) -> String {
+    let question = Question {
+        user,
+        service: "sshd",
+        options: None,
+        connection: None,
+    };
+    let lines = Lines {
+        errors: RefCell::default(),
+        is_verbose: false,
+    };
+    match adopt::explain::explain(&question, &lines) {
+        Ok(explanation) => {
+            let mut text = Vec::new();
+            // Writing to memory cannot fail.
+            let _ = write_text(&mut text, &explanation, &lines.errors.into_inner());
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
 fn write_text(out: &mut dyn Write, explanation: &Explanation, errors: &[String]) -> io::Result<()> {
     for (number, step) in (1..).zip(&explanation.steps) {
         let cause = step.cause.as_ref();

@@ -12,6 +12,7 @@ mod help;
 mod output;
 mod stats;
 mod status;
+mod support;
 mod tidy;
 mod trial;
 
@@ -37,6 +38,7 @@ enum Command {
     Explain(explain::Explain),
     Status(status::Status),
     Stats(stats::Stats),
+    Support(support::Support),
     /// Remove the runtime directories of users whose sessions have ended with their job
     ///
     /// For runtime_dir=create, at the end of slurmd's Epilog.
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Status(status) => status.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Support(support) => support.run(),
         Command::Tidy => tidy::run(),
         Command::Help(help) => help.run(),
         Command::TrialLogin(trial) => trial.run(),

@@ -1,6 +1,9 @@
 //! Writes to standard output, and lays out text.
 
+use std::fs::Permissions;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::COULD_NOT_LOOK;
@@ -23,6 +26,24 @@ pub fn print(
         }
         _ => ExitCode::from(status),
     }
+}
+
+/// Puts a file with this text and mode in the place of the one that is there.
+///
+/// # Errors
+/// Those of the file system; then nothing is left behind.
+pub fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    // The textfile collector reads what ends in .prom. Dropped without having got its name, the file is removed.
+    let mut file = tempfile::Builder::new()
+        .prefix(".slurm-adopt.")
+        .tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(mode))?;
+    file.persist(&path)?;
+    Ok(())
 }
 
 /// Breaks a text into lines of at most 80 columns.
@@ -71,5 +92,28 @@ mod tests {
             text.starts_with("> word") && text.ends_with(" ?[31m end\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_behind() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let names = || {
+            let entries = std::fs::read_dir(dir.path()).expect("list");
+            let mut names: Vec<_> = entries.map(|it| it.expect("entry").file_name()).collect();
+            names.sort();
+            names
+        };
+        let path = dir.path().join("a.prom");
+        for text in ["one\n", "two\n"] {
+            replace(&path, 0o644, text).expect("write");
+            assert_eq!(std::fs::read_to_string(&path).expect("read"), text);
+            let mode = std::fs::metadata(&path).expect("stat").permissions().mode();
+            assert_eq!(mode & 0o777, 0o644);
+            assert_eq!(names(), ["a.prom"]);
+        }
+        std::fs::create_dir(dir.path().join("b.prom")).expect("make it");
+        replace(&dir.path().join("b.prom"), 0o644, "x").expect_err("a directory");
+        assert_eq!(names(), ["a.prom", "b.prom"]);
+        replace(&dir.path().join("none/c.prom"), 0o644, "x").expect_err("no such directory");
     }
 }

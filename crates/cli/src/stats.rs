@@ -7,9 +7,7 @@ mod prometheus;
 mod state;
 mod sums;
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +15,7 @@ use check::Request;
 use clap::Args;
 use sys::Deadline;
 
-use crate::COULD_NOT_LOOK;
+use crate::{COULD_NOT_LOOK, output};
 use state::State;
 
 /// The time after which a journal that is still being read is given up.
@@ -58,27 +56,36 @@ pub struct Stats {
 impl Stats {
     /// Prints or writes the sums.
     pub fn run(&self) -> ExitCode {
-        match self.write() {
-            Ok(()) => ExitCode::SUCCESS,
+        let text = match self.text() {
+            Ok(text) => text,
             Err(error) => {
                 eprintln!("slurm-adopt stats: {error}");
+                return ExitCode::from(COULD_NOT_LOOK);
+            }
+        };
+        let Some(path) = &self.out else {
+            return output::print("stats", 0, |out| out.write_all(text.as_bytes()));
+        };
+        match output::replace(path, MODE, &text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("slurm-adopt stats: write {}: {error}", path.display());
                 ExitCode::from(COULD_NOT_LOOK)
             }
         }
     }
 
-    fn write(&self) -> Result<(), String> {
+    fn text(&self) -> Result<String, String> {
         let state = self.state()?;
         let found = match self.check {
             true => Some(findings()?),
             false => None,
         };
         let text = prometheus::text(&state.sums, found.as_ref());
-        match &self.out {
-            Some(path) => replace(path, &(state.comment() + &text))
-                .map_err(|error| format!("write {}: {error}", path.display())),
-            None => print(&text).map_err(|error| format!("write: {error}")),
-        }
+        Ok(match self.out {
+            Some(_) => state.comment() + &text,
+            None => text,
+        })
     }
 
     /// The sums up to now.
@@ -106,56 +113,5 @@ fn findings() -> Result<prometheus::Findings, String> {
     match report.status() {
         COULD_NOT_LOOK => Err("check: nothing could be judged".to_owned()),
         _ => Ok(prometheus::Findings::of(&report)),
-    }
-}
-
-/// Puts a file with this text in the place of the one that is there.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = std::path::absolute(path)?;
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    // The collector reads what ends in .prom. Dropped without having got its name, the file is removed.
-    let mut file = tempfile::Builder::new()
-        .prefix(".slurm-adopt-stats.")
-        .tempfile_in(dir)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(MODE))?;
-    file.persist(&path)?;
-    Ok(())
-}
-
-fn print(text: &str) -> io::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads no further, as head does, wants no more.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_behind() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let names = || {
-            let entries = std::fs::read_dir(dir.path()).expect("list");
-            let mut names: Vec<_> = entries.map(|it| it.expect("entry").file_name()).collect();
-            names.sort();
-            names
-        };
-        let path = dir.path().join("a.prom");
-        for text in ["one\n", "two\n"] {
-            replace(&path, text).expect("write");
-            assert_eq!(std::fs::read_to_string(&path).expect("read"), text);
-            let mode = std::fs::metadata(&path).expect("stat").permissions().mode();
-            assert_eq!(mode & 0o777, 0o644);
-            assert_eq!(names(), ["a.prom"]);
-        }
-        std::fs::create_dir(dir.path().join("b.prom")).expect("make it");
-        replace(&dir.path().join("b.prom"), "x").expect_err("a directory");
-        assert_eq!(names(), ["a.prom", "b.prom"]);
-        replace(&dir.path().join("none/c.prom"), "x").expect_err("no such directory");
     }
 }

@@ -102,3 +102,11 @@ impl Status {
         out.flush()
     }
 }
+
+/// The status as JSON, for a text.
+pub(crate) fn json_text(node: &Node) -> String {
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = json::write(&mut text, node);
+    String::from_utf8_lossy(&text).into_owned()
+}

@@ -68,7 +68,8 @@ impl Style {
             self.finding(out, finding)?;
         }
         for unseen in &room.unseen {
-            writeln!(out, "   not looked at: {}: {}", unseen.what, unseen.why)?;
+            let text = format!("not looked at: {}: {}", unseen.what, unseen.why);
+            write_filled(out, "   ", "      ", &text)?;
         }
         Ok(())
     }
