@@ -514,7 +514,7 @@ fn support(cluster: &Cluster) -> Result<()> {
         ensure!(plain.stdout.contains(part), "no {part}: {plain}");
     }
     ensure!(!plain.stdout.contains("hunter2"), "a secret: {plain}");
-    let hashed = node.read("/root/support")?;
+    let hashed = node.read_text("/root/support")?;
     let mode = node.sh("stat -c %a /root/support; rm /root/support")?;
     ensure!(mode.trim() == "600", "mode {mode}");
     for name in ["alice", node.name()] {
