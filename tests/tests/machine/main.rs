@@ -9,6 +9,7 @@ mod journal;
 mod limits;
 mod rows;
 mod site;
+mod status;
 mod suspended;
 mod tracking;
 mod trial;
@@ -27,6 +28,7 @@ fn main() {
         escapes::TESTS,
         inside::TESTS,
         limits::TESTS,
+        status::TESTS,
         suspended::TESTS,
         tracking::TESTS,
         journal::TESTS,
@@ -39,6 +41,7 @@ fn main() {
     let always = [
         "both lines",
         "ways out",
+        "who is where",
         "the job's memory, cores and devices",
         "the journal has each login once, with fields",
         "a trial login",
