@@ -173,7 +173,7 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
 
 /// The line of the service's own file that brings a module.
 fn own_spot(stack: &Stack<'_>, entry: usize, module: &str) -> Spot {
-    let index = stack.entries.get(entry).map_or(0, |it| it.handler.line);
+    let index = stack.handler(entry).map_or(0, |it| it.line);
     let lines = stack.read.lines().get(..=index).unwrap_or_default();
     let Some(line) = lines.iter().rfind(|it| it.depth == 0) else {
         return stack.spot(entry);
