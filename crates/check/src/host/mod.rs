@@ -3,6 +3,7 @@
 pub mod command;
 pub mod distribution;
 pub mod fstab;
+pub mod modules;
 pub mod owner;
 pub mod processes;
 pub mod tree;
@@ -23,6 +24,7 @@ use sys::Deadline;
 
 use crate::host::command::Printed;
 use crate::host::distribution::{Distribution, Family};
+use crate::host::modules::ModuleSearch;
 use crate::host::processes::Process;
 use crate::host::tree::Tree;
 use crate::sshd::daemon::{self, Sshd};
@@ -37,6 +39,7 @@ pub struct Host {
     user: Option<String>,
     distribution: OnceLock<Distribution>,
     processes: OnceLock<Vec<Process>>,
+    modules: OnceLock<ModuleSearch>,
     services: Mutex<BTreeMap<String, Arc<Service>>>,
     node: OnceLock<Result<Node, NodeError>>,
     slurm_conf: OnceLock<Result<SlurmConf, String>>,
@@ -131,6 +134,7 @@ impl Host {
             user: None,
             distribution: OnceLock::new(),
             processes: OnceLock::new(),
+            modules: OnceLock::new(),
             services: Mutex::default(),
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
@@ -230,6 +234,12 @@ impl Host {
             dirs: dirs.map(PathBuf::from).collect(),
             flavor,
         }
+    }
+
+    /// Where its libpam looks for modules.
+    pub fn modules(&self) -> &ModuleSearch {
+        let find = || ModuleSearch::of(&self.tree, self.distribution().family);
+        self.modules.get_or_init(find)
     }
 
     /// A PAM service as its libpam reads it.

@@ -5,7 +5,8 @@ use pamconf::{
 };
 
 use crate::host::Host;
-use crate::pam::modules::{Fault, ModuleDirs, function};
+use crate::host::modules::function;
+use crate::pam::modules::{Fault, ModuleDirs};
 use crate::pam::person::Person;
 use crate::pam::stack::Stack;
 use crate::{Check, Finding, Notes, Severity, Spot};

@@ -8,7 +8,7 @@ use pamconf::Facility;
 use crate::host::{Host, ModuleCall};
 use crate::systemd::checks;
 use crate::systemd::unit::{Unit, is_no};
-use crate::{Finding, Notes, Severity, Spot, module};
+use crate::{Finding, Notes, Severity, Spot};
 
 /// The first uid of people, unless login.defs(5) says otherwise.
 const FIRST_UID: u32 = 1000;
@@ -69,7 +69,8 @@ fn pam_systemd(host: &Host) -> Option<Spot> {
     let mut calls = stack.iter().filter_map(|it| ModuleCall::of(&service, it));
     let call = calls.find(|it| it.name() == "pam_systemd.so")?;
     let path = String::from_utf8_lossy(call.path);
-    module::is_installed(host, &path).then(|| Spot::pam(call.line).mark(&path))
+    let file = host.modules().file(&host.tree, &path);
+    file.map(|_| Spot::pam(call.line).mark(&path))
 }
 
 fn manager(host: &Host) -> Manager {
