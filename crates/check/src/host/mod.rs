@@ -7,6 +7,7 @@ pub mod modules;
 pub mod owner;
 pub mod processes;
 pub mod tree;
+pub mod unit;
 pub mod users;
 
 use std::collections::BTreeMap;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use adopt::options::Options;
 use pamconf::Facility;
 
+use crate::host::unit::{Unit, is_no};
 use crate::host::users::users;
 use crate::host::{Host, ModuleCall};
 use crate::systemd::checks;
-use crate::systemd::unit::{Unit, is_no};
 use crate::{Finding, Notes, Severity, Spot};
 
 /// The first uid of people, unless login.defs(5) says otherwise.
