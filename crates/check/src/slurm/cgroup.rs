@@ -4,8 +4,9 @@ use std::path::Path;
 
 use proto::conf::{Included, Setting, settings};
 
+use crate::host::Host;
+use crate::host::slurm_conf::SLURM_CONFS;
 use crate::host::tree::is_absent;
-use crate::host::{Host, SLURM_CONFS};
 use crate::slurm::conf::{faulty, is_yes, unknown_key};
 use crate::slurm::contain::uses_task_cgroup;
 use crate::slurm::keys;

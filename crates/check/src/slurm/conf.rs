@@ -4,7 +4,8 @@ use std::path::Path;
 
 use proto::conf::{ConfError, Problem, Setting};
 
-use crate::host::{Host, SLURM_CONFS};
+use crate::host::Host;
+use crate::host::slurm_conf::SLURM_CONFS;
 use crate::slurm::keys::{self, Keys};
 use crate::slurm::place::{Slurm, spot};
 use crate::slurm::release::Release;
