@@ -71,6 +71,28 @@ impl SlurmConf {
     pub fn value(&self, key: &str) -> Option<&str> {
         self.setting(key).map(|(_, value)| value)
     }
+
+    /// Whether the task/cgroup plugin is used. The prefix is optional, and any `none` in the value unsets it.
+    #[must_use]
+    pub fn uses_task_cgroup(&self) -> bool {
+        let value = self.value("TaskPlugin").unwrap_or_default();
+        let mut names = value.split(',');
+        !value.to_ascii_lowercase().contains("none")
+            && names.any(|it| it.strip_prefix("task/").unwrap_or(it) == "cgroup")
+    }
+}
+
+/// A value of S_P_BOOLEAN, `src/common/parse_value.c`.
+#[must_use]
+pub fn is_yes(value: &str) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(value));
+    if is(["yes", "up", "true", "1"]) {
+        Some(true)
+    } else if is(["no", "down", "false", "0"]) {
+        Some(false)
+    } else {
+        None
+    }
 }
 
 /// `slurm_conf=`, or the first of the usual places that exists.
@@ -96,4 +118,44 @@ fn included(tree: &Tree, main: &Path, name: &str, from: &Path) -> io::Result<Inc
         file: path.to_string_lossy().into_owned(),
         bytes: read?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans() {
+        for (value, expected) in [
+            ("yes", Some(true)),
+            ("YES", Some(true)),
+            ("1", Some(true)),
+            ("no", Some(false)),
+            ("on", None),
+            ("enabled", None),
+            ("", None),
+        ] {
+            assert_eq!(is_yes(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn task_cgroup_is_used_if_it_is_named() {
+        for (text, expected) in [
+            ("TaskPlugin=task/affinity,task/cgroup\n", true),
+            ("taskplugin=cgroup\n", true),
+            ("TaskPlugin=task/affinity\n", false),
+            ("TaskPlugin=task/cgroup,task/none\n", false),
+            ("", false),
+        ] {
+            let mut no_include = |_: &str, _: &str| Err(io::ErrorKind::NotFound.into());
+            let (settings, fault) = conf::settings("slurm.conf", text.as_bytes(), &mut no_include);
+            let conf = SlurmConf {
+                path: PathBuf::new(),
+                settings,
+                fault,
+            };
+            assert_eq!(conf.uses_task_cgroup(), expected, "{text}");
+        }
+    }
 }
