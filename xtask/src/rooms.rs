@@ -1,4 +1,5 @@
-//! Checks that `unsafe` stays in its two rooms, and that no room of crates/adopt uses one above it.
+//! Checks that `unsafe` stays in its two rooms, that no room of crates/adopt uses one above it, and that the crates
+//! depend on each other in one direction.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,27 +51,52 @@ const ORDER: &[&str] = &[
 ];
 const ADOPT: &str = "crates/adopt/src/";
 
-/// The crates that adopt is built on; they do not depend on each other.
-const FOUNDATIONS: [&str; 4] = ["pam", "pamconf", "proto", "sys"];
+/// The crates in crates/, and those of them that each may depend on.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("pam", &[]),
+    ("pamconf", &[]),
+    ("proto", &[]),
+    ("sys", &[]),
+    ("adopt", &["pam", "pamconf", "proto", "sys"]),
+    ("check", &["adopt", "pam", "pamconf", "proto", "sys"]),
+    (
+        "status",
+        &["adopt", "check", "pam", "pamconf", "proto", "sys"],
+    ),
+    ("module", &["adopt", "pam", "pamconf", "proto", "sys"]),
+    (
+        "cli",
+        &["adopt", "check", "pam", "pamconf", "proto", "status", "sys"],
+    ),
+];
 
-/// Checks the crates and the rooms of crates/adopt for dependencies that point up.
+const STATUS: &str = "crates/status/src/";
+/// All that crates/status may use of crates/check: the host's files, processes and programs, no judgement.
+const OF_CHECK: &str = "host";
+
+/// Checks the crates, and the rooms of crates/adopt, for dependencies that point up.
 pub fn order_gate(workspace: &Workspace, report: &mut Report) {
-    report.gate("rooms of crates/adopt in order", || {
+    report.gate("crates, and rooms of crates/adopt, in order", || {
         let mut uses = 0;
         for path in sources(workspace)? {
             let name = path.to_string_lossy();
-            if let Some(room) = room_of(&name) {
-                let text = fs::read_to_string(workspace.root().join(&path))
-                    .with_context(|| format!("read {name}"))?;
-                uses += check_order(&name, room, &text)?;
+            let room = room_of(&name);
+            if room.is_none() && !name.starts_with(STATUS) {
+                continue;
+            }
+            let text = fs::read_to_string(workspace.root().join(&path))
+                .with_context(|| format!("read {name}"))?;
+            match room {
+                Some(room) => uses += check_order(&name, room, &text)?,
+                None => check_status(&name, &text)?,
             }
         }
         ensure!(uses > 0, "found no use of a room");
-        for name in FOUNDATIONS {
+        for (name, allowed) in ARROWS {
             let manifest = workspace.path(&format!("crates/{name}/Cargo.toml"));
             let text = fs::read_to_string(&manifest)
                 .with_context(|| format!("read {}", manifest.display()))?;
-            check_foundation(name, &text)?;
+            check_arrows(name, allowed, &text)?;
         }
         Ok(format!("{uses} uses, none points up"))
     });
@@ -86,14 +112,11 @@ fn room_of(name: &str) -> Option<&str> {
 
 /// Checks that a file uses only rooms below its own, and counts the rooms that it names.
 fn check_order(name: &str, room: &str, text: &str) -> Result<usize> {
-    let tokens =
-        TokenStream::from_str(text).map_err(|error| anyhow!("{name}: no Rust tokens: {error}"))?;
+    let used = names_after("crate", name, text)?;
     let place = |room: &str| ORDER.iter().position(|it| *it == room);
     let Some(own) = place(room) else {
         bail!("{name}: room {room} has no place in the order of xtask/src/rooms.rs");
     };
-    let mut used = BTreeSet::new();
-    rooms_used(tokens, &mut used);
     for other in &used {
         match place(other) {
             Some(other_place) => ensure!(
@@ -106,8 +129,25 @@ fn check_order(name: &str, room: &str, text: &str) -> Result<usize> {
     Ok(used.len())
 }
 
-/// Collects the names after `crate::`, except in tests.
-fn rooms_used(tokens: TokenStream, used: &mut BTreeSet<String>) {
+/// Checks that a file of crates/status uses of crates/check only what it may.
+fn check_status(name: &str, text: &str) -> Result<()> {
+    let used = names_after("check", name, text)?;
+    match used.iter().find(|it| *it != OF_CHECK) {
+        Some(other) => bail!("{name}: uses check::{other}, and may use check::{OF_CHECK} alone"),
+        None => Ok(()),
+    }
+}
+
+/// The names in a file after `root::`, except in its tests.
+fn names_after(root: &str, name: &str, text: &str) -> Result<BTreeSet<String>> {
+    let tokens =
+        TokenStream::from_str(text).map_err(|error| anyhow!("{name}: no Rust tokens: {error}"))?;
+    let mut used = BTreeSet::new();
+    collect_names(root, tokens, &mut used);
+    Ok(used)
+}
+
+fn collect_names(root: &str, tokens: TokenStream, used: &mut BTreeSet<String>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut index = 0;
     while index < tokens.len() {
@@ -118,8 +158,8 @@ fn rooms_used(tokens: TokenStream, used: &mut BTreeSet<String>) {
                     index += 1;
                 }
             }
-            TokenTree::Group(group) => rooms_used(group.stream(), used),
-            TokenTree::Ident(ident) if ident == "crate" => {
+            TokenTree::Group(group) => collect_names(root, group.stream(), used),
+            TokenTree::Ident(ident) if ident == root => {
                 if let Some(after) = tokens.get(index + 3) {
                     names_at(after, used);
                 }
@@ -157,12 +197,9 @@ fn names_at(token: &TokenTree, used: &mut BTreeSet<String>) {
     }
 }
 
-fn check_foundation(name: &str, manifest: &str) -> Result<()> {
-    let others = FOUNDATIONS
-        .iter()
-        .chain(&["adopt"])
-        .filter(|it| **it != name);
-    for other in others {
+fn check_arrows(name: &str, allowed: &[&str], manifest: &str) -> Result<()> {
+    let others = ARROWS.iter().map(|(other, _)| *other);
+    for other in others.filter(|it| *it != name && !allowed.contains(it)) {
         let mut lines = manifest.lines().map(str::trim_start);
         let needs = lines.any(|line| {
             let rest = line.strip_prefix(other);
@@ -318,10 +355,21 @@ mod tests {
     }
 
     #[test]
-    fn foundations_know_nothing_of_each_other() {
-        check_foundation("sys", "[dependencies]\nlibc.workspace = true\n").expect("none");
-        assert!(check_foundation("sys", "proto.workspace = true").is_err());
-        assert!(check_foundation("proto", "adopt = { path = \"../adopt\" }").is_err());
+    fn crates_depend_in_one_direction() {
+        check_arrows("sys", &[], "[dependencies]\nlibc.workspace = true\n").expect("none");
+        assert!(check_arrows("sys", &[], "proto.workspace = true").is_err());
+        assert!(check_arrows("proto", &[], "adopt = { path = \"../adopt\" }").is_err());
+        check_arrows("status", &["check"], "check.workspace = true").expect("it may");
+        assert!(check_arrows("check", &["adopt"], "status.workspace = true").is_err());
+        assert!(check_arrows("module", &["adopt"], "check.workspace = true").is_err());
+    }
+
+    #[test]
+    fn status_judges_nothing() {
+        check_status("a.rs", "use check::host::{Host, tree::Tree};").expect("it may");
+        for text in ["use check::run;", "use check::{host::Host, Finding};"] {
+            assert!(check_status("a.rs", text).is_err(), "{text}");
+        }
     }
 
     #[test]

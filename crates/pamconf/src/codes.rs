@@ -32,8 +32,9 @@ impl Code {
     pub const COUNT: usize = NAMES.len();
 
     /// All return values, in the order of their numbers.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..).map(Self).take(Self::COUNT)
+    pub fn all() -> impl DoubleEndedIterator<Item = Self> {
+        // PAM_INCOMPLETE is the last one.
+        (0..=Self::INCOMPLETE.0).map(Self)
     }
 
     /// The return value with this number; `None` if libpam has none, which it treats as a failure.

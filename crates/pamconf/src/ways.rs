@@ -165,14 +165,19 @@ impl<'a> Ways<'a> {
 /// A code of each kind: those with the same action differ only in whether they are a success. Of a kind the last one, in
 /// the order of the codes.
 fn kinds(handler: &Handler) -> Vec<Code> {
-    let mut kinds: Vec<(Action, bool, Code)> = Vec::new();
-    // After PAM_INCOMPLETE the application calls again.
-    for code in Code::all().filter(|it| *it != Code::INCOMPLETE) {
-        let (action, is_success) = (handler.control.action(code), code == Code::SUCCESS);
-        kinds.retain(|it| (it.0, it.1) != (action, is_success));
-        kinds.push((action, is_success, code));
+    let control = &handler.control;
+    let mut failures: Vec<Code> = Vec::new();
+    for code in Code::all().rev() {
+        let action = control.action(code);
+        let is_known = failures.iter().any(|it| control.action(*it) == action);
+        // After PAM_INCOMPLETE the application calls again.
+        if !is_known && !matches!(code, Code::SUCCESS | Code::INCOMPLETE) {
+            failures.push(code);
+        }
     }
-    kinds.into_iter().map(|(_, _, code)| code).collect()
+    failures.push(Code::SUCCESS);
+    failures.reverse();
+    failures
 }
 
 fn simplified(verdict: Verdict) -> Verdict {

@@ -20,7 +20,6 @@ mod users;
 use std::fmt;
 use std::time::Duration;
 
-use adopt::log::{Severity, Sink};
 use adopt::node::Node;
 use adopt::survey;
 use check::host::Host;
@@ -55,12 +54,6 @@ impl fmt::Display for NothingSeen {
 
 /// The time that slurmstepds get at most.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn line(&self, _: Severity, _: &str) {}
-}
 
 /// Looks at this node once.
 ///

@@ -6,10 +6,10 @@ use adopt::exempt::{self, Exemption};
 use adopt::log::Log;
 use adopt::login::{Account as LoginAccount, Login as Question};
 use adopt::options::{Exempt, LogLevel};
+use check::host::Nowhere;
 use jiff::Timestamp;
 use sys::Deadline;
 
-use crate::Nowhere;
 use crate::logins::{Found, Tree};
 use crate::model::{Kind, Login, Outsider};
 use crate::peers::Peers;

@@ -3,8 +3,7 @@
 use adopt::log::Log;
 use adopt::options::LogLevel;
 use adopt::survey::{Steps, StepsSeen};
-
-use crate::Nowhere;
+use check::host::Nowhere;
 
 /// Follows the job's directory in the path of a step's cgroup.
 const STEP: &str = "/step_";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use check::host::Host;
 use check::host::tree::Tree;
+use check::host::users::{defined, users};
 
 use crate::model::Account;
 
@@ -18,7 +19,7 @@ impl Ordinary {
     pub fn read(tree: &Tree) -> Self {
         let text = tree.text("/etc/login.defs").unwrap_or_default();
         Self {
-            first: uid_min(&text).unwrap_or(1000),
+            first: defined(&text, "UID_MIN").unwrap_or(1000),
         }
     }
 
@@ -30,15 +31,6 @@ impl Ordinary {
         const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
         uid >= self.first && !NOBODY.contains(&uid) && !DYNAMIC.contains(&uid)
     }
-}
-
-fn uid_min(text: &str) -> Option<u32> {
-    let mut values = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let is_it = words.next()? == "UID_MIN";
-        is_it.then(|| words.next()?.parse().ok()).flatten()
-    });
-    values.next()
 }
 
 /// The names of some users.
@@ -69,15 +61,9 @@ impl Names {
 
     /// Adds entries of passwd(5); the first one of a uid counts.
     fn add(&mut self, text: &str, uids: &BTreeSet<u32>) {
-        for line in text.lines() {
-            let mut fields = line.split(':');
-            let (Some(name), Some(uid)) = (fields.next(), fields.nth(1)) else {
-                continue;
-            };
-            let Some(uid) = uid.parse().ok().filter(|it| uids.contains(it)) else {
-                continue;
-            };
-            self.0.entry(uid).or_insert_with(|| name.to_owned());
+        for user in users(text).filter(|it| uids.contains(&it.uid)) {
+            let name = || user.name.to_owned();
+            self.0.entry(user.uid).or_insert_with(name);
         }
     }
 
@@ -98,7 +84,7 @@ mod tests {
     #[test]
     fn people_start_at_uid_min() {
         let ordinary = |text: &str| Ordinary {
-            first: uid_min(text).unwrap_or(1000),
+            first: defined(text, "UID_MIN").unwrap_or(1000),
         };
         let debian = ordinary("# UID_MIN 5\nUID_MIN\t\t\t 1000\nUID_MAX 60000\n");
         for (uid, is_one) in [

@@ -22,7 +22,6 @@ use std::io;
 use std::time::Duration;
 
 use adopt::explain::{Admission, Question, explain};
-use adopt::log::Sink;
 use adopt::survey::{self, Place};
 use sys::Deadline;
 
@@ -31,7 +30,7 @@ use self::login::Login;
 use self::observe::Reference;
 use self::probe::{Expected, Inside, Probe};
 use self::trial::{Answer, Event, Gpu, Phase};
-use crate::host::{Host, command};
+use crate::host::{Host, Nowhere, command};
 use crate::{Notes, Room};
 
 pub(crate) const ROOM: Room = Room {
@@ -68,12 +67,6 @@ pub(crate) fn limit(host: &Host) -> Duration {
     timeout * 2 + BEYOND + REST
 }
 
-struct Silent;
-
-impl Sink for Silent {
-    fn line(&self, _: adopt::log::Severity, _: &str) {}
-}
-
 fn look(host: &Host, notes: &mut Notes) {
     let Some(user) = host.user() else {
         return;
@@ -106,7 +99,7 @@ fn probe(host: &Host, user: &str) -> io::Result<Probe> {
         options: None,
         connection: None,
     };
-    let (expected, explanation) = match explain(&question, &Silent) {
+    let (expected, explanation) = match explain(&question, &Nowhere) {
         Ok(explanation) => {
             let expected = match explanation.admission() {
                 Admission::Adopted => Expected::Adopted,

@@ -8,6 +8,7 @@ use proto::hostlist;
 use super::probe::{Constraint, Slurm};
 use crate::Spot;
 use crate::host::Host;
+use crate::host::slurm_conf::is_yes;
 
 /// Reads cgroup.conf beside slurm.conf, and slurm.conf.
 pub(super) fn settings(host: &Host) -> Slurm {
@@ -17,13 +18,10 @@ pub(super) fn settings(host: &Host) -> Slurm {
     let file = slurm.path.with_file_name("cgroup.conf");
     let file = file.to_string_lossy();
     let bytes = host.tree.read(file.as_ref()).unwrap_or_default();
-    // Without TaskPlugin the default of the release applies, from 23.11 on task/cgroup.
-    let plugins = slurm.value("TaskPlugin");
-    let has_task_cgroup = plugins.is_none_or(|it| it.split(',').any(|it| it == "task/cgroup"));
     let gres = slurm.value("GresTypes").unwrap_or_default();
     Slurm {
         has_gpus: gres.split(',').any(|it| it.eq_ignore_ascii_case("gpu")),
-        ..constraints(&file, &bytes, has_task_cgroup)
+        ..constraints(&file, &bytes, slurm.uses_task_cgroup())
     }
 }
 
@@ -35,11 +33,8 @@ fn constraints(file: &str, bytes: &[u8], has_task_cgroup: bool) -> Slurm {
         let mut lines = settings.iter().rev();
         let line = lines.find(|it| it.value(key).is_some());
         let value = line.and_then(|it| it.value(key)).unwrap_or_default();
-        let is_yes = ["yes", "true", "up", "1"]
-            .iter()
-            .any(|it| value.eq_ignore_ascii_case(it));
         Constraint {
-            is_on: is_yes && has_task_cgroup,
+            is_on: is_yes(value) == Some(true) && has_task_cgroup,
             spot: Some(match line {
                 None => Spot::file(file),
                 Some(line) => spot(line, &text, key),

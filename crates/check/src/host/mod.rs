@@ -3,9 +3,13 @@
 pub mod command;
 pub mod distribution;
 pub mod fstab;
+pub mod modules;
 pub mod owner;
 pub mod processes;
+pub mod slurm_conf;
 pub mod tree;
+pub mod unit;
+pub mod users;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,12 +22,13 @@ use adopt::log::Sink;
 use adopt::node::{Node, NodeError};
 use adopt::options::{self, BadArgument, Options};
 use pamconf::{Facility, Flavor, Handler, Item, Layout, ReadOther, Role, Service};
-use proto::conf::{self, ConfError, Included, Setting};
 use sys::Deadline;
 
 use crate::host::command::Printed;
 use crate::host::distribution::{Distribution, Family};
+use crate::host::modules::ModuleSearch;
 use crate::host::processes::Process;
+use crate::host::slurm_conf::SlurmConf;
 use crate::host::tree::Tree;
 use crate::sshd::daemon::{self, Sshd};
 
@@ -37,6 +42,7 @@ pub struct Host {
     user: Option<String>,
     distribution: OnceLock<Distribution>,
     processes: OnceLock<Vec<Process>>,
+    modules: OnceLock<ModuleSearch>,
     services: Mutex<BTreeMap<String, Arc<Service>>>,
     node: OnceLock<Result<Node, NodeError>>,
     slurm_conf: OnceLock<Result<SlurmConf, String>>,
@@ -67,47 +73,11 @@ pub struct OptionsFile {
     pub fault: Option<io::Error>,
 }
 
-/// slurm.conf, line by line.
-#[derive(Debug)]
-pub struct SlurmConf {
-    /// The file.
-    pub path: PathBuf,
-    /// All lines, Includes in their place, up to the first fault.
-    pub settings: Vec<Setting>,
-    /// The fault at which slurmd gives up.
-    pub fault: Option<ConfError>,
-}
-
-impl SlurmConf {
-    /// The line that sets a key (in any case), the last one if there are several, and its value.
-    #[must_use]
-    pub fn setting(&self, key: &str) -> Option<(&Setting, &str)> {
-        let mut lines = self.settings.iter().rev();
-        let line = lines.find(|it| it.key().eq_ignore_ascii_case(key))?;
-        Some((line, line.value(key)?))
-    }
-
-    /// The value of a key.
-    #[must_use]
-    pub fn value(&self, key: &str) -> Option<&str> {
-        self.setting(key).map(|(_, value)| value)
-    }
-}
-
 /// Whether an error only says that the caller of `slurm-adopt` is not root: root may read everything.
 #[must_use]
 pub fn is_for_root(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && sys::effective_uid() != 0
 }
-
-/// The usual places of slurm.conf, in the order in which the module looks where no slurmd runs.
-pub const SLURM_CONFS: [&str; 5] = [
-    "/run/slurm/conf/slurm.conf",
-    "/etc/slurm/slurm.conf",
-    "/etc/slurm-llnl/slurm.conf",
-    "/opt/slurm/etc/slurm.conf",
-    "/usr/local/etc/slurm.conf",
-];
 
 /// The file that libpam reads if there is no directory of services.
 pub const PAM_CONF: &str = "/etc/pam.conf";
@@ -115,7 +85,9 @@ pub const PAM_CONF: &str = "/etc/pam.conf";
 /// The largest options file that the module reads, in bytes.
 const LARGEST_OPTIONS: usize = 1 << 20;
 
-struct Nowhere;
+/// Takes the log of adopt, where only its results count.
+#[derive(Debug)]
+pub struct Nowhere;
 
 impl Sink for Nowhere {
     fn line(&self, _: adopt::log::Severity, _: &str) {}
@@ -131,6 +103,7 @@ impl Host {
             user: None,
             distribution: OnceLock::new(),
             processes: OnceLock::new(),
+            modules: OnceLock::new(),
             services: Mutex::default(),
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
@@ -230,6 +203,12 @@ impl Host {
             dirs: dirs.map(PathBuf::from).collect(),
             flavor,
         }
+    }
+
+    /// Where its libpam looks for modules.
+    pub fn modules(&self) -> &ModuleSearch {
+        let find = || ModuleSearch::of(&self.tree, self.distribution().family);
+        self.modules.get_or_init(find)
     }
 
     /// A PAM service as its libpam reads it.
@@ -339,57 +318,8 @@ impl Host {
     /// # Errors
     /// The reason why there is none, in words.
     pub fn slurm_conf(&self) -> Result<&SlurmConf, &str> {
-        let read = self.slurm_conf.get_or_init(|| self.read_slurm_conf());
+        let read = self.slurm_conf.get_or_init(|| SlurmConf::read(self));
         read.as_ref().map_err(String::as_str)
-    }
-
-    fn read_slurm_conf(&self) -> Result<SlurmConf, String> {
-        let path = match self.node() {
-            Some(Ok(node)) => node.path.clone(),
-            // It says which file and line.
-            Some(Err(error)) => match self.named_conf() {
-                Some(path) => path,
-                None => return Err(error.to_string()),
-            },
-            None => match self.named_conf() {
-                Some(path) => path,
-                None => return Err(format!("none of {}", SLURM_CONFS.join(", "))),
-            },
-        };
-        let bytes = self.tree.read(&path);
-        let bytes = bytes.map_err(|error| format!("read {}: {error}", path.display()))?;
-        let mut include = |name: &str, from: &str| self.included(&path, name, Path::new(from));
-        let (settings, fault) = conf::settings(&path.to_string_lossy(), &bytes, &mut include);
-        Ok(SlurmConf {
-            path,
-            settings,
-            fault,
-        })
-    }
-
-    /// `slurm_conf=`, or the first of the usual places that exists.
-    fn named_conf(&self) -> Option<PathBuf> {
-        let usual = || {
-            SLURM_CONFS
-                .iter()
-                .map(PathBuf::from)
-                .find(|it| self.tree.exists(it))
-        };
-        self.options().slurm_conf.map(PathBuf::from).or_else(usual)
-    }
-
-    /// Reads an Include: beside slurm.conf since 23.02, beside the including file before.
-    fn included(&self, main: &Path, name: &str, from: &Path) -> io::Result<Included> {
-        let beside = |file: &Path| file.parent().unwrap_or(Path::new("/")).join(name);
-        let first = beside(main);
-        let (path, read) = match self.tree.read(&first) {
-            Err(error) if tree::is_absent(&error) => (beside(from), self.tree.read(beside(from))),
-            read => (first, read),
-        };
-        Ok(Included {
-            file: path.to_string_lossy().into_owned(),
-            bytes: read?,
-        })
     }
 }
 

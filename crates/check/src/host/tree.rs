@@ -189,29 +189,31 @@ impl Tree {
         Ok(names)
     }
 
-    /// The paths that match a pattern of glob(7) with `*` and `?` in its last component, sorted.
+    /// The paths that match an absolute pattern of glob(7), in its order; each component may have `*` and `?`.
     pub fn matches(&self, pattern: &str) -> Vec<PathBuf> {
-        let path = Path::new(pattern);
-        let (Some(dir), Some(last)) = (path.parent(), path.file_name().and_then(OsStr::to_str))
-        else {
-            return Vec::new();
-        };
-        if !last.contains(['*', '?', '[']) {
-            return self
-                .exists(path)
-                .then(|| path.to_owned())
-                .into_iter()
-                .collect();
+        /// Limit on the paths: nobody means more.
+        const MOST: usize = 10_000;
+        let is_plain = |part: &str| !part.contains(['*', '?', '[']);
+        let mut paths = vec![PathBuf::from("/")];
+        for part in pattern.split('/').filter(|it| !it.is_empty()) {
+            let expand = |dir: &PathBuf| match is_plain(part) {
+                true => vec![dir.join(part)],
+                false => self.matches_in(dir, part),
+            };
+            paths = paths.iter().flat_map(expand).take(MOST).collect();
         }
+        if is_plain(pattern.rsplit('/').next().unwrap_or_default()) {
+            paths.retain(|it| self.exists(it));
+        }
+        paths
+    }
+
+    fn matches_in(&self, dir: &Path, part: &str) -> Vec<PathBuf> {
         let names = self.names(dir).unwrap_or_default();
-        let is_hidden = |name: &str| name.starts_with('.') && !last.starts_with('.');
-        let matching =
-            |name: &&String| !is_hidden(name) && is_match(last.as_bytes(), name.as_bytes());
-        names
-            .iter()
-            .filter(matching)
-            .map(|it| dir.join(it))
-            .collect()
+        let is_shown = |it: &&String| part.starts_with('.') || !it.starts_with('.');
+        let matching = |it: &&String| is_match(part.as_bytes(), it.as_bytes());
+        let names = names.iter().filter(is_shown).filter(matching);
+        names.map(|it| dir.join(it)).collect()
     }
 }
 
@@ -285,6 +287,27 @@ mod tests {
         let pattern = b"*a".repeat(50);
         let text = [b'a'; 255];
         assert!(!is_match(&[&pattern[..], b"b"].concat(), &text));
+    }
+
+    #[test]
+    fn each_component_of_a_pattern_may_have_signs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for file in ["a/x.d/1.conf", "a/y.d/2.conf", "a/y.d/.3.conf", "b/z.d/4"] {
+            let file = dir.path().join(file);
+            std::fs::create_dir_all(file.parent().expect("a parent")).expect("make it");
+            std::fs::write(file, "").expect("write");
+        }
+        let tree = Tree::at(dir.path()).expect("a tree");
+        for (pattern, expected) in [
+            ("/a/*/*.conf", &["/a/x.d/1.conf", "/a/y.d/2.conf"][..]),
+            ("/?/y.d/.*", &["/a/y.d/.3.conf"]),
+            ("/*/z.d/4", &["/b/z.d/4"]),
+            ("/a/none", &[]),
+            ("/none/*", &[]),
+        ] {
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(tree.matches(pattern), expected, "{pattern}");
+        }
     }
 
     #[test]

@@ -12,10 +12,10 @@ use adopt::options;
 use pamconf::{Facility, Item};
 
 use crate::host::fstab::is_mounted_later;
+use crate::host::modules;
 use crate::host::owner;
 use crate::host::{Host, ModuleCall, OwnLine};
 use crate::module::candidate::{Candidate, Maker, file, maker};
-use crate::module::search::Search;
 use crate::{Finding, Notes, Room, Spot};
 
 pub(crate) const ROOM: Room = Room {
@@ -45,20 +45,19 @@ fn look(host: &Host, notes: &mut Notes) {
         let why = format!("the tree's root directory is uid {uid}'s, who stands for root");
         notes.unseen("owners of files", why);
     }
-    let search = Search::of(host);
-    misspelt(host, &search, notes);
-    let modules = modules(host, notes);
+    misspelt(host, notes);
+    let modules = named(host, notes);
     if modules.is_empty() {
         notes.summary("no PAM line calls it");
         return;
     }
     for module in &modules {
-        judge(host, &search, module, notes);
+        judge(host, module, notes);
     }
 }
 
 /// Looks in sshd's stacks for modules that are not there and whose name is nearly this module's.
-fn misspelt(host: &Host, search: &Search, notes: &mut Notes) {
+fn misspelt(host: &Host, notes: &mut Notes) {
     let service = host.service("sshd");
     for facility in Facility::ALL {
         let stack = service.stack(facility).iter();
@@ -66,7 +65,7 @@ fn misspelt(host: &Host, search: &Search, notes: &mut Notes) {
             let name = call.name().to_ascii_lowercase();
             let is_near = name.contains("slurm") && name.contains("ado");
             let path = String::from_utf8_lossy(call.path);
-            let tried = search.paths(&path);
+            let tried = host.modules().paths(&path);
             if call.is_own() || !is_near || tried.iter().any(|it| host.tree.exists(it)) {
                 continue;
             }
@@ -79,29 +78,22 @@ fn misspelt(host: &Host, search: &Search, notes: &mut Notes) {
     }
 }
 
-/// Whether libpam finds a module.
-pub(crate) fn is_installed(host: &Host, module: &str) -> bool {
-    let paths = Search::of(host).paths(module);
-    paths.iter().any(|it| host.tree.exists(it))
-}
-
 /// The files that libpam loads for the lines of sshd.
 pub(crate) fn loaded(host: &Host) -> Vec<PathBuf> {
-    let search = Search::of(host);
     let mut loaded: Vec<PathBuf> = Vec::new();
     for line in host.own_lines("sshd") {
         let Item::Module { path, .. } = &line.line.item else {
             continue;
         };
-        let paths = search.paths(&String::from_utf8_lossy(path));
-        let first = paths.into_iter().find(|it| host.tree.exists(it));
-        loaded.extend(first.filter(|it| !loaded.contains(it)));
+        let path = String::from_utf8_lossy(path);
+        let file = host.modules().file(&host.tree, &path);
+        loaded.extend(file.filter(|it| !loaded.contains(it)));
     }
     loaded
 }
 
 /// The modules that the services of /etc/pam.d name; sshd's first.
-fn modules(host: &Host, notes: &mut Notes) -> Vec<Module> {
+fn named(host: &Host, notes: &mut Notes) -> Vec<Module> {
     let services = host.services().unwrap_or_else(|error| {
         notes.unseen("/etc/pam.d", error.to_string());
         Vec::new()
@@ -123,9 +115,9 @@ fn modules(host: &Host, notes: &mut Notes) -> Vec<Module> {
         .collect()
 }
 
-fn judge(host: &Host, search: &Search, module: &Module, notes: &mut Notes) {
+fn judge(host: &Host, module: &Module, notes: &mut Notes) {
     let tree = &host.tree;
-    let tried = search.paths(&module.name);
+    let tried = host.modules().paths(&module.name);
     let found = search::distinct(tree, tried.clone());
     if found.is_empty() {
         let mut paths = tried.iter();
@@ -298,11 +290,7 @@ fn judge_phases(module: &Module, loaded: &Candidate, notes: &mut Notes) {
         return;
     };
     for line in &module.lines {
-        let function = match line.facility {
-            Facility::Account => "pam_sm_acct_mgmt",
-            Facility::Session => "pam_sm_open_session",
-            Facility::Auth | Facility::Password => continue,
-        };
+        let function = modules::function(line.facility);
         if !facts.exports.iter().any(|it| it == function) {
             let (path, facility) = (loaded.path.display(), line.facility);
             let detail = format!("{path} has no {function} for the {facility} line");

@@ -6,6 +6,7 @@ use std::path::Path;
 use adopt::options::Mode;
 
 use crate::host::fstab::is_mounted_later;
+use crate::host::users::defined;
 use crate::host::{Host, owner};
 use crate::options::{Settings, checks};
 use crate::{Finding, Notes, Severity, Spot};
@@ -127,12 +128,6 @@ fn uid_bound(host: &Host, settings: Settings<'_>) -> Option<Finding> {
     })
 }
 
-/// A number in login.defs(5).
-fn defined(text: &str, name: &str) -> Option<u32> {
-    let mut lines = text.lines().map(str::split_whitespace);
-    lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()?.parse().ok())?)
-}
-
 /// Judges the kill switch by the rules of pam_slurm_adopt(8).
 fn kill_switch(host: &Host, settings: Settings<'_>) -> Option<Finding> {
     let path = settings.options.kill_switch.as_deref()?;
@@ -185,13 +180,5 @@ mod tests {
         ] {
             assert_eq!(sources(text, "group"), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn numbers_of_login_defs() {
-        let text = "# UID_MIN 5\nUID_MIN\t\t 500\nUID_MAX nonsense\n";
-        assert_eq!(defined(text, "UID_MIN"), Some(500));
-        assert_eq!(defined(text, "UID_MAX"), None);
-        assert_eq!(defined(text, "GID_MIN"), None);
     }
 }

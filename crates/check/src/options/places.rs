@@ -8,7 +8,8 @@ use pamconf::Facility;
 use proto::hostlist;
 
 use crate::host::fstab::is_mounted_later;
-use crate::host::{Host, ModuleCall, SLURM_CONFS, SlurmConf};
+use crate::host::slurm_conf::{SLURM_CONFS, SlurmConf};
+use crate::host::{Host, ModuleCall};
 use crate::options::written::Written;
 use crate::options::{Line, Settings, checks, written};
 use crate::{Finding, Notes};

@@ -187,8 +187,8 @@ fn lets_in(walk: &Walk, own: &[usize]) -> Option<usize> {
 /// What follows a `sufficient` line of ours is skipped for users with a job.
 fn sufficient(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     let ends = |it: &usize| {
-        let entry = stack.entries.get(*it);
-        entry.is_some_and(|it| it.handler.control.action(Code::SUCCESS) == Action::Done)
+        let handler = stack.handler(*it);
+        handler.is_some_and(|it| it.control.action(Code::SUCCESS) == Action::Done)
     };
     let Some(entry) = own.iter().copied().find(ends) else {
         return;
@@ -236,7 +236,7 @@ fn expired(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
 
 /// Whether a person comes to one of our lines if an entry returns `code` and all goes well elsewhere.
 fn asks_us(stack: &Stack<'_>, own: &[usize], person: Person, entry: usize, code: Code) -> bool {
-    let walk = Walk::of(&stack.handlers(), |now, _| {
+    let walk = Walk::of(stack.handlers(), |now, _| {
         match stack.outcome(now, person) {
             _ if now == entry => code,
             Outcome::Is(code) => code,
@@ -250,7 +250,7 @@ fn asks_us(stack: &Stack<'_>, own: &[usize], person: Person, entry: usize, code:
 /// SchedMD's older module, which asks slurmctld.
 fn pam_slurm(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     for entry in stack.find(|it| it.name == "pam_slurm.so" && it.fault.is_none()) {
-        let walk = Walk::of(&stack.handlers(), |now, _| {
+        let walk = Walk::of(stack.handlers(), |now, _| {
             match stack.outcome(now, Person::Directory) {
                 _ if now == entry || own.contains(&now) => Code::SUCCESS,
                 Outcome::Is(code) => code,
@@ -296,7 +296,7 @@ fn denier(stack: &Stack<'_>, person: Person) -> Option<usize> {
             false => stack.known(now, person),
         };
         matches!(action, Some(Action::Bad | Action::Die))
-            && Ways::new(&handlers, &lets_in).can_succeed()
+            && Ways::new(handlers, &lets_in).can_succeed()
     };
     stack.find(names_people).into_iter().find(denies)
 }
@@ -324,7 +324,7 @@ fn root(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
         let spot = stack.spot(entry).mark(name);
         return notes.find(Finding::of(&ROOT_DENIED, detail).at(spot));
     }
-    let walk = Walk::of(&stack.handlers(), |now, _| {
+    let walk = Walk::of(stack.handlers(), |now, _| {
         stack.known(now, Person::Root).unwrap_or(Code::SUCCESS)
     });
     let first = own.first().copied().unwrap_or_default();

@@ -5,7 +5,8 @@ use pamconf::{
 };
 
 use crate::host::Host;
-use crate::pam::modules::{Fault, ModuleDirs, function};
+use crate::host::modules::function;
+use crate::pam::modules::{Fault, ModuleDirs};
 use crate::pam::person::Person;
 use crate::pam::stack::Stack;
 use crate::{Check, Finding, Notes, Severity, Spot};
@@ -90,7 +91,7 @@ pub(super) fn look(
     notes: &mut Notes,
 ) {
     let stack = Stack::of(host, dirs, name, facility);
-    if stack.entries.is_empty() {
+    if stack.handlers().is_empty() {
         return;
     }
     let suspects = suspects(&stack);
@@ -125,7 +126,7 @@ enum Kept {
 fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
     let suspect = |entry: usize| {
         // A substack has an entry of its own for the file that is missing.
-        let role = stack.entries.get(entry).map(|it| it.handler.role);
+        let role = stack.handler(entry).map(|it| it.role);
         if role == Some(Role::Substack) {
             return None;
         }
@@ -134,7 +135,7 @@ fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
         (problem.is_some() || fault.is_some() || stack.always_fails(entry))
             .then_some(Suspect { entry, problem })
     };
-    (0..stack.entries.len()).filter_map(suspect).collect()
+    (0..stack.handlers().len()).filter_map(suspect).collect()
 }
 
 /// What is wrong with an entry's line.
@@ -154,7 +155,7 @@ fn can_succeed(
     person: Person,
 ) -> bool {
     let works = |entry: usize| broken != Some(entry) && suspects.iter().any(|it| it.entry == entry);
-    let mut handlers: Vec<Handler> = stack.handlers();
+    let mut handlers: Vec<Handler> = stack.handlers().to_vec();
     for (entry, handler) in handlers.iter_mut().enumerate() {
         let is_unknown = handler.control == Control::FAILURE;
         if works(entry) && handler.role != Role::Substack && is_unknown {
@@ -268,8 +269,7 @@ pub(super) fn spot_of_problem(host: &Host, read: &Service, place: &Place) -> Spo
 }
 
 fn stack_fails(stack: &Stack<'_>, notes: &mut Notes) {
-    let handlers = stack.handlers();
-    let walk = Walk::of(&handlers, |entry, _| {
+    let walk = Walk::of(stack.handlers(), |entry, _| {
         let known = stack.known(entry, Person::Directory);
         known.unwrap_or(Code::SUCCESS)
     });

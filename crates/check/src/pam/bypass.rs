@@ -24,7 +24,7 @@ pub(super) fn passed(stack: &Stack<'_>, ours: &[usize], denial: Code) -> Option<
     let mut all: Vec<Passed> = Vec::new();
     for person in Person::ALL {
         let plain = |entry| stack.known(entry, person);
-        let binding = Ways::new(&handlers, &plain).binding(ours, denial);
+        let binding = Ways::new(handlers, &plain).binding(ours, denial);
         let ends = if binding.is_empty() { ours } else { &binding };
         let mut harmless: BTreeMap<usize, Code> = BTreeMap::new();
         for _ in 0..handlers.len() {
@@ -32,7 +32,7 @@ pub(super) fn passed(stack: &Stack<'_>, ours: &[usize], denial: Code) -> Option<
                 let set = harmless.get(&entry).copied();
                 set.or_else(|| stack.known(entry, person))
             };
-            let entry = match Ways::new(&handlers, &known).bypass(ends) {
+            let entry = match Ways::new(handlers, &known).bypass(ends) {
                 None => break,
                 Some(Bypass::TooManyWays) => return None,
                 Some(Bypass::By(entry)) => entry,
@@ -42,7 +42,7 @@ pub(super) fn passed(stack: &Stack<'_>, ours: &[usize], denial: Code) -> Option<
                     true => Some(Code::SUCCESS),
                     false => known(entry_now),
                 };
-                let passes = Ways::new(&handlers, &by_success).bypass(ends);
+                let passes = Ways::new(handlers, &by_success).bypass(ends);
                 let is_certain = match stack.outcome(entry, person) {
                     Outcome::Is(_) | Outcome::Either => true,
                     Outcome::Usually => passes == Some(Bypass::By(entry)),
@@ -88,7 +88,7 @@ pub(super) struct Denial<'a> {
 
 impl Denial<'_> {
     fn out_of_the_way(&self, entry: usize) -> Option<Code> {
-        let handler = self.stack.entries.get(entry).map(|it| &it.handler);
+        let handler = self.stack.handler(entry);
         let is_passed = self.passed.contains(&entry);
         handler.filter(|_| is_passed).and_then(harmless_code)
     }
@@ -100,13 +100,13 @@ impl Denial<'_> {
             let set = self.out_of_the_way(entry);
             set.or_else(|| self.stack.known(entry, person))
         };
-        let ways = Ways::new(&handlers, &known);
+        let ways = Ways::new(handlers, &known);
         !ways.binding(self.ours, self.code).is_empty()
     }
 
     /// The walk of a person, if all goes well for them elsewhere: modules of which nothing is known answer `unknown`.
     pub fn walk(&self, person: Person, unknown: Code) -> Walk {
-        Walk::of(&self.stack.handlers(), |entry, _| {
+        Walk::of(self.stack.handlers(), |entry, _| {
             if self.ours.contains(&entry) {
                 return self.code;
             }

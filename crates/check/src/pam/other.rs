@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pamconf::{Code, Facility, Item};
 
 use crate::host::Host;
+use crate::host::unit::is_enabled;
 use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
 use crate::pam::person::Person;
@@ -127,7 +128,7 @@ fn look(host: &Host, notes: &mut Notes) {
         schedules(host, &dirs, scheduler, notes);
     }
     for (name, units) in BY_NETWORK_SERVICES {
-        if let Some(unit) = units.iter().find(|it| is_enabled(host, it)) {
+        if let Some(unit) = units.iter().find(|it| is_enabled(&host.tree, it)) {
             lets_in(host, &dirs, name, unit, notes);
         }
     }
@@ -173,7 +174,7 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
 
 /// The line of the service's own file that brings a module.
 fn own_spot(stack: &Stack<'_>, entry: usize, module: &str) -> Spot {
-    let index = stack.entries.get(entry).map_or(0, |it| it.handler.line);
+    let index = stack.handler(entry).map_or(0, |it| it.line);
     let lines = stack.read.lines().get(..=index).unwrap_or_default();
     let Some(line) = lines.iter().rfind(|it| it.depth == 0) else {
         return stack.spot(entry);
@@ -218,19 +219,6 @@ fn schedules(host: &Host, dirs: &ModuleDirs, scheduler: &Scheduler, notes: &mut 
         false => format!("{program} is here, and there is no {}", scheduler.allow),
     };
     notes.find(Finding::of(&CRON, detail));
-}
-
-/// Whether systemd starts a unit at boot.
-fn is_enabled(host: &Host, unit: &str) -> bool {
-    let dir = "/etc/systemd/system";
-    let names = host.tree.names(dir).unwrap_or_default();
-    let mut wants = names
-        .iter()
-        .filter(|it| it.ends_with(".wants") || it.ends_with(".requires"));
-    wants.any(|it| {
-        let units = host.tree.names(format!("{dir}/{it}")).unwrap_or_default();
-        units.iter().any(|it| it == unit)
-    })
 }
 
 /// A service over the network.

@@ -169,7 +169,7 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
         let call = stack.call(entry)?;
         call.fault.map(|_| Code::MODULE_UNKNOWN)
     };
-    let ways = Ways::new(&handlers, &known);
+    let ways = Ways::new(handlers, &known);
     let binding = ways.binding(own, DENIAL);
     let ends = if binding.is_empty() { own } else { &binding };
     if let (false, Some(pamconf::Bypass::By(entry))) = (binding.is_empty(), ways.bypass(ends)) {

@@ -17,12 +17,11 @@ pub(super) struct Stack<'a> {
     pub name: String,
     pub facility: Facility,
     pub read: Arc<Service>,
-    pub entries: Vec<Entry>,
+    entries: Vec<Entry>,
 }
 
-/// An entry of a stack.
-pub(super) struct Entry {
-    pub handler: Handler,
+/// What is known of an entry of a stack.
+struct Entry {
     /// The module that it calls; None for a substack and for a line that libpam fails.
     pub call: Option<Call>,
     /// Its answer for each of [`Person::ALL`].
@@ -85,7 +84,6 @@ impl<'a> Stack<'a> {
             Entry {
                 outcomes: Person::ALL.map(of),
                 call,
-                handler: handler.clone(),
             }
         });
         let entries = entries.collect();
@@ -98,8 +96,13 @@ impl<'a> Stack<'a> {
         }
     }
 
-    pub fn handlers(&self) -> Vec<Handler> {
-        self.entries.iter().map(|it| it.handler.clone()).collect()
+    /// The entries as libpam has them.
+    pub fn handlers(&self) -> &[Handler] {
+        self.read.stack(self.facility)
+    }
+
+    pub fn handler(&self, entry: usize) -> Option<&Handler> {
+        self.handlers().get(entry)
     }
 
     pub fn call(&self, entry: usize) -> Option<&Call> {
@@ -107,7 +110,7 @@ impl<'a> Stack<'a> {
     }
 
     pub fn line(&self, entry: usize) -> Option<&Line> {
-        self.read.line(&self.entries.get(entry)?.handler)
+        self.read.line(self.handler(entry)?)
     }
 
     /// The place of an entry.
@@ -151,12 +154,12 @@ impl<'a> Stack<'a> {
 
     /// Whether a line that libpam does not understand seems to be meant for the module.
     pub fn has_broken_own(&self) -> bool {
-        let mentions = |it: &Entry| {
-            let line = self.read.line(&it.handler);
-            let is_own = it.call.as_ref().is_some_and(|it| it.own != Own::No);
+        let mentions = |entry: usize| {
+            let is_own = self.call(entry).is_some_and(|it| it.own != Own::No);
+            let line = self.line(entry);
             !is_own && line.is_some_and(|it| crate::pam::names_us(&it.text))
         };
-        self.entries.iter().any(mentions)
+        (0..self.entries.len()).any(mentions)
     }
 
     fn answer(
@@ -191,9 +194,8 @@ impl<'a> Stack<'a> {
 
     /// Whether the stack can succeed for a person.
     pub fn can_succeed(&self, person: Person) -> bool {
-        let handlers = self.handlers();
         let known = |entry| self.known(entry, person);
-        Ways::new(&handlers, &known).can_succeed()
+        Ways::new(self.handlers(), &known).can_succeed()
     }
 
     /// Whether the stack can succeed for users, whoever they are.
@@ -213,17 +215,17 @@ impl<'a> Stack<'a> {
 
     /// Whether ways of ordinary users lead to an entry.
     pub fn reaches(&self, entry: usize) -> bool {
-        let handlers = self.handlers();
         let is_reached = |person: &Person| {
             let known = |entry| self.known(entry, *person);
-            Ways::new(&handlers, &known).reached().contains(&entry)
+            Ways::new(self.handlers(), &known)
+                .reached()
+                .contains(&entry)
         };
         Person::USERS.iter().any(is_reached)
     }
 
     /// Whether libpam fails the entry without calling a module.
     pub fn always_fails(&self, entry: usize) -> bool {
-        let entry = self.entries.get(entry);
-        entry.is_some_and(|it| it.handler.role == Role::Fail)
+        self.handler(entry).is_some_and(|it| it.role == Role::Fail)
     }
 }

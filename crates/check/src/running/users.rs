@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sys::Deadline;
 
+use crate::host::users::users;
 use crate::host::{Host, command};
 
 /// The time that a directory service may take for all names together.
@@ -49,24 +50,6 @@ fn in_directory(uid: u32, deadline: &Deadline) -> Option<String> {
 
 /// The name that the first line of passwd(5) with this uid has.
 fn name_in(passwd: &str, uid: u32) -> Option<String> {
-    let mut found = passwd.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let (name, id) = (fields.next()?, fields.nth(1)?);
-        (id.parse() == Ok(uid)).then_some(name)
-    });
-    found.next().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_with_the_uid_counts() {
-        let passwd = "root:x:0:0::/root:/bin/sh\n+::::::\na:x:7:7\nb:x:7:7\nc:x:77:7\nd:x\n";
-        for (uid, name) in [(7, Some("a")), (0, Some("root")), (8, None)] {
-            assert_eq!(name_in(passwd, uid).as_deref(), name, "{uid}");
-        }
-        assert_eq!(name_in("", 0), None);
-    }
+    let found = users(passwd).find(|it| it.uid == uid);
+    found.map(|it| it.name.to_owned())
 }

@@ -6,6 +6,7 @@ mod selinux;
 mod state;
 
 use crate::host::Host;
+use crate::host::unit::is_enabled;
 use crate::{Finding, Notes, Room, Spot, module};
 
 pub(crate) const ROOM: Room = Room {
@@ -23,10 +24,9 @@ fn look(host: &Host, notes: &mut Notes) {
 
 /// Judges whether fapolicyd(8) lets sshd load the module.
 fn fapolicyd(host: &Host, notes: &mut Notes) {
-    let wants = "/etc/systemd/system/multi-user.target.wants/fapolicyd.service";
     let runs = match host.is_live() {
         true => host.processes().iter().any(|it| it.name == "fapolicyd"),
-        false => host.tree.link_status(wants).is_ok(),
+        false => is_enabled(&host.tree, "fapolicyd.service"),
     };
     let config = host
         .tree

@@ -3,7 +3,7 @@
 use adopt::options::{Limits, Unknown};
 
 use crate::host::OwnLine;
-use crate::slurm::conf::is_yes;
+use crate::host::slurm_conf::is_yes;
 use crate::slurm::place::Slurm;
 use crate::slurm::release::Release;
 use crate::{Check, Finding, Notes, Severity, Spot};

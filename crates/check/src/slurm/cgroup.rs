@@ -4,10 +4,10 @@ use std::path::Path;
 
 use proto::conf::{Included, Setting, settings};
 
+use crate::host::Host;
+use crate::host::slurm_conf::{SLURM_CONFS, is_yes};
 use crate::host::tree::is_absent;
-use crate::host::{Host, SLURM_CONFS};
-use crate::slurm::conf::{faulty, is_yes, unknown_key};
-use crate::slurm::contain::uses_task_cgroup;
+use crate::slurm::conf::{faulty, unknown_key};
 use crate::slurm::keys;
 use crate::slurm::node;
 use crate::slurm::place::{Slurm, spot};
@@ -166,7 +166,7 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         keys(slurm, line, notes);
     }
     plugin(slurm, &conf, notes);
-    if uses_task_cgroup(slurm) {
+    if slurm.conf.uses_task_cgroup() {
         constraints(slurm, &conf, notes);
     }
     if let Some((line, true)) = conf.switch("SignalChildrenProcesses") {
@@ -176,7 +176,7 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
 }
 
 fn missing(slurm: &Slurm<'_>, path: &Path, notes: &mut Notes) {
-    if !uses_task_cgroup(slurm) {
+    if !slurm.conf.uses_task_cgroup() {
         return;
     }
     let dirs = SLURM_CONFS.iter().filter_map(|it| Path::new(it).parent());

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use proto::conf::{ConfError, Problem, Setting};
 
-use crate::host::{Host, SLURM_CONFS};
+use crate::host::Host;
+use crate::host::slurm_conf::{SLURM_CONFS, is_yes};
 use crate::slurm::keys::{self, Keys};
 use crate::slurm::place::{Slurm, spot};
 use crate::slurm::release::Release;
@@ -67,18 +68,6 @@ const SWITCHES: [&str; 6] = [
     "TrackWCKey",
     "UsePAM",
 ];
-
-/// A value of S_P_BOOLEAN, `src/common/parse_value.c`.
-pub(super) fn is_yes(value: &str) -> Option<bool> {
-    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(value));
-    if is(["yes", "up", "true", "1"]) {
-        Some(true)
-    } else if is(["no", "down", "false", "0"]) {
-        Some(false)
-    } else {
-        None
-    }
-}
 
 /// Keys with one line each that decide about logins.
 const SINGLE: [&str; 13] = [
@@ -322,21 +311,6 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(stray_word(line), word, "{line}");
-        }
-    }
-
-    #[test]
-    fn booleans() {
-        for (value, expected) in [
-            ("yes", Some(true)),
-            ("YES", Some(true)),
-            ("1", Some(true)),
-            ("no", Some(false)),
-            ("on", None),
-            ("enabled", None),
-            ("", None),
-        ] {
-            assert_eq!(is_yes(value), expected, "{value}");
         }
     }
 }

@@ -221,7 +221,7 @@ fn tracking(slurm: &Slurm<'_>, notes: &mut Notes) {
 
 fn tasks(slurm: &Slurm<'_>, notes: &mut Notes) {
     const KEY: &str = "TaskPlugin";
-    if uses_task_cgroup(slurm) {
+    if slurm.conf.uses_task_cgroup() {
         return;
     }
     let Some((value, spot)) = slurm.value(KEY) else {
@@ -247,12 +247,4 @@ fn tasks(slurm: &Slurm<'_>, notes: &mut Notes) {
         None => Finding::of(&NO_TASK_CGROUP, format!("TaskPlugin is {value}")).at(spot),
     };
     notes.find(found);
-}
-
-/// Whether the task/cgroup plugin is used. The prefix is optional, and any `none` in the value unsets it.
-pub(super) fn uses_task_cgroup(slurm: &Slurm<'_>) -> bool {
-    let value = slurm.conf.value("TaskPlugin").unwrap_or_default();
-    let mut names = value.split(',');
-    !value.to_ascii_lowercase().contains("none")
-        && names.any(|it| it.strip_prefix("task/").unwrap_or(it) == "cgroup")
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::host::Host;
+use crate::host::unit::{SSHD_UNITS, Unit};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const SSHD_NAMES_IT: Check = Check {
@@ -14,63 +15,61 @@ pub(super) const SSHD_NAMES_IT: Check = Check {
     fix: "Remove the variable where the file is the one that slurmd reads anyway.",
 };
 
-/// Where sshd gets its environment from: EnvironmentFile of Debian's and of RHEL's unit, and drop-ins.
-const SSHD_FILES: [&str; 12] = [
+/// The EnvironmentFile of Debian's and of RHEL's unit.
+const SSHD_FILES: [&str; 3] = [
     "/etc/default/ssh",
     "/etc/sysconfig/sshd",
     "/etc/sysconfig/ssh",
-    "/etc/systemd/system/ssh.service",
-    "/etc/systemd/system/sshd.service",
-    "/etc/systemd/system/ssh@.service",
-    "/etc/systemd/system/sshd@.service",
-    "/etc/systemd/system/ssh.service.d/*.conf",
-    "/etc/systemd/system/sshd.service.d/*.conf",
-    "/etc/systemd/system/ssh@.service.d/*.conf",
-    "/etc/systemd/system/sshd@.service.d/*.conf",
-    "/etc/systemd/system/service.d/*.conf",
 ];
 
 pub(super) fn look(host: &Host, notes: &mut Notes) {
-    let read = host.slurm_conf().ok().map(|it| it.path.as_path());
-    for file in SSHD_FILES.iter().flat_map(|it| host.tree.matches(it)) {
-        let text = host.tree.text(&file).unwrap_or_default();
+    for file in SSHD_FILES {
+        let text = host.tree.text(file).unwrap_or_default();
         for (index, line) in text.lines().enumerate() {
-            let Some(path) = slurm_conf_of(line) else {
-                continue;
-            };
-            let spot = Spot::line(file.to_string_lossy(), index + 1, line).mark(path);
-            let is_read = read == Some(Path::new(path));
-            let (severity, detail) = match host.tree.exists(path) {
-                true if is_read => (Severity::Note, format!("logins by ssh read {path}")),
-                true => {
-                    let others = "other services and slurmd may read another file";
-                    (
-                        Severity::Warning,
-                        format!("logins by ssh read {path}; {others}"),
-                    )
-                }
-                false => {
-                    let detail = format!(
-                        "there is no {path}: each login by ssh ends in action_generic_failure"
-                    );
-                    (Severity::Failure, detail)
-                }
-            };
-            let found = Finding::of(&SSHD_NAMES_IT, detail).at(spot);
-            notes.find(found.as_severe_as(severity));
+            judge(host, line, &Spot::line(file, index + 1, line), notes);
+        }
+    }
+    for name in SSHD_UNITS {
+        let unit = Unit::read(&host.tree, &[name]);
+        for setting in unit.values("Service", "Environment") {
+            judge(host, &setting.value, &setting.spot, notes);
         }
     }
 }
 
-/// The path in `SLURM_CONF=PATH` of an environment file or in `Environment=` of a unit, systemd.exec(5).
+fn judge(host: &Host, words: &str, spot: &Spot, notes: &mut Notes) {
+    let Some(path) = slurm_conf_of(words) else {
+        return;
+    };
+    let read = host.slurm_conf().ok().map(|it| it.path.as_path());
+    let is_read = read == Some(Path::new(path));
+    let (severity, detail) = match host.tree.exists(path) {
+        true if is_read => (Severity::Note, format!("logins by ssh read {path}")),
+        true => {
+            let others = "other services and slurmd may read another file";
+            (
+                Severity::Warning,
+                format!("logins by ssh read {path}; {others}"),
+            )
+        }
+        false => {
+            let detail =
+                format!("there is no {path}: each login by ssh ends in action_generic_failure");
+            (Severity::Failure, detail)
+        }
+    };
+    let found = Finding::of(&SSHD_NAMES_IT, detail).at(spot.clone().mark(path));
+    notes.find(found.as_severe_as(severity));
+}
+
+/// The path in `SLURM_CONF=PATH` of an environment file or of a unit's `Environment=`, systemd.exec(5).
 fn slurm_conf_of(line: &str) -> Option<&str> {
     let line = line.trim();
     if line.starts_with(['#', ';']) {
         return None;
     }
-    let rest = line.strip_prefix("Environment=").unwrap_or(line);
     let quotes = ['"', '\''];
-    let mut words = rest
+    let mut words = line
         .split_whitespace()
         .map(|it| it.trim_start_matches(quotes));
     let value = words.find_map(|it| it.strip_prefix("SLURM_CONF="))?;
@@ -119,8 +118,7 @@ mod tests {
         for (line, path) in [
             ("SLURM_CONF=/a/b", Some("/a/b")),
             ("SLURM_CONF=\"/a/b\"", Some("/a/b")),
-            ("Environment=SLURM_CONF=/a", Some("/a")),
-            ("Environment=\"X=1\" \"SLURM_CONF=/a\"", Some("/a")),
+            ("\"X=1\" \"SLURM_CONF=/a\"", Some("/a")),
             ("#SLURM_CONF=/a", None),
             ("OPTIONS=-u0", None),
             ("SLURM_CONF=relative", None),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use proto::conf::Setting;
 
 use crate::Spot;
-use crate::host::{Host, SlurmConf};
+use crate::host::Host;
+use crate::host::slurm_conf::SlurmConf;
 use crate::slurm::release::Release;
 
 /// slurm.conf and the host that it is on.

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::host::Host;
+use crate::host::users::users;
 use crate::slurm::place::Slurm;
 use crate::slurm::spool::UNSAFE;
 use crate::{Check, Finding, Notes, Severity, Spot};
@@ -145,10 +146,8 @@ fn ids_of(host: &Host, user: &str) -> Option<(u32, Option<u32>)> {
         return Some((uid, None));
     }
     let passwd = host.tree.text("/etc/passwd").unwrap_or_default();
-    let mut rows = passwd.lines().map(|it| it.split(':').collect::<Vec<_>>());
-    if let Some(row) = rows.find(|it| it.first() == Some(&user)) {
-        let number = |at: usize| row.get(at).and_then(|it| it.parse().ok());
-        return number(2).map(|uid| (uid, number(3)));
+    if let Some(found) = users(&passwd).find(|it| it.name == user) {
+        return Some((found.uid, found.gid));
     }
     if !host.is_live() {
         return None;

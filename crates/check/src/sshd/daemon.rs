@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::Spot;
 use crate::host::Host;
-use crate::host::tree::{Tree, is_match};
+use crate::host::tree::Tree;
 use crate::sshd::config::{Block, Config, Included, Reader, Setting};
 use crate::sshd::keywords::ANYWHERE;
 use crate::sshd::servers::{self, Server};
@@ -279,30 +279,16 @@ impl<'a> Effective<'a> {
     }
 }
 
-/// The files that a pattern of glob(7) names, in its order; `*` and `?` may stand in each part.
+/// The files that an Include names.
 fn included(tree: &Tree, pattern: &str) -> Vec<Included> {
-    let mut paths = vec![PathBuf::from("/")];
-    for part in pattern.split('/').filter(|it| !it.is_empty()) {
-        let is_plain = !part.contains(['*', '?']);
-        let expand = |dir: &PathBuf| -> Vec<PathBuf> {
-            if is_plain {
-                return vec![dir.join(part)];
-            }
-            let names = tree.names(dir).unwrap_or_default();
-            let is_shown = |it: &&String| part.starts_with('.') || !it.starts_with('.');
-            let matching = |it: &&String| is_match(part.as_bytes(), it.as_bytes());
-            let names = names.iter().filter(is_shown).filter(matching);
-            names.map(|it| dir.join(it)).collect()
-        };
-        paths = paths.iter().flat_map(expand).collect();
-    }
+    let paths = tree.matches(pattern).into_iter();
     // A directory is read as an empty file.
     let exists = |it: &PathBuf| tree.status(it).is_ok_and(|it| !it.is_dir());
     let read = |path: PathBuf| Included {
         bytes: tree.read(&path),
         file: path.to_string_lossy().into_owned(),
     };
-    paths.into_iter().filter(exists).map(read).collect()
+    paths.filter(exists).map(read).collect()
 }
 
 /// The directory of a file.

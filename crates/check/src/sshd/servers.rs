@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::host::processes::Process;
 use crate::host::tree::Tree;
+use crate::host::unit::{self, SSHD_UNITS, Setting, Unit, is_enabled};
 use crate::sshd::config::Place;
 
 /// The file that is read without `-f`.
@@ -38,20 +39,6 @@ struct Word {
 
 /// The options of sshd(8) that take an argument.
 const WITH_ARGUMENT: &str = "CEbcfghkopu";
-/// The directories of units, the one that counts first.
-const UNIT_DIRS: [&str; 3] = [
-    "/etc/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
-/// The units that distributions have; others count if they are enabled.
-const STOCK_UNITS: [&str; 4] = [
-    "ssh.service",
-    "sshd.service",
-    "ssh@.service",
-    "sshd@.service",
-];
-
 const QUOTES: [char; 2] = ['"', '\''];
 
 /// Those that listen, of the processes.
@@ -144,28 +131,17 @@ fn of_words(words: &[Word]) -> Option<Server> {
     Some(server)
 }
 
-/// Those that systemd starts, without two that are the same.
+/// Those that systemd starts, without two that are the same: of the units that distributions have, and of others that
+/// are enabled.
 pub fn of_units(tree: &Tree) -> Vec<Server> {
-    let mut units: BTreeMap<String, String> = BTreeMap::new();
-    for dir in UNIT_DIRS {
-        let names = tree.names(dir).unwrap_or_default();
-        let names = names.into_iter().filter(|it| {
-            let is_enabled =
-                || tree.exists(format!("{}/multi-user.target.wants/{it}", UNIT_DIRS[0]));
-            let is_unit = it.starts_with("ssh") && it.ends_with(".service");
-            is_unit && (STOCK_UNITS.contains(&it.as_str()) || is_enabled())
-        });
-        for name in names {
-            let path = format!("{dir}/{name}");
-            units.entry(name).or_insert(path);
-        }
-    }
+    let is_started = |name: &String| {
+        let is_unit = name.starts_with("ssh") && name.ends_with(".service");
+        is_unit && (SSHD_UNITS.contains(&name.as_str()) || is_enabled(tree, name))
+    };
     let mut servers: Vec<Server> = Vec::new();
-    for (name, path) in units {
-        let drop_ins = tree.matches(&format!("{}/{name}.d/*.conf", UNIT_DIRS[0]));
-        let drop_ins = drop_ins.iter().map(|it| it.to_string_lossy().into_owned());
-        let files: Vec<String> = std::iter::once(path).chain(drop_ins).collect();
-        if let Some(server) = of_unit(tree, &files).filter(|it| !servers.contains(it)) {
+    for name in unit::names(tree).iter().filter(|it| is_started(it)) {
+        let unit = Unit::read(tree, &[name]);
+        if let Some(server) = of_unit(tree, &unit).filter(|it| !servers.contains(it)) {
             servers.push(server);
         }
     }
@@ -173,39 +149,37 @@ pub fn of_units(tree: &Tree) -> Vec<Server> {
 }
 
 /// The sshd that a unit's ExecStart starts, systemd.service(5).
-fn of_unit(tree: &Tree, files: &[String]) -> Option<Server> {
+fn of_unit(tree: &Tree, unit: &Unit) -> Option<Server> {
     let mut variables: BTreeMap<String, Word> = BTreeMap::new();
-    let mut command: Option<Word> = None;
-    for file in files {
-        let text = tree.text(file).unwrap_or_default();
-        for (index, line) in text.lines().enumerate() {
-            let Some((key, value)) = line.trim().split_once('=') else {
-                continue;
-            };
-            let word = |text: &str| Word {
-                text: text.trim_matches(QUOTES).to_owned(),
-                file: file.as_str().into(),
-                line: index + 1,
-            };
-            let value = value.trim();
-            match key.trim() {
-                "EnvironmentFile" => {
-                    variables.extend(environment(tree, value.trim_start_matches('-')));
-                }
-                "Environment" => {
-                    if let Some((name, value)) = value.trim_matches(QUOTES).split_once('=') {
-                        variables.insert(name.to_owned(), word(value));
-                    }
-                }
-                "ExecStart" if value.is_empty() => command = None,
-                "ExecStart" => {
-                    command.get_or_insert_with(|| word(value));
-                }
-                _ => {}
+    for setting in &unit.settings {
+        let value = setting.value.as_str();
+        match setting.key.as_str() {
+            "EnvironmentFile" => {
+                variables.extend(environment(tree, value.trim_start_matches('-')));
             }
+            "Environment" => {
+                if let Some((name, value)) = value.trim_matches(QUOTES).split_once('=') {
+                    variables.insert(name.to_owned(), Word::of(setting, value));
+                }
+            }
+            _ => {}
         }
     }
-    of_words(&expanded(&command?, &variables))
+    let commands = unit.values("Service", "ExecStart");
+    let command = commands.first()?;
+    let command = Word::of(command, &command.value);
+    of_words(&expanded(&command, &variables))
+}
+
+impl Word {
+    /// A value of a unit's setting, without quotes around it.
+    fn of(setting: &Setting, value: &str) -> Self {
+        Self {
+            text: value.trim_matches(QUOTES).to_owned(),
+            file: setting.spot.file.as_str().into(),
+            line: setting.spot.line.unwrap_or_default(),
+        }
+    }
 }
 
 /// The words of a command, with those of its variables.

@@ -3,20 +3,12 @@
 use std::path::Path;
 
 use crate::host::Host;
+use crate::host::unit::{SSHD_UNITS, Setting, Unit, is_no, is_yes};
 use crate::systemd::checks;
-use crate::systemd::unit::{Setting, Unit, is_yes};
 use crate::{Finding, Notes, Severity};
 
-/// sshd's units: Debian's and others', with a socket or without.
-const UNITS: [&str; 4] = [
-    "ssh.service",
-    "sshd.service",
-    "ssh@.service",
-    "sshd@.service",
-];
-
 pub(super) fn look(host: &Host, notes: &mut Notes) {
-    for name in UNITS {
+    for name in SSHD_UNITS {
         let unit = Unit::read(&host.tree, &[name]);
         for finding in of_unit(host, &unit) {
             notes.find(finding);
@@ -52,7 +44,7 @@ fn of_unit(host: &Host, unit: &Unit) -> Vec<Finding> {
     }
     let namespaces = unit.values("Service", "RestrictNamespaces");
     let forbids_all = namespaces.iter().any(|it| is_yes(&it.value));
-    let has_words = namespaces.iter().any(|it| !super::unit::is_no(&it.value));
+    let has_words = namespaces.iter().any(|it| !is_no(&it.value));
     if let Some(setting) = namespaces
         .last()
         .filter(|_| forbids_all || has_words && !allows(&namespaces, "mnt"))

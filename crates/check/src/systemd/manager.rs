@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use adopt::options::Options;
 use pamconf::Facility;
 
+use crate::host::unit::{Unit, is_no};
+use crate::host::users::users;
 use crate::host::{Host, ModuleCall};
 use crate::systemd::checks;
-use crate::systemd::unit::{Unit, is_no};
-use crate::{Finding, Notes, Severity, Spot, module};
+use crate::{Finding, Notes, Severity, Spot};
 
 /// The first uid of people, unless login.defs(5) says otherwise.
 const FIRST_UID: u32 = 1000;
@@ -69,7 +70,8 @@ fn pam_systemd(host: &Host) -> Option<Spot> {
     let mut calls = stack.iter().filter_map(|it| ModuleCall::of(&service, it));
     let call = calls.find(|it| it.name() == "pam_systemd.so")?;
     let path = String::from_utf8_lossy(call.path);
-    module::is_installed(host, &path).then(|| Spot::pam(call.line).mark(&path))
+    let file = host.modules().file(&host.tree, &path);
+    file.map(|_| Spot::pam(call.line).mark(&path))
 }
 
 fn manager(host: &Host) -> Manager {
@@ -176,23 +178,13 @@ impl<'a> Exempt<'a> {
     }
 
     pub(super) fn name_of(&self, uid: u32) -> Option<String> {
-        self.field(|fields| fields.get(2).is_some_and(|it| *it == uid.to_string()))
-            .and_then(|it| it.first().map(|it| (*it).to_owned()))
+        let user = users(&self.passwd).find(|it| it.uid == uid);
+        user.map(|it| it.name.to_owned())
     }
 
     pub(super) fn uid_of(&self, name: &str) -> Option<u32> {
-        self.field(|fields| fields.first() == Some(&name))?
-            .get(2)?
-            .parse()
-            .ok()
-    }
-
-    fn field(&self, is_it: impl Fn(&[&str]) -> bool) -> Option<Vec<&str>> {
-        let mut lines = self
-            .passwd
-            .lines()
-            .map(|it| it.split(':').collect::<Vec<_>>());
-        lines.find(|it| is_it(it))
+        let user = users(&self.passwd).find(|it| it.name == name);
+        user.map(|it| it.uid)
     }
 }
 

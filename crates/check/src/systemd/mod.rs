@@ -4,7 +4,6 @@ mod checks;
 mod hardening;
 mod manager;
 mod programs;
-mod unit;
 
 use crate::host::Host;
 use crate::{Notes, Room};

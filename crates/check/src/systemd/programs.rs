@@ -1,6 +1,7 @@
 //! Programs that run something for users outside their jobs: cron, at, rootless Podman.
 
 use crate::host::Host;
+use crate::host::unit::is_enabled;
 use crate::systemd::checks;
 use crate::systemd::manager::Exempt;
 use crate::{Finding, Notes, Spot};
@@ -41,10 +42,7 @@ fn is_open(host: &Host, daemon: &Daemon) -> bool {
             .processes()
             .iter()
             .any(|it| daemon.names.contains(&it.name.as_str())),
-        false => daemon.units.iter().any(|unit| {
-            let wants = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
-            host.tree.link_status(wants).is_ok()
-        }),
+        false => daemon.units.iter().any(|it| is_enabled(&host.tree, it)),
     };
     let is_judged = daemon.names.iter().any(|name| {
         let lines = host.own_lines(name);

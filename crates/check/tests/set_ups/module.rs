@@ -131,6 +131,12 @@ fn two_files_of_the_name() {
             },
             found: &["SA012 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so"],
         },
+    ]);
+}
+
+#[test]
+fn a_file_where_libpam_does_not_look() {
+    expect(&[
         Case {
             name: "ours where RHEL's libpam does not look, SchedMD's where it does",
             make: || {
@@ -202,6 +208,12 @@ fn whose_module_it_is() {
                 "SA250 failure /etc/pam.d/common-session:6",
             ],
         },
+    ]);
+}
+
+#[test]
+fn modules_that_are_not_ours_at_all() {
+    expect(&[
         Case {
             name: "SchedMD's with a session line",
             make: || {

@@ -171,6 +171,12 @@ fn services_that_the_module_does_not_act_for() {
                 "SA222 failure /etc/pam.d/sshd:3",
             ],
         },
+    ]);
+}
+
+#[test]
+fn services_whose_lines_do_nothing() {
+    expect(&[
         Case {
             name: "a line in the file of login, without service=",
             make: || {

@@ -1,5 +1,6 @@
 //! A tree of a host: a copy of a good one, then changed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,6 @@ pub struct Tree(TempDir);
 const DEBIAN_MODULES: &str = "/usr/lib/x86_64-linux-gnu/security";
 const REDHAT_MODULES: &str = "/usr/lib64/security";
 
-#[allow(dead_code, reason = "until every room has its set-ups")]
 impl Tree {
     /// Debian's stock files with the lines that the manual recommends.
     pub fn debian() -> Self {
@@ -31,7 +31,7 @@ impl Tree {
         let tree = Self(TempDir::new().expect("a temporary directory"));
         let bases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bases");
         copy_files(&bases.join(base), tree.0.path());
-        let mut names = vec!["pam_slurm_adopt.so".to_owned()];
+        let mut names = BTreeSet::from(["pam_slurm_adopt.so".to_owned()]);
         for file in fs::read_dir(tree.path("/etc/pam.d")).expect("etc/pam.d") {
             let text = fs::read_to_string(file.expect("an entry").path()).expect("a text");
             let words = text.split_whitespace().filter(|it| it.ends_with(".so"));

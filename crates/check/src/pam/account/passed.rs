@@ -3,6 +3,7 @@
 use super::DENIAL;
 use super::texts::*;
 use crate::host::Host;
+use crate::host::users::users;
 use crate::pam::access::Access;
 use crate::pam::bypass::{self, Passed};
 use crate::pam::listfile::{Content, ListFile};
@@ -67,12 +68,10 @@ fn severity(host: &Host, check: &Check) -> Severity {
 /// Whether /etc/passwd has ordinary users.
 fn has_local_users(host: &Host) -> bool {
     let text = host.tree.text("/etc/passwd").unwrap_or_default();
-    text.lines().any(|line| {
-        let mut fields = line.split(':');
-        let uid: Option<u32> = fields.nth(2).and_then(|it| it.parse().ok());
-        let shell = fields.next_back().unwrap_or_default();
-        let has_shell = !["nologin", "false"].iter().any(|it| shell.ends_with(it));
-        has_shell && uid.is_some_and(|it| (1000..65534).contains(&it) || it > 65535)
+    users(&text).any(|user| {
+        let no_shell = ["nologin", "false"];
+        let has_shell = !no_shell.iter().any(|it| user.shell.ends_with(it));
+        has_shell && ((1000..65534).contains(&user.uid) || user.uid > 65535)
     })
 }
 

@@ -37,6 +37,12 @@ fn sshd_does_not_start_with_it() {
                 "SA303 failure /etc/ssh/sshd_config:3",
             ],
         },
+    ]);
+}
+
+#[test]
+fn sshd_does_not_start_with_such_blocks() {
+    expect(&[
         Case {
             name: "a Match line without a value",
             make: || debian_and("Match Group\n  ForceCommand /bin/false\n"),

@@ -1,6 +1,6 @@
 //! Units with their drop-ins, systemd.unit(5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::Spot;
@@ -13,6 +13,14 @@ const DIRS: [&str; 5] = [
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
+];
+
+/// sshd's units: Debian's and others', with a socket or without.
+pub const SSHD_UNITS: [&str; 4] = [
+    "ssh.service",
+    "sshd.service",
+    "ssh@.service",
+    "sshd@.service",
 ];
 
 /// A unit as systemd reads it.
@@ -95,6 +103,24 @@ impl Unit {
         let mut all = self.settings.iter().rev();
         all.find(|it| it.section == section && it.key == key)
     }
+}
+
+/// The names of units that have a file, sorted.
+#[must_use]
+pub fn names(tree: &Tree) -> BTreeSet<String> {
+    let of = |dir| tree.names(dir).unwrap_or_default();
+    DIRS.into_iter().flat_map(of).collect()
+}
+
+/// Whether systemd starts a unit at boot.
+#[must_use]
+pub fn is_enabled(tree: &Tree, unit: &str) -> bool {
+    let dir = DIRS[0];
+    let names = tree.names(dir).unwrap_or_default();
+    let mut targets = names
+        .iter()
+        .filter(|it| it.ends_with(".wants") || it.ends_with(".requires"));
+    targets.any(|it| tree.link_status(format!("{dir}/{it}/{unit}")).is_ok())
 }
 
 /// The drop-ins of a unit by file name.

@@ -1,0 +1,161 @@
+//! slurm.conf as slurmd and the module read it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use proto::conf::{self, ConfError, Included, Setting};
+
+use crate::host::Host;
+use crate::host::tree::{Tree, is_absent};
+
+/// The usual places of slurm.conf, in the order in which the module looks where no slurmd runs.
+pub const SLURM_CONFS: [&str; 5] = [
+    "/run/slurm/conf/slurm.conf",
+    "/etc/slurm/slurm.conf",
+    "/etc/slurm-llnl/slurm.conf",
+    "/opt/slurm/etc/slurm.conf",
+    "/usr/local/etc/slurm.conf",
+];
+
+/// slurm.conf, line by line.
+#[derive(Debug)]
+pub struct SlurmConf {
+    /// The file.
+    pub path: PathBuf,
+    /// All lines, Includes in their place, up to the first fault.
+    pub settings: Vec<Setting>,
+    /// The fault at which slurmd gives up.
+    pub fault: Option<ConfError>,
+}
+
+impl SlurmConf {
+    /// Reads the one that a login reads, or in a tree that does not run the first of the usual places.
+    ///
+    /// # Errors
+    /// The reason why there is none, in words.
+    pub(super) fn read(host: &Host) -> Result<Self, String> {
+        let path = match host.node() {
+            Some(Ok(node)) => node.path.clone(),
+            // It says which file and line.
+            Some(Err(error)) => match named(host) {
+                Some(path) => path,
+                None => return Err(error.to_string()),
+            },
+            None => match named(host) {
+                Some(path) => path,
+                None => return Err(format!("none of {}", SLURM_CONFS.join(", "))),
+            },
+        };
+        let bytes = host.tree.read(&path);
+        let bytes = bytes.map_err(|error| format!("read {}: {error}", path.display()))?;
+        let mut include =
+            |name: &str, from: &str| included(&host.tree, &path, name, Path::new(from));
+        let (settings, fault) = conf::settings(&path.to_string_lossy(), &bytes, &mut include);
+        Ok(Self {
+            path,
+            settings,
+            fault,
+        })
+    }
+
+    /// The line that sets a key (in any case), the last one if there are several, and its value.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<(&Setting, &str)> {
+        let mut lines = self.settings.iter().rev();
+        let line = lines.find(|it| it.key().eq_ignore_ascii_case(key))?;
+        Some((line, line.value(key)?))
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.setting(key).map(|(_, value)| value)
+    }
+
+    /// Whether the task/cgroup plugin is used. The prefix is optional, and any `none` in the value unsets it.
+    #[must_use]
+    pub fn uses_task_cgroup(&self) -> bool {
+        let value = self.value("TaskPlugin").unwrap_or_default();
+        let mut names = value.split(',');
+        !value.to_ascii_lowercase().contains("none")
+            && names.any(|it| it.strip_prefix("task/").unwrap_or(it) == "cgroup")
+    }
+}
+
+/// A value of S_P_BOOLEAN, `src/common/parse_value.c`.
+#[must_use]
+pub fn is_yes(value: &str) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|it| it.eq_ignore_ascii_case(value));
+    if is(["yes", "up", "true", "1"]) {
+        Some(true)
+    } else if is(["no", "down", "false", "0"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// `slurm_conf=`, or the first of the usual places that exists.
+fn named(host: &Host) -> Option<PathBuf> {
+    let usual = || {
+        SLURM_CONFS
+            .iter()
+            .map(PathBuf::from)
+            .find(|it| host.tree.exists(it))
+    };
+    host.options().slurm_conf.map(PathBuf::from).or_else(usual)
+}
+
+/// Reads an Include: beside slurm.conf since 23.02, beside the including file before.
+fn included(tree: &Tree, main: &Path, name: &str, from: &Path) -> io::Result<Included> {
+    let beside = |file: &Path| file.parent().unwrap_or(Path::new("/")).join(name);
+    let first = beside(main);
+    let (path, read) = match tree.read(&first) {
+        Err(error) if is_absent(&error) => (beside(from), tree.read(beside(from))),
+        read => (first, read),
+    };
+    Ok(Included {
+        file: path.to_string_lossy().into_owned(),
+        bytes: read?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans() {
+        for (value, expected) in [
+            ("yes", Some(true)),
+            ("YES", Some(true)),
+            ("1", Some(true)),
+            ("no", Some(false)),
+            ("on", None),
+            ("enabled", None),
+            ("", None),
+        ] {
+            assert_eq!(is_yes(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn task_cgroup_is_used_if_it_is_named() {
+        for (text, expected) in [
+            ("TaskPlugin=task/affinity,task/cgroup\n", true),
+            ("taskplugin=cgroup\n", true),
+            ("TaskPlugin=task/affinity\n", false),
+            ("TaskPlugin=task/cgroup,task/none\n", false),
+            ("", false),
+        ] {
+            let mut no_include = |_: &str, _: &str| Err(io::ErrorKind::NotFound.into());
+            let (settings, fault) = conf::settings("slurm.conf", text.as_bytes(), &mut no_include);
+            let conf = SlurmConf {
+                path: PathBuf::new(),
+                settings,
+                fault,
+            };
+            assert_eq!(conf.uses_task_cgroup(), expected, "{text}");
+        }
+    }
+}
