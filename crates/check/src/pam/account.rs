@@ -51,7 +51,9 @@ fn look(host: &Host, notes: &mut Notes) {
         let stack = Stack::of(host, &dirs, &name, Facility::Account);
         // pam/files says so.
         if stack.read.fatal().is_some() {
-            notes.summary(format!("{name}: nobody gets in"));
+            if elsewhere::has_sshd(host, &name) {
+                notes.summary(format!("{name}: nobody gets in"));
+            }
             continue;
         }
         let own = stack.own();

@@ -93,6 +93,10 @@ pub(super) fn look(
     if stack.entries.is_empty() {
         return;
     }
+    // What could not be read may be what lets people in; without it, sshd's stack is that of "other".
+    if stack.is_partly_hidden() {
+        return;
+    }
     let suspects = suspects(&stack);
     let able: Vec<Person> = Person::PEOPLE
         .into_iter()
