@@ -306,5 +306,12 @@ fn included(host: &Host, names: &[String]) -> BTreeSet<String> {
             }
         }
     }
+    // SUSE's common-account is a link to common-account-pc, RHEL 7's password-auth one to password-auth-ac.
+    let target = |name: &String| {
+        let path = host.tree.resolve(format!("/etc/pam.d/{name}")).ok()?;
+        Some(path.file_name()?.to_string_lossy().into_owned())
+    };
+    let targets: Vec<String> = included.iter().filter_map(target).collect();
+    included.extend(targets);
     included
 }

@@ -1,0 +1,51 @@
+//! Distributions other than the bases.
+
+use super::{ACCOUNT, SSHD};
+use crate::tree::{Case, Tree, expect};
+
+/// RHEL 7's password-auth is a link to password-auth-ac, SUSE's common-account one to common-account-pc.
+fn linked(name: &str, target: &str) -> Tree {
+    let tree = Tree::redhat();
+    tree.replace(SSHD, ACCOUNT, "");
+    let file = format!("/etc/pam.d/{name}");
+    tree.prepend(&file, ACCOUNT);
+    tree.rename(&file, &format!("/etc/pam.d/{target}"));
+    tree.link(&file, target);
+    tree
+}
+
+#[test]
+fn a_file_behind_a_link_is_no_service() {
+    expect(&[Case {
+        name: "RHEL 7",
+        make: || linked("password-auth", "password-auth-ac"),
+        found: &[],
+    }]);
+}
+
+#[test]
+fn overriding_the_distributions_drop_in_is_no_mistake() {
+    const DIR: &str = "/etc/ssh/sshd_config.d";
+    expect(&[
+        Case {
+            name: "keyboard-interactive before 50-redhat.conf",
+            make: || {
+                let tree = Tree::redhat();
+                let text = "KbdInteractiveAuthentication yes\n";
+                tree.write(&format!("{DIR}/10-mfa.conf"), text);
+                tree
+            },
+            found: &[],
+        },
+        Case {
+            name: "behind it",
+            make: || {
+                let tree = Tree::redhat();
+                let text = "KbdInteractiveAuthentication yes\n";
+                tree.write(&format!("{DIR}/60-mfa.conf"), text);
+                tree
+            },
+            found: &["SA307 warning /etc/ssh/sshd_config.d/60-mfa.conf:1"],
+        },
+    ]);
+}
