@@ -7,7 +7,7 @@ use pamconf::{
 use crate::host::Host;
 use crate::pam::modules::{Fault, ModuleDirs, function};
 use crate::pam::person::Person;
-use crate::pam::stack::Stack;
+use crate::pam::stack::{Call, Stack};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const LINE_FAILS: Check = Check {
@@ -106,14 +106,13 @@ pub(super) fn look(
         return stack_fails(&stack, notes);
     }
     for suspect in &suspects {
-        let kept_out = able
-            .iter()
-            .filter(|it| !can_succeed(&stack, &suspects, Some(suspect.entry), **it))
-            .count();
-        let keeps_out = match kept_out {
+        let is_kept_out = |it: &&Person| !can_succeed(&stack, &suspects, Some(suspect.entry), **it);
+        let kept_out: Vec<&Person> = able.iter().filter(is_kept_out).collect();
+        let keeps_out = match kept_out.len() {
             0 => Kept::Nobody,
-            some if some < able.len() => Kept::Some,
-            _ => Kept::Everybody,
+            some if some == able.len() => Kept::Everybody,
+            _ if kept_out.contains(&&Person::Directory) => Kept::Directory,
+            _ => Kept::Some,
         };
         report(&stack, suspect, keeps_out, notes);
     }
@@ -123,6 +122,8 @@ pub(super) fn look(
 enum Kept {
     Nobody,
     Some,
+    /// All but users of /etc/passwd and those whom a line names.
+    Directory,
     Everybody,
 }
 
@@ -179,12 +180,19 @@ fn can_succeed(
 fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
     let entry = suspect.entry;
     let spot = stack.spot(entry);
-    let severity = match (stack.facility, kept) {
-        (Facility::Account | Facility::Session, Kept::Everybody) => Severity::Failure,
-        _ => Severity::Warning,
-    };
     let facility = stack.facility;
     let call = stack.call(entry);
+    let severity = match (facility, kept) {
+        (Facility::Account | Facility::Session, Kept::Everybody) => Severity::Failure,
+        (Facility::Account | Facility::Session, Kept::Directory) if !is_of_directory(call) => {
+            Severity::Failure
+        }
+        _ => Severity::Warning,
+    };
+    let whom = match (kept, severity) {
+        (Kept::Directory, Severity::Failure) => "; users who are not in /etc/passwd are kept out",
+        _ => "",
+    };
     if let Some(call) = call.filter(|it| it.fault.is_some() && suspect.problem.is_none()) {
         let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
         let is_own = call.name.starts_with("pam_slurm_adopt");
@@ -196,7 +204,7 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
             // Nobody is kept out who cannot change a password.
             _ if facility == Facility::Password => return,
             Kept::Everybody => (&MODULE_FAILS, severity),
-            Kept::Some => (&MODULE_UNUSABLE, Severity::Warning),
+            Kept::Some | Kept::Directory => (&MODULE_UNUSABLE, severity),
         };
         let why = match call.fault {
             Some(Fault::NoFunction) => format!("{} has no {}", call.name, function(facility)),
@@ -208,7 +216,7 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         } else {
             ""
         };
-        let detail = format!("{} stack of {}: {why}{dash}", facility, stack.name);
+        let detail = format!("{} stack of {}: {why}{dash}{whom}", facility, stack.name);
         notes.find(
             Finding::of(check, detail)
                 .as_severe_as(severity)
@@ -225,12 +233,27 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         _ => &MISREAD,
     };
     let mark = marked(stack, entry);
-    let detail = format!("{facility} stack of {}: {problem}", stack.name);
+    let detail = format!("{facility} stack of {}: {problem}{whom}", stack.name);
     notes.find(
         Finding::of(check, detail)
             .as_severe_as(severity)
             .at(spot.mark(&mark)),
     );
+}
+
+/// Whether a module is that of a directory: where it is not installed, there are no users of a directory either.
+fn is_of_directory(call: Option<&Call>) -> bool {
+    let names = [
+        "pam_sss.so",
+        "pam_ldap.so",
+        "pam_winbind.so",
+        "pam_krb5.so",
+        "pam_lsass.so",
+        "pam_himmelblau.so",
+        "pam_vas3.so",
+        "pam_centrifydc.so",
+    ];
+    call.is_some_and(|it| names.contains(&it.name.as_str()))
 }
 
 /// The word at fault.

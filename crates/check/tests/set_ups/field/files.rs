@@ -28,3 +28,40 @@ fn an_unreadable_file_is_no_stack_that_fails() {
         },
     ]);
 }
+
+#[test]
+fn users_of_a_directory_are_kept_out() {
+    expect(&[
+        Case {
+            name: "a file that includes itself, where local users are let in before",
+            make: || {
+                let tree = Tree::redhat();
+                tree.append(SSHD, "account include sshd\n");
+                tree
+            },
+            found: &[
+                "SA204 failure /etc/pam.d/sshd:18",
+                "SA204 failure /etc/pam.d/sshd:7",
+                "SA234 warning /etc/pam.d/sshd:6",
+            ],
+        },
+        Case {
+            name: "a module that is not installed, behind the users of /etc/passwd",
+            make: || {
+                let tree = Tree::redhat();
+                tree.append(SSHD, "account required pam_nodehealth.so\n");
+                tree
+            },
+            found: &["SA205 failure /etc/pam.d/sshd:18"],
+        },
+        Case {
+            name: "a control that does not exist, behind the users of /etc/passwd",
+            make: || {
+                let tree = Tree::redhat();
+                tree.append(SSHD, "account require pam_permit.so\n");
+                tree
+            },
+            found: &["SA204 failure /etc/pam.d/sshd:18"],
+        },
+    ]);
+}
