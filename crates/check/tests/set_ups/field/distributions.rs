@@ -49,3 +49,19 @@ fn overriding_the_distributions_drop_in_is_no_mistake() {
         },
     ]);
 }
+
+#[test]
+fn root_alone_past_the_module_is_nothing_to_note() {
+    expect(&[Case {
+        name: "Magic Castle's pam_access, nobody named but root",
+        make: || {
+            let tree = Tree::redhat();
+            let lines = format!("account sufficient pam_access.so\n{ACCOUNT}");
+            tree.replace(SSHD, ACCOUNT, &lines);
+            tree.write("/etc/security/access.conf", "+:root:ALL\n-:ALL:ALL\n");
+            tree.write("/usr/lib64/security/pam_access.so", "\x7fELF");
+            tree
+        },
+        found: &[],
+    }]);
+}
