@@ -50,6 +50,52 @@ fn overriding_the_distributions_drop_in_is_no_mistake() {
     ]);
 }
 
+/// A base without any line of the module, and without its file.
+fn without_the_module(tree: Tree) -> Tree {
+    const MODULE: &str = "/usr/lib64/security/pam_slurm_adopt.so";
+    tree.replace(SSHD, ACCOUNT, "");
+    tree.replace(SSHD, &ACCOUNT.replacen("account", "session", 1), "");
+    for service in ["su", "su-l"] {
+        let file = format!("/etc/pam.d/{service}");
+        let text = std::fs::read_to_string(tree.path(&file)).expect("the file");
+        let lines = text.lines().filter(|it| !it.contains("slurm_adopt"));
+        let kept: Vec<&str> = lines.collect();
+        tree.write(&file, &format!("{}\n", kept.join("\n")));
+    }
+    tree.remove(MODULE);
+    tree
+}
+
+#[test]
+fn a_compute_node_without_the_module_lets_everybody_in() {
+    expect(&[
+        Case {
+            name: "an image that the package was left out of",
+            make: || without_the_module(Tree::redhat()),
+            found: &["SA220 failure /etc/pam.d/sshd"],
+        },
+        Case {
+            name: "pam_slurm alone, as OpenHPC's recipe has it",
+            make: || {
+                let tree = without_the_module(Tree::redhat());
+                tree.append(SSHD, "account required pam_slurm.so\n");
+                tree.write("/usr/lib64/security/pam_slurm.so", "\x7fELF");
+                tree
+            },
+            found: &["SA220 failure /etc/pam.d/sshd"],
+        },
+        Case {
+            name: "the image of a login node",
+            make: || {
+                let tree = without_the_module(Tree::redhat());
+                tree.write("/etc/hostname", "login1\n");
+                tree
+            },
+            found: &[],
+        },
+    ]);
+}
+
 #[test]
 fn root_alone_past_the_module_is_nothing_to_note() {
     expect(&[Case {
