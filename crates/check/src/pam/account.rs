@@ -134,7 +134,7 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
         .unwrap_or(format!("/etc/pam.d/{}", stack.name));
     let finding = Finding::of(&ABSENT, detail).as_severe_as(severity);
     let finding = finding.at(crate::Spot::file(file));
-    notes.find(finding);
+    notes.find(elsewhere::with_copy(host, &stack.name, finding));
 }
 
 /// Whether our denial counts.

@@ -164,7 +164,7 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
     let finding = Finding::of(check, detail).at(own_spot(&stack, mover, module));
     let mut ssh = host.ssh_services().into_iter();
     notes.find(match ssh.all(|it| pair::has_session_phase(host, dirs, &it)) {
-        true => finding,
+        true => elsewhere::with_copy(host, name, finding),
         false => finding.fix(format!(
             "Take {module} out of the session stack of {name}: SchedMD's module has no session phase."
         )),

@@ -111,3 +111,15 @@ fn root_alone_past_the_module_is_nothing_to_note() {
         found: &[],
     }]);
 }
+
+#[test]
+fn the_fix_for_a_vendors_file_is_to_copy_it_first() {
+    let tree = Tree::redhat();
+    tree.replace(SSHD, ACCOUNT, "");
+    tree.rename(SSHD, "/usr/lib/pam.d/sshd");
+    let report = tree.report();
+    let absent = report.findings().find(|it| it.check.id == "SA220");
+    let advice = absent.map(check::Finding::advice).unwrap_or_default();
+    let begin = "Copy /usr/lib/pam.d/sshd to /etc/pam.d/sshd. Add to";
+    assert!(advice.starts_with(begin), "{advice}");
+}
