@@ -113,7 +113,7 @@ pub(super) fn with_copy(host: &Host, service: &str, finding: Finding) -> Finding
 }
 
 /// Whether there is an sshd that could use the service.
-pub(super) fn has_sshd(host: &Host, service: &str) -> bool {
+pub(crate) fn has_sshd(host: &Host, service: &str) -> bool {
     let files = ["/usr/sbin/sshd", "/usr/bin/sshd", "/etc/ssh/sshd_config"];
     has_file(host, service) || files.iter().any(|it| host.tree.exists(it))
 }

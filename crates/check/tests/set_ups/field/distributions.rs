@@ -123,3 +123,21 @@ fn the_fix_for_a_vendors_file_is_to_copy_it_first() {
     let begin = "Copy /usr/lib/pam.d/sshd to /etc/pam.d/sshd. Add to";
     assert!(advice.starts_with(begin), "{advice}");
 }
+
+#[test]
+fn without_sshd_pam_systemd_takes_nobody_anywhere() {
+    expect(&[Case {
+        name: "a container without sshd, whose other services have pam_systemd",
+        make: || {
+            let tree = Tree::debian();
+            tree.remove(SSHD);
+            tree.remove("/etc/ssh/sshd_config");
+            for unit in ["user@.service.d", "user@0.service.d"] {
+                tree.remove(&format!("/etc/systemd/system/{unit}/slurm_adopt.conf"));
+            }
+            tree.write("/etc/pam.d/other", "@include common-session\n");
+            tree
+        },
+        found: &[],
+    }]);
+}
