@@ -1,5 +1,7 @@
 //! Lines that libpam cannot use, and what becomes of the stack.
 
+use std::path::PathBuf;
+
 use pamconf::{
     Code, Control, Facility, Handler, Item, Place, ProblemKind, Role, Service, Walk, Ways,
 };
@@ -80,6 +82,8 @@ struct Suspect {
     entry: usize,
     /// A fault of the line, not of the module.
     problem: Option<String>,
+    /// The file of a line that ends in a carriage return.
+    windows_file: Option<PathBuf>,
 }
 
 pub(super) fn look(
@@ -105,20 +109,46 @@ pub(super) fn look(
     if able.is_empty() && matches!(facility, Facility::Account | Facility::Session) {
         return stack_fails(&stack, notes);
     }
+    let mut judged: Vec<Judged<'_>> = Vec::new();
     for suspect in &suspects {
         let is_kept_out = |it: &&Person| !can_succeed(&stack, &suspects, Some(suspect.entry), **it);
         let kept_out: Vec<&Person> = able.iter().filter(is_kept_out).collect();
-        let keeps_out = match kept_out.len() {
+        let kept = match kept_out.len() {
             0 => Kept::Nobody,
             some if some == able.len() => Kept::Everybody,
             _ if kept_out.contains(&&Person::Directory) => Kept::Directory,
             _ => Kept::Some,
         };
-        report(&stack, suspect, keeps_out, notes);
+        let file = suspect.windows_file.as_ref();
+        let is_same =
+            |it: &&mut Judged<'_>| file.is_some() && it.suspect.windows_file.as_ref() == file;
+        let more = match judged.iter_mut().find(is_same) {
+            Some(first) if first.kept >= kept => {
+                first.more += 1;
+                continue;
+            }
+            Some(first) => first.more + 1,
+            None => 0,
+        };
+        judged.retain(|it| file.is_none() || it.suspect.windows_file.as_ref() != file);
+        judged.push(Judged {
+            suspect,
+            kept,
+            more,
+        });
     }
+    judged.iter().for_each(|it| report(&stack, it, notes));
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A suspect, and what it does.
+struct Judged<'a> {
+    suspect: &'a Suspect,
+    kept: Kept,
+    /// The number of other lines that end in a carriage return: a file of them has one finding.
+    more: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kept {
     Nobody,
     Some,
@@ -136,10 +166,23 @@ fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
         }
         let problem = problem_of(stack, entry);
         let fault = stack.call(entry).and_then(|it| it.fault);
-        (problem.is_some() || fault.is_some() || stack.always_fails(entry))
-            .then_some(Suspect { entry, problem })
+        (problem.is_some() || fault.is_some() || stack.always_fails(entry)).then(|| Suspect {
+            entry,
+            problem,
+            windows_file: windows_file(stack, entry),
+        })
     };
     (0..stack.entries.len()).filter_map(suspect).collect()
+}
+
+/// The file of an entry whose line ends in a carriage return.
+fn windows_file(stack: &Stack<'_>, entry: usize) -> Option<PathBuf> {
+    let place = &stack.line(entry)?.place;
+    let mut problems = stack.read.problems().iter();
+    let ends = problems.any(|it| {
+        it.place.as_ref() == Some(place) && matches!(it.kind, ProblemKind::CarriageReturn)
+    });
+    ends.then(|| place.file.to_path_buf())
 }
 
 /// What is wrong with an entry's line.
@@ -177,7 +220,8 @@ fn can_succeed(
     Ways::new(&handlers, &known).can_succeed()
 }
 
-fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
+fn report(stack: &Stack<'_>, judged: &Judged<'_>, notes: &mut Notes) {
+    let (suspect, kept) = (judged.suspect, judged.kept);
     let entry = suspect.entry;
     let spot = stack.spot(entry);
     let facility = stack.facility;
@@ -233,7 +277,10 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         _ => &MISREAD,
     };
     let mark = marked(stack, entry);
-    let detail = format!("{facility} stack of {}: {problem}{whom}", stack.name);
+    let mut detail = format!("{facility} stack of {}: {problem}{whom}", stack.name);
+    if judged.more > 0 {
+        detail += &format!("; {} more of its lines do", judged.more);
+    }
     notes.find(
         Finding::of(check, detail)
             .as_severe_as(severity)

@@ -65,3 +65,24 @@ fn users_of_a_directory_are_kept_out() {
         },
     ]);
 }
+
+#[test]
+fn a_file_with_windows_line_ends_has_one_finding_for_each_stack() {
+    expect(&[Case {
+        name: "sshd's file",
+        make: || {
+            let tree = Tree::redhat();
+            let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
+            tree.write(SSHD, &text.replace('\n', "\r\n"));
+            tree
+        },
+        found: &[
+            "SA103 note /etc/pam.d/sshd:17",
+            "SA103 note /etc/pam.d/sshd:6",
+            "SA201 failure /etc/pam.d/sshd:10",
+            "SA201 failure /etc/pam.d/sshd:4",
+            "SA201 warning /etc/pam.d/sshd:2",
+            "SA204 warning /etc/pam.d/sshd:8",
+        ],
+    }]);
+}
