@@ -141,3 +141,22 @@ fn without_sshd_pam_systemd_takes_nobody_anywhere() {
         found: &[],
     }]);
 }
+
+#[test]
+fn cron_and_at_are_told_of_once() {
+    expect(&[Case {
+        name: "RHEL with cronie and at, for everybody",
+        make: || {
+            let tree = Tree::redhat();
+            for daemon in ["crond", "atd"] {
+                tree.write(&format!("/usr/sbin/{daemon}"), "\x7fELF");
+                let unit = format!("/etc/systemd/system/multi-user.target.wants/{daemon}.service");
+                tree.link(&unit, &format!("/usr/lib/systemd/system/{daemon}.service"));
+            }
+            tree.write("/etc/cron.deny", "");
+            tree.write("/etc/at.deny", "");
+            tree
+        },
+        found: &["SA620 note", "SA622 note /etc/at.deny"],
+    }]);
+}
