@@ -1,6 +1,7 @@
 //! What kind of host this is, and what the module does there.
 
 use crate::host::Host;
+use crate::slurm;
 use crate::{Check, Finding, Notes, Room, Severity};
 
 pub(crate) const ROOM: Room = Room {
@@ -29,8 +30,15 @@ const DAEMONS: [(&str, &str); 4] = [
 
 /// Whether a slurmd runs here or slurm.conf names this host; true for a tree that does not run.
 pub(crate) fn is_compute_node(host: &Host) -> bool {
-    let is_named = || matches!(host.node(), Some(Ok(node)) if node.is_named);
-    !host.is_live() || runs(host, "slurmd") || is_named()
+    !host.is_live() || is_seen_to_be_one(host)
+}
+
+/// Whether a slurmd runs here or slurm.conf names this host, or that of the tree.
+pub(crate) fn is_seen_to_be_one(host: &Host) -> bool {
+    match host.node() {
+        None => slurm::names_host(host),
+        Some(node) => runs(host, "slurmd") || node.as_ref().is_ok_and(|it| it.is_named),
+    }
 }
 
 fn runs(host: &Host, daemon: &str) -> bool {

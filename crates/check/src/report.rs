@@ -253,10 +253,11 @@ impl RoomReport {
             Note::Finding(finding) if !self.findings.contains(&finding) => {
                 self.findings.push(finding);
             }
-            Note::Finding(_) => {}
-            Note::Summary(text) => self.summary.push(text),
+            Note::Summary(text) if !self.summary.contains(&text) => self.summary.push(text),
+            Note::Unseen(unseen) if !self.unseen.contains(&unseen) => self.unseen.push(unseen),
+            // Several sshds have the same said of them.
+            Note::Finding(_) | Note::Summary(_) | Note::Unseen(_) => {}
             Note::Measured(text) => self.measured.push(text),
-            Note::Unseen(unseen) => self.unseen.push(unseen),
             Note::Done => self.is_done = true,
         }
     }

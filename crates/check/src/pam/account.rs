@@ -3,7 +3,7 @@
 use pamconf::{Action, Code, Facility, Walk, Ways};
 
 use crate::host::Host;
-use crate::kind::is_compute_node;
+use crate::kind::{is_compute_node, is_seen_to_be_one};
 use crate::pam::account::texts::*;
 use crate::pam::bypass::Denial;
 use crate::pam::modules::ModuleDirs;
@@ -51,7 +51,9 @@ fn look(host: &Host, notes: &mut Notes) {
         let stack = Stack::of(host, &dirs, &name, Facility::Account);
         // pam/files says so.
         if stack.read.fatal().is_some() {
-            notes.summary(format!("{name}: nobody gets in"));
+            if elsewhere::has_sshd(host, &name) {
+                notes.summary(format!("{name}: nobody gets in"));
+            }
             continue;
         }
         let own = stack.own();
@@ -59,7 +61,8 @@ fn look(host: &Host, notes: &mut Notes) {
             absent(&stack, &dirs, notes);
             continue;
         }
-        let places: Vec<String> = own.iter().map(|it| stack.place(*it)).collect();
+        let mut places: Vec<String> = own.iter().map(|it| stack.place(*it)).collect();
+        places.dedup();
         notes.summary(places.join(", "));
         if !stack.is_usable() {
             continue;
@@ -114,17 +117,24 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     if !strays.is_empty() {
         return;
     }
-    if elsewhere::is_installed(host, dirs) != Some(true) {
-        return notes.summary("no line of the module, and no module");
+    let mut detail = format!("the account stack of {} has no pam_slurm_adopt", stack.name);
+    match elsewhere::is_installed(host, dirs) {
+        Some(true) => {}
+        Some(false) if is_seen_to_be_one(host) => detail += ", and it is not installed",
+        _ => return notes.summary("no line of the module, and no module"),
+    }
+    let is_pam_slurm = |it: &Call| it.name == "pam_slurm.so" && it.fault.is_none();
+    if !stack.find(is_pam_slurm).is_empty() {
+        detail += "; pam_slurm takes no login into its job";
     }
     let files = elsewhere::files(&stack.read);
     let file = files.iter().find(|it| it.ends_with(&stack.name));
     let file = file
         .cloned()
         .unwrap_or(format!("/etc/pam.d/{}", stack.name));
-    let detail = format!("the account stack of {} has no pam_slurm_adopt", stack.name);
     let finding = Finding::of(&ABSENT, detail).as_severe_as(severity);
-    notes.find(finding.at(crate::Spot::file(file)));
+    let finding = finding.at(crate::Spot::file(file));
+    notes.find(elsewhere::with_copy(host, &stack.name, finding));
 }
 
 /// Whether our denial counts.

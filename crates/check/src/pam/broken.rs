@@ -1,5 +1,7 @@
 //! Lines that libpam cannot use, and what becomes of the stack.
 
+use std::path::PathBuf;
+
 use pamconf::{
     Code, Control, Facility, Handler, Item, Place, ProblemKind, Role, Service, Walk, Ways,
 };
@@ -8,7 +10,7 @@ use crate::host::Host;
 use crate::host::modules::function;
 use crate::pam::modules::{Fault, ModuleDirs};
 use crate::pam::person::Person;
-use crate::pam::stack::Stack;
+use crate::pam::stack::{Call, Stack};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const LINE_FAILS: Check = Check {
@@ -81,6 +83,8 @@ struct Suspect {
     entry: usize,
     /// A fault of the line, not of the module.
     problem: Option<String>,
+    /// The file of a line that ends in a carriage return.
+    windows_file: Option<PathBuf>,
 }
 
 pub(super) fn look(
@@ -94,6 +98,10 @@ pub(super) fn look(
     if stack.handlers().is_empty() {
         return;
     }
+    // What could not be read may be what lets people in; without it, sshd's stack is that of "other".
+    if stack.is_partly_hidden() {
+        return;
+    }
     let suspects = suspects(&stack);
     let able: Vec<Person> = Person::PEOPLE
         .into_iter()
@@ -102,24 +110,51 @@ pub(super) fn look(
     if able.is_empty() && matches!(facility, Facility::Account | Facility::Session) {
         return stack_fails(&stack, notes);
     }
+    let mut judged: Vec<Judged<'_>> = Vec::new();
     for suspect in &suspects {
-        let kept_out = able
-            .iter()
-            .filter(|it| !can_succeed(&stack, &suspects, Some(suspect.entry), **it))
-            .count();
-        let keeps_out = match kept_out {
+        let is_kept_out = |it: &&Person| !can_succeed(&stack, &suspects, Some(suspect.entry), **it);
+        let kept_out: Vec<&Person> = able.iter().filter(is_kept_out).collect();
+        let kept = match kept_out.len() {
             0 => Kept::Nobody,
-            some if some < able.len() => Kept::Some,
-            _ => Kept::Everybody,
+            some if some == able.len() => Kept::Everybody,
+            _ if kept_out.contains(&&Person::Directory) => Kept::Directory,
+            _ => Kept::Some,
         };
-        report(&stack, suspect, keeps_out, notes);
+        let file = suspect.windows_file.as_ref();
+        let is_same =
+            |it: &&mut Judged<'_>| file.is_some() && it.suspect.windows_file.as_ref() == file;
+        let more = match judged.iter_mut().find(is_same) {
+            Some(first) if first.kept >= kept => {
+                first.more += 1;
+                continue;
+            }
+            Some(first) => first.more + 1,
+            None => 0,
+        };
+        judged.retain(|it| file.is_none() || it.suspect.windows_file.as_ref() != file);
+        judged.push(Judged {
+            suspect,
+            kept,
+            more,
+        });
     }
+    judged.iter().for_each(|it| report(&stack, it, notes));
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A suspect, and what it does.
+struct Judged<'a> {
+    suspect: &'a Suspect,
+    kept: Kept,
+    /// The number of other lines that end in a carriage return: a file of them has one finding.
+    more: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kept {
     Nobody,
     Some,
+    /// All but users of /etc/passwd and those whom a line names.
+    Directory,
     Everybody,
 }
 
@@ -132,10 +167,23 @@ fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
         }
         let problem = problem_of(stack, entry);
         let fault = stack.call(entry).and_then(|it| it.fault);
-        (problem.is_some() || fault.is_some() || stack.always_fails(entry))
-            .then_some(Suspect { entry, problem })
+        (problem.is_some() || fault.is_some() || stack.always_fails(entry)).then(|| Suspect {
+            entry,
+            problem,
+            windows_file: windows_file(stack, entry),
+        })
     };
     (0..stack.handlers().len()).filter_map(suspect).collect()
+}
+
+/// The file of an entry whose line ends in a carriage return.
+fn windows_file(stack: &Stack<'_>, entry: usize) -> Option<PathBuf> {
+    let place = &stack.line(entry)?.place;
+    let mut problems = stack.read.problems().iter();
+    let ends = problems.any(|it| {
+        it.place.as_ref() == Some(place) && matches!(it.kind, ProblemKind::CarriageReturn)
+    });
+    ends.then(|| place.file.to_path_buf())
 }
 
 /// What is wrong with an entry's line.
@@ -173,15 +221,23 @@ fn can_succeed(
     Ways::new(&handlers, &known).can_succeed()
 }
 
-fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
+fn report(stack: &Stack<'_>, judged: &Judged<'_>, notes: &mut Notes) {
+    let (suspect, kept) = (judged.suspect, judged.kept);
     let entry = suspect.entry;
     let spot = stack.spot(entry);
-    let severity = match (stack.facility, kept) {
-        (Facility::Account | Facility::Session, Kept::Everybody) => Severity::Failure,
-        _ => Severity::Warning,
-    };
     let facility = stack.facility;
     let call = stack.call(entry);
+    let severity = match (facility, kept) {
+        (Facility::Account | Facility::Session, Kept::Everybody) => Severity::Failure,
+        (Facility::Account | Facility::Session, Kept::Directory) if !is_of_directory(call) => {
+            Severity::Failure
+        }
+        _ => Severity::Warning,
+    };
+    let whom = match (kept, severity) {
+        (Kept::Directory, Severity::Failure) => "; users who are not in /etc/passwd are kept out",
+        _ => "",
+    };
     if let Some(call) = call.filter(|it| it.fault.is_some() && suspect.problem.is_none()) {
         let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
         let is_own = call.name.starts_with("pam_slurm_adopt");
@@ -193,7 +249,7 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
             // Nobody is kept out who cannot change a password.
             _ if facility == Facility::Password => return,
             Kept::Everybody => (&MODULE_FAILS, severity),
-            Kept::Some => (&MODULE_UNUSABLE, Severity::Warning),
+            Kept::Some | Kept::Directory => (&MODULE_UNUSABLE, severity),
         };
         let why = match call.fault {
             Some(Fault::NoFunction) => format!("{} has no {}", call.name, function(facility)),
@@ -205,7 +261,7 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         } else {
             ""
         };
-        let detail = format!("{} stack of {}: {why}{dash}", facility, stack.name);
+        let detail = format!("{} stack of {}: {why}{dash}{whom}", facility, stack.name);
         notes.find(
             Finding::of(check, detail)
                 .as_severe_as(severity)
@@ -222,12 +278,30 @@ fn report(stack: &Stack<'_>, suspect: &Suspect, kept: Kept, notes: &mut Notes) {
         _ => &MISREAD,
     };
     let mark = marked(stack, entry);
-    let detail = format!("{facility} stack of {}: {problem}", stack.name);
+    let mut detail = format!("{facility} stack of {}: {problem}{whom}", stack.name);
+    if judged.more > 0 {
+        detail += &format!("; {} more of its lines do", judged.more);
+    }
     notes.find(
         Finding::of(check, detail)
             .as_severe_as(severity)
             .at(spot.mark(&mark)),
     );
+}
+
+/// Whether a module is that of a directory: where it is not installed, there are no users of a directory either.
+fn is_of_directory(call: Option<&Call>) -> bool {
+    let names = [
+        "pam_sss.so",
+        "pam_ldap.so",
+        "pam_winbind.so",
+        "pam_krb5.so",
+        "pam_lsass.so",
+        "pam_himmelblau.so",
+        "pam_vas3.so",
+        "pam_centrifydc.so",
+    ];
+    call.is_some_and(|it| names.contains(&it.name.as_str()))
 }
 
 /// The word at fault.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use adopt::options::Options;
 use pamconf::{Facility, Service};
 
-use crate::Spot;
 use crate::host::{Host, PAM_CONF};
 use crate::pam::modules::ModuleDirs;
 use crate::pam::names_us;
+use crate::{Finding, Spot};
 
 /// The largest number of files that are looked at.
 const MOST_FILES: usize = 500;
@@ -96,8 +96,24 @@ pub(super) fn has_file(host: &Host, service: &str) -> bool {
     host.layout().dirs.iter().any(has_file)
 }
 
+/// Adds to a finding's advice that the service's file is to be copied first, where only the vendor's is there: a file
+/// in /etc/pam.d with the new line alone would be the whole stack.
+pub(super) fn with_copy(host: &Host, service: &str, finding: Finding) -> Finding {
+    let dirs = host.layout().dirs;
+    let mut files = dirs.iter().map(|it| it.join(service));
+    let Some(file) = files.find(|it| host.tree.exists(it)) else {
+        return finding;
+    };
+    let own = format!("/etc/pam.d/{service}");
+    if file == Path::new(&own) {
+        return finding;
+    }
+    let fix = format!("Copy {} to {own}. {}", file.display(), finding.advice());
+    finding.fix(fix)
+}
+
 /// Whether there is an sshd that could use the service.
-pub(super) fn has_sshd(host: &Host, service: &str) -> bool {
+pub(crate) fn has_sshd(host: &Host, service: &str) -> bool {
     let files = ["/usr/sbin/sshd", "/usr/bin/sshd", "/etc/ssh/sshd_config"];
     has_file(host, service) || files.iter().any(|it| host.tree.exists(it))
 }

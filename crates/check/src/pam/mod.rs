@@ -22,6 +22,8 @@ mod stack;
 mod succeed_if;
 mod ways_out;
 
+pub(crate) use elsewhere::has_sshd;
+
 /// Whether a line or file speaks of this module or SchedMD's.
 fn names_us(text: &[u8]) -> bool {
     const NAME: &[u8] = b"pam_slurm_adopt";

@@ -15,7 +15,7 @@ use crate::{Check, Finding, Notes, Room, Severity, Spot};
 
 pub(crate) const ROOM: Room = Room {
     name: "pam/other",
-    checks: &[&SU, &SUDO, &CRON, &BY_NETWORK, &NO_EFFECT],
+    checks: &[&SU, &SUDO, &BY_NETWORK, &NO_EFFECT],
     look,
 };
 
@@ -39,15 +39,6 @@ const SUDO: Check = Check {
           ordinary users run anything.",
     fix: "If it does, add at the end of that file: session required pam_slurm_adopt.so \
           service=sudo,sudo-i",
-};
-
-const CRON: Check = Check {
-    id: "SA272",
-    severity: Severity::Note,
-    title: "users can run programs outside of any job by cron or at",
-    why: "What crond and atd start belongs to no job: it is bound by no job's limits and runs \
-          also while the user has no job here.",
-    fix: "List in /etc/cron.allow and /etc/at.allow who may use them, such as root alone.",
 };
 
 const BY_NETWORK: Check = Check {
@@ -82,29 +73,6 @@ const BY_NETWORK_SERVICES: [(&str, &[&str]); 9] = [
     ("rexec", &["rexec.socket"]),
 ];
 
-/// cron and at: services, programs, and the files that list who may and who may not use them.
-struct Scheduler {
-    services: [&'static str; 2],
-    programs: [&'static str; 2],
-    allow: &'static str,
-    deny: &'static str,
-}
-
-const SCHEDULERS: [Scheduler; 2] = [
-    Scheduler {
-        services: ["crond", "cron"],
-        programs: ["/usr/sbin/crond", "/usr/sbin/cron"],
-        allow: "/etc/cron.allow",
-        deny: "/etc/cron.deny",
-    },
-    Scheduler {
-        services: ["atd", "atd"],
-        programs: ["/usr/sbin/atd", "/usr/sbin/atd"],
-        allow: "/etc/at.allow",
-        deny: "/etc/at.deny",
-    },
-];
-
 fn look(host: &Host, notes: &mut Notes) {
     let ssh = host.ssh_services();
     let is_ours = |name: &String| {
@@ -124,16 +92,13 @@ fn look(host: &Host, notes: &mut Notes) {
     ] {
         leaves(host, &dirs, name, check, notes);
     }
-    for scheduler in &SCHEDULERS {
-        schedules(host, &dirs, scheduler, notes);
-    }
     for (name, units) in BY_NETWORK_SERVICES {
         if let Some(unit) = units.iter().find(|it| is_enabled(&host.tree, it)) {
             lets_in(host, &dirs, name, unit, notes);
         }
     }
     no_effect(host, notes);
-    notes.summary("su, sudo, cron, at and services over the network");
+    notes.summary("su, sudo and services over the network");
 }
 
 /// A service whose session leaves the job.
@@ -165,7 +130,7 @@ fn leaves(host: &Host, dirs: &ModuleDirs, name: &str, check: &'static Check, not
     let finding = Finding::of(check, detail).at(own_spot(&stack, mover, module));
     let mut ssh = host.ssh_services().into_iter();
     notes.find(match ssh.all(|it| pair::has_session_phase(host, dirs, &it)) {
-        true => finding,
+        true => elsewhere::with_copy(host, name, finding),
         false => finding.fix(format!(
             "Take {module} out of the session stack of {name}: SchedMD's module has no session phase."
         )),
@@ -184,41 +149,6 @@ fn own_spot(stack: &Stack<'_>, entry: usize, module: &str) -> Spot {
         _ => module.into(),
     };
     Spot::pam(line).mark(&included)
-}
-
-/// A daemon that starts users' programs.
-fn schedules(host: &Host, dirs: &ModuleDirs, scheduler: &Scheduler, notes: &mut Notes) {
-    let tree = &host.tree;
-    if !scheduler.programs.iter().any(|it| tree.exists(it)) {
-        return;
-    }
-    let may_all = match tree.text(scheduler.allow) {
-        Ok(text) => text
-            .lines()
-            .any(|it| !matches!(it.trim(), "" | "root") && !it.starts_with('#')),
-        // Without either file cron's answer depends on how it was built, at's is no.
-        Err(_) => {
-            tree.exists(scheduler.deny)
-                || scheduler.services.contains(&"cron") && tree.exists("/usr/sbin/cron")
-        }
-    };
-    let is_ours = |name: &&str| {
-        let stack = Stack::of(host, dirs, name, Facility::Account);
-        elsewhere::has_file(host, name) && !stack.own().is_empty()
-    };
-    if !may_all || scheduler.services.iter().any(is_ours) {
-        return;
-    }
-    let program = scheduler.programs.iter().find(|it| tree.exists(it));
-    let program = program.copied().unwrap_or_default();
-    let detail = match tree.exists(scheduler.allow) {
-        true => format!(
-            "{program} is here, and {} names others than root",
-            scheduler.allow
-        ),
-        false => format!("{program} is here, and there is no {}", scheduler.allow),
-    };
-    notes.find(Finding::of(&CRON, detail));
 }
 
 /// A service over the network.
@@ -294,5 +224,12 @@ fn included(host: &Host, names: &[String]) -> BTreeSet<String> {
             }
         }
     }
+    // SUSE's common-account is a link to common-account-pc, RHEL 7's password-auth one to password-auth-ac.
+    let target = |name: &String| {
+        let path = host.tree.resolve(format!("/etc/pam.d/{name}")).ok()?;
+        Some(path.file_name()?.to_string_lossy().into_owned())
+    };
+    let targets: Vec<String> = included.iter().filter_map(target).collect();
+    included.extend(targets);
     included
 }

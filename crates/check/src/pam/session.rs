@@ -95,7 +95,8 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
         let detail = format!("the session stack of {} has no pam_slurm_adopt", stack.name);
         // SchedMD's module has none to add.
         if pair::has_session_phase(stack.host, dirs, &stack.name) {
-            notes.find(Finding::of(&ABSENT, detail));
+            let finding = Finding::of(&ABSENT, detail);
+            notes.find(elsewhere::with_copy(stack.host, &stack.name, finding));
         }
         return notes.summary("no session line");
     };
@@ -111,7 +112,7 @@ fn absent(stack: &Stack<'_>, dirs: &ModuleDirs, notes: &mut Notes) {
     let spot = stack.spot(*mover).mark(name);
     let finding = Finding::of(&MOVED_OUT, detail).at(spot);
     notes.find(match pair::has_session_phase(stack.host, dirs, &stack.name) {
-        true => finding,
+        true => elsewhere::with_copy(stack.host, &stack.name, finding),
         false => finding.fix(
             "Take the line of pam_systemd out of sshd's session stack, or replace SchedMD's module, \
              which has no session phase, and add the session line then.",
@@ -246,9 +247,9 @@ fn pairs(host: &Host, name: &str, accounts: &[crate::host::OwnLine], notes: &mut
         let differing = pair::differing(&account.options, &session.options);
         if !differing.is_empty() {
             let detail = format!(
-                "{} of the account line ({}) is not that of this line",
+                "the account line ({}) has another {}",
+                account.line.place,
                 differing.join(", "),
-                account.line.place
             );
             let spot = Spot::pam(&session.line).mark("pam_slurm_adopt");
             notes.find(Finding::of(&DISAGREE, detail).at(spot));

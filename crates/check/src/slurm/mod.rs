@@ -68,6 +68,19 @@ pub(crate) const ROOM: Room = Room {
     look,
 };
 
+/// Whether slurm.conf names the host of a tree that does not run.
+pub(crate) fn names_host(host: &Host) -> bool {
+    let conf = host.slurm_conf().ok();
+    conf.is_some_and(|conf| {
+        let release = None;
+        node::is_named(&Slurm {
+            host,
+            conf,
+            release,
+        })
+    })
+}
+
 fn look(host: &Host, notes: &mut Notes) {
     environment::look(host, notes);
     let judged = host.slurm_conf().ok().map(|it| it.path.as_path());

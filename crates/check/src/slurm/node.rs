@@ -91,6 +91,11 @@ fn lines_of<'a>(slurm: &Slurm<'a>, name: &str) -> Vec<&'a Setting> {
     node_lines(slurm).filter(names).collect()
 }
 
+/// Whether slurm.conf names this node.
+pub(super) fn is_named(slurm: &Slurm<'_>) -> bool {
+    name(slurm).is_some_and(|it| !lines_of(slurm, &it).is_empty())
+}
+
 /// Whether jobs on this node have GPUs; of a node that slurm.conf does not name: whether any node has.
 pub(super) fn has_gpus(slurm: &Slurm<'_>) -> bool {
     let own = name(slurm)

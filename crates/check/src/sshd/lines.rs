@@ -103,8 +103,22 @@ fn is_in_vain(daemon: &Daemon, first: &Setting, later: &Setting) -> bool {
     }
     // An admin's own file in sshd_config.d is there to override the main file; that of the distribution is not.
     let is_main = *later.place.file == *daemon.sshd.file;
-    let is_from_main = first.place.file == later.place.file;
-    !is_main || is_from_main || first.place.file.ends_with("-redhat.conf")
+    let is_from_one_file = first.place.file == later.place.file;
+    match is_of_distribution(&first.place.file) {
+        true => true,
+        false => is_from_one_file || !is_main && !is_of_distribution(&later.place.file),
+    }
+}
+
+/// Whether a file in sshd_config.d is from the distribution, or made by its cloud image.
+fn is_of_distribution(file: &str) -> bool {
+    let ends = [
+        "-redhat.conf",
+        "-archlinux.conf",
+        "-cloudimg-settings.conf",
+        "-cloud-init.conf",
+    ];
+    ends.iter().any(|it| file.ends_with(it))
 }
 
 fn in_vain(first: &Setting, later: &Setting) -> Finding {

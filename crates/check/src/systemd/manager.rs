@@ -9,7 +9,7 @@ use crate::host::unit::{Unit, is_no};
 use crate::host::users::users;
 use crate::host::{Host, ModuleCall};
 use crate::systemd::checks;
-use crate::{Finding, Notes, Severity, Spot};
+use crate::{Finding, Notes, Severity, Spot, pam};
 
 /// The first uid of people, unless login.defs(5) says otherwise.
 const FIRST_UID: u32 = 1000;
@@ -65,6 +65,9 @@ pub(super) fn look(host: &Host, notes: &mut Notes) {
 
 /// The line of sshd's session stack that calls pam_systemd, if libpam finds the module.
 fn pam_systemd(host: &Host) -> Option<Spot> {
+    if !pam::has_sshd(host, "sshd") {
+        return None;
+    }
     let service = host.service("sshd");
     let stack = service.stack(Facility::Session);
     let mut calls = stack.iter().filter_map(|it| ModuleCall::of(&service, it));

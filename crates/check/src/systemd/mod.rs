@@ -6,6 +6,7 @@ mod manager;
 mod programs;
 
 use crate::host::Host;
+use crate::kind::is_compute_node;
 use crate::{Notes, Room};
 
 pub(crate) const ROOM: Room = Room {
@@ -16,9 +17,12 @@ pub(crate) const ROOM: Room = Room {
 
 fn look(host: &Host, notes: &mut Notes) {
     cgroups(host, notes);
-    manager::look(host, notes);
     hardening::look(host, notes);
-    programs::look(host, notes);
+    // Elsewhere there are no jobs to be outside of.
+    if is_compute_node(host) {
+        manager::look(host, notes);
+        programs::look(host, notes);
+    }
 }
 
 /// Says which kind of control groups a running host has.

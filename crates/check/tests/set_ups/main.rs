@@ -1,6 +1,7 @@
 //! Set-ups, good and broken, and all that `slurm-adopt check --root` finds in each.
 
 mod elf;
+mod field;
 mod good;
 mod module;
 mod options;

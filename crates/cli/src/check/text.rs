@@ -59,17 +59,14 @@ impl Style {
             Some(severity) => word(severity),
         };
         let word = self.colored(room.worst(), word);
-        writeln!(
-            out,
-            "{}",
-            format!("{name:ROOM$} {word}  {summary}").trim_end()
-        )?;
+        let (first, next) = (format!("{name:ROOM$} {word}  "), " ".repeat(ROOM + 7));
+        write_filled(out, &first, &next, &summary)?;
         for finding in &room.findings {
             self.finding(out, finding)?;
         }
         for unseen in &room.unseen {
-            let text = format!("not looked at: {}: {}", unseen.what, unseen.why);
-            write_filled(out, "   ", "      ", &text)?;
+            let text = format!("{}: {}", unseen.what, unseen.why);
+            write_filled(out, "   not looked at: ", "      ", &text)?;
         }
         Ok(())
     }
@@ -123,8 +120,9 @@ fn write_spot(out: &mut dyn Write, spot: &Spot) -> io::Result<()> {
     let Some(text) = &spot.text else {
         return Ok(());
     };
-    // A file may have anything in it.
-    let safe: String = text.chars().map(printable).collect();
+    // A file may have anything in it. A tab is one column, as the caret's line counts.
+    let shown = |it| if it == '\t' { ' ' } else { printable(it) };
+    let safe: String = text.chars().map(shown).collect();
     writeln!(out, "      {safe}")?;
     let Some((before, marked)) = spot.mark.clone().and_then(|mark| {
         let before = text.get(..mark.start)?;

@@ -27,8 +27,11 @@ pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) -> Optio
         let Some(call) = stack.call(it.entry) else {
             continue;
         };
-        // It has its own finding.
-        if call.name == "pam_slurm.so" {
+        if call.name == "pam_listfile.so" {
+            open_list(stack.host, call, notes);
+        }
+        // It has its own finding; and root passes the module's line as well.
+        if call.name == "pam_slurm.so" || it.person == Person::Root {
             continue;
         }
         let check = check(call, *it, stack.ordinary().contains(&it.person));
@@ -40,9 +43,6 @@ pub(super) fn look(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) -> Optio
         let detail = format!("{} {verb} {whom} past pam_slurm_adopt{place}", call.name);
         let spot = stack.spot(it.entry).mark(&stack.control(it.entry));
         notes.find(Finding::of(check, detail).as_severe_as(severity).at(spot));
-        if call.name == "pam_listfile.so" {
-            open_list(stack.host, call, notes);
-        }
     }
     Some(passed.iter().map(|it| it.entry).collect())
 }

@@ -93,9 +93,10 @@ fn a_line_that_does_not_act_is_found() {
             found: &[],
         },
         Case {
-            name: "not installed, not wanted",
+            name: "not installed, and no compute node",
             make: || {
                 let tree = account(Tree::debian(), "");
+                tree.write("/etc/hostname", "login1\n");
                 tree.remove("/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so");
                 let session = crate::pam::SESSION;
                 tree.replace(SSHD, session, "");

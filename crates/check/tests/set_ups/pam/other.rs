@@ -125,44 +125,6 @@ fn a_line_that_does_nothing_is_found() {
 }
 
 #[test]
-fn cron_and_at_are_a_note() {
-    expect(&[
-        Case {
-            name: "cron",
-            make: || with(&["/usr/sbin/cron"], &[]),
-            found: &["SA272 note"],
-        },
-        Case {
-            name: "crond with an empty cron.deny, atd with none",
-            make: || {
-                with(
-                    &["/usr/sbin/crond", "/usr/sbin/atd"],
-                    &[("/etc/cron.deny", "")],
-                )
-            },
-            found: &["SA272 note"],
-        },
-        Case {
-            name: "root alone",
-            make: || {
-                with(
-                    &["/usr/sbin/cron", "/usr/sbin/atd"],
-                    &[("/etc/cron.allow", "root\n"), ("/etc/at.allow", "")],
-                )
-            },
-            found: &[],
-        },
-    ]);
-}
-
-fn with(programs: &[&str], files: &[(&str, &str)]) -> Tree {
-    let tree = Tree::debian();
-    programs.iter().for_each(|it| tree.write(it, ""));
-    files.iter().for_each(|(path, text)| tree.write(path, text));
-    tree
-}
-
-#[test]
 fn a_service_over_the_network_is_found_if_it_is_enabled() {
     const UNIT: &str = "/usr/lib/systemd/system/cockpit.socket";
     fn cockpit(account: &str) -> Tree {
