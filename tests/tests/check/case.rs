@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Node, Suite};
 use serde_json::Value;
-use tests::{CLI, job_of_cgroup};
+use tests::CLI;
+
+pub use crate::proof::Proof;
 
 /// The suites of a row that does not depend on the release.
 pub const SUITES: &[Suite] = &[Suite::Bullseye, Suite::Forky];
@@ -21,8 +23,12 @@ listens() { grep -qi \"^ *[0-9]*: [0-9A-F]*:$1 .* 0A \" /proc/net/tcp /proc/net/
 stop_slurmd() { pid=$(cat /run/slurmd.pid); kill $pid; until_true is_gone $pid; }
 start_slurmd() { slurmd -N node1; until_true listens 1AA2; }
 reload_sshd() { kill -HUP $(cat /run/sshd.pid); until_true listens 0016; }
+stop_sshd() { [ ! -s /run/sshd.pid ] || { pid=$(cat /run/sshd.pid); kill $pid; until_true is_gone $pid; }; }
+restart_sshd() { stop_sshd; /usr/sbin/sshd; until_true listens 0016; }
+sshd_refuses() { stop_sshd; if /usr/sbin/sshd; then echo 'sshd started' >&2; return 1; fi; }
+# Runs by itself at the end; for daemons that are to read the old file.
+put_back() { [ ! -d /run/kept ] || { cp -a /run/kept/. /; rm -r /run/kept; }; }
 ";
-const PUT_BACK: &str = "if [ -d /run/kept ]; then cp -a /run/kept/. /; rm -r /run/kept; fi";
 
 /// A way to break a node.
 #[derive(Clone, Copy)]
@@ -53,73 +59,6 @@ pub const CASE: Case = Case {
     found: &[],
     proof: Proof::None,
 };
-
-/// What ssh does on the broken node, unlike on the sound one. The user is one with a job, unless it says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "each is for rows of some part")]
-pub enum Proof {
-    /// No login shows it.
-    None,
-    /// A user without a job gets in; before, not.
-    GetsIn(&'static str),
-    /// A user is kept out, who was in the job before.
-    KeptOut(&'static str),
-    /// A user gets in but not into the job, as before.
-    NotInJob(&'static str),
-    /// A user gets into the job as before: what is broken shows elsewhere.
-    StillInJob(&'static str),
-    /// Root is kept out; before, not.
-    RootKeptOut,
-}
-
-/// How a login ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Login {
-    Out,
-    In,
-    InJob,
-}
-
-/// A login by ssh, by key.
-fn login(node: &Node, user: &str) -> Result<(Login, String)> {
-    let ended = node.ssh(user, node.name(), &["cat", "/proc/self/cgroup"])?;
-    let shown = ended.to_string();
-    let login = match ended.success() {
-        false => Login::Out,
-        true => match job_of_cgroup(node, &ended.stdout)? {
-            Some(_) => Login::InJob,
-            None => Login::In,
-        },
-    };
-    Ok((login, shown))
-}
-
-impl Proof {
-    /// The user, and how the login ends on the sound and on the broken node.
-    fn expected(self) -> Option<(&'static str, Login, Login)> {
-        match self {
-            Self::None => None,
-            Self::GetsIn(user) => Some((user, Login::Out, Login::In)),
-            Self::KeptOut(user) => Some((user, Login::InJob, Login::Out)),
-            Self::NotInJob(user) => Some((user, Login::InJob, Login::In)),
-            Self::StillInJob(user) => Some((user, Login::InJob, Login::InJob)),
-            Self::RootKeptOut => Some(("root", Login::In, Login::Out)),
-        }
-    }
-
-    fn show(self, node: &Node, is_broken: bool) -> Result<()> {
-        let Some((user, sound, broken)) = self.expected() else {
-            return Ok(());
-        };
-        let expected = if is_broken { broken } else { sound };
-        let (found, shown) = login(node, user)?;
-        ensure!(
-            found == expected,
-            "broken {is_broken}: {user} is {found:?}, expected {expected:?}: {shown}"
-        );
-        Ok(())
-    }
-}
 
 /// What check finds, as rows have it.
 pub fn check(node: &Node) -> Result<BTreeSet<String>> {
@@ -189,7 +128,7 @@ impl Case {
             Ok(after)
         });
         let restored = self.shell(node, self.restores, &names);
-        node.sh(PUT_BACK)?;
+        self.shell(node, "put_back", &names)?;
         let after = after.context(self.breaks)?;
         restored.context(self.restores)?;
         let new: BTreeSet<_> = after.difference(&before).cloned().collect();

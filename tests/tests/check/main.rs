@@ -9,7 +9,7 @@
 //!    the first one. `restores` undoes what `keep` does not.
 //! 3. `found`: `ID severity file:line` each, without what the finding lacks. `{socket}`, `{job}` are the first job's, and
 //!    `*` at the end is any rest.
-//! 4. `proof`: what ssh then does, and what it did before: [`case::Proof`]. Leave it out only for what no login shows.
+//! 4. `proof`: what ssh then does, and what it did before: [`proof::Proof`]. Leave it out only for what no login shows.
 //! 5. `suites`, if it depends on the release; by default the oldest and the newest.
 //!
 //! Run one with `cargo test -p tests --test check -- "26.05/a stopped"`, all with `cargo xtask test --only check`.
@@ -19,15 +19,19 @@
 mod bounds;
 mod case;
 mod daemons;
+mod pam;
+mod proof;
+mod sshd;
 
 use anyhow::Result;
 use lab::{Cluster, Suite};
+use tests::session::ASKPASS;
 use tests::{CLI, Matrix, Shared};
 
 use crate::case::Case;
 
 /// The tables of broken set-ups.
-const PARTS: &[&[Case]] = &[daemons::CASES];
+const PARTS: &[&[Case]] = &[daemons::CASES, pam::CASES, sshd::CASES];
 
 type Test = fn(&Cluster) -> Result<()>;
 type ClusterTest = fn(Suite) -> Result<()>;
@@ -52,7 +56,9 @@ const CLUSTERS: &[(&str, ClusterTest)] = &[
 
 fn start(suite: Suite) -> Result<Cluster> {
     let program = tests::dist("slurm-adopt")?;
-    tests::cluster(suite)?.copy(program, CLI).start()
+    let (askpass, text) = ASKPASS;
+    let cluster = tests::cluster(suite)?.file(askpass, text, 0o755);
+    cluster.copy(program, CLI).start()
 }
 
 fn main() {

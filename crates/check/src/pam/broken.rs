@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pamconf::{
-    Code, Control, Facility, Handler, Item, Place, ProblemKind, Role, Service, Walk, Ways,
+    Action, Code, Control, Facility, Handler, Item, Place, ProblemKind, Role, Service, Walk, Ways,
 };
 
 use crate::host::Host;
@@ -347,27 +347,46 @@ fn stack_fails(stack: &Stack<'_>, notes: &mut Notes) {
         let known = stack.known(entry, Person::Directory);
         known.unwrap_or(Code::SUCCESS)
     });
-    let jump = walk.steps.iter().rev().find(|step| {
-        let mut own = stack.own().into_iter();
-        let next = walk
-            .steps
-            .iter()
-            .map(|it| it.entry)
-            .find(|it| *it > step.entry);
-        own.any(|it| it > step.entry && next.is_some_and(|next| it < next))
-    });
-    let decided = jump.map(|it| it.entry).or(walk.decided_by()).unwrap_or(0);
-    let detail = match jump {
-        Some(_) => format!(
-            "the {} stack of {} fails for every user: this line jumps past pam_slurm_adopt and not \
-             past the line that it is meant to skip",
-            stack.facility, stack.name
-        ),
-        None => format!(
-            "the {} stack of {} fails for every user here",
-            stack.facility, stack.name
-        ),
+    let jump = jump_past_ours(stack, &walk);
+    let decided = jump.map(|it| it.0).or(walk.decided_by()).unwrap_or(0);
+    let what = match jump {
+        Some((_, Target::Line)) => {
+            "for every user: this line jumps past pam_slurm_adopt and not past the line that it is \
+             meant to skip"
+        }
+        Some((_, Target::End)) => {
+            "for every user: this line jumps to the end, and no module has let anybody in"
+        }
+        None => "for every user here",
     };
+    let detail = format!(
+        "the {} stack of {} fails {what}",
+        stack.facility, stack.name
+    );
     let spot = stack.spot(decided).mark(&stack.control(decided));
     notes.find(Finding::of(&STACK_FAILS, detail).at(spot));
+}
+
+/// Target of a jump.
+#[derive(Clone, Copy)]
+enum Target {
+    Line,
+    End,
+}
+
+/// The last entry that jumps past a line of ours.
+fn jump_past_ours(stack: &Stack<'_>, walk: &Walk) -> Option<(usize, Target)> {
+    let own = stack.own();
+    let entries = || walk.steps.iter().map(|it| it.entry);
+    walk.steps.iter().rev().find_map(|step| {
+        let next = entries().find(|it| *it > step.entry);
+        let is_passed = |it: &usize| *it > step.entry && next.is_none_or(|next| *it < next);
+        let is_jump = matches!(step.action, Some(Action::Jump(_)));
+        let target = if next.is_some() {
+            Target::Line
+        } else {
+            Target::End
+        };
+        (is_jump && own.iter().any(is_passed)).then_some((step.entry, target))
+    })
 }

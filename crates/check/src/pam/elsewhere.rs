@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use adopt::options::Options;
-use pamconf::{Facility, Service};
+use pamconf::{Facility, Line, Service};
 
 use crate::host::{Host, PAM_CONF};
 use crate::pam::modules::ModuleDirs;
@@ -78,9 +78,13 @@ fn acts(line: &str, has_service: bool, name: &str, facility: Facility) -> bool {
     Options::of_text(place, "", &arguments).0.acts_for(name)
 }
 
-/// The files with lines that libpam takes for a service.
+/// The files with lines that libpam takes for a service. Those of `other` count if it has stacks for the service.
 pub(super) fn files(service: &Service) -> BTreeSet<String> {
-    let files = service.lines().iter().map(|it| &it.place.file);
+    let is_other = |it: &&Line| it.place.file.ends_with("other");
+    let own = service.lines().iter().take_while(|it| !is_other(it));
+    let handlers = Facility::ALL.into_iter().flat_map(|it| service.stack(it));
+    let walked = handlers.filter_map(|it| service.line(it));
+    let files = own.chain(walked).map(|it| &it.place.file);
     files.map(|it| it.to_string_lossy().into_owned()).collect()
 }
 

@@ -166,10 +166,7 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
     }
     // The module itself knows of no module what it answers.
     let handlers = stack.handlers();
-    let known = |entry: usize| {
-        let call = stack.call(entry)?;
-        call.fault.map(|_| Code::MODULE_UNKNOWN)
-    };
+    let known = |entry| fault(stack, entry);
     let ways = Ways::new(handlers, &known);
     let binding = ways.binding(own, DENIAL);
     let ends = if binding.is_empty() { own } else { &binding };
@@ -187,6 +184,27 @@ fn passed(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {
                 .at(spot),
         );
     }
+}
+
+/// The answer of a module that libpam cannot call.
+fn fault(stack: &Stack<'_>, entry: usize) -> Option<Code> {
+    let call = stack.call(entry)?;
+    call.fault.map(|_| Code::MODULE_UNKNOWN)
+}
+
+/// Whether session lines of ours that libpam can call leave ways around them. The module then takes logins that only
+/// the session phase can adopt for not adopted.
+pub(crate) fn has_gaps(host: &Host, name: &str) -> bool {
+    let stack = Stack::of(host, &ModuleDirs::of(host), name, Facility::Session);
+    let own = stack.own();
+    if own.is_empty() || !stack.is_usable() {
+        return false;
+    }
+    let handlers = stack.handlers();
+    let known = |entry| fault(&stack, entry);
+    let ways = Ways::new(handlers, &known);
+    let binding = ways.binding(&own, DENIAL);
+    binding.is_empty() || ways.bypass(&binding).is_some()
 }
 
 fn binding(stack: &Stack<'_>, own: &[usize], notes: &mut Notes) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pamconf::Facility;
 
 use crate::host::ModuleCall;
+use crate::pam::session;
 use crate::sshd::config::{Block, Setting};
 use crate::sshd::daemon::Effective;
 use crate::sshd::{Daemon, told};
@@ -69,7 +70,12 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
     let global = daemon.effective;
     methods_off(global, notes);
     let is_adopted = |facility| daemon.own_lines.iter().any(|it| it.facility == facility);
-    let is_harmless = is_adopted(Facility::Session) || !is_adopted(Facility::Account);
+    let services = daemon.sshd.services();
+    let has_gaps = is_adopted(Facility::Session)
+        && services
+            .iter()
+            .any(|(name, _)| session::has_gaps(daemon.host, name));
+    let is_harmless = is_adopted(Facility::Session) && !has_gaps || !is_adopted(Facility::Account);
     let has_factor = second_factor(daemon);
     let usual = usage(&global, has_factor.is_some());
     if !is_harmless && global.is_yes("usepam") && usual > Use::Never {
@@ -78,7 +84,8 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
             (_, Some(module)) => format!("it is the way in: the auth stack asks {module}"),
             (_, None) => "it is the way in".to_owned(),
         };
-        notes.find(without_session(usual, detail).at(spot(&global, usual)));
+        let finding = without_session(usual, detail, has_gaps);
+        notes.find(finding.at(spot(&global, usual)));
     }
     for blocks in match_blocks(daemon) {
         let effective = global.within(blocks);
@@ -91,16 +98,28 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
             && is_confirmed(daemon, &effective, notes)
         {
             let detail = "for connections that this Match block is for".to_owned();
-            notes.find(without_session(here, detail).at(spot(&effective, here)));
+            let finding = without_session(here, detail, has_gaps);
+            notes.find(finding.at(spot(&effective, here)));
         }
     }
 }
 
-fn without_session(usage: Use, detail: String) -> Finding {
-    Finding::of(&WITHOUT_SESSION, detail).as_severe_as(match usage {
+fn without_session(usage: Use, mut detail: String, has_gaps: bool) -> Finding {
+    if has_gaps {
+        detail += "; the module cannot rely on the session line, which another line leads past or whose failure does \
+                   not count";
+    }
+    let finding = Finding::of(&WITHOUT_SESSION, detail).as_severe_as(match usage {
         Use::TheWay => Severity::Failure,
         _ => Severity::Warning,
-    })
+    });
+    match has_gaps {
+        true => finding.fix(
+            "Make the session line \"required\" and the last of the session stack, and change \"sufficient\" before it \
+             to \"required\"; or set KbdInteractiveAuthentication no.",
+        ),
+        false => finding,
+    }
 }
 
 fn usage(effective: &Effective, has_second_factor: bool) -> Use {

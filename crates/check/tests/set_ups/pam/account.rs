@@ -29,6 +29,16 @@ fn a_stack_without_the_line_is_found() {
             found: &["SA221 failure /etc/pam.d/system-auth:27"],
         },
         Case {
+            name: "common-account, which only other services read",
+            make: || {
+                let tree = account(Tree::debian(), "account required pam_unix.so");
+                tree.replace(SSHD, "@include common-account\n", "");
+                tree.append("/etc/pam.d/common-account", ACCOUNT);
+                tree
+            },
+            found: &["SA221 failure /etc/pam.d/common-account:4"],
+        },
+        Case {
             name: "a file with a mistyped name",
             make: || {
                 let tree = account(Tree::debian(), "");

@@ -140,6 +140,31 @@ fn jumps_that_keep_everybody_out_are_found() {
             },
             found: &["SA203 failure /etc/pam.d/common-account:1"],
         },
+        Case {
+            name: "a jump over the last line, and nothing else says yes",
+            make: || {
+                let tree = account(
+                    Tree::debian(),
+                    &format!(
+                        "account [success=1 default=bad] pam_unix.so\n{}",
+                        ACCOUNT.trim_end()
+                    ),
+                );
+                tree.replace(SSHD, "@include common-account\n", "");
+                tree
+            },
+            found: &["SA203 failure /etc/pam.d/sshd:3"],
+        },
+        Case {
+            name: "no jump: pam_deny ends the stack before the line",
+            make: || {
+                account(
+                    Tree::debian(),
+                    &format!("account requisite pam_deny.so\n{}", ACCOUNT.trim_end()),
+                )
+            },
+            found: &["SA203 failure /etc/pam.d/sshd:3"],
+        },
     ]);
 }
 

@@ -116,6 +116,47 @@ fn keyboard_interactive_as_the_way_in() {
     ]);
 }
 
+/// A second factor, with a session line that has this control and comes after another line.
+fn with_session(control: &str, before: &str) -> Tree {
+    let tree = debian_and("AuthenticationMethods publickey,keyboard-interactive\n");
+    tree.replace(
+        MAIN,
+        "KbdInteractiveAuthentication no",
+        "KbdInteractiveAuthentication yes",
+    );
+    let line = "session    required     pam_slurm_adopt.so";
+    let new = format!("{before}session    {control}     pam_slurm_adopt.so");
+    tree.replace("/etc/pam.d/sshd", line, &new);
+    tree
+}
+
+#[test]
+fn a_session_line_that_the_module_cannot_rely_on() {
+    expect(&[
+        Case {
+            name: "a sufficient line before it",
+            make: || with_session("required", "session sufficient pam_permit.so\n"),
+            found: &[
+                "SA254 failure /etc/pam.d/sshd:16",
+                "SA310 failure /etc/ssh/sshd_config:8",
+            ],
+        },
+        Case {
+            name: "an optional session line",
+            make: || with_session("optional", ""),
+            found: &[
+                "SA255 warning /etc/pam.d/sshd:16",
+                "SA310 failure /etc/ssh/sshd_config:8",
+            ],
+        },
+        Case {
+            name: "a required one behind a required line",
+            make: || with_session("required", "session required pam_permit.so\n"),
+            found: &[],
+        },
+    ]);
+}
+
 #[test]
 fn a_method_is_asked_for_and_off() {
     expect(&[
