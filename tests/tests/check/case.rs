@@ -15,13 +15,25 @@ pub const SUITES: &[Suite] = &[Suite::Bullseye, Suite::Forky];
 /// Functions for the scripts of rows.
 pub const PRELUDE: &str = "
 # Saves files before a change; they are put back when the row ends.
-keep() { for it; do mkdir -p /run/kept$(dirname $it); cp -a $it /run/kept$it; done; }
+keep() { for it; do [ -e /run/kept$it ] || { mkdir -p /run/kept$(dirname $it); cp -a $it /run/kept$it; }; done; }
+# Writes a new file, which the row removes.
+file() { mkdir -p $(dirname $1); printf '%b\\n' \"$2\" >$1; }
+# Replaces the module's account line.
+account() { keep /etc/pam.d/sshd; sed -i \"4s|.*|account $*|\" /etc/pam.d/sshd; }
+as_user() { user=$1; shift; setpriv --reuid=$user --regid=$user --clear-groups \"$@\"; }
+# Takes away the module that Debian 11's package has in libpam's second directory.
+alone() { [ ! -e /lib/security/$OURS ] || { keep /lib/security/$OURS; rm /lib/security/$OURS; }; }
+OURS=pam_slurm_adopt.so
+DENY='action_adopt_failure=deny action_generic_failure=deny'
+SECURITY=/lib/x86_64-linux-gnu/security
 # Waits until a command succeeds.
 until_true() { for turn in $(seq 300); do \"$@\" && return; sleep 0.1; done; echo \"not true: $*\" >&2; return 1; }
 is_gone() { ! kill -0 $1 2>/dev/null; }
 listens() { grep -qi \"^ *[0-9]*: [0-9A-F]*:$1 .* 0A \" /proc/net/tcp /proc/net/tcp6; }
 stop_slurmd() { pid=$(cat /run/slurmd.pid); kill $pid; until_true is_gone $pid; }
 start_slurmd() { slurmd -N node1; until_true listens 1AA2; }
+# Expects a slurmd that is started now to end with a message.
+refuses() { timeout 9 slurmd -D -N node1 >/run/refusal 2>&1 || :; grep -qi \"$1\" /run/refusal || { cat /run/refusal >&2; false; }; }
 reload_sshd() { kill -HUP $(cat /run/sshd.pid); until_true listens 0016; }
 stop_sshd() { [ ! -s /run/sshd.pid ] || { pid=$(cat /run/sshd.pid); kill $pid; until_true is_gone $pid; }; }
 restart_sshd() { stop_sshd; /usr/sbin/sshd; until_true listens 0016; }
@@ -39,12 +51,16 @@ pub struct Case {
     pub suites: &'static [Suite],
     /// The users who have a job, before the node is broken.
     pub jobs: &'static [&'static str],
+    /// Whether the row leaves its job as it is: the first user's job is then that of the row before.
+    pub keeps_job: bool,
     /// Breaks the node.
     pub breaks: &'static str,
     /// Restores what `keep` does not.
     pub restores: &'static str,
     /// All that check finds beyond what it finds on the sound node: `ID severity file:line`.
     pub found: &'static [&'static str],
+    /// What happens after check has looked, before ssh: what the broken node does not stand.
+    pub then: &'static str,
     /// What ssh does.
     pub proof: Proof,
 }
@@ -54,10 +70,19 @@ pub const CASE: Case = Case {
     name: "",
     suites: SUITES,
     jobs: &[],
+    keeps_job: false,
     breaks: "",
     restores: "",
     found: &[],
+    then: "",
     proof: Proof::None,
+};
+
+/// The fields of a row that has a job of alice's and does nothing to it.
+pub const WITH_JOB: Case = Case {
+    jobs: &["alice"],
+    keeps_job: true,
+    ..CASE
 };
 
 /// What check finds, as rows have it.
@@ -103,14 +128,20 @@ pub fn sound(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// Ends jobs that rows before have kept.
+pub fn without_jobs(cluster: &Cluster) -> Result<()> {
+    let listed = cluster.node(1).run(&["squeue", "-h"])?.ok()?;
+    match listed.trim().is_empty() {
+        true => Ok(()),
+        false => cluster.cancel_all(),
+    }
+}
+
 impl Case {
     /// Compares the broken node with the sound one, and restores it.
     pub fn run(&self, cluster: &Cluster) -> Result<()> {
         let node = cluster.node(1);
-        let mut jobs = Vec::new();
-        for user in self.jobs {
-            jobs.push(cluster.submit(user, &[])?);
-        }
+        let jobs = self.jobs(cluster)?;
         let names = match jobs.first() {
             Some(job) => Names {
                 job: *job,
@@ -124,6 +155,7 @@ impl Case {
         let broken = self.shell(node, self.breaks, &names);
         let after = broken.and_then(|()| {
             let after = check(node)?;
+            self.shell(node, self.then, &names)?;
             self.proof.show(node, true)?;
             Ok(after)
         });
@@ -132,7 +164,8 @@ impl Case {
         let after = after.context(self.breaks)?;
         restored.context(self.restores)?;
         let new: BTreeSet<_> = after.difference(&before).cloned().collect();
-        let expected: Vec<_> = self.found.iter().map(|it| names.fill(it)).collect();
+        let fill = |row: &&str| names.fill(row).replace("{module}", module(cluster.suite()));
+        let expected: Vec<_> = self.found.iter().map(fill).collect();
         let are_all_expected = new
             .iter()
             .all(|it| expected.iter().any(|row| is_match(row, it)));
@@ -151,6 +184,35 @@ impl Case {
         Ok(())
     }
 
+    /// The jobs that it needs.
+    fn jobs(&self, cluster: &Cluster) -> Result<Vec<u32>> {
+        if !self.keeps_job {
+            if !self.jobs.is_empty() {
+                without_jobs(cluster)?;
+            }
+            let submit = |user: &&str| cluster.submit(user, &[]);
+            return self.jobs.iter().map(submit).collect();
+        }
+        let [user] = self.jobs else {
+            bail!("one user's job can be kept")
+        };
+        let of_user = ["squeue", "-h", "--states=R", "--format=%A", "-u", user];
+        let listed = cluster.node(1).run(&of_user)?.ok()?;
+        let job = match listed.lines().next() {
+            Some(job) => job.trim().parse().context("a job's number")?,
+            None => cluster.submit(user, &[])?,
+        };
+        Ok(vec![job])
+    }
+
+    /// Ends the jobs, unless the next row may need them.
+    pub fn finish(&self, cluster: &Cluster) -> Result<()> {
+        match self.keeps_job || self.jobs.is_empty() {
+            true => Ok(()),
+            false => cluster.cancel_all(),
+        }
+    }
+
     fn shell(&self, node: &Node, script: &str, names: &Names) -> Result<()> {
         let Names { job, socket, stepd } = names;
         let names = format!("JOB={job}; STEPD={stepd}; SOCKET={socket}");
@@ -164,6 +226,14 @@ struct Names {
     job: u32,
     socket: String,
     stepd: u32,
+}
+
+/// The module's path on a node as its libpam has it.
+fn module(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Bullseye => lab::config::MODULE,
+        _ => "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
+    }
 }
 
 impl Names {

@@ -9,7 +9,8 @@
 //!    the first one. `restores` undoes what `keep` does not.
 //! 3. `found`: `ID severity file:line` each, without what the finding lacks. `{socket}`, `{job}` are the first job's, and
 //!    `*` at the end is any rest.
-//! 4. `proof`: what ssh then does, and what it did before: [`proof::Proof`]. Leave it out only for what no login shows.
+//! 4. `then`: what happens to the node before the proof, if the set-up only shows in a fault.
+//!    `proof`: what ssh then does, and what it did before: [`proof::Proof`]. Leave it out only for what no login shows.
 //! 5. `suites`, if it depends on the release; by default the oldest and the newest.
 //!
 //! Run one with `cargo test -p tests --test check -- "26.05/a stopped"`, all with `cargo xtask test --only check`.
@@ -19,8 +20,10 @@
 mod bounds;
 mod case;
 mod daemons;
+mod module;
 mod pam;
 mod proof;
+mod slurm;
 mod sshd;
 
 use anyhow::Result;
@@ -31,7 +34,15 @@ use tests::{CLI, Matrix, Shared};
 use crate::case::Case;
 
 /// The tables of broken set-ups.
-const PARTS: &[&[Case]] = &[daemons::CASES, pam::CASES, sshd::CASES];
+const PARTS: &[&[Case]] = &[
+    daemons::CASES,
+    pam::CASES,
+    sshd::CASES,
+    module::CASES,
+    module::OPTIONS,
+    module::GOOD,
+    slurm::CASES,
+];
 
 type Test = fn(&Cluster) -> Result<()>;
 type ClusterTest = fn(Suite) -> Result<()>;
@@ -52,6 +63,9 @@ const CLUSTERS: &[(&str, ClusterTest)] = &[
         "a job from before PrologFlags=contain",
         daemons::before_contain,
     ),
+    ("settings of slurm.conf", slurm::settings),
+    ("limits of a login's CPUs", slurm::cpus),
+    ("an Epilog that ends a user's other login", slurm::epilog),
 ];
 
 fn start(suite: Suite) -> Result<Cluster> {
@@ -65,12 +79,16 @@ fn main() {
     let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
     for (name, test) in TESTS {
         matrix.add(name, |_, stage| {
-            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+            let test = |cluster: &mut Cluster| {
+                case::without_jobs(cluster)?;
+                test(cluster)
+            };
+            stage.run(test, |cluster| cluster.cancel_all())
         });
     }
     for case in PARTS.iter().copied().flatten() {
         matrix.add_on(case.suites, case.name, |_, stage| {
-            stage.run(|cluster| case.run(cluster), |cluster| cluster.cancel_all())
+            stage.run(|cluster| case.run(cluster), |cluster| case.finish(cluster))
         });
     }
     for (name, test) in CLUSTERS {

@@ -28,8 +28,12 @@ pub enum Proof {
     SetsVariable(&'static str),
     /// A user gets into the job as before: what is broken shows elsewhere.
     StillInJob(&'static str),
+    /// A user without a job is kept out, as before: what the admin wrote has no effect.
+    StillOut(&'static str),
     /// Root is kept out; before, not.
     RootKeptOut,
+    /// Root gets in, alice into her job, and carol, who has none, not: nothing is broken.
+    Works,
 }
 
 /// How a login ended.
@@ -123,7 +127,13 @@ impl Proof {
             }],
             Self::SetsVariable(user) => trial(user, InJob, InJobWithVariable),
             Self::StillInJob(user) => trial(user, InJob, InJob),
+            Self::StillOut(user) => trial(user, Out, Out),
             Self::RootKeptOut => trial("root", In, Out),
+            Self::Works => vec![
+                Trial::new("root", In, In),
+                Trial::new("alice", InJob, InJob),
+                Trial::new("carol", Out, Out),
+            ],
         }
     }
 

@@ -26,6 +26,8 @@ pub struct SlurmConf {
     pub settings: Vec<Setting>,
     /// The fault at which slurmd gives up.
     pub fault: Option<ConfError>,
+    /// Whether the module, which ignores what it does not need, can read the file.
+    pub is_read_by_module: bool,
 }
 
 impl SlurmConf {
@@ -50,11 +52,15 @@ impl SlurmConf {
         let bytes = bytes.map_err(|error| format!("read {}: {error}", path.display()))?;
         let mut include =
             |name: &str, from: &str| included(&host.tree, &path, name, Path::new(from));
-        let (settings, fault) = conf::settings(&path.to_string_lossy(), &bytes, &mut include);
+        let file = path.to_string_lossy();
+        let (settings, fault) = conf::settings(&file, &bytes, &mut include);
+        let by_module = conf::parse(&file, &bytes, conf::Query::default(), &mut include);
+        let is_read_by_module = by_module.is_ok();
         Ok(Self {
             path,
             settings,
             fault,
+            is_read_by_module,
         })
     }
 

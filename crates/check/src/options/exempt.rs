@@ -121,8 +121,8 @@ fn uid_bound(host: &Host, settings: Settings<'_>) -> Option<Finding> {
     }
     let detail = format!("uids {first} to {} are people's", below.saturating_sub(1));
     let finding = Finding::of(&checks::NORMAL_UIDS, detail).at(settings.spot("exempt_uid_below"));
-    Some(match below > last {
-        // No user of the range needs a job.
+    Some(match below >= last {
+        // No user of the range needs a job, or none but the last.
         true => finding.as_severe_as(Severity::Failure),
         false => finding,
     })

@@ -30,7 +30,8 @@ pub(super) const BROKEN: Check = Check {
     severity: Severity::Failure,
     title: "cgroup.conf cannot be read",
     why: "slurmd ends with \"Could not open/read/parse cgroup.conf\", and so does slurmstepd: no job starts on \
-          the node. SchedMD's module of 21.08 to 25.11 ends the login's sshd process.",
+          the node. SchedMD's module of 21.08 to 25.11 ends the login's sshd process. 20.11 only logs a switch that \
+          is neither yes nor no, and goes on without the line (then this is a warning).",
     fix: "Repair the line; cgroup.conf(5).",
 };
 
@@ -203,9 +204,14 @@ fn keys(slurm: &Slurm<'_>, line: &Setting, notes: &mut Notes) {
             "EnableControllers",
         ]);
     if switches && is_yes(value).is_none() {
-        let detail = format!("{key} takes yes or no, not {value}: slurmd does not start");
+        let (severity, so) = match slurm.is_from(Release(2108)) {
+            Some(false) => (Severity::Warning, "slurmd goes on without the line"),
+            _ => (Severity::Failure, "slurmd does not start"),
+        };
+        let detail = format!("{key} takes yes or no, not {value}: {so}");
         let spot = spot(slurm.host, line, key, value);
-        return notes.find(Finding::of(&BROKEN, detail).at(spot));
+        let finding = Finding::of(&BROKEN, detail).at(spot);
+        return notes.find(finding.as_severe_as(severity));
     }
     // TaskAffinity and CgroupReleaseAgentDir were refused before they were taken out.
     let refused = [

@@ -15,9 +15,10 @@ pub(super) const BROKEN: Check = Check {
     id: "SA410",
     severity: Severity::Failure,
     title: "slurm.conf cannot be read to its end",
-    why: "slurmd does not start with it. Until it is repaired each login ends in action_generic_failure, which \
-          leaves the user to the other modules of the stack by default: people without a job get in, or with \
-          deny people with a job are kept out. SchedMD's module ends the login's sshd process.",
+    why: "slurmd and Slurm's commands do not start with it, and SchedMD's module ends the login's sshd process. This \
+          module reads past a fault behind a key that it does not need. With any other, each login ends in \
+          action_generic_failure, which leaves the user to the other modules of the stack by default: people \
+          without a job get in, or with deny people with a job are kept out.",
     fix: "Repair the line. `slurmd -C` or `scontrol show config` show whether Slurm can read the file.",
 };
 
@@ -55,7 +56,8 @@ pub(super) const BAD_SWITCH: Check = Check {
     severity: Severity::Failure,
     title: "a key of slurm.conf takes yes or no, and has another value",
     why: "Slurm's daemons end with \"is not a valid option\"; no job starts on the node, and SchedMD's module ends the \
-          login's sshd process. Valid are yes, up, true, 1 and no, down, false, 0.",
+          login's sshd process. 20.11 only logs it, and goes on without the line (then this is a warning). Valid are \
+          yes, up, true, 1 and no, down, false, 0.",
     fix: "Write yes or no.",
 };
 
@@ -97,8 +99,12 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
     refused(slurm, notes);
     for key in SWITCHES {
         if let Some((value, spot)) = slurm.value(key).filter(|it| is_yes(it.0).is_none()) {
-            let detail = format!("{key} is {value}");
-            notes.find(Finding::of(&BAD_SWITCH, detail).at(spot));
+            let (severity, how) = match slurm.is_from(Release(2108)) {
+                Some(false) => (Severity::Warning, "; slurmd goes on without it"),
+                _ => (Severity::Failure, ""),
+            };
+            let finding = Finding::of(&BAD_SWITCH, format!("{key} is {value}{how}")).at(spot);
+            notes.find(finding.as_severe_as(severity));
         }
     }
     for key in SINGLE {
@@ -115,7 +121,11 @@ fn fault(slurm: &Slurm<'_>, notes: &mut Notes) {
         }
         return;
     };
-    notes.find(faulty(slurm.host, fault, &BROKEN));
+    let mut finding = faulty(slurm.host, fault, &BROKEN);
+    if slurm.conf.is_read_by_module {
+        finding.detail += "; logins are judged as before";
+    }
+    notes.find(finding);
 }
 
 /// A finding for a fault, with the word at fault marked.

@@ -38,8 +38,8 @@ pub(super) fn look(slurm: &Slurm<'_>, notes: &mut Notes) {
         return;
     };
     let lines = lines_of(slurm, &name);
-    // Several slurmds on one host have its name on several lines.
-    let is_own = |it: &&&Setting| it.value("NodeHostname").is_none();
+    // Several slurmds on one host have its name as the NodeHostname of several lines.
+    let is_own = |it: &&&Setting| is_in(it, "NodeName", &name);
     let named: Vec<&&Setting> = lines.iter().filter(is_own).collect();
     if let [first, .., last] = named.as_slice() {
         let detail = format!("{name} is also in {} line {}", first.file, first.line);
@@ -83,17 +83,19 @@ fn is_default(line: &Setting) -> bool {
 
 /// The lines that name a node, by its own name or by its host's.
 fn lines_of<'a>(slurm: &Slurm<'a>, name: &str) -> Vec<&'a Setting> {
-    let is_in = |line: &Setting, key: &str| {
-        let list = line.value(key).unwrap_or_default();
-        hostlist::position(list, name).is_ok_and(|it| it.is_some())
-    };
-    let names = |it: &&Setting| is_in(it, "NodeName") || is_in(it, "NodeHostname");
+    let names = |it: &&Setting| is_in(it, "NodeName", name) || is_in(it, "NodeHostname", name);
     node_lines(slurm).filter(names).collect()
 }
 
 /// Whether slurm.conf names this node.
 pub(super) fn is_named(slurm: &Slurm<'_>) -> bool {
     name(slurm).is_some_and(|it| !lines_of(slurm, &it).is_empty())
+}
+
+/// Whether the list of a line's key has a name.
+fn is_in(line: &Setting, key: &str, name: &str) -> bool {
+    let list = line.value(key).unwrap_or_default();
+    hostlist::position(list, name).is_ok_and(|it| it.is_some())
 }
 
 /// Whether jobs on this node have GPUs; of a node that slurm.conf does not name: whether any node has.

@@ -137,6 +137,11 @@ fn exempt_users() {
             found: &["SA123 warning /etc/security/slurm_adopt.conf:2"],
         },
         Case {
+            name: "all uids but the last",
+            make: || file("strict\nexempt_uid_below = 60000\n"),
+            found: &["SA123 failure /etc/security/slurm_adopt.conf:2"],
+        },
+        Case {
             name: "all uids",
             make: || file("strict\nexempt_uid_below = 100000\n"),
             found: &["SA123 failure /etc/security/slurm_adopt.conf:2"],

@@ -55,6 +55,20 @@ fn files_that_are_missing_or_broken() {
             found: &["SA421 failure /etc/slurm/cgroup.conf:2"],
         },
         Case {
+            name: "on is not yes, and 20.11 goes on without it",
+            make: || {
+                release(
+                    cgroup("ConstrainCores=on\nConstrainRAMSpace=yes\nConstrainDevices=yes\n"),
+                    36,
+                )
+            },
+            found: &[
+                "SA401 failure /etc/slurm/slurm.conf:9",
+                "SA421 warning /etc/slurm/cgroup.conf:1",
+                "SA425 note /etc/slurm/cgroup.conf:1",
+            ],
+        },
+        Case {
             name: "on is not yes",
             make: || cgroup("ConstrainCores=on\nConstrainRAMSpace=yes\n"),
             found: &[

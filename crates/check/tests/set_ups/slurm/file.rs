@@ -146,6 +146,14 @@ fn values_that_slurm_refuses() {
             found: &["SA415 failure /etc/slurm/slurm.conf:14"],
         },
         Case {
+            name: "on is not yes, and 20.11 goes on without it",
+            make: || release(more("UsePAM=on\n"), 36),
+            found: &[
+                "SA401 failure /etc/slurm/slurm.conf:9",
+                "SA415 warning /etc/slurm/slurm.conf:14",
+            ],
+        },
+        Case {
             name: "memory is limited twice",
             make: || more("JobAcctGatherParams=UsePss,OverMemoryKill\n"),
             found: &["SA428 failure /etc/slurm/slurm.conf:14"],
@@ -160,6 +168,24 @@ fn this_node() {
             name: "named twice",
             make: || more("NodeName=n1 CPUs=8\n"),
             found: &["SA430 failure /etc/slurm/slurm.conf:14"],
+        },
+        Case {
+            name: "named twice, with its host's name",
+            make: || {
+                let tree = more("NodeName=n[1-4] NodeHostname=h[1-4] CPUs=8\n");
+                tree.replace(
+                    "/etc/slurm/slurm.conf",
+                    "NodeName=n[1-4] CPUs=4",
+                    "NodeName=n1 NodeHostname=n1 CPUs=4",
+                );
+                tree
+            },
+            found: &["SA430 failure /etc/slurm/slurm.conf:14"],
+        },
+        Case {
+            name: "two slurmds on this host",
+            make: || more("NodeName=m1 NodeHostname=n1 Port=7001 CPUs=8\n"),
+            found: &[],
         },
         Case {
             name: "slurmd as SlurmUser",
