@@ -160,6 +160,7 @@ mod tests {
                 path: PathBuf::new(),
                 settings,
                 fault,
+                is_read_by_module: true,
             };
             assert_eq!(conf.uses_task_cgroup(), expected, "{text}");
         }

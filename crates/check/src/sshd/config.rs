@@ -48,7 +48,7 @@ pub struct Setting {
     pub place: Place,
     /// The keyword as written.
     pub written: String,
-    /// The keyword's own name in lower case, as [`Reader::name`] has it.
+    /// The keyword's own name in lower case, as this program knows it.
     pub keyword: String,
     /// Its arguments.
     pub arguments: Vec<String>,
