@@ -85,6 +85,8 @@ struct Suspect {
     problem: Option<String>,
     /// The file of a line that ends in a carriage return.
     windows_file: Option<PathBuf>,
+    /// Whether it includes a file that libpam may read, and this program may not.
+    is_hidden: bool,
 }
 
 pub(super) fn look(
@@ -98,20 +100,20 @@ pub(super) fn look(
     if stack.handlers().is_empty() {
         return;
     }
-    // What could not be read may be what lets people in; without it, sshd's stack is that of "other".
-    if stack.is_partly_hidden() {
-        return;
-    }
     let suspects = suspects(&stack);
     let able: Vec<Person> = Person::PEOPLE
         .into_iter()
         .filter(|it| can_succeed(&stack, &suspects, None, *it))
         .collect();
     if able.is_empty() && matches!(facility, Facility::Account | Facility::Session) {
-        return stack_fails(&stack, notes);
+        // What could not be read may be what lets people in; without it, sshd's stack is that of "other".
+        return match stack.is_partly_hidden() {
+            true => {}
+            false => stack_fails(&stack, notes),
+        };
     }
     let mut judged: Vec<Judged<'_>> = Vec::new();
-    for suspect in &suspects {
+    for suspect in suspects.iter().filter(|it| !it.is_hidden) {
         let is_kept_out = |it: &&Person| !can_succeed(&stack, &suspects, Some(suspect.entry), **it);
         let kept_out: Vec<&Person> = able.iter().filter(is_kept_out).collect();
         let kept = match kept_out.len() {
@@ -171,9 +173,17 @@ fn suspects(stack: &Stack<'_>) -> Vec<Suspect> {
             entry,
             problem,
             windows_file: windows_file(stack, entry),
+            is_hidden: is_hidden(stack, entry),
         })
     };
     (0..stack.handlers().len()).filter_map(suspect).collect()
+}
+
+/// Whether an entry's line includes a file that could not be read.
+fn is_hidden(stack: &Stack<'_>, entry: usize) -> bool {
+    let place = stack.line(entry).map(|it| &it.place);
+    let mut problems = stack.read.problems().iter();
+    problems.any(|it| it.kind.hides_lines() && it.place.as_ref() == place)
 }
 
 /// The file of an entry whose line ends in a carriage return.

@@ -17,6 +17,17 @@ fn an_unreadable_file_is_no_stack_that_fails() {
             found: &[],
         },
         Case {
+            name: "a directory instead of a file that sshd's includes, and a mistyped control",
+            make: || {
+                let tree = Tree::redhat();
+                tree.remove("/etc/pam.d/password-auth");
+                tree.make_dir("/etc/pam.d/password-auth");
+                tree.append(SSHD, "account require pam_permit.so\n");
+                tree
+            },
+            found: &["SA201 failure /etc/pam.d/sshd:18"],
+        },
+        Case {
             name: "a directory instead of a file that sshd's includes",
             make: || {
                 let tree = Tree::redhat();
