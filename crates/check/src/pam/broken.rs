@@ -249,34 +249,12 @@ fn report(stack: &Stack<'_>, judged: &Judged<'_>, notes: &mut Notes) {
         _ => "",
     };
     if let Some(call) = call.filter(|it| it.fault.is_some() && suspect.problem.is_none()) {
-        let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
-        let is_own = call.name.starts_with("pam_slurm_adopt");
-        let (check, severity) = match kept {
-            _ if is_wrong && is_own => (&WRONG_STACK, severity),
-            // The room of the module's file tells.
-            _ if is_own => return,
-            Kept::Nobody => return,
-            // Nobody is kept out who cannot change a password.
-            _ if facility == Facility::Password => return,
-            Kept::Everybody => (&MODULE_FAILS, severity),
-            Kept::Some | Kept::Directory => (&MODULE_UNUSABLE, severity),
+        let Some((check, text)) = of_module(stack, judged, call) else {
+            return;
         };
-        let why = match call.fault {
-            Some(Fault::NoFunction) => format!("{} has no {}", call.name, function(facility)),
-            _ => format!("there is no file {}", call.path),
-        };
-        let is_silent = stack.line(entry).is_some_and(|it| it.is_silent);
-        let dash = if is_silent {
-            "; the dash hides that from the log"
-        } else {
-            ""
-        };
-        let detail = format!("{} stack of {}: {why}{dash}{whom}", facility, stack.name);
-        notes.find(
-            Finding::of(check, detail)
-                .as_severe_as(severity)
-                .at(spot.mark(&call.path)),
-        );
+        let detail = format!("{facility} stack of {}: {text}{whom}", stack.name);
+        let finding = Finding::of(check, detail).as_severe_as(severity);
+        notes.find(finding.at(spot.mark(&call.path)));
         return;
     }
     let problem = suspect
@@ -297,6 +275,39 @@ fn report(stack: &Stack<'_>, judged: &Judged<'_>, notes: &mut Notes) {
             .as_severe_as(severity)
             .at(spot.mark(&mark)),
     );
+}
+
+/// What to say of a module that libpam cannot call.
+fn of_module(
+    stack: &Stack<'_>,
+    judged: &Judged<'_>,
+    call: &Call,
+) -> Option<(&'static Check, String)> {
+    let facility = stack.facility;
+    let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
+    let is_own = call.name.starts_with("pam_slurm_adopt");
+    let check = match judged.kept {
+        _ if is_wrong && is_own => &WRONG_STACK,
+        // The room of the module's file tells.
+        _ if is_own => return None,
+        Kept::Nobody => return None,
+        // Nobody is kept out who cannot change a password.
+        _ if facility == Facility::Password => return None,
+        Kept::Everybody => &MODULE_FAILS,
+        Kept::Some | Kept::Directory => &MODULE_UNUSABLE,
+    };
+    let why = match call.fault {
+        Some(Fault::NoFunction) => format!("{} has no {}", call.name, function(facility)),
+        _ => format!("there is no file {}", call.path),
+    };
+    let is_silent = stack
+        .line(judged.suspect.entry)
+        .is_some_and(|it| it.is_silent);
+    let dash = match is_silent {
+        true => "; the dash hides that from the log",
+        false => "",
+    };
+    Some((check, why + dash))
 }
 
 /// Whether a module is that of a directory: where it is not installed, there are no users of a directory either.
