@@ -182,7 +182,7 @@ pub const OPTIONS: &[Case] = &[
         breaks: "account required $OURS $DENY action_no_jobs=deny action_no_jobs=ignore",
         found: &[
             "SA109 warning /etc/pam.d/sshd:4",
-            "SA113 warning /etc/pam.d/sshd:4",
+            "SA113 failure /etc/pam.d/sshd:4",
         ],
         proof: Proof::GetsIn("carol"),
         ..CASE

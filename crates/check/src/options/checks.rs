@@ -135,7 +135,7 @@ pub(super) const OPEN_ON_UNKNOWN: Check = Check {
 
 pub(super) const OPEN_WITHOUT_JOBS: Check = Check {
     id: "SA113",
-    severity: Severity::Warning,
+    severity: Severity::Failure,
     title: "users without a job are left to the rest of the stack",
     why: "With action_no_jobs=ignore the module denies no user for lack of a job. No other line of the account stack \
           looks like one that decides who may log in, as pam_access does: every user with an account gets in.",

@@ -40,7 +40,7 @@ fn who_gets_in() {
             name: "action_no_jobs=ignore, and nothing after it decides",
             make: || account("strict action_no_jobs=ignore"),
             found: &[
-                "SA113 warning /etc/pam.d/sshd:3",
+                "SA113 failure /etc/pam.d/sshd:3",
                 "SA258 warning /etc/pam.d/sshd:16",
             ],
         },
