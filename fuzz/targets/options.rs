@@ -3,13 +3,10 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use std::time::Duration;
-
 use adopt::decide::{Answer, Reason, Verdict};
 use adopt::login::{Account, Login};
 use adopt::options::Options;
 use adopt::report::Outcome;
-use adopt::report::admin_line;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -61,8 +58,16 @@ fn one_line(text: &str) {
         reason: Reason::OtherService(text.into()),
     };
     let outcome = Outcome::from(verdict);
-    let line = admin_line(&login, &outcome, Duration::ZERO);
+    let (line, json) = adopt::fuzzing::logged(&login, &outcome);
     assert!(!line.contains(char::is_control), "{line:?}");
+    assert!(
+        json.bytes().all(|it| (b' '..=b'~').contains(&it)),
+        "{json:?}"
+    );
+    assert!(
+        json.starts_with("{\"version\":1,") && json.ends_with('}'),
+        "{json}"
+    );
     let fields = line.strip_prefix("user=").expect("the first field");
     let fields = match fields.strip_prefix('"') {
         None => fields.split_once(' ').map(|(_, rest)| rest),

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proto::stepd::NamespaceHandover;
 use sys::Deadline;
@@ -10,7 +11,9 @@ use crate::adoption::cgroup::Membership;
 use crate::adoption::namespaces;
 use crate::adoption::steps::Steps;
 use crate::adoption::{self, Adopted};
+use crate::login::{Entry, Login};
 use crate::node::{names, slurmd};
+use crate::report::{self, Outcome};
 use crate::session;
 
 pub use crate::callerid::credential::auth_info;
@@ -30,6 +33,13 @@ pub fn aliases(hosts: &str, full: &str, short: &str) -> Vec<String> {
 #[must_use]
 pub fn spool_dir(template: &str, node: &str, host: Option<&str>) -> PathBuf {
     names::expand(template, node, host)
+}
+
+/// The line of a login for people, and the one for machines.
+#[must_use]
+pub fn logged(login: &Login, outcome: &Outcome) -> (String, String) {
+    let event = report::event(Entry::Account, login, outcome, Duration::ZERO);
+    (event.text(), event.json(pam::Severity::Info))
 }
 
 /// Parses a line of a pid file or of cgroup.procs.

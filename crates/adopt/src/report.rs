@@ -255,7 +255,7 @@ fn trouble(steps: &Steps) -> Option<String> {
 }
 
 /// What every login leaves in the log.
-fn event(entry: Entry, login: &Login, outcome: &Outcome, took: Duration) -> Event {
+pub(crate) fn event(entry: Entry, login: &Login, outcome: &Outcome, took: Duration) -> Event {
     let Verdict { answer, reason } = &outcome.verdict;
     let mut message = reason.to_string();
     match &outcome.place {
