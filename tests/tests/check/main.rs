@@ -11,7 +11,7 @@
 //!    `*` at the end is any rest.
 //! 4. `then`: what happens to the node before the proof, if the set-up only shows in a fault.
 //!    `proof`: what ssh then does, and what it did before: [`proof::Proof`]. Leave it out only for what no login shows.
-//! 5. `suites`, if it depends on the release; by default the oldest and the newest.
+//! 5. `suites`, if it depends on the release; by default the oldest and the newest, in turn.
 //!
 //! Run one with `cargo test -p tests --test check -- "26.05/a stopped"`, all with `cargo xtask test --only check`.
 
@@ -87,12 +87,12 @@ fn main() {
         });
     }
     for case in PARTS.iter().copied().flatten() {
-        matrix.add_on(case.suites, case.name, |_, stage| {
+        matrix.add_in_turn(case.suites, case.name, |_, stage| {
             stage.run(|cluster| case.run(cluster), |cluster| case.finish(cluster))
         });
     }
     for (name, test) in CLUSTERS {
-        matrix.add_on(case::SUITES, name, |suite, _| test(suite));
+        matrix.add_in_turn(case::SUITES, name, |suite, _| test(suite));
     }
     // The first release with it is 23.11.
     matrix.add_on(

@@ -134,7 +134,7 @@ fn probe(host: &Host, user: &str) -> io::Result<Probe> {
     Ok(Probe {
         user: user.to_owned(),
         expected,
-        explanation: in_one_line(&explanation),
+        explanation: explanation.lines().collect::<Vec<_>>().join("; "),
         has_job: has_job(host, uid),
         account,
         session: said.session,
@@ -153,12 +153,6 @@ fn explained(error: io::Error, limit: Duration) -> io::Error {
         }
         _ => error,
     }
-}
-
-/// The lines after the first, which names the user.
-fn in_one_line(explanation: &str) -> String {
-    let lines: Vec<&str> = explanation.lines().skip(1).collect();
-    lines.join("; ")
 }
 
 /// Follows the login to its end.
