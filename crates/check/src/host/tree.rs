@@ -66,14 +66,39 @@ impl Tree {
         Ok(File::from(opened?))
     }
 
+    /// Opens a regular file to read it.
+    fn open_file(&self, path: &Path) -> io::Result<(File, Metadata)> {
+        self.open_to_read(path, Metadata::is_file)
+    }
+
+    /// Opens a file to read it, once its kind is known: in a tree of others it may be a device, and to open that may
+    /// do something.
+    fn open_to_read(
+        &self,
+        path: &Path,
+        is_wanted: impl FnOnce(&Metadata) -> bool,
+    ) -> io::Result<(File, Metadata)> {
+        let found = self.open(path, OFlags::PATH)?;
+        let status = found.metadata()?;
+        if !is_wanted(&status) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // The same file, whatever its name is by now, proc_pid_fd(5).
+        let name = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, name, flags, Mode::empty()).map_err(io::Error::from) {
+            // The file is there.
+            Err(error) if is_absent(&error) => Err(io::Error::other("/proc is not mounted")),
+            opened => Ok((File::from(opened?), status)),
+        }
+    }
+
     /// Reads a regular file. Does not wait for a FIFO's writer.
     ///
     /// # Errors
     /// Those of open(2) and read(2); `InvalidInput` for another kind of file; a file of more than 64 MB.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = self.open(path.as_ref(), flags)?;
-        let status = file.metadata()?;
+        let (file, status) = self.open_file(path.as_ref())?;
         sys::read_open(file, &status, LARGEST)
     }
 
@@ -132,12 +157,7 @@ impl Tree {
     /// # Errors
     /// Those of open(2) and read(2).
     pub fn tail(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let mut file = self.open(path.as_ref(), flags)?;
-        let status = file.metadata()?;
-        if !status.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        let (mut file, status) = self.open_file(path.as_ref())?;
         file.seek(SeekFrom::Start(status.len().saturating_sub(most)))?;
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes)?;
@@ -146,8 +166,8 @@ impl Tree {
 
     /// An extended attribute of a file, such as `security.selinux`; None if it has none.
     pub fn attribute(&self, path: impl AsRef<Path>, name: &str) -> Option<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = self.open(path.as_ref(), flags).ok()?;
+        let file = self.open_to_read(path.as_ref(), |it| it.is_file() || it.is_dir());
+        let (file, _) = file.ok()?;
         let mut bytes = vec![0; 4096];
         let length = rustix::fs::fgetxattr(&file, name, bytes.as_mut_slice()).ok()?;
         bytes.truncate(length);
@@ -280,6 +300,21 @@ mod tests {
                 "{pattern} {text}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let dir = tempfile::tempdir().expect("a directory");
+        // To open a socket fails in another way; to open a device may do something.
+        let _socket =
+            std::os::unix::net::UnixListener::bind(dir.path().join("socket")).expect("bind");
+        let tree = Tree::at(dir.path()).expect("a tree");
+        let kind = |it: io::Result<Vec<u8>>| it.expect_err("no file").kind();
+        assert_eq!(kind(tree.read("/socket")), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(tree.tail("/socket", 9)), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(tree.read("/")), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(tree.read("/none")), io::ErrorKind::NotFound);
+        assert!(tree.attribute("/socket", "user.x").is_none());
     }
 
     #[test]
