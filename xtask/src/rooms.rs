@@ -52,7 +52,7 @@ const ORDER: &[&str] = &[
 const ADOPT: &str = "crates/adopt/src/";
 
 /// The crates in crates/, and those of them that each may depend on.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("pam", &[]),
     ("pamconf", &[]),
     ("proto", &[]),
@@ -63,10 +63,16 @@ const ARROWS: [(&str, &[&str]); 9] = [
         "status",
         &["adopt", "check", "pam", "pamconf", "proto", "sys"],
     ),
+    (
+        "setup",
+        &["adopt", "check", "pam", "pamconf", "proto", "sys"],
+    ),
     ("module", &["adopt", "pam", "pamconf", "proto", "sys"]),
     (
         "cli",
-        &["adopt", "check", "pam", "pamconf", "proto", "status", "sys"],
+        &[
+            "adopt", "check", "pam", "pamconf", "proto", "setup", "status", "sys",
+        ],
     ),
 ];
 

@@ -1,0 +1,75 @@
+//! What is to be changed on a host, and why.
+
+use check::Host;
+
+use crate::change::Change;
+
+/// What the admin asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Parts to look after; empty for all but slurm.conf.
+    pub only: Vec<Part>,
+    /// Add the session line; None to add it where it is needed or does no harm.
+    pub session: Option<bool>,
+    /// Deny where the module cannot decide.
+    pub strict: bool,
+    /// Group whose members get in without a job.
+    pub admins: Option<String>,
+    /// Change slurm.conf and cgroup.conf too, instead of printing the lines.
+    pub slurm_conf: bool,
+    /// Give users no service manager of their own (the drop-in of user@.service); None to ask.
+    pub user_manager: Option<bool>,
+}
+
+/// A part of the set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// sshd's PAM stack and /etc/security/slurm_adopt.conf.
+    Pam,
+    /// sshd_config.
+    Sshd,
+    /// Drop-ins of systemd's units, /run/slurm-adopt.
+    Systemd,
+    /// slurm.conf and cgroup.conf.
+    Slurm,
+}
+
+/// What is to be changed, in the order in which it is to be done: after each step there is a way in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Files to be changed.
+    pub changes: Vec<Change>,
+    /// Commands that make the changes count, such as `systemctl reload ssh`; not run in a tree that does not run.
+    pub commands: Vec<Command>,
+    /// What the admin does elsewhere or decides, such as lines for the controller's slurm.conf.
+    pub advice: Vec<Advice>,
+}
+
+/// A command and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Name of the program, which is looked up in the usual directories of root.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// The reason in one line.
+    pub why: String,
+}
+
+/// Something that setup does not do itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What and where, in one line.
+    pub title: String,
+    /// Lines to copy.
+    pub lines: Vec<String>,
+}
+
+/// Works out what is to be changed. A host that is set up already gives an empty plan.
+///
+/// # Errors
+/// The reason why the host cannot be set up, in words.
+pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
+    let _ = (host, wish);
+    Ok(Plan::default())
+}
