@@ -160,6 +160,7 @@ pub(super) fn write(out: &mut dyn Write, status: &Status) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect_file;
     use serde_json::{Map, Value};
 
     use super::*;
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn the_object_is_as_in_the_file() {
         let found = serde_json::to_string_pretty(&object(&usual())).expect("write");
-        assert_eq!(found.trim(), include_str!("usual.json").trim(), "\n{found}");
+        expect_file!["usual.json"].assert_eq(&format!("{found}\n"));
     }
 
     #[test]
