@@ -6,6 +6,7 @@
 //! by the same code. Nothing here changes the node: the one trial login that may be asked for is closed again.
 #![forbid(unsafe_code)]
 
+mod causes;
 mod containment;
 mod finding;
 pub mod host;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sys::{Deadline, UserLookupError};
 
+use crate::causes;
 use crate::containment;
 use crate::finding::{Note, Notes};
 use crate::host::tree::Tree;
@@ -176,6 +177,7 @@ pub fn run(request: &Request, waits_for: &mut dyn FnMut(&[&str])) -> Result<Repo
         room.findings
             .sort_by_key(|it| (std::cmp::Reverse(it.severity), it.check.id));
     }
+    causes::keep_causes(&mut rooms);
     let done = rooms.iter().filter(|it| it.is_done);
     let carried_out = done.flat_map(|it| it.room.checks);
     Ok(Report {
