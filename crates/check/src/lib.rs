@@ -18,7 +18,7 @@ mod report;
 mod running;
 mod security;
 mod slurm;
-pub mod sshd;
+mod sshd;
 mod systemd;
 
 pub use containment::trial;

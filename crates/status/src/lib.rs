@@ -24,6 +24,7 @@ use adopt::node::Node;
 use adopt::survey;
 use check::host::Host;
 use check::host::tree::Tree;
+use check::host::users::Ordinary;
 use jiff::Timestamp;
 use sys::Deadline;
 
@@ -31,7 +32,7 @@ pub use model::{Account, End, Job, Kind, Login, Outsider, Refusal, Status, StepS
 
 use crate::place::{Place, Places};
 use crate::processes::Process;
-use crate::users::{Names, Ordinary};
+use crate::users::Names;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]

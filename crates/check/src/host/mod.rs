@@ -7,6 +7,7 @@ pub mod modules;
 pub mod owner;
 pub mod processes;
 pub mod slurm_conf;
+pub mod sshd;
 pub mod tree;
 pub mod unit;
 pub mod users;
@@ -29,8 +30,8 @@ use crate::host::distribution::{Distribution, Family};
 use crate::host::modules::ModuleSearch;
 use crate::host::processes::Process;
 use crate::host::slurm_conf::SlurmConf;
+use crate::host::sshd::daemon::{self, Sshd};
 use crate::host::tree::Tree;
-use crate::sshd::daemon::{self, Sshd};
 
 /// The host that is judged.
 #[derive(Debug)]
