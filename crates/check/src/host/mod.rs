@@ -7,6 +7,7 @@ pub mod modules;
 pub mod owner;
 pub mod processes;
 pub mod slurm_conf;
+pub mod slurmd;
 pub mod sshd;
 pub mod tree;
 pub mod unit;
@@ -48,6 +49,7 @@ pub struct Host {
     node: OnceLock<Result<Node, NodeError>>,
     slurm_conf: OnceLock<Result<SlurmConf, String>>,
     sshds: OnceLock<Vec<Sshd>>,
+    slurmd_version: OnceLock<Option<String>>,
 }
 
 /// A line of a PAM stack that calls this module, or SchedMD's.
@@ -109,6 +111,7 @@ impl Host {
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
             sshds: OnceLock::new(),
+            slurmd_version: OnceLock::new(),
         }
     }
 
@@ -156,6 +159,12 @@ impl Host {
                 "the tree does not run",
             )),
         }
+    }
+
+    /// What the slurmd that runs here prints with `-V`.
+    pub fn slurmd_version(&self) -> Option<&str> {
+        let version = || slurmd::version(self);
+        self.slurmd_version.get_or_init(version).as_deref()
     }
 
     /// Runs one of its programs for at most three seconds: what may ask a directory service, or wait for a lock, must
