@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use check::{Finding, Report, RoomReport, Severity, Spot};
 
-use crate::output::{printable, write_filled};
+use crate::output::{safe, write_filled};
 
 /// The width of the column of rooms.
 const ROOM: usize = 13;
@@ -130,11 +130,4 @@ fn write_spot(out: &mut dyn Write, spot: &Spot) -> io::Result<()> {
     };
     let (blank, carets) = (before.chars().count(), marked.chars().count().max(1));
     writeln!(out, "      {:blank$}{:^<carets$}", "", "")
-}
-
-/// A text that a file or its name has, which may have anything in it: on one line, and without what a terminal would
-/// act on. A tab is one column, as the caret's line counts.
-fn safe(text: &str) -> String {
-    let shown = |it| if it == '\t' { ' ' } else { printable(it) };
-    text.chars().map(shown).collect()
 }

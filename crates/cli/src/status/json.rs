@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use status::{Account, End, Job, Login, Outsider, Refusal, Status};
 
+use crate::output;
+
 #[derive(Serialize)]
 struct Object<'a> {
     host: &'a str,
@@ -154,8 +156,7 @@ pub(super) fn write(out: &mut dyn Write, status: &Status) -> io::Result<()> {
         refused: refused.map(|it| it.iter().map(RefusedRow::of).collect()),
         notes,
     };
-    serde_json::to_writer(&mut *out, &object)?;
-    writeln!(out)
+    output::write_json(out, &object)
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ fn compare_all(cases: &[Case]) {
 /// The object, a field a line.
 fn object(arguments: &[&str]) -> String {
     let printed = run(arguments).stdout;
+    assert!(printed.is_ascii());
     let mut object: Value = serde_json::from_slice(&printed).expect("one object");
     // Each new check would change it.
     object["checks"] = Value::from("N");
