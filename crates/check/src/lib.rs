@@ -23,6 +23,7 @@ mod systemd;
 pub use containment::trial;
 pub use finding::{Check, Finding, Notes, Severity, Spot, Unseen};
 pub use host::Host;
+pub use pam::shut_for_root;
 pub use report::{Report, Request, RequestError, RoomReport, run};
 
 /// A part of the set-up.
