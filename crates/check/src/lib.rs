@@ -23,7 +23,9 @@ mod systemd;
 pub use containment::trial;
 pub use finding::{Check, Finding, Notes, Severity, Spot, Unseen};
 pub use host::Host;
-pub use report::{Report, Request, RequestError, RoomReport, run};
+pub use module::{Maker, ModuleFile, module_file};
+pub use pam::moves_session;
+pub use report::{Report, Request, RequestError, RoomReport, findings, run};
 
 /// A part of the set-up.
 #[derive(Debug)]

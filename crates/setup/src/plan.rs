@@ -1,8 +1,14 @@
 //! What is to be changed on a host, and why.
 
-use check::Host;
+mod draft;
+mod lines;
+mod options;
+mod pam;
+
+use check::{Finding, Host};
 
 use crate::change::Change;
+use crate::plan::draft::Draft;
 
 /// What the admin asks for.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +76,61 @@ pub struct Advice {
 /// # Errors
 /// The reason why the host cannot be set up, in words.
 pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
-    let _ = (host, wish);
-    Ok(Plan::default())
+    let mut work = Work {
+        wish,
+        draft: Draft::of(host),
+        commands: Vec::new(),
+        advice: Vec::new(),
+    };
+    if wish.wants(Part::Pam) {
+        pam::plan(&mut work)?;
+    }
+    Ok(Plan {
+        changes: work.draft.changes(),
+        commands: work.commands,
+        advice: work.advice,
+    })
+}
+
+/// A plan that grows.
+struct Work<'a> {
+    wish: &'a Wish,
+    draft: Draft<'a>,
+    commands: Vec<Command>,
+    advice: Vec<Advice>,
+}
+
+impl<'a> Work<'a> {
+    fn host(&self) -> &'a Host {
+        self.draft.host
+    }
+
+    fn advise(&mut self, title: impl Into<String>, lines: &[&str]) {
+        let advice = Advice {
+            title: title.into(),
+            lines: lines.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        if !self.advice.contains(&advice) {
+            self.advice.push(advice);
+        }
+    }
+
+    /// Tells what was found and is left to the admin.
+    fn leave(&mut self, finding: &Finding) {
+        let place = finding
+            .spot
+            .as_ref()
+            .map_or(String::new(), |spot| match spot.line {
+                Some(line) => format!("{}:{line}: ", spot.file),
+                None => format!("{}: ", spot.file),
+            });
+        let title = format!("{place}{} ({})", finding.detail, finding.check.id);
+        self.advise(title, &[finding.advice()]);
+    }
+}
+
+impl Wish {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }

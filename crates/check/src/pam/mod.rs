@@ -23,6 +23,7 @@ mod succeed_if;
 mod ways_out;
 
 pub(crate) use elsewhere::has_sshd;
+pub use ways_out::moves_session;
 
 /// Whether a line or file speaks of this module or SchedMD's.
 fn names_us(text: &[u8]) -> bool {

@@ -29,7 +29,8 @@ impl Tree {
 
     fn copy(base: &str, modules: &str) -> Self {
         let tree = Self(TempDir::new().expect("a temporary directory"));
-        let bases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bases");
+        // The tests of crates/setup use this file too.
+        let bases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../check/tests/bases");
         copy_files(&bases.join(base), tree.0.path());
         let mut names = BTreeSet::from(["pam_slurm_adopt.so".to_owned()]);
         for file in fs::read_dir(tree.path("/etc/pam.d")).expect("etc/pam.d") {
