@@ -179,11 +179,8 @@ impl<'a> Draft<'a> {
 
 /// Whether a file belongs to a package, whose update writes it.
 fn is_vendors(path: &Path) -> bool {
-    let is_below = |dir: &&str| path.starts_with(dir);
-    ["/usr", "/lib", "/nix", "/gnu"]
-        .iter()
-        .any(|it| is_below(&it))
-        && !path.starts_with("/usr/local")
+    let mut dirs = ["/usr", "/lib", "/nix", "/gnu"].iter();
+    dirs.any(|it| path.starts_with(it)) && !path.starts_with("/usr/local")
 }
 
 /// The permissions of new files.

@@ -7,3 +7,4 @@ mod tree;
 
 mod pam;
 mod planned;
+mod stock;

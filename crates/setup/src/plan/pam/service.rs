@@ -37,9 +37,8 @@ impl<'a> Service<'a> {
                  move its lines to files of {DIR}"
             ));
         }
-        let own = Path::new(DIR).join(name);
-        let mut files = dirs.iter().map(|it| it.join(name));
-        let Some(file) = files.find(|it| host.tree.exists(it)) else {
+        let Some(mut service) = Self::of(host, name) else {
+            let own = Path::new(DIR).join(name);
             if name == "sshd" {
                 return Err(format!("there is no {}: is sshd installed?", own.display()));
             }
@@ -47,17 +46,23 @@ impl<'a> Service<'a> {
             work.advise(title, &[&format!("cp {DIR}/sshd {}", own.display())]);
             return Ok(None);
         };
-        let rooms = ["pam/files", "pam/account", "pam/session"];
-        let service = Self {
+        service.findings = check::findings(host, &["pam/files", "pam/account", "pam/session"]);
+        service.refuse()?;
+        Ok(Some(service))
+    }
+
+    /// Reads a service of any program; None if it has no file.
+    pub fn of(host: &'a Host, name: &str) -> Option<Self> {
+        let dirs = host.layout().dirs;
+        let mut files = dirs.iter().map(|it| it.join(name));
+        Some(Self {
             host,
             name: name.to_owned(),
             read: host.service(name),
-            file,
-            own,
-            findings: check::findings(host, &rooms),
-        };
-        service.refuse()?;
-        Ok(Some(service))
+            file: files.find(|it| host.tree.exists(it))?,
+            own: Path::new(DIR).join(name),
+            findings: Vec::new(),
+        })
     }
 
     /// Refuses a file that libpam does not read as written: what is added could not be relied on.

@@ -96,15 +96,15 @@ fn advise(work: &mut Work<'_>, by: &str) {
 }
 
 /// A place for the line.
-struct Place {
+pub(super) struct Place {
     /// The number of the line before which it comes.
-    line: usize,
+    pub line: usize,
     /// FILE:LINE of what may lead past it there.
-    passed_by: Option<String>,
+    pub passed_by: Option<String>,
 }
 
 /// The end of the session stack. If a line leads past that, the place before it, unless the session is moved after it.
-fn place(service: &Service<'_>, text: &[u8], old: Option<&OwnLine>) -> Place {
+pub(super) fn place(service: &Service<'_>, text: &[u8], old: Option<&OwnLine>) -> Place {
     let lines = service.text();
     let tops = service.tops(Facility::Session);
     let last = tops.last().map_or(lines.count(), |it| it.place.line);
