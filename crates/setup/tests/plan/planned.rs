@@ -96,28 +96,32 @@ pub fn difference(plan: &Plan, path: &str) -> Vec<String> {
     };
     let (before, after) = (text(&change.before), text(&change.after));
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let mut rows = Vec::new();
-    let mut at = same;
-    for line in new.get(same..).unwrap_or_default() {
-        match old
-            .get(at..)
-            .unwrap_or_default()
-            .iter()
-            .position(|it| it == line)
-        {
-            Some(skipped) => {
-                rows.extend(old[at..at + skipped].iter().map(|it| format!("-{it}")));
-                at += skipped + 1;
-            }
-            None => rows.push(format!("+{line}")),
+    rows(&old, &new)
+}
+
+/// The rows of a shortest difference.
+fn rows(old: &[&str], new: &[&str]) -> Vec<String> {
+    // The length of the longest common part from each pair of lines on.
+    let mut common = vec![vec![0; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            common[i][j] = match old[i] == new[j] {
+                true => common[i + 1][j + 1] + 1,
+                false => common[i + 1][j].max(common[i][j + 1]),
+            };
         }
     }
-    rows.extend(
-        old.get(at..)
-            .unwrap_or_default()
-            .iter()
-            .map(|it| format!("-{it}")),
-    );
+    let (mut i, mut j, mut rows) = (0, 0, Vec::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j < new.len() && (i == old.len() || common[i][j + 1] >= common[i + 1][j]) {
+            rows.push(format!("+{}", new[j]));
+            j += 1;
+        } else {
+            rows.push(format!("-{}", old[i]));
+            i += 1;
+        }
+    }
     rows
 }

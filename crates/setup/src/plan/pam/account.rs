@@ -1,7 +1,7 @@
 //! The account line: it decides about everyone, so nothing may lead past it.
 
-use check::Maker;
 use check::host::OwnLine;
+use check::{Maker, Spot};
 use pamconf::{Facility, Item, Line};
 
 use crate::plan::Work;
@@ -46,12 +46,18 @@ pub(super) fn plan(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller,
 fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
     let idle = service.idle(Facility::Account);
     let idle = idle.first();
-    let (module, arguments) = match (idle, service.stray("SA221")) {
+    let stray = service.stray("SA221");
+    let (module, mut arguments) = match (idle, stray) {
         (Some(idle), _) => call(&idle.line),
-        (None, Some(arguments)) => (line::MODULE.into(), arguments),
+        (None, Some(stray)) => (line::MODULE.into(), meant(stray)),
         (None, None) => (line::MODULE.into(), Vec::new()),
     };
-    let mut arguments = arguments;
+    if let Some(stray) = stray {
+        let text = stray.text.as_deref().unwrap_or_default();
+        let name = &service.name;
+        let title = format!("{} has a line that {name} does not read", stray.file);
+        work.advise(title, &[&format!("Remove \"{}\".", text.trim())]);
+    }
     arguments.retain(|it| !it.starts_with(b"service="));
     let maker = module::verify(work.host(), &String::from_utf8_lossy(&module))?;
     if maker != Maker::Own {
@@ -88,6 +94,14 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
         arguments,
         maker,
     })
+}
+
+/// The arguments of a line that has no effect: what the admin meant.
+fn meant(stray: &Spot) -> Vec<Vec<u8>> {
+    let text = stray.text.as_deref().unwrap_or_default();
+    let words = text.split_whitespace();
+    let rest = words.skip_while(|it| !it.contains("pam_slurm_adopt"));
+    rest.skip(1).map(|it| it.as_bytes().to_vec()).collect()
 }
 
 /// The number of the line before which a new line comes: behind the lines that only keep users out, before the first

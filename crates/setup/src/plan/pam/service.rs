@@ -157,14 +157,11 @@ impl<'a> Service<'a> {
         self.findings.iter().find(is_it)
     }
 
-    /// The arguments of a line in a file that sshd does not read: what the admin meant.
-    pub fn stray(&self, id: &str) -> Option<Vec<Vec<u8>>> {
-        let spot = self.finding(id)?.spot.as_ref()?;
-        let text = spot.text.as_deref().unwrap_or_default();
-        let words = text.split_whitespace();
-        let mut rest = words.skip_while(|it| !it.contains("pam_slurm_adopt"));
-        rest.next()?;
-        Some(rest.map(|it| it.as_bytes().to_vec()).collect())
+    /// The line of ours in a file that the service does not read, by the check that finds it.
+    pub fn stray(&self, id: &str) -> Option<&Spot> {
+        let start = format!("{} reads ", self.name);
+        let is_it = |it: &&Finding| it.check.id == id && it.detail.starts_with(&start);
+        self.findings.iter().find(is_it)?.spot.as_ref()
     }
 
     /// Makes the file that is changed, where only the vendor's is there.
