@@ -4,6 +4,8 @@ mod draft;
 mod lines;
 mod options;
 mod pam;
+mod sshd;
+mod units;
 
 use check::{Finding, Host};
 
@@ -85,6 +87,9 @@ pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
     if wish.wants(Part::Pam) {
         pam::plan(&mut work)?;
     }
+    if wish.wants(Part::Sshd) {
+        sshd::plan(&mut work)?;
+    }
     Ok(Plan {
         changes: work.draft.changes(),
         commands: work.commands,
@@ -103,6 +108,17 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn host(&self) -> &'a Host {
         self.draft.host
+    }
+
+    fn command(&mut self, program: &str, arguments: &[&str], why: &str) {
+        let command = Command {
+            program: program.to_owned(),
+            arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
+            why: why.to_owned(),
+        };
+        if !self.commands.contains(&command) {
+            self.commands.push(command);
+        }
     }
 
     fn advise(&mut self, title: impl Into<String>, lines: &[&str]) {

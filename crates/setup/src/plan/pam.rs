@@ -10,7 +10,10 @@ mod service;
 mod session;
 mod su;
 
-use pamconf::Facility;
+use std::path::Path;
+
+use check::host::ModuleCall;
+use pamconf::{Facility, ReadOther};
 
 use crate::plan::pam::service::Service;
 use crate::plan::{Work, options};
@@ -39,4 +42,13 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
         su::plan(work)?;
     }
     Ok(())
+}
+
+/// Whether a stack of a service calls the module, by the files as they are to be.
+pub(super) fn has_line(work: &Work<'_>, name: &str, facility: Facility) -> bool {
+    let layout = work.host().layout();
+    let mut read = |path: &Path| work.draft.bytes(path);
+    let service = pamconf::Service::read(&layout, name, ReadOther::Always, &mut read);
+    let mut stack = service.stack(facility).iter();
+    stack.any(|it| ModuleCall::of(&service, it).is_some_and(|it| it.is_own()))
 }

@@ -8,4 +8,5 @@ mod tree;
 mod files;
 mod pam;
 mod planned;
+mod sshd;
 mod stock;
