@@ -5,6 +5,7 @@ mod lines;
 mod options;
 mod pam;
 mod sshd;
+mod systemd;
 mod units;
 
 use check::{Finding, Host};
@@ -53,6 +54,15 @@ pub struct Plan {
     pub advice: Vec<Advice>,
 }
 
+impl Plan {
+    /// Whether the admin is to decide about users' service managers, [`Wish::user_manager`]. An advice of the plan says
+    /// what users lose.
+    #[must_use]
+    pub fn asks_user_manager(&self) -> bool {
+        self.advice.iter().any(|it| it.title == systemd::QUESTION)
+    }
+}
+
 /// A command and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -89,6 +99,9 @@ pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
     }
     if wish.wants(Part::Sshd) {
         sshd::plan(&mut work)?;
+    }
+    if wish.wants(Part::Systemd) {
+        systemd::plan(&mut work)?;
     }
     Ok(Plan {
         changes: work.draft.changes(),

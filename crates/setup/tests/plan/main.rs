@@ -10,3 +10,4 @@ mod pam;
 mod planned;
 mod sshd;
 mod stock;
+mod systemd;
