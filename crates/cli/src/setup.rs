@@ -118,30 +118,18 @@ impl Setup {
     /// The plan, with the answer about users' service managers.
     fn plan(&self, consent: Consent) -> Result<Plan, String> {
         let mut wish = self.wish();
-        if wish.user_manager.is_some() {
-            return self.planned(&wish);
-        }
-        // Asks only where it makes a difference.
-        let [with, without] = [true, false].map(|it| {
-            wish.user_manager = Some(it);
-            self.planned(&wish)
-        });
-        let (with, without) = (with?, without?);
-        if with.changes == without.changes {
-            return Ok(with);
+        let plan = self.planned(&wish)?;
+        if !plan.asks_user_manager() {
+            return Ok(plan);
         }
         if consent != Consent::Ask {
             say(LEFT_MANAGERS);
-            wish.user_manager = None;
-            return self.planned(&wish);
+            return Ok(plan);
         }
-        say(MANAGERS);
-        Ok(
-            match consent.to("Give users no service manager of their own?") {
-                true => with,
-                false => without,
-            },
-        )
+        show::advice(&plan.advice);
+        let answer = consent.to("Give users no service manager?");
+        wish.user_manager = Some(answer);
+        self.planned(&wish)
     }
 
     fn planned(&self, wish: &Wish) -> Result<Plan, String> {
@@ -211,8 +199,5 @@ pub(crate) const REFUSED: u8 = 2;
 const LIMIT: Duration = Duration::from_secs(9);
 const INTERRUPTED: &str =
     "an earlier setup or undo was interrupted: its changes are taken back first";
-const MANAGERS: &str = "
-systemd gives each user a service manager (user@UID.service), which runs outside all jobs: with it a user
-leaves the job's limits, and leaves processes behind. Without it users have no systemctl --user, no timers
-and no D-Bus session bus; dbus-run-session gives a program a bus in the job. Root keeps a manager.";
-const LEFT_MANAGERS: &str = "users keep their service managers, which run outside all jobs; --no-user-manager takes them away";
+const LEFT_MANAGERS: &str = "users keep their service managers: --no-user-manager takes them away, --user-manager \
+                             says no more of it";

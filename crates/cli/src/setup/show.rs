@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use ::setup::change::Change;
-use ::setup::plan::Plan;
+use ::setup::plan::{Advice, Plan};
 use ::setup::{Fate, Place, difference, words};
 
 /// Prints a line. If nobody can be told, the work goes on all the same.
@@ -28,7 +28,12 @@ pub(super) fn plan(plan: &Plan, is_live: bool) {
         }
         say("");
     }
-    for advice in &plan.advice {
+    advice(&plan.advice);
+}
+
+/// Prints what setup does not do itself.
+pub(super) fn advice(advice: &[Advice]) {
+    for advice in advice {
         say(&format!("To do: {}", advice.title));
         advice.lines.iter().for_each(|it| say(&format!("  {it}")));
         say("");
