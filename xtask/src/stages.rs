@@ -68,6 +68,8 @@ pub enum Stage {
     Site,
     /// What slurm-adopt check finds on broken nodes: clusters
     Check,
+    /// slurm-adopt setup and undo on bare nodes: clusters
+    Setup,
     /// Trial logins of slurm-adopt check --as: clusters
     Containment,
     /// Who is where on a node, as status shows it: clusters
@@ -216,6 +218,7 @@ impl Stage {
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
             Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Check => Work::Clusters("what check finds", "check"),
+            Self::Setup => Work::Clusters("setup and undo", "setup"),
             Self::Containment => Work::Clusters("trial logins", "containment"),
             Self::Status => Work::Clusters("who is where", "status"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
@@ -371,6 +374,7 @@ mod tests {
             Stage::Mixed,
             Stage::Site,
             Stage::Check,
+            Stage::Setup,
             Stage::Containment,
             Stage::Status,
             Stage::Inside,
