@@ -8,6 +8,7 @@ mod tree;
 mod files;
 mod pam;
 mod planned;
+mod slurm;
 mod sshd;
 mod stock;
 mod systemd;
