@@ -5,6 +5,7 @@
 #[path = "../../../check/tests/set_ups/tree.rs"]
 mod tree;
 
+mod broken;
 mod files;
 mod pam;
 mod planned;
