@@ -32,15 +32,19 @@ put() {
     mv -fT "$place.slurm-adopt" "$place"
 }
 
-# Lists the files of PAM whose lines name the module.
+# Lists the files of PAM with a line that names the module, after the given word.
 stacks() {
-    grep -lrsE '^[^#]*pam_slurm_adopt' --exclude='*~' --exclude='*.dpkg-*' --exclude='*.bak' \
+    grep -lrsE "^[^#]*${1:-}[^#]*pam_slurm_adopt" \
+        --exclude='*~' --exclude='*.dpkg-*' --exclude='*.bak' \
         /etc/pam.conf /etc/pam.d /usr/lib/pam.d || true
 }
 
-# Whether the stacks name the module and would have none without this one.
+# Whether people would be kept out without the module: the stacks name it, and SchedMD's is not there to take its
+# place. SchedMD's has no session phase, so that a session line is left with none in any case.
 is_needed() {
-    is_diverted && [ ! -e "$theirs" ] && [ ! -e "$older" ] && [ -n "$(stacks)" ]
+    is_diverted || return 1
+    [ -z "$(stacks session)" ] || return 0
+    [ ! -e "$theirs" ] && [ ! -e "$older" ] && [ -n "$(stacks)" ]
 }
 
 # Takes the module away from the place; what was there before comes back by rename.

@@ -2,6 +2,7 @@
 
 mod date;
 mod deb;
+mod gates;
 mod tree;
 
 use std::fs;
@@ -14,6 +15,8 @@ use crate::arch::Arch;
 use crate::dist::Dist;
 use crate::man;
 use crate::workspace::Workspace;
+
+pub use gates::gates;
 
 /// A kind of package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
