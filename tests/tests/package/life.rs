@@ -4,38 +4,47 @@ use anyhow::{Result, ensure};
 
 use crate::node::{NEWER, OURS, PLACE, Packages, SCHEDMDS, THEIRS};
 
-/// With Debian's package there, with SchedMD's own, and with neither.
+/// With Debian's package there.
 pub fn leaves_nothing(packages: &Packages) -> Result<()> {
-    come_and_go(packages)?;
-    let stack = packages.node().read(SSHD)?;
+    come_and_go(packages)
+}
+
+/// With SchedMD's own package there.
+pub fn leaves_nothing_beside_schedmds(packages: &Packages) -> Result<()> {
     packages.run("dpkg -P libpam-slurm-adopt")?;
     packages.run(&format!("dpkg -i {SCHEDMDS}"))?;
     come_and_go(packages)?;
     packages.run("dpkg -P slurm-smd-libpam-slurm-adopt")?;
-    // Nothing serves the line now, so it would keep our package from going.
-    packages
-        .node()
-        .sh(&format!("sed -i /pam_slurm_adopt/d {SSHD}"))?;
+    packages.run(&format!("dpkg -i {THEIRS}"))
+}
+
+/// With no other module there, and so no line that names it.
+pub fn leaves_nothing_alone(packages: &Packages) -> Result<()> {
+    let node = packages.node();
+    let stack = node.read(SSHD)?;
+    packages.run("dpkg -P libpam-slurm-adopt")?;
+    node.sh(&format!("sed -i /pam_slurm_adopt/d {SSHD}"))?;
     come_and_go(packages)?;
-    packages.node().write(SSHD, stack, 0o644)?;
+    node.write(SSHD, stack, 0o644)?;
     packages.run(&format!("dpkg -i {THEIRS}"))
 }
 
 fn come_and_go(packages: &Packages) -> Result<()> {
-    let (etc, usr) = (content(packages, "/etc")?, content(packages, "/usr")?);
+    let node = packages.node();
+    let (etc, usr) = (node.sh(ETC)?, node.sh(USR)?);
     packages.run(&format!("dpkg -i {OURS}"))?;
-    ensure!(content(packages, "/etc")? == etc, "installing changes /etc");
     packages.run(&format!("dpkg -i {NEWER}"))?;
-    ensure!(content(packages, "/etc")? == etc, "upgrading changes /etc");
+    ensure!(node.sh(ETC)? == etc, "installing changes /etc");
     packages.run("dpkg -r slurm-adopt")?;
     packages.run("dpkg -P slurm-adopt")?;
-    for (dir, before) in [("/etc", etc), ("/usr", usr)] {
-        let after = content(packages, dir)?;
-        let changed: Vec<_> = after.lines().filter(|it| !before.contains(it)).collect();
-        ensure!(after == before, "{dir} is not as before: {changed:?}");
+    for (look, before) in [(ETC, etc), (USR, usr)] {
+        let after = node.sh(look)?;
+        let differs = |it: &&str| !before.contains(*it);
+        let changed: Vec<_> = after.lines().filter(differs).collect();
+        ensure!(after == before, "not as before: {changed:?}");
     }
     let left = "! grep -s slurm_adopt /var/lib/dpkg/diversions && ! ls -d /run/slurm-adopt 2>&1";
-    packages.node().sh(left).map(drop)
+    node.sh(left).map(drop)
 }
 
 /// Refused without SchedMD's module, or with a session line, which that does not serve.
@@ -71,13 +80,10 @@ fn stays(packages: &Packages, removal: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every file below a directory, with its type, permissions, owner and content.
-fn content(packages: &Packages, dir: &str) -> Result<String> {
-    packages.node().sh(&format!(
-        "find {dir} -xdev -printf '%p %y %m %U:%G %l\n' | sort; \
-         find {dir} -xdev -type f -path '*slurm*' -exec sha256sum {{}} + | sort; \
-         find /etc -xdev -type f -exec sha256sum {{}} + | sort"
-    ))
-}
-
 const SSHD: &str = "/etc/pam.d/sshd";
+/// Every file with its type, permissions, owner, target and content.
+const ETC: &str = "cd /etc; find . -xdev -printf '%p %y %m %U:%G %l\n' | sort; \
+                   find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum";
+/// The same, with the content of what could be ours or SchedMD's.
+const USR: &str = "cd /usr; find . -xdev -printf '%p %y %m %U:%G %l\n' | sort; \
+                   find . -xdev -type f -path '*adopt*' -print0 | sort -z | xargs -0 sha256sum";

@@ -44,6 +44,8 @@ impl Packages {
         if suite.original_module() != PLACE {
             node.remove(PLACE)?;
         }
+        // The roots are made without documents; the package is to be whole.
+        node.sh("rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap")?;
         node.sh(&format!("{THEIRS_AGAIN}\n{SCHEDMDS_OWN}\n{NEWER_ONE}"))?;
         let packages = Self {
             ours: fs::read(dist("pam_slurm_adopt.so")?)?,
