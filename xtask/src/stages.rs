@@ -202,6 +202,7 @@ impl Stage {
             Self::Retval => Work::Module(
                 "return codes",
                 &[
+                    "--package=pamcall",
                     "--lib",
                     "--test=retval",
                     "--test=so",
@@ -297,6 +298,7 @@ impl Runner {
         let all = [
             "--workspace",
             "--exclude=lab",
+            "--exclude=pamcall",
             "--exclude=tests",
             "--features=pam/app",
         ];
@@ -316,9 +318,13 @@ impl Runner {
     }
 
     fn dist(&mut self) {
-        let arches = self.arches();
-        let built = dist::build_each(&self.workspace, arches);
-        for (arch, dist) in arches.iter().zip(built) {
+        let what: Vec<_> = self
+            .arches()
+            .iter()
+            .map(|it| (*it, self.parts(*it)))
+            .collect();
+        let built = dist::build_each(&self.workspace, &what);
+        for ((arch, _), dist) in what.iter().zip(built) {
             self.take_dist(*arch, dist);
         }
     }
