@@ -15,6 +15,7 @@ use crate::docs;
 use crate::fuzz;
 use crate::licences;
 use crate::long;
+use crate::package;
 use crate::rooms;
 use crate::runner::{Runner, Size};
 use crate::session;
@@ -56,6 +57,8 @@ pub enum Stage {
     Lab,
     /// Loading of the module in each of the lab's roots; host lists and slurm.conf against Slurm's own parser
     Loading,
+    /// The packages: the same bytes twice, lintian, and their life on a node: clusters
+    Package,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
     /// slurm.conf and the node's name, read by both modules: clusters
@@ -199,6 +202,7 @@ impl Stage {
             Self::Retval => Work::Module(
                 "return codes",
                 &[
+                    "--package=pamcall",
                     "--lib",
                     "--test=retval",
                     "--test=so",
@@ -212,6 +216,7 @@ impl Stage {
             Self::Fuzz => Work::Own(Runner::fuzz),
             Self::Lab => Work::Own(Runner::lab),
             Self::Loading => Work::Own(Runner::loading),
+            Self::Package => Work::Own(Runner::package),
             Self::Compliance => Work::Clusters("compliance", "compliance"),
             Self::Finding => Work::Clusters("finding the node", "finding"),
             Self::Callerid => Work::Clusters("caller ID", "callerid"),
@@ -293,6 +298,7 @@ impl Runner {
         let all = [
             "--workspace",
             "--exclude=lab",
+            "--exclude=pamcall",
             "--exclude=tests",
             "--features=pam/app",
         ];
@@ -312,9 +318,13 @@ impl Runner {
     }
 
     fn dist(&mut self) {
-        let arches = self.arches();
-        let built = dist::build_each(&self.workspace, arches);
-        for (arch, dist) in arches.iter().zip(built) {
+        let what: Vec<_> = self
+            .arches()
+            .iter()
+            .map(|it| (*it, self.parts(*it)))
+            .collect();
+        let built = dist::build_each(&self.workspace, &what);
+        for ((arch, _), dist) in what.iter().zip(built) {
             self.take_dist(*arch, dist);
         }
     }
@@ -352,6 +362,15 @@ impl Runner {
         }
     }
 
+    fn package(&mut self) {
+        if self.has_dist("package")
+            && self.has_lab("package")
+            && package::gates(&self.workspace, &mut self.report)
+        {
+            self.tests("package", &["--package=tests", "--test=package"]);
+        }
+    }
+
     fn vm(&mut self) {
         if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
             self.machines(&IN_MACHINE);
@@ -368,6 +387,7 @@ mod tests {
         let slow = [
             Stage::Lab,
             Stage::Loading,
+            Stage::Package,
             Stage::Compliance,
             Stage::Finding,
             Stage::Callerid,

@@ -4,6 +4,7 @@ mod draft;
 mod lines;
 mod options;
 mod pam;
+mod slurm;
 mod sshd;
 mod systemd;
 mod units;
@@ -16,7 +17,7 @@ use crate::plan::draft::Draft;
 /// What the admin asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Parts to look after; empty for all but slurm.conf.
+    /// Parts to look after; empty for all.
     pub only: Vec<Part>,
     /// Add the session line; None to add it where it is needed or does no harm.
     pub session: Option<bool>,
@@ -102,6 +103,9 @@ pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
     }
     if wish.wants(Part::Systemd) {
         systemd::plan(&mut work)?;
+    }
+    if wish.wants(Part::Slurm) {
+        slurm::plan(&mut work)?;
     }
     Ok(Plan {
         changes: work.draft.changes(),

@@ -7,6 +7,7 @@ use adopt::options;
 
 use crate::host::Host;
 use crate::host::tree::{Tree, is_absent};
+use crate::host::users::Ordinary;
 use crate::security::checks;
 use crate::{Finding, Notes, Severity, Spot, module};
 
@@ -203,7 +204,8 @@ fn works(host: &Host, notes: &mut Notes) -> bool {
         let finding = Finding::of(&checks::DENIED, detail).at(Spot::file(AUDIT_LOG));
         notes.find(finding.as_severe_as(severity));
     }
-    denials.is_empty() && log.lines().any(|it| is_login(it, since))
+    let people = Ordinary::read(&host.tree);
+    denials.is_empty() && log.lines().any(|it| is_login(it, since, people))
 }
 
 /// Splits a line of the audit log, `type=KIND msg=audit(SECONDS.MILLIS:ID): REST`, if it is of this kind and not
@@ -216,14 +218,14 @@ fn record<'a>(line: &'a str, kind: &str, since: u64) -> Option<&'a str> {
 }
 
 /// Whether a line says that a user of the site logged in by ssh.
-fn is_login(line: &str, since: u64) -> bool {
+fn is_login(line: &str, since: u64, people: Ordinary) -> bool {
     let Some(rest) = record(line, "USER_LOGIN", since) else {
         return false;
     };
     let words = || rest.split([' ', '\'', '"']);
     let is_users = words().any(|it| {
         let uid = it.strip_prefix("id=").and_then(|it| it.parse::<u32>().ok());
-        uid.is_some_and(|it| it >= 1000)
+        uid.is_some_and(|it| people.has(it))
     });
     is_users && rest.contains("/sshd") && words().any(|it| it == "res=success")
 }
@@ -300,14 +302,17 @@ mod tests {
         let line = "type=USER_LOGIN msg=audit(1700000000.1:2): pid=1 uid=0 auid=2001 ses=3 \
                     subj=system_u:system_r:sshd_t:s0 msg='op=login id=2001 exe=\"/usr/sbin/sshd\" \
                     hostname=a addr=10.0.0.5 terminal=/dev/pts/0 res=success'";
-        assert!(is_login(line, 1_700_000_000));
-        assert!(!is_login(line, 1_700_000_001), "too old");
+        let people = Ordinary { first: 1000 };
+        assert!(is_login(line, 1_700_000_000, people));
+        assert!(!is_login(line, 1_700_000_001, people), "too old");
+        let others = Ordinary { first: 3000 };
+        assert!(!is_login(line, 1_700_000_000, others), "a system account");
         for (old, new) in [
             ("id=2001 exe", "id=0 exe"),
             ("success", "failed"),
             ("sshd\"", "login\""),
         ] {
-            assert!(!is_login(&line.replace(old, new), 0), "{new}");
+            assert!(!is_login(&line.replace(old, new), 0, people), "{new}");
         }
     }
 

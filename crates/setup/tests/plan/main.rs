@@ -5,9 +5,11 @@
 #[path = "../../../check/tests/set_ups/tree.rs"]
 mod tree;
 
+mod broken;
 mod files;
 mod pam;
 mod planned;
+mod slurm;
 mod sshd;
 mod stock;
 mod systemd;

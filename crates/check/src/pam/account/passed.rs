@@ -3,7 +3,7 @@
 use super::DENIAL;
 use super::texts::*;
 use crate::host::Host;
-use crate::host::users::users;
+use crate::host::users::{Ordinary, users};
 use crate::pam::access::Access;
 use crate::pam::bypass::{self, Passed};
 use crate::pam::listfile::{Content, ListFile};
@@ -67,11 +67,12 @@ fn severity(host: &Host, check: &Check) -> Severity {
 
 /// Whether /etc/passwd has ordinary users.
 fn has_local_users(host: &Host) -> bool {
+    let ordinary = Ordinary::read(&host.tree);
     let text = host.tree.text("/etc/passwd").unwrap_or_default();
     users(&text).any(|user| {
         let no_shell = ["nologin", "false"];
         let has_shell = !no_shell.iter().any(|it| user.shell.ends_with(it));
-        has_shell && ((1000..65534).contains(&user.uid) || user.uid > 65535)
+        has_shell && ordinary.has(user.uid)
     })
 }
 

@@ -176,10 +176,7 @@ fn modules_that_libpam_cannot_call_are_found() {
         Case {
             name: "a mistyped name",
             make: || account(Tree::debian(), "account required pam_slurm-adopt.so"),
-            found: &[
-                "SA010 failure /etc/pam.d/sshd:3",
-                "SA202 failure /etc/pam.d/sshd:3",
-            ],
+            found: &["SA010 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "an absolute path that is not there, with a dash",
@@ -195,10 +192,7 @@ fn modules_that_libpam_cannot_call_are_found() {
         Case {
             name: "Windows line ends in the account line",
             make: || account(Tree::redhat(), "account required pam_slurm_adopt.so\r"),
-            found: &[
-                "SA010 failure /etc/pam.d/sshd:6",
-                "SA201 failure /etc/pam.d/sshd:6",
-            ],
+            found: &["SA201 failure /etc/pam.d/sshd:6"],
         },
     ]);
 }
@@ -302,10 +296,7 @@ fn lines_that_are_not_what_they_seem_are_found() {
         Case {
             name: "a carriage return after an argument",
             make: || account(Tree::debian(), &format!("{}\r", ACCOUNT.trim_end())),
-            found: &[
-                "SA103 note /etc/pam.d/sshd:3",
-                "SA204 warning /etc/pam.d/sshd:3",
-            ],
+            found: &["SA204 warning /etc/pam.d/sshd:3"],
         },
         Case {
             name: "an auth line of ours",

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::host::processes::Process;
+use crate::host::sshd::config::Place;
 use crate::host::tree::Tree;
 use crate::host::unit::{self, SSHD_UNITS, Setting, Unit, is_enabled};
-use crate::sshd::config::Place;
 
 /// The file that is read without `-f`.
 pub const FILE: &str = "/etc/ssh/sshd_config";

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::Spot;
-use crate::sshd::keywords::{ANYWHERE, GLOBAL, NEWER, PATCHED};
-use crate::sshd::version::Version;
-use crate::sshd::words::Words;
-use crate::sshd::{matching, values};
+use crate::host::sshd::keywords::{ANYWHERE, GLOBAL, NEWER, PATCHED};
+use crate::host::sshd::version::Version;
+use crate::host::sshd::words::Words;
+use crate::host::sshd::{matching, values};
 
 /// The files that an Include names, in sshd's order.
 pub type Include<'a> = &'a mut dyn FnMut(&str) -> Vec<Included>;

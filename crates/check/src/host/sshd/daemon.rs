@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::Spot;
 use crate::host::Host;
+use crate::host::sshd::config::{Block, Config, Included, Reader, Setting};
+use crate::host::sshd::keywords::ANYWHERE;
+use crate::host::sshd::servers::{self, Server};
+use crate::host::sshd::version::Version;
 use crate::host::tree::{Tree, is_match};
-use crate::sshd::config::{Block, Config, Included, Reader, Setting};
-use crate::sshd::keywords::ANYWHERE;
-use crate::sshd::servers::{self, Server};
-use crate::sshd::version::Version;
 
 /// An sshd of the host.
 #[derive(Debug)]

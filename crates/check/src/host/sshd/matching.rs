@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::host::sshd::config::{Block, Fault, FaultKind, Reader, Setting};
 use crate::host::tree::is_match;
-use crate::sshd::config::{Block, Fault, FaultKind, Reader, Setting};
 
 /// Criteria with a value.
 const CRITERIA: [&str; 8] = [
