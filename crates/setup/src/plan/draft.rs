@@ -111,6 +111,12 @@ impl<'a> Draft<'a> {
     fn place(&self, path: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
         let tree = &self.host.tree;
         match tree.resolve(path) {
+            Ok(real) if GENERATED.iter().any(|it| real.starts_with(it)) => {
+                let (path, real) = (path.display(), real.display());
+                Err(format!(
+                    "{path} is {real}, which is generated: declare its lines there"
+                ))
+            }
             Ok(real) if !is_vendors(&real) => Ok((real, None)),
             Ok(real) if tree.link_target(path).is_ok() => Ok((path.to_owned(), Some(real))),
             Ok(real) => {
@@ -179,9 +185,11 @@ impl<'a> Draft<'a> {
 
 /// Whether a file belongs to a package, whose update writes it.
 fn is_vendors(path: &Path) -> bool {
-    let mut dirs = ["/usr", "/lib", "/nix", "/gnu"].iter();
+    let mut dirs = ["/usr", "/lib"].iter();
     dirs.any(|it| path.starts_with(it)) && !path.starts_with("/usr/local")
 }
 
+/// Where files are made from a description of the whole system.
+const GENERATED: [&str; 2] = ["/nix", "/gnu"];
 /// The permissions of new files.
 const MODE: u32 = 0o644;

@@ -136,6 +136,15 @@ fn a_link_to_a_packages_file_becomes_a_copy() {
 }
 
 #[test]
+fn a_generated_file_is_refused() {
+    let tree = bare(Tree::debian());
+    tree.rename(SSHD, "/nix/store/x-sshd.pam");
+    tree.link(SSHD, "/nix/store/x-sshd.pam");
+    let why = refused(&tree);
+    assert!(why.contains("which is generated"), "{why}");
+}
+
+#[test]
 fn a_file_that_others_can_change_is_refused() {
     let tree = bare(Tree::debian());
     tree.chmod(SSHD, 0o666);
