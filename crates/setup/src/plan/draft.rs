@@ -145,6 +145,7 @@ impl<'a> Draft<'a> {
             whys: Vec::new(),
             path,
         };
+        self.refuse_unsafe(&file.path)?;
         if let Some(real) = target {
             let link = tree.link_target(&file.path);
             let target = link.map_err(|error| format!("read the link {shown}: {error}"))?;
@@ -156,11 +157,6 @@ impl<'a> Draft<'a> {
             Err(error) if is_absent(&error) => return Ok(file),
             status => status.map_err(|error| format!("open {shown}: {error}"))?,
         };
-        if let Ok(Some(part)) = owner::unsafe_part(tree, &file.path) {
-            return Err(format!(
-                "{part}: others than root can change {shown}; make it root's alone first"
-            ));
-        }
         if tree.is_immutable(&file.path) {
             return Err(format!("{shown} is immutable; chattr -i {shown} first"));
         }
@@ -175,6 +171,21 @@ impl<'a> Draft<'a> {
             gid: status.gid(),
         });
         Ok(file)
+    }
+
+    /// Refuses a file that others than root can change, or put something else in its place.
+    fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
+        let tree = &self.host.tree;
+        let mut above = path.ancestors();
+        let existing = above.find(|it| tree.exists(it)).unwrap_or(path);
+        match owner::unsafe_part(tree, existing) {
+            Ok(None) => Ok(()),
+            Ok(Some(part)) => Err(format!(
+                "{part}: others than root can change {}; make it root's alone first",
+                path.display()
+            )),
+            Err(error) => Err(format!("open {}: {error}", existing.display())),
+        }
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {

@@ -157,6 +157,15 @@ fn a_file_that_others_can_change_is_refused() {
 }
 
 #[test]
+fn a_directory_that_others_can_change_gets_no_new_file() {
+    let tree = bare(Tree::debian());
+    tree.make_dir("/etc/security");
+    tree.chmod("/etc/security", 0o777);
+    let why = refused(&tree);
+    assert!(why.contains("/etc/security has owner uid"), "{why}");
+}
+
+#[test]
 fn a_hand_made_mode_stays() {
     let tree = bare(Tree::debian());
     tree.chmod(SSHD, 0o600);
