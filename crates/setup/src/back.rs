@@ -1,6 +1,7 @@
 //! Works out how setups are taken back: byte for byte where nobody else has changed a file since, and else without
 //! the others' changes being lost.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -187,13 +188,27 @@ fn taken_out(found: &Option<State>, entry: &Entry) -> Result<State, &'static str
         return Err("it is another link now");
     };
     let merged = diffy::merge_bytes(new_bytes, bytes, old_bytes);
+    let merged = merged.map_err(|_| "it was changed since, where setup changed it")?;
+    if is_any_left(old_bytes, new_bytes, &merged) {
+        return Err("a line that setup wrote is now in another place");
+    }
     let kept = |found: &u32, old: &u32, new: &u32| if found == new { *old } else { *found };
     Ok(found.with(Content::File {
-        bytes: merged.map_err(|_| "it was changed since, where setup changed it")?,
+        bytes: merged,
         mode: kept(mode, old_mode, new_mode),
         uid: kept(uid, old_uid, new_uid),
         gid: kept(gid, old_gid, new_gid),
     }))
+}
+
+/// Whether a text still has a line that setup added.
+fn is_any_left(old: &[u8], new: &[u8], text: &[u8]) -> bool {
+    let lines = |it: &[u8]| -> BTreeSet<Vec<u8>> {
+        let lines = it.split(|sign| *sign == b'\n');
+        lines.map(|it| it.trim_ascii().to_vec()).collect()
+    };
+    let (old, text) = (lines(old), lines(text));
+    lines(new).difference(&old).any(|it| text.contains(it))
 }
 
 /// The path of what was at a place before a setup.

@@ -209,3 +209,6 @@ impl<'a> Store<'a> {
 fn path_of(number: u32) -> PathBuf {
     Path::new(DIR).join(number.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,11 +196,11 @@ impl Site {
             }
         }
         back::remove_directories(&self.files, &record)?;
-        store.end_undo().map_err(on_record)?;
         if self.root.is_none() {
             let failed = record.commands.iter().filter_map(|it| run(it).err());
             undone.worries.extend(failed);
         }
+        store.end_undo().map_err(on_record)?;
         Ok(undone)
     }
 }

@@ -17,6 +17,7 @@ const TESTS: &[(&str, Test)] = &[
         steps::root_kept_out,
     ),
     ("nothing is changed without consent", steps::consent),
+    ("killed at any moment, undo goes back", steps::killed),
 ];
 
 fn main() {

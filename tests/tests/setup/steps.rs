@@ -137,13 +137,14 @@ pub fn there_and_back(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A module that denies root, which no look at a file can tell.
+/// A module that denies root, and passes for ours: its file does not tell.
 pub fn root_kept_out(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let before = node.sh(ETC)?;
     let module = lab::config::MODULE;
     node.sh(&format!(
-        "cp {module} /run/kept.so; cp $(dirname {module})/pam_deny.so {module}"
+        "cp {module} /run/kept.so; cp $(dirname {module})/pam_deny.so {module}; \
+         printf /etc/security/slurm_adopt.conf >>{module}"
     ))?;
     let setup = ends(node, &["setup", "--yes"], 2);
     node.sh(&format!("cp /run/kept.so {module}"))?;
@@ -179,4 +180,23 @@ pub fn consent(cluster: &Cluster) -> Result<()> {
     ends(node, &["undo", "--yes"], 0)?;
     ensure!(node.sh(ETC)? == before, "not as before");
     Ok(())
+}
+
+/// The moments are not exact, and need not be: what holds, holds at each.
+pub fn killed(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let before = node.sh(ETC)?;
+    for delay in ["0.2", "0.5", "0.8", "1.1", "1.4"] {
+        node.sh(&format!(
+            "{CLI} setup --yes >/dev/null & pid=$!; sleep {delay}; kill -KILL $pid 2>/dev/null || :; wait"
+        ))?;
+        root_gets_in(node).context(delay)?;
+        ends(node, &["undo", "--yes"], 0)?;
+        ensure!(
+            node.sh(ETC)? == before,
+            "killed after {delay} s: not as before"
+        );
+        node.sh(&format!("! test -e {RECORDS}"))?;
+    }
+    is_open(node)
 }

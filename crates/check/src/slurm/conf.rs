@@ -19,7 +19,7 @@ pub(super) const BROKEN: Check = Check {
           module reads past a fault behind a key that it does not need. With any other, each login ends in \
           action_generic_failure, which leaves the user to the other modules of the stack by default: people \
           without a job get in, or with deny people with a job are kept out.",
-    fix: "Repair the line. `slurmd -C` or `scontrol show config` show whether Slurm can read the file.",
+    fix: "Repair the line. `scontrol show daemons` shows whether Slurm can read the file.",
 };
 
 pub(super) const UNKNOWN_KEY: Check = Check {

@@ -111,6 +111,12 @@ impl<'a> Draft<'a> {
     fn place(&self, path: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
         let tree = &self.host.tree;
         match tree.resolve(path) {
+            Ok(real) if GENERATED.iter().any(|it| real.starts_with(it)) => {
+                let (path, real) = (path.display(), real.display());
+                Err(format!(
+                    "{path} is {real}, which is generated: declare its lines there"
+                ))
+            }
             Ok(real) if !is_vendors(&real) => Ok((real, None)),
             Ok(real) if tree.link_target(path).is_ok() => Ok((path.to_owned(), Some(real))),
             Ok(real) => {
@@ -139,6 +145,7 @@ impl<'a> Draft<'a> {
             whys: Vec::new(),
             path,
         };
+        self.refuse_unsafe(&file.path)?;
         if let Some(real) = target {
             let link = tree.link_target(&file.path);
             let target = link.map_err(|error| format!("read the link {shown}: {error}"))?;
@@ -150,11 +157,6 @@ impl<'a> Draft<'a> {
             Err(error) if is_absent(&error) => return Ok(file),
             status => status.map_err(|error| format!("open {shown}: {error}"))?,
         };
-        if let Ok(Some(part)) = owner::unsafe_part(tree, &file.path) {
-            return Err(format!(
-                "{part}: others than root can change {shown}; make it root's alone first"
-            ));
-        }
         if tree.is_immutable(&file.path) {
             return Err(format!("{shown} is immutable; chattr -i {shown} first"));
         }
@@ -171,6 +173,21 @@ impl<'a> Draft<'a> {
         Ok(file)
     }
 
+    /// Refuses a file that others than root can change, or put something else in its place.
+    fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
+        let tree = &self.host.tree;
+        let mut above = path.ancestors();
+        let existing = above.find(|it| tree.exists(it)).unwrap_or(path);
+        match owner::unsafe_part(tree, existing) {
+            Ok(None) => Ok(()),
+            Ok(Some(part)) => Err(format!(
+                "{part}: others than root can change {}; make it root's alone first",
+                path.display()
+            )),
+            Err(error) => Err(format!("open {}: {error}", existing.display())),
+        }
+    }
+
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let read = self.host.tree.read(path);
         read.map_err(|error| format!("read {}: {error}", path.display()))
@@ -179,9 +196,11 @@ impl<'a> Draft<'a> {
 
 /// Whether a file belongs to a package, whose update writes it.
 fn is_vendors(path: &Path) -> bool {
-    let mut dirs = ["/usr", "/lib", "/nix", "/gnu"].iter();
+    let mut dirs = ["/usr", "/lib"].iter();
     dirs.any(|it| path.starts_with(it)) && !path.starts_with("/usr/local")
 }
 
+/// Where files are made from a description of the whole system.
+const GENERATED: [&str; 2] = ["/nix", "/gnu"];
 /// The permissions of new files.
 const MODE: u32 = 0o644;

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use adopt::options::{self, Options};
+use check::host::OwnLine;
+use pamconf::Item;
 
 use crate::plan::Work;
 use crate::plan::lines::Lines;
@@ -26,9 +28,10 @@ const SAFE: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Plans the options that are asked for. Where the module is `new` to the services the safe answers are set too; a
-/// line that is there keeps the module's defaults.
-pub(super) fn plan(work: &mut Work<'_>, services: &[String], is_new: bool) -> Result<(), String> {
+/// Plans the options that are asked for. Where no line of ours decides about ssh logins yet, the safe answers are set
+/// too; a line that is there keeps the module's defaults.
+pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String> {
+    let is_new = lines.is_empty();
     let file = work.host().options_file();
     let options = Options::of_text::<&str>(Path::new(FILE), &file.text, &[]).0;
     let mut settings = Vec::new();
@@ -48,6 +51,11 @@ pub(super) fn plan(work: &mut Work<'_>, services: &[String], is_new: bool) -> Re
             }
         }
     }
+    if !work.wish.strict && lines.iter().any(|it| is_closed_by_strict(&file.text, it)) {
+        let title = "by the defaults of the module users get in when they cannot be taken into their job, or slurm.conf \
+                     cannot be read";
+        work.advise(title, &["slurm-adopt setup --strict"]);
+    }
     if let Some(group) = &work.wish.admins {
         let mut groups = options.exempt.groups.clone();
         if !groups.contains(group) {
@@ -55,16 +63,6 @@ pub(super) fn plan(work: &mut Work<'_>, services: &[String], is_new: bool) -> Re
             let comment = "# Members of these groups get in without a job.";
             settings.push(("exempt_groups", groups.join(","), comment));
         }
-    }
-    let lacking = services.iter().filter(|it| !options.acts_for(it));
-    let lacking: Vec<&str> = lacking.map(String::as_str).collect();
-    if !lacking.is_empty() && is_new {
-        let all = format!("{},{}", options.service, lacking.join(","));
-        settings.push((
-            "service",
-            all,
-            "# The PAM services that the module acts for.",
-        ));
     }
     if settings.is_empty() {
         return Ok(());
@@ -82,6 +80,17 @@ pub(super) fn plan(work: &mut Work<'_>, services: &[String], is_new: bool) -> Re
         set(lines, &file.text, name, &value, comment);
     }
     Ok(())
+}
+
+/// Whether `strict` in the file would deny what a line lets in.
+fn is_closed_by_strict(file: &str, own: &OwnLine) -> bool {
+    let arguments = match &own.line.item {
+        Item::Module { arguments, .. } => arguments.as_slice(),
+        _ => &[],
+    };
+    let strict = Options::of_text(Path::new(FILE), &format!("{file}\nstrict\n"), arguments).0;
+    strict.adopt_failure != own.options.adopt_failure
+        || strict.generic_failure != own.options.generic_failure
 }
 
 /// Whether an argument is a setting of this option.

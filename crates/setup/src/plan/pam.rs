@@ -29,8 +29,8 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     if services.is_empty() {
         return Err("no PAM service of sshd has a file of its own".to_owned());
     }
-    let is_new = |it: &Service| it.acting(Facility::Account).is_empty();
-    options::plan(work, &names, services.iter().all(is_new))?;
+    let lines = services.iter().flat_map(|it| it.acting(Facility::Account));
+    options::plan(work, &lines.collect::<Vec<_>>())?;
     for service in &services {
         let caller = account::plan(work, service)?;
         if work.wish.session != Some(false) {

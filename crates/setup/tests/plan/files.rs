@@ -136,6 +136,15 @@ fn a_link_to_a_packages_file_becomes_a_copy() {
 }
 
 #[test]
+fn a_generated_file_is_refused() {
+    let tree = bare(Tree::debian());
+    tree.rename(SSHD, "/nix/store/x-sshd.pam");
+    tree.link(SSHD, "/nix/store/x-sshd.pam");
+    let why = refused(&tree);
+    assert!(why.contains("which is generated"), "{why}");
+}
+
+#[test]
 fn a_file_that_others_can_change_is_refused() {
     let tree = bare(Tree::debian());
     tree.chmod(SSHD, 0o666);
@@ -145,6 +154,15 @@ fn a_file_that_others_can_change_is_refused() {
         why.contains("mode 0666: others than root can change"),
         "{why}"
     );
+}
+
+#[test]
+fn a_directory_that_others_can_change_gets_no_new_file() {
+    let tree = bare(Tree::debian());
+    tree.make_dir("/etc/security");
+    tree.chmod("/etc/security", 0o777);
+    let why = refused(&tree);
+    assert!(why.contains("/etc/security has owner uid"), "{why}");
 }
 
 #[test]

@@ -85,8 +85,16 @@ fn a_line_with_defaults_keeps_them() {
     let tree = with(Tree::debian, "account required pam_slurm_adopt.so");
     let plan = set_up(&tree, &Wish::default());
     assert_eq!(difference(&plan, OPTIONS), [""; 0]);
+    assert_eq!(plan.advice[0].lines, ["slurm-adopt setup --strict"]);
     let found = tree.found();
     assert!(found.iter().all(|it| it.starts_with("SA11")), "{found:?}");
+    let wish = Wish {
+        strict: true,
+        ..Wish::default()
+    };
+    let plan = set_up(&tree, &wish);
+    assert_eq!(plan.advice, []);
+    assert_eq!(tree.found(), [""; 0]);
 }
 
 #[test]
@@ -246,21 +254,78 @@ fn a_line_that_a_jump_skips_is_left_and_told() {
 }
 
 #[test]
-fn service_that_leaves_sshd_out_is_taken_away() {
+fn service_that_leaves_sshd_out_names_it() {
     let tree = with(
         Tree::debian,
         &format!("account required pam_slurm_adopt.so service=ssh {DENY}"),
     );
     let plan = set_up(&tree, &Wish::default());
-    assert_eq!(
-        difference(&plan, SSHD)[0],
-        format!("+account required pam_slurm_adopt.so {DENY}")
-    );
+    let new = format!("+account required pam_slurm_adopt.so service=sshd {DENY}");
+    assert_eq!(difference(&plan, SSHD)[0], new);
     assert_eq!(tree.found(), [""; 0]);
     let tree = bare(Tree::debian());
     tree.write(OPTIONS, "service = login\n");
     let plan = set_up(&tree, &Wish::default());
-    assert!(difference(&plan, OPTIONS).contains(&"+service = login,sshd".to_owned()));
+    assert_eq!(
+        difference(&plan, SSHD)[1],
+        "+account    required     pam_slurm_adopt.so service=sshd"
+    );
+}
+
+#[test]
+fn several_faults_of_a_line_are_corrected_at_once() {
+    for line in [
+        format!("account requird pam_slurm_adopt.so {DENY}"),
+        format!("account optional pam_slurm_adopt.so service=ssh {DENY}"),
+        format!("account sufficient pam_slurm_adopt.so service=ssh {DENY}"),
+    ] {
+        for (make, include) in [
+            (Tree::debian as fn() -> Tree, DEBIANS),
+            (Tree::redhat, REDHATS),
+        ] {
+            let tree = behind(make, include, &line);
+            set_up(&tree, &Wish::default());
+            assert_eq!(tree.found(), [""; 0], "{line}");
+        }
+    }
+    let line = format!("session optional pam_slurm_adopt.so service=ssh {DENY}");
+    let tree = bare(Tree::debian());
+    tree.replace(
+        SSHD,
+        "@include common-session\n",
+        &format!("{line}\n@include common-session\n"),
+    );
+    set_up(&tree, &Wish::default());
+    assert_eq!(tree.found(), [""; 0]);
+}
+
+#[test]
+fn each_service_of_sshd_gets_its_lines() {
+    let tree = Tree::debian();
+    let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
+    let text = text.replace(ACCOUNT, "").replace(SESSION, "");
+    tree.write("/etc/pam.d/sshd-compute", &text);
+    tree.append(
+        "/etc/ssh/sshd_config",
+        "Match LocalPort 2222\n  PAMServiceName sshd-compute\n",
+    );
+    let plan = set_up(&tree, &Wish::default());
+    let rows = difference(&plan, "/etc/pam.d/sshd-compute");
+    assert_eq!(
+        rows[1],
+        "+account    required     pam_slurm_adopt.so service=sshd-compute"
+    );
+    assert_eq!(
+        rows[3],
+        "+session    required     pam_slurm_adopt.so service=sshd-compute"
+    );
+    assert_eq!(difference(&plan, SSHD), [""; 0]);
+    tree.remove("/etc/pam.d/sshd-compute");
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(
+        advice(&plan),
+        ["sshd names the PAM service sshd-compute, which has no file"]
+    );
 }
 
 #[test]

@@ -45,7 +45,12 @@ pub fn set_up(tree: &Tree, wish: &Wish) -> Plan {
         apply(tree, change);
     }
     let again = planned(tree, wish).expect("a plan for a host that is set up");
-    assert_eq!((again.changes, again.commands), (vec![], vec![]), "again");
+    let left = again
+        .changes
+        .iter()
+        .map(|it| format!("{}: {}", it.path.display(), it.why));
+    assert_eq!(left.collect::<Vec<_>>(), [""; 0], "planned again");
+    assert_eq!(again.commands, [], "planned again");
     plan
 }
 

@@ -132,6 +132,21 @@ fn what_others_have_changed_since_is_kept() {
 }
 
 #[test]
+fn a_line_of_setup_that_others_have_moved_is_not_taken_for_gone() {
+    let dir = tree();
+    let root = dir.path();
+    set_up(root, &plan());
+    let moved = format!("{}{LINE}", FILES[1].1);
+    fs::write(root.join("etc/pam.d/sshd"), &moved).expect("write");
+    let undone = undo(root);
+    let sshd = undone.places.iter().find(|it| it.path.ends_with("sshd"));
+    let fate = &sshd.expect("it was changed").fate;
+    let is_left = matches!(fate, Fate::Left { why, .. } if why.contains("another place"));
+    assert!(is_left, "{fate:?}");
+    assert_eq!(read(root, "etc/pam.d/sshd"), moved);
+}
+
+#[test]
 fn a_plan_that_keeps_root_out_is_taken_back() {
     let dir = tree();
     let root = dir.path();
@@ -202,40 +217,6 @@ fn an_undo_that_keeps_root_out_changes_nothing() {
         before.keys().collect::<Vec<_>>(),
         snapshot(root).keys().collect::<Vec<_>>()
     );
-}
-
-#[test]
-fn one_program_has_the_records() {
-    let dir = tree();
-    set_up(dir.path(), &plan());
-    let (one, two) = (site(dir.path()), site(dir.path()));
-    let held = one.store().expect("records");
-    let refused = two.store().expect_err("held").to_string();
-    assert!(
-        refused.ends_with("another slurm-adopt setup or undo is at work"),
-        "{refused}"
-    );
-    drop(held);
-    two.store().expect("free");
-}
-
-#[test]
-fn records_that_others_may_change_are_refused() {
-    let dir = tree();
-    set_up(dir.path(), &plan());
-    let records = dir.path().join("var/lib/slurm-adopt");
-    fs::set_permissions(&records, fs::Permissions::from_mode(0o777)).expect("chmod");
-    let refused = site(dir.path()).store().expect_err("writable").to_string();
-    assert!(refused.contains("mode 0777"), "{refused}");
-    let elsewhere = tempfile::tempdir().expect("a directory");
-    fs::remove_dir_all(&records).expect("remove");
-    symlink(elsewhere.path(), &records).expect("link");
-    let before = snapshot(elsewhere.path());
-    site(dir.path()).store().expect_err("a link");
-    site(dir.path())
-        .carry_out(&plan(), &mut |_| {})
-        .expect_err("a link");
-    assert_eq!(snapshot(elsewhere.path()), before);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
         let title = format!("{} has a line that {name} does not read", stray.file);
         work.advise(title, &[&format!("Remove \"{}\".", text.trim())]);
     }
-    arguments.retain(|it| !it.starts_with(b"service="));
+    service.include(&mut arguments);
     let maker = module::verify(work.host(), &String::from_utf8_lossy(&module))?;
     if maker != Maker::Own {
         return Err(format!(
@@ -67,23 +67,15 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
         ));
     }
     service.prepare(work)?;
-    let why = "the account line lets users in only while they have a job";
     match idle {
         Some(idle) => {
-            let text = service.text();
-            let lines = work
-                .draft
-                .edit(&service.own, "service= left sshd out of the account line")?;
-            let numbers = extent(&text, idle.line.place.line);
-            let old: Vec<u8> = numbers
-                .clone()
-                .flat_map(|it| text.line(it).to_vec())
-                .collect();
-            lines.remove(numbers.start + 1..numbers.end);
-            lines.replace(numbers.start, line::without(&old, b"service="));
+            let mut edit = Edit::of(service, idle);
+            edit.revive(place(service));
+            edit.write(work)?;
         }
         None => {
             let at = place(service);
+            let why = "the account line lets users in only while they have a job";
             let lines = work.draft.edit(&service.own, why)?;
             lines.insert(at, COMMENT.as_bytes());
             lines.insert(at, &line::new("account", &module, &arguments));
@@ -141,13 +133,12 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Cal
     if edit.is_unbound("SA228") {
         edit.bind();
     }
-    if let Some(finding) = edit.misplaced(&PASSED) {
-        let place = place(service);
-        if edit.can_move(place) {
-            edit.move_to(place);
-        } else {
-            work.leave(finding);
-        }
+    let place = place(service);
+    match edit.misplaced(&PASSED) {
+        Some(_) if edit.can_move(place) => edit.move_to(place),
+        Some(finding) => work.leave(finding),
+        None if edit.is_unjudged(place) => edit.move_to(place),
+        None => {}
     }
     edit.write(work)?;
     for id in LEFT {

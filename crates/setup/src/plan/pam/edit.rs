@@ -22,6 +22,8 @@ pub(super) struct Edit<'a, 'b> {
     pub text: Vec<u8>,
     /// The number of the line of the service's own file before which it comes.
     place: Option<usize>,
+    /// Whether it was made required.
+    is_required: bool,
     whys: Vec<&'static str>,
 }
 
@@ -37,28 +39,44 @@ impl<'a, 'b> Edit<'a, 'b> {
             text: text.collect(),
             numbers,
             place: None,
+            is_required: false,
             whys: Vec::new(),
         }
     }
 
     /// Whether a denial by the line does not count: a check says so, or libpam cannot read its control.
     pub fn is_unbound(&self, id: &str) -> bool {
-        Control::parse(&self.own.line.control).is_err() || self.finding(id).is_some()
+        self.is_unread() || self.finding(id).is_some()
+    }
+
+    /// Whether libpam cannot read the line's control.
+    fn is_unread(&self) -> bool {
+        Control::parse(&self.own.line.control).is_err()
     }
 
     /// Makes the line required.
     pub fn bind(&mut self) {
         if let Some(text) = line::with_required(&self.text) {
             self.text = text;
+            self.is_required = true;
             self.whys.push("a failure of the module's line must count");
         }
     }
 
-    /// Takes `service=` out of a line that it keeps from acting for sshd.
-    pub fn name_service(&mut self) {
-        self.text = line::without(&self.text, b"service=");
+    /// Has a line act for the service that had no effect so far: it is required then, and in the given place.
+    pub fn revive(&mut self, place: usize) {
+        self.text = line::acting_for(&self.text, &self.service.name);
         self.whys
             .push("service= left sshd out of the module's line");
+        let control = Control::parse(&self.own.line.control);
+        let denies =
+            |it: Control| matches!(it.action(Code::PERM_DENIED), Action::Bad | Action::Die);
+        if !control.is_ok_and(denies) {
+            self.bind();
+        }
+        if self.can_move(place) {
+            self.move_to(place);
+        }
     }
 
     /// The finding that another place would answer: one of these, or that a tool writes the file.
@@ -67,6 +85,11 @@ impl<'a, 'b> Edit<'a, 'b> {
             .into_iter()
             .find_map(|it| self.finding(it));
         written.or_else(|| ids.iter().find_map(|it| self.service.finding(it)))
+    }
+
+    /// Whether no check could judge the line's place, as libpam cannot read its control.
+    pub fn is_unjudged(&self, place: usize) -> bool {
+        self.is_unread() && self.can_move(place)
     }
 
     /// Whether the line can be moved to a place of the service's own file, and nothing but its place changes.
@@ -78,7 +101,7 @@ impl<'a, 'b> Edit<'a, 'b> {
         let is_shared = !is_here && services.into_iter().any(|it| it != self.service.name);
         let stack = self.service.read.stack(self.own.facility);
         let handler = stack.get(self.own.entry);
-        let is_plain = handler.is_some_and(|it| !leads_on(it));
+        let is_plain = self.is_required || handler.is_some_and(|it| !leads_on(it));
         let jumps_over = |(at, it): (usize, &Handler)| {
             let left = u32::try_from(self.own.entry - at).unwrap_or(u32::MAX);
             actions(it).any(|it| matches!(it, Action::Jump(count) if count >= left))

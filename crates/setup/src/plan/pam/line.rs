@@ -38,23 +38,24 @@ pub(super) fn with_required(text: &[u8]) -> Option<Vec<u8>> {
     Some(spliced(text, control, b"required"))
 }
 
-/// Takes the arguments that begin with a text out of a line.
-pub(super) fn without(text: &[u8], start: &[u8]) -> Vec<u8> {
-    let mut text = text.to_vec();
-    let is_it = |text: &[u8], it: &Range<usize>| {
-        let word = text.get(it.clone()).unwrap_or_default();
-        word.strip_prefix(b"[").unwrap_or(word).starts_with(start)
+/// Has a line act for a service alone: by `service=` in the place of the one that it has, or behind its last word.
+pub(super) fn acting_for(text: &[u8], service: &str) -> Vec<u8> {
+    let words = words(text);
+    let new = format!("service={service}");
+    let is_it = |it: &&Range<usize>| {
+        let word = text.get((*it).clone()).unwrap_or_default();
+        word.strip_prefix(b"[")
+            .unwrap_or(word)
+            .starts_with(b"service=")
     };
-    while let Some(word) = words(&text).into_iter().skip(3).find(|it| is_it(&text, it)) {
-        let before = text.get(..word.start).unwrap_or_default();
-        let blanks = before
-            .iter()
-            .rev()
-            .take_while(|it| matches!(it, b' ' | b'\t'))
-            .count();
-        text = spliced(&text, word.start - blanks..word.end, b"");
+    match words.iter().skip(3).rfind(is_it) {
+        // The last one counts.
+        Some(old) => spliced(text, old.clone(), new.as_bytes()),
+        None => {
+            let end = words.last().map_or(text.len(), |it| it.end);
+            spliced(text, end..end, format!(" {new}").as_bytes())
+        }
     }
-    text
 }
 
 fn spliced(text: &[u8], place: Range<usize>, new: &[u8]) -> Vec<u8> {
@@ -138,26 +139,30 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_is_taken_out_with_the_blanks_before_it() {
+    fn the_last_service_counts() {
         for (line, expected) in [
             (
                 "account required a.so service=x b\n",
-                "account required a.so b\n",
+                "account required a.so service=sshd b\n",
             ),
             (
-                "account required a.so b service=x\n",
-                "account required a.so b\n",
+                "account required a.so [service=x y]\n",
+                "account required a.so service=sshd\n",
             ),
             (
-                "account required a.so [service=x y] service=z\n",
-                "account required a.so\n",
+                "account required a.so service=x service=y",
+                "account required a.so service=x service=sshd",
             ),
             (
-                "account required a.so \\\n service=x\n",
-                "account required a.so \\\n\n",
+                "account required a.so b # c\n",
+                "account required a.so b service=sshd # c\n",
+            ),
+            (
+                "account required \\\n a.so\n",
+                "account required \\\n a.so service=sshd\n",
             ),
         ] {
-            assert_eq!(text(without(line.as_bytes(), b"service=")), expected);
+            assert_eq!(text(acting_for(line.as_bytes(), "sshd")), expected);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adopt::options::{self, Options};
 use check::host::{Host, ModuleCall, OwnLine, PAM_CONF};
 use check::{Finding, Spot};
 use pamconf::{Code, Facility, Item, Line, Problem, ProblemKind, ReadOther};
@@ -109,6 +110,17 @@ impl<'a> Service<'a> {
             is_here && it.facility == facility && !it.options.acts_for(&self.name)
         });
         lines
+    }
+
+    /// Has a line with these arguments act for the service: without `service=`, unless its default or the options file
+    /// leaves the service out.
+    pub fn include(&self, arguments: &mut Vec<Vec<u8>>) {
+        arguments.retain(|it| !it.starts_with(b"service="));
+        let text = self.host.options_file().text;
+        let options = Options::of_text(Path::new(options::FILE), &text, arguments).0;
+        if !options.acts_for(&self.name) {
+            arguments.push(format!("service={}", self.name).into_bytes());
+        }
     }
 
     /// The service with a line before another one of its own file, and without an old one.

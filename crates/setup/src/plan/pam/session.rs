@@ -45,7 +45,8 @@ fn add(work: &mut Work<'_>, service: &Service<'_>, caller: &Caller) -> Result<()
     service.prepare(work)?;
     if let Some(idle) = service.idle(Facility::Session).last() {
         let mut edit = Edit::of(service, idle);
-        edit.name_service();
+        let place = place(service, &edit.text, Some(idle));
+        edit.revive(place.line);
         return edit.write(work);
     }
     let text = line::new("session", &caller.module, &caller.arguments);
@@ -66,14 +67,17 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<(),
     if edit.is_unbound("SA255") {
         edit.bind();
     }
-    if let Some(finding) = edit.misplaced(&MISPLACED) {
-        let place = place(service, &edit.text, Some(own));
-        let is_better = place.passed_by.is_none() || finding.check.id != "SA254";
-        if is_better && edit.can_move(place.line) {
-            edit.move_to(place.line);
-        } else {
+    let place = place(service, &edit.text, Some(own));
+    let can_move = edit.can_move(place.line);
+    match edit.misplaced(&MISPLACED) {
+        // What leads past the end as well leaves the line where it is.
+        Some(finding) if finding.check.id == "SA254" && place.passed_by.is_some() => {
             work.leave(finding);
         }
+        Some(_) if can_move => edit.move_to(place.line),
+        Some(finding) => work.leave(finding),
+        None if edit.is_unjudged(place.line) => edit.move_to(place.line),
+        None => {}
     }
     edit.write(work)?;
     for id in LEFT {
