@@ -22,6 +22,7 @@ TEST_PACKAGES=(
     qemu-user                                         # what is built for aarch64
     valgrind                                          # instruction counts
     strace                                            # logins stopped at a system call
+    lintian                                           # what Debian's policy says of the package
 )
 
 need_root() {

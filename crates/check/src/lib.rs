@@ -24,7 +24,11 @@ mod systemd;
 pub use containment::trial;
 pub use finding::{Check, Finding, Notes, Severity, Spot, Unseen};
 pub use host::Host;
-pub use report::{Report, Request, RequestError, RoomReport, run};
+pub use module::{Maker, ModuleFile, module_file};
+pub use pam::{moves_session, shut_for_root};
+pub use report::{Report, Request, RequestError, RoomReport, findings, run};
+pub use slurm::{SlurmFacts, slurm_facts};
+pub use systemd::gives_managers;
 
 /// A part of the set-up.
 #[derive(Debug)]

@@ -1,13 +1,23 @@
 //! What is to be changed on a host, and why.
 
-use check::Host;
+mod draft;
+mod lines;
+mod options;
+mod pam;
+mod slurm;
+mod sshd;
+mod systemd;
+mod units;
+
+use check::{Finding, Host};
 
 use crate::change::Change;
+use crate::plan::draft::Draft;
 
 /// What the admin asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Parts to look after; empty for all but slurm.conf.
+    /// Parts to look after; empty for all.
     pub only: Vec<Part>,
     /// Add the session line; None to add it where it is needed or does no harm.
     pub session: Option<bool>,
@@ -45,6 +55,15 @@ pub struct Plan {
     pub advice: Vec<Advice>,
 }
 
+impl Plan {
+    /// Whether the admin is to decide about users' service managers, [`Wish::user_manager`]. An advice of the plan says
+    /// what users lose.
+    #[must_use]
+    pub fn asks_user_manager(&self) -> bool {
+        self.advice.iter().any(|it| it.title == systemd::QUESTION)
+    }
+}
+
 /// A command and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -70,6 +89,81 @@ pub struct Advice {
 /// # Errors
 /// The reason why the host cannot be set up, in words.
 pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
-    let _ = (host, wish);
-    Ok(Plan::default())
+    let mut work = Work {
+        wish,
+        draft: Draft::of(host),
+        commands: Vec::new(),
+        advice: Vec::new(),
+    };
+    if wish.wants(Part::Pam) {
+        pam::plan(&mut work)?;
+    }
+    if wish.wants(Part::Sshd) {
+        sshd::plan(&mut work)?;
+    }
+    if wish.wants(Part::Systemd) {
+        systemd::plan(&mut work)?;
+    }
+    if wish.wants(Part::Slurm) {
+        slurm::plan(&mut work)?;
+    }
+    Ok(Plan {
+        changes: work.draft.changes(),
+        commands: work.commands,
+        advice: work.advice,
+    })
+}
+
+/// A plan that grows.
+struct Work<'a> {
+    wish: &'a Wish,
+    draft: Draft<'a>,
+    commands: Vec<Command>,
+    advice: Vec<Advice>,
+}
+
+impl<'a> Work<'a> {
+    fn host(&self) -> &'a Host {
+        self.draft.host
+    }
+
+    fn command(&mut self, program: &str, arguments: &[&str], why: &str) {
+        let command = Command {
+            program: program.to_owned(),
+            arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
+            why: why.to_owned(),
+        };
+        if !self.commands.contains(&command) {
+            self.commands.push(command);
+        }
+    }
+
+    fn advise(&mut self, title: impl Into<String>, lines: &[&str]) {
+        let advice = Advice {
+            title: title.into(),
+            lines: lines.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        if !self.advice.contains(&advice) {
+            self.advice.push(advice);
+        }
+    }
+
+    /// Tells what was found and is left to the admin.
+    fn leave(&mut self, finding: &Finding) {
+        let place = finding
+            .spot
+            .as_ref()
+            .map_or(String::new(), |spot| match spot.line {
+                Some(line) => format!("{}:{line}: ", spot.file),
+                None => format!("{}: ", spot.file),
+            });
+        let title = format!("{place}{} ({})", finding.detail, finding.check.id);
+        self.advise(title, &[finding.advice()]);
+    }
+}
+
+impl Wish {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }

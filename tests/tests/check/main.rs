@@ -77,7 +77,9 @@ fn start(suite: Suite) -> Result<Cluster> {
 }
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
+    // Most rows are on two of the suites, which have two clusters each.
+    let suites = [&Suite::ALL[..], case::SUITES].concat();
+    let mut matrix = Matrix::with_lanes(&suites, 1, |suite| Shared::new(suite, start));
     for (name, test) in TESTS {
         matrix.add(name, |_, stage| {
             let test = |cluster: &mut Cluster| {

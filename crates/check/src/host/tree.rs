@@ -182,6 +182,16 @@ impl Tree {
         status.is_ok_and(|it| it.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
     }
 
+    /// Whether a file cannot be changed, not even by root (chattr +i, statx(2)).
+    pub fn is_immutable(&self, path: impl AsRef<Path>) -> bool {
+        use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+        let status = self.open(path.as_ref(), OFlags::PATH).and_then(|it| {
+            let flags = StatxFlags::BASIC_STATS;
+            Ok(rustix::fs::statx(&it, "", AtFlags::EMPTY_PATH, flags)?)
+        });
+        status.is_ok_and(|it| it.stx_attributes.contains(StatxAttributes::IMMUTABLE))
+    }
+
     /// Whether a file exists.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.status(path).is_ok()

@@ -7,6 +7,7 @@ mod search;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use adopt::options;
 use pamconf::{Facility, Item};
@@ -15,8 +16,21 @@ use crate::host::fstab::is_mounted_later;
 use crate::host::modules;
 use crate::host::owner;
 use crate::host::{Host, ModuleCall, OwnLine};
-use crate::module::candidate::{Candidate, Maker, file, maker};
+use crate::module::candidate::{Candidate, file, maker};
 use crate::{Finding, Notes, Room, Spot};
+
+pub use crate::module::candidate::Maker;
+
+/// The file that libpam loads for a module's name.
+#[derive(Debug)]
+pub struct ModuleFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Who made it.
+    pub maker: Maker,
+    /// Why sshd cannot load it.
+    pub faults: Vec<Finding>,
+}
 
 pub(crate) const ROOM: Room = Room {
     name: "module",
@@ -54,6 +68,19 @@ fn look(host: &Host, notes: &mut Notes) {
     for module in &modules {
         judge(host, module, notes);
     }
+}
+
+/// Finds the file that libpam loads for a module's name, such as `pam_slurm_adopt.so`; None if there is none.
+#[must_use]
+pub fn module_file(host: &Host, name: &str) -> Option<ModuleFile> {
+    let path = host.modules().file(&host.tree, name)?;
+    let (sender, _) = mpsc::channel();
+    let candidate = Candidate::look(host, &path, &mut Notes { room: 0, sender });
+    Some(ModuleFile {
+        path,
+        maker: candidate.maker,
+        faults: candidate.faults,
+    })
 }
 
 /// Looks in sshd's stacks for modules that are not there and whose name is nearly this module's.

@@ -68,6 +68,31 @@ pub(crate) const ROOM: Room = Room {
     look,
 };
 
+/// What decides which settings Slurm should have here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlurmFacts {
+    /// The installed release, such as 2605; None: unknown.
+    pub release: Option<u16>,
+    /// Whether jobs have GPUs.
+    pub has_gpus: bool,
+}
+
+/// Looks for what decides which settings Slurm should have here. None without a slurm.conf.
+#[must_use]
+pub fn slurm_facts(host: &Host) -> Option<SlurmFacts> {
+    let conf = host.slurm_conf().ok()?;
+    let release = release::installed(host, &conf.path);
+    let slurm = Slurm {
+        host,
+        conf,
+        release,
+    };
+    Some(SlurmFacts {
+        release: release.map(|it| it.0),
+        has_gpus: node::has_gpus(&slurm),
+    })
+}
+
 /// Whether slurm.conf names the host of a tree that does not run.
 pub(crate) fn names_host(host: &Host) -> bool {
     let conf = host.slurm_conf().ok();

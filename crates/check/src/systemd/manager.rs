@@ -61,6 +61,15 @@ pub(super) fn look(host: &Host, notes: &mut Notes) {
     running(host, &exempt, notes);
 }
 
+/// Whether a login by ssh gets its user a service manager, outside of the job.
+#[must_use]
+pub fn gives_managers(host: &Host) -> bool {
+    let is_off = host.is_live() && !host.tree.exists("/run/systemd/system");
+    let logind = Unit::read(&host.tree, &["systemd-logind.service"]);
+    let is_none = matches!(manager(host), Manager::None);
+    !is_off && !logind.is_masked && !is_none && pam_systemd(host).is_some()
+}
+
 /// The line of sshd's session stack that calls pam_systemd, if libpam finds the module.
 fn pam_systemd(host: &Host) -> Option<Spot> {
     if !pam::has_sshd(host, "sshd") {

@@ -5,6 +5,8 @@ mod hardening;
 mod manager;
 mod programs;
 
+pub use crate::systemd::manager::gives_managers;
+
 use crate::host::Host;
 use crate::kind::is_compute_node;
 use crate::{Notes, Room};

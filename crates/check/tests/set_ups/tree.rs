@@ -27,8 +27,14 @@ impl Tree {
         Self::copy("redhat", REDHAT_MODULES)
     }
 
+    /// A tree without files.
+    pub fn empty() -> Self {
+        Self(TempDir::new().expect("a temporary directory"))
+    }
+
     fn copy(base: &str, modules: &str) -> Self {
-        let tree = Self(TempDir::new().expect("a temporary directory"));
+        let tree = Self::empty();
+        // The tests of crates/setup use this file too.
         let bases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../check/tests/bases");
         copy_files(&bases.join(base), tree.0.path());
         let mut names = BTreeSet::from(["pam_slurm_adopt.so".to_owned()]);
@@ -38,9 +44,14 @@ impl Tree {
             names.extend(words.map(str::to_owned));
         }
         for name in names {
-            tree.write(&format!("{modules}/{name}"), MODULE);
+            tree.write_module(&format!("{modules}/{name}"));
         }
         tree
+    }
+
+    /// Writes a file that stands for a module.
+    pub fn write_module(&self, path: &str) {
+        self.write(path, MODULE);
     }
 
     pub fn path(&self, path: &str) -> PathBuf {

@@ -11,7 +11,7 @@ use crate::host::sshd::config::{Block, Config, Included, Reader, Setting};
 use crate::host::sshd::keywords::ANYWHERE;
 use crate::host::sshd::servers::{self, Server};
 use crate::host::sshd::version::Version;
-use crate::host::tree::Tree;
+use crate::host::tree::{Tree, is_match};
 
 /// An sshd of the host.
 #[derive(Debug)]
@@ -141,6 +141,38 @@ impl Sshd {
             reader,
             config,
         }
+    }
+
+    /// What it would read if a file of its configuration had these bytes, or were there.
+    ///
+    /// # Errors
+    /// Those of open(2) and read(2), for its main file.
+    pub fn with_file(&self, tree: &Tree, path: &str, bytes: &[u8]) -> io::Result<Config> {
+        let new = || Included {
+            file: path.to_owned(),
+            bytes: Ok(bytes.to_vec()),
+        };
+        let mut include = |pattern: &str| {
+            let mut files = included(tree, pattern);
+            files.retain(|it| it.file != path);
+            if is_match(pattern.as_bytes(), path.as_bytes()) {
+                files.push(new());
+                files.sort_by(|one, other| one.file.cmp(&other.file));
+            }
+            files
+        };
+        let main = match self.file == path {
+            true => bytes.to_vec(),
+            false => tree.read(&self.file)?,
+        };
+        let (reader, options) = (&self.reader, &self.server.options);
+        Ok(Config::read(
+            reader,
+            options,
+            &self.file,
+            &main,
+            &mut include,
+        ))
     }
 
     /// The PAM services of its logins, with the line that sets each, if one does.

@@ -467,7 +467,7 @@ impl Call {
         fs::write(stack.join(self.service), &line).expect("write the stack");
         // With a program before it, such as valgrind.
         let under = env::var("SLURM_ADOPT_UNDER").unwrap_or_default();
-        let mut words = tests::private_run()
+        let mut words = pamcall::private_run()
             .iter()
             .copied()
             .chain(under.split_whitespace())
@@ -527,7 +527,7 @@ fn user() -> String {
 fn dist(name: &str) -> PathBuf {
     let default = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../target/dist/x86_64-unknown-linux-gnu"
+        "/../../target/dist/x86_64-unknown-linux-gnu"
     );
     let dir = env::var_os("SLURM_ADOPT_DIST").unwrap_or_else(|| default.into());
     let path = Path::new(&dir).join(name);

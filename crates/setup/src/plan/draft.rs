@@ -1,0 +1,187 @@
+//! The files as they are to be, while a plan grows.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use check::Host;
+use check::host::owner;
+use check::host::tree::is_absent;
+
+use crate::change::{Change, Content};
+use crate::plan::lines::Lines;
+
+/// The files that a plan changes.
+pub(super) struct Draft<'a> {
+    pub host: &'a Host,
+    files: Vec<File>,
+}
+
+/// A file that is looked at to be changed.
+struct File {
+    path: PathBuf,
+    before: Option<Content>,
+    lines: Lines,
+    mode: u32,
+    owner: (u32, u32),
+    whys: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub fn of(host: &'a Host) -> Self {
+        Self {
+            host,
+            files: Vec::new(),
+        }
+    }
+
+    /// The lines of a file to be edited, with the reason. A missing one is made. A link is followed, so that it stays,
+    /// unless it leads to a file that belongs to a package: then a copy replaces the link.
+    ///
+    /// # Errors
+    /// The reason why the file cannot be changed, in words.
+    pub fn edit(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
+        let (place, target) = self.place(path)?;
+        let known = self.files.iter().position(|it| it.path == place);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let file = self.open(place, target)?;
+                self.files.push(file);
+                self.files.len() - 1
+            }
+        };
+        let file = self.files.get_mut(at).ok_or("no such file")?;
+        if !file.whys.iter().any(|it| it == why) {
+            file.whys.push(why.to_owned());
+        }
+        Ok(&mut file.lines)
+    }
+
+    /// Makes a file that only the vendor's directory has: a copy in the place where it overrides that.
+    ///
+    /// # Errors
+    /// As [`Draft::edit`].
+    pub fn copy(&mut self, vendor: &Path, path: &Path, why: &str) -> Result<(), String> {
+        let is_known = self.files.iter().any(|it| it.path == path);
+        if !is_known {
+            let mut file = self.open(path.to_owned(), None)?;
+            file.lines = Lines::of(&self.read(vendor)?);
+            file.whys.push(why.to_owned());
+            self.files.push(file);
+        }
+        Ok(())
+    }
+
+    /// A file as it is to be, or as it is.
+    ///
+    /// # Errors
+    /// As [`check::host::tree::Tree::read`].
+    pub fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let real = self.host.tree.resolve(path);
+        let is_it =
+            |it: &&File| it.path == path || real.as_ref().is_ok_and(|real| it.path == *real);
+        match self.files.iter().find(is_it) {
+            Some(file) => Ok(file.lines.bytes()),
+            None => self.host.tree.read(path),
+        }
+    }
+
+    /// The changes, in the order in which the files were first edited.
+    pub fn changes(self) -> Vec<Change> {
+        let changes = self.files.into_iter().filter_map(|file| {
+            let after = Content::File {
+                bytes: file.lines.bytes(),
+                mode: file.mode,
+                uid: file.owner.0,
+                gid: file.owner.1,
+            };
+            let after = Some(after);
+            (after != file.before).then(|| Change {
+                path: file.path,
+                before: file.before,
+                after,
+                why: file.whys.join("; "),
+            })
+        });
+        changes.collect()
+    }
+
+    /// The path to change, and for a link that is to be replaced the path whose text it gets.
+    fn place(&self, path: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
+        let tree = &self.host.tree;
+        match tree.resolve(path) {
+            Ok(real) if !is_vendors(&real) => Ok((real, None)),
+            Ok(real) if tree.link_target(path).is_ok() => Ok((path.to_owned(), Some(real))),
+            Ok(real) => {
+                let (path, real) = (path.display(), real.display());
+                Err(format!(
+                    "{path} is {real}, a package's file: its update would undo the change"
+                ))
+            }
+            Err(error) if is_absent(&error) && tree.link_status(path).is_err() => {
+                Ok((path.to_owned(), None))
+            }
+            Err(error) => Err(format!("open {}: {error}", path.display())),
+        }
+    }
+
+    fn open(&self, path: PathBuf, target: Option<PathBuf>) -> Result<File, String> {
+        let tree = &self.host.tree;
+        let shown = path.display().to_string();
+        let root = owner::stand_in(tree);
+        let group = root.and_then(|_| Some(tree.status("/").ok()?.gid()));
+        let mut file = File {
+            lines: Lines::default(),
+            before: None,
+            mode: MODE,
+            owner: (root.unwrap_or(0), group.unwrap_or(0)),
+            whys: Vec::new(),
+            path,
+        };
+        if let Some(real) = target {
+            let link = tree.link_target(&file.path);
+            let target = link.map_err(|error| format!("read the link {shown}: {error}"))?;
+            file.before = Some(Content::Link { target });
+            file.lines = Lines::of(&self.read(&real)?);
+            return Ok(file);
+        }
+        let status = match tree.link_status(&file.path) {
+            Err(error) if is_absent(&error) => return Ok(file),
+            status => status.map_err(|error| format!("open {shown}: {error}"))?,
+        };
+        if let Ok(Some(part)) = owner::unsafe_part(tree, &file.path) {
+            return Err(format!(
+                "{part}: others than root can change {shown}; make it root's alone first"
+            ));
+        }
+        if tree.is_immutable(&file.path) {
+            return Err(format!("{shown} is immutable; chattr -i {shown} first"));
+        }
+        let bytes = self.read(&file.path)?;
+        file.lines = Lines::of(&bytes);
+        file.mode = status.mode() & 0o7777;
+        file.owner = (status.uid(), status.gid());
+        file.before = Some(Content::File {
+            bytes,
+            mode: file.mode,
+            uid: status.uid(),
+            gid: status.gid(),
+        });
+        Ok(file)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let read = self.host.tree.read(path);
+        read.map_err(|error| format!("read {}: {error}", path.display()))
+    }
+}
+
+/// Whether a file belongs to a package, whose update writes it.
+fn is_vendors(path: &Path) -> bool {
+    let mut dirs = ["/usr", "/lib", "/nix", "/gnu"].iter();
+    dirs.any(|it| path.starts_with(it)) && !path.starts_with("/usr/local")
+}
+
+/// The permissions of new files.
+const MODE: u32 = 0o644;

@@ -1,0 +1,168 @@
+//! The account line: it decides about everyone, so nothing may lead past it.
+
+use check::host::OwnLine;
+use check::{Maker, Spot};
+use pamconf::{Facility, Item, Line};
+
+use crate::plan::Work;
+use crate::plan::pam::edit::Edit;
+use crate::plan::pam::service::{Service, call, extent};
+use crate::plan::pam::{line, module};
+
+/// The call of the module in the account stack as it is to be, which the session line repeats.
+pub(super) struct Caller {
+    pub module: Vec<u8>,
+    pub arguments: Vec<Vec<u8>>,
+    pub maker: Maker,
+}
+
+/// Modules that only keep users out: what comes before ours may as well be asked first.
+const GATES: [&str; 11] = [
+    "pam_nologin.so",
+    "pam_access.so",
+    "pam_sepermit.so",
+    "pam_time.so",
+    "pam_listfile.so",
+    "pam_faillock.so",
+    "pam_tally.so",
+    "pam_tally2.so",
+    "pam_shells.so",
+    "pam_succeed_if.so",
+    "pam_securetty.so",
+];
+
+const COMMENT: &str = "# Users get in only while they have a job here.";
+
+/// Plans the account line.
+pub(super) fn plan(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
+    let own = service.acting(Facility::Account);
+    match own.first() {
+        Some(first) => keep(work, service, first),
+        None => add(work, service),
+    }
+}
+
+/// Adds a line, or makes one act that `service=` keeps from it.
+fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
+    let idle = service.idle(Facility::Account);
+    let idle = idle.first();
+    let stray = service.stray("SA221");
+    let (module, mut arguments) = match (idle, stray) {
+        (Some(idle), _) => call(&idle.line),
+        (None, Some(stray)) => (line::MODULE.into(), meant(stray)),
+        (None, None) => (line::MODULE.into(), Vec::new()),
+    };
+    if let Some(stray) = stray {
+        let text = stray.text.as_deref().unwrap_or_default();
+        let name = &service.name;
+        let title = format!("{} has a line that {name} does not read", stray.file);
+        work.advise(title, &[&format!("Remove \"{}\".", text.trim())]);
+    }
+    arguments.retain(|it| !it.starts_with(b"service="));
+    let maker = module::verify(work.host(), &String::from_utf8_lossy(&module))?;
+    if maker != Maker::Own {
+        return Err(format!(
+            "the installed {} is not this project's: install the package first",
+            String::from_utf8_lossy(&module)
+        ));
+    }
+    service.prepare(work)?;
+    let why = "the account line lets users in only while they have a job";
+    match idle {
+        Some(idle) => {
+            let text = service.text();
+            let lines = work
+                .draft
+                .edit(&service.own, "service= left sshd out of the account line")?;
+            let numbers = extent(&text, idle.line.place.line);
+            let old: Vec<u8> = numbers
+                .clone()
+                .flat_map(|it| text.line(it).to_vec())
+                .collect();
+            lines.remove(numbers.start + 1..numbers.end);
+            lines.replace(numbers.start, line::without(&old, b"service="));
+        }
+        None => {
+            let at = place(service);
+            let lines = work.draft.edit(&service.own, why)?;
+            lines.insert(at, COMMENT.as_bytes());
+            lines.insert(at, &line::new("account", &module, &arguments));
+        }
+    }
+    Ok(Caller {
+        module,
+        arguments,
+        maker,
+    })
+}
+
+/// The arguments of a line that has no effect: what the admin meant.
+fn meant(stray: &Spot) -> Vec<Vec<u8>> {
+    let text = stray.text.as_deref().unwrap_or_default();
+    let words = text.split_whitespace();
+    let rest = words.skip_while(|it| !it.contains("pam_slurm_adopt"));
+    rest.skip(1).map(|it| it.as_bytes().to_vec()).collect()
+}
+
+/// The number of the line before which a new line comes: behind the lines that only keep users out, before the first
+/// that may let them in.
+fn place(service: &Service<'_>) -> usize {
+    let text = service.text();
+    let tops = service.tops(Facility::Account);
+    let gates = tops.iter().take_while(|it| is_gate(it)).count();
+    if let Some(gate) = gates.checked_sub(1).and_then(|it| tops.get(it)) {
+        return extent(&text, gate.place.line).end;
+    }
+    let mut first = tops.first().map_or(1, |it| it.place.line);
+    // The comment above a line stays with it; the first line of a file may be its #%PAM-1.0.
+    while first > 2 && text.line(first - 1).starts_with(b"#") {
+        first -= 1;
+    }
+    first
+}
+
+fn is_gate(line: &Line) -> bool {
+    let Item::Module { path, .. } = &line.item else {
+        return false;
+    };
+    let name = path.rsplit(|it| *it == b'/').next().unwrap_or_default();
+    let control = line.control.to_ascii_lowercase();
+    let is_plain = control == b"required" || control == b"requisite";
+    is_plain && GATES.iter().any(|it| it.as_bytes() == name)
+}
+
+/// Keeps a line that is there, with its options. One that does not bind is corrected, one that others lead past is
+/// moved, where that changes nothing else.
+fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Caller, String> {
+    let (module, arguments) = call(&own.line);
+    let name = String::from_utf8_lossy(&module).into_owned();
+    let maker = module::verify(work.host(), &name)?;
+    let mut edit = Edit::of(service, own);
+    if edit.is_unbound("SA228") {
+        edit.bind();
+    }
+    if let Some(finding) = edit.misplaced(&PASSED) {
+        let place = place(service);
+        if edit.can_move(place) {
+            edit.move_to(place);
+        } else {
+            work.leave(finding);
+        }
+    }
+    edit.write(work)?;
+    for id in LEFT {
+        if let Some(finding) = service.finding(id) {
+            work.leave(finding);
+        }
+    }
+    Ok(Caller {
+        module,
+        arguments,
+        maker,
+    })
+}
+
+/// Checks that a line in a better place passes.
+const PASSED: [&str; 3] = ["SA223", "SA224", "SA230"];
+/// Checks whose lines are the admin's own.
+const LEFT: [&str; 5] = ["SA225", "SA227", "SA232", "SA233", "SA234"];

@@ -1,0 +1,234 @@
+//! A PAM service of sshd, its own file, and what check says of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use check::host::{Host, ModuleCall, OwnLine, PAM_CONF};
+use check::{Finding, Spot};
+use pamconf::{Code, Facility, Item, Line, Problem, ProblemKind, ReadOther};
+
+use crate::plan::Work;
+use crate::plan::lines::Lines;
+
+/// A PAM service of sshd.
+pub(super) struct Service<'a> {
+    pub host: &'a Host,
+    pub name: String,
+    pub read: Arc<pamconf::Service>,
+    /// The file that libpam reads for it.
+    pub file: PathBuf,
+    /// The file to change: the same, or the one that overrides the vendor's.
+    pub own: PathBuf,
+    /// The findings of check about its lines.
+    pub findings: Vec<Finding>,
+}
+
+/// The directory for files of admins.
+const DIR: &str = "/etc/pam.d";
+
+impl<'a> Service<'a> {
+    /// Reads a service. None if it has no file, which advice then says; sshd's own must have one.
+    pub fn open(work: &mut Work<'a>, name: &str) -> Result<Option<Self>, String> {
+        let host = work.host();
+        let dirs = host.layout().dirs;
+        if !dirs.iter().any(|it| host.tree.exists(it)) && host.tree.exists(PAM_CONF) {
+            return Err(format!(
+                "libpam reads {PAM_CONF} here, as there is no {DIR}: setup does not change that file; \
+                 move its lines to files of {DIR}"
+            ));
+        }
+        let Some(mut service) = Self::of(host, name) else {
+            let own = Path::new(DIR).join(name);
+            if name == "sshd" {
+                return Err(format!("there is no {}: is sshd installed?", own.display()));
+            }
+            let title = format!("sshd names the PAM service {name}, which has no file");
+            work.advise(title, &[&format!("cp {DIR}/sshd {}", own.display())]);
+            return Ok(None);
+        };
+        service.findings = check::findings(host, &["pam/files", "pam/account", "pam/session"]);
+        service.refuse()?;
+        Ok(Some(service))
+    }
+
+    /// Reads a service of any program; None if it has no file.
+    pub fn of(host: &'a Host, name: &str) -> Option<Self> {
+        let dirs = host.layout().dirs;
+        let mut files = dirs.iter().map(|it| it.join(name));
+        Some(Self {
+            host,
+            name: name.to_owned(),
+            read: host.service(name),
+            file: files.find(|it| host.tree.exists(it))?,
+            own: Path::new(DIR).join(name),
+            findings: Vec::new(),
+        })
+    }
+
+    /// Refuses a file that libpam does not read as written: what is added could not be relied on.
+    fn refuse(&self) -> Result<(), String> {
+        if let Some(problem) = self.read.fatal() {
+            return Err(format!(
+                "{problem}: libpam gives up on it and lets nobody in; correct it first"
+            ));
+        }
+        let is_here = |it: &&Problem| {
+            let place = it.place.as_ref();
+            place.is_none_or(|it| !it.file.ends_with("other"))
+        };
+        let hides =
+            |it: &&Problem| it.kind.hides_lines() || matches!(it.kind, ProblemKind::CarriageReturn);
+        let mut problems = self.read.problems().iter().filter(is_here);
+        if let Some(problem) = problems.find(hides) {
+            return Err(format!("{problem}; correct it first"));
+        }
+        for facility in [Facility::Account, Facility::Session] {
+            if self.tops(facility).is_empty() {
+                return Err(format!(
+                    "{} has no {facility} lines, so that libpam uses those of the service \"other\"; \
+                     add lines of the distribution first",
+                    self.file.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its lines of ours that act for it.
+    pub fn acting(&self, facility: Facility) -> Vec<OwnLine> {
+        let mut lines = self.host.own_lines(&self.name);
+        lines.retain(|it| it.facility == facility && it.options.acts_for(&self.name));
+        lines
+    }
+
+    /// The lines of ours in its own file that do not act for it.
+    pub fn idle(&self, facility: Facility) -> Vec<OwnLine> {
+        let mut lines = self.host.own_lines(&self.name);
+        lines.retain(|it| {
+            let is_here = it.line.depth == 0 && *it.line.place.file == *self.file;
+            is_here && it.facility == facility && !it.options.acts_for(&self.name)
+        });
+        lines
+    }
+
+    /// The service with a line before another one of its own file, and without an old one.
+    pub fn with_line(&self, before: usize, text: &[u8], old: Option<&OwnLine>) -> pamconf::Service {
+        let mut read = |path: &Path| {
+            let bytes = self.host.tree.read(path)?;
+            let mut lines = Lines::of(&bytes);
+            let is_here = |it: &&OwnLine| *it.line.place.file == *path;
+            if let Some(old) = old.filter(is_here) {
+                lines.remove(extent(&lines, old.line.place.line));
+            }
+            if path == self.file {
+                lines.insert(before, text);
+            }
+            Ok(lines.bytes())
+        };
+        let layout = self.host.layout();
+        pamconf::Service::read(&layout, &self.name, ReadOther::Always, &mut read)
+    }
+
+    /// The lines of its own file that bring entries of a stack, in order. None if libpam uses those of `other`.
+    pub fn tops(&self, facility: Facility) -> Vec<&Line> {
+        let top = |index: usize| {
+            let lines = self.read.lines().get(..=index).unwrap_or_default();
+            let line = lines.iter().rfind(|it| it.depth == 0);
+            line.filter(|it| *it.place.file == *self.file)
+        };
+        let stack = self.read.stack(facility).iter();
+        let mut tops: Vec<&Line> = stack.filter_map(|it| top(it.line)).collect();
+        tops.dedup();
+        tops
+    }
+
+    /// The lines of its own file as text.
+    pub fn text(&self) -> Lines {
+        Lines::of(&self.host.tree.read(&self.file).unwrap_or_default())
+    }
+
+    /// The finding of a check about this service's stacks.
+    pub fn finding(&self, id: &str) -> Option<&Finding> {
+        let is_here = |spot: &Spot| {
+            let file = Path::new(&spot.file);
+            file == self.file || self.read.lines().iter().any(|it| *it.place.file == *file)
+        };
+        let is_it = |it: &&Finding| it.check.id == id && it.spot.as_ref().is_none_or(is_here);
+        self.findings.iter().find(is_it)
+    }
+
+    /// The line of ours in a file that the service does not read, by the check that finds it.
+    pub fn stray(&self, id: &str) -> Option<&Spot> {
+        let start = format!("{} reads ", self.name);
+        let is_it = |it: &&Finding| it.check.id == id && it.detail.starts_with(&start);
+        self.findings.iter().find(is_it)?.spot.as_ref()
+    }
+
+    /// Makes the file that is changed, where only the vendor's is there.
+    pub fn prepare(&self, work: &mut Work<'_>) -> Result<(), String> {
+        match self.file == self.own {
+            true => Ok(()),
+            false => {
+                let file = self.file.display();
+                let why = format!("{} overrides {file}, the package's", self.own.display());
+                work.draft.copy(&self.file, &self.own, &why)
+            }
+        }
+    }
+
+    /// Makes sure that root still gets in by the files as they are to be, if root does now.
+    pub fn verify(&self, work: &Work<'_>) -> Result<(), String> {
+        let layout = self.host.layout();
+        let mut read = |path: &Path| work.draft.bytes(path);
+        let new = pamconf::Service::read(&layout, &self.name, ReadOther::Always, &mut read);
+        for facility in [Facility::Account, Facility::Session] {
+            if lets_root_in(&self.read, facility) && !lets_root_in(&new, facility) {
+                return Err(format!(
+                    "with the module's line the {facility} stack of {} would keep root out: its jumps count lines; \
+                     add the line by hand",
+                    self.name
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether root passes a stack if nothing else is wrong.
+fn lets_root_in(service: &pamconf::Service, facility: Facility) -> bool {
+    let walk = service.walk(facility, |_, handler| {
+        let Some(call) = ModuleCall::of(service, handler) else {
+            return Code::PERM_DENIED;
+        };
+        match call.name().as_str() {
+            "pam_deny.so" => Code::PERM_DENIED,
+            "pam_nologin.so" => Code::IGNORE,
+            _ if call.is_own() && facility == Facility::Account => Code::IGNORE,
+            _ => Code::SUCCESS,
+        }
+    });
+    walk.code == Code::SUCCESS
+}
+
+/// The physical lines of a line.
+pub(super) fn extent(text: &Lines, first: usize) -> std::ops::Range<usize> {
+    let mut end = first;
+    while end < text.count() && is_continued(text.line(end)) {
+        end += 1;
+    }
+    first..end + 1
+}
+
+/// Whether a line goes on in the next one, as libpam sees it (pam_line.c).
+fn is_continued(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    line.ends_with(b"\\") && !line.contains(&b'#')
+}
+
+/// The words of a call's line that name the module, and its arguments.
+pub(super) fn call(line: &Line) -> (Vec<u8>, Vec<Vec<u8>>) {
+    match &line.item {
+        Item::Module { path, arguments } => (path.clone(), arguments.clone()),
+        _ => (Vec::new(), Vec::new()),
+    }
+}

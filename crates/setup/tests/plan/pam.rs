@@ -1,0 +1,371 @@
+//! Lines of the module that are there already.
+
+use setup::plan::{Part, Plan, Wish};
+
+use crate::planned::{ACCOUNT, SESSION, SSHD, bare, difference, planned, set_up};
+use crate::tree::Tree;
+
+const OPTIONS: &str = "/etc/security/slurm_adopt.conf";
+const DENY: &str = "action_adopt_failure=deny action_generic_failure=deny";
+
+/// A base with these account lines and no session line.
+fn with(make: fn() -> Tree, lines: &str) -> Tree {
+    let tree = make();
+    tree.replace(SSHD, ACCOUNT, &format!("{lines}\n"));
+    tree.replace(SSHD, SESSION, "");
+    tree
+}
+
+/// A base with account lines behind the included ones.
+fn behind(make: fn() -> Tree, include: &str, lines: &str) -> Tree {
+    let tree = bare(make());
+    tree.replace(SSHD, include, &format!("{include}\n{lines}"));
+    tree
+}
+
+const DEBIANS: &str = "@include common-account";
+const REDHATS: &str = "account    include      password-auth";
+
+fn advice(plan: &Plan) -> Vec<String> {
+    plan.advice.iter().map(|it| it.title.clone()).collect()
+}
+
+#[test]
+fn a_host_that_is_set_up_needs_nothing() {
+    for tree in [Tree::debian(), Tree::redhat()] {
+        let plan = set_up(&tree, &Wish::default());
+        assert_eq!(plan, Plan::default());
+    }
+}
+
+#[test]
+fn a_bare_host_gets_both_lines_and_safe_options() {
+    for make in [Tree::debian as fn() -> Tree, Tree::redhat] {
+        let tree = bare(make());
+        let plan = set_up(&tree, &Wish::default());
+        assert_eq!(
+            difference(&plan, OPTIONS)[1..],
+            [
+                "+# Deny a login that cannot be taken into its job.",
+                "+action_adopt_failure = deny",
+                "+# Deny logins while slurm.conf cannot be read.",
+                "+action_generic_failure = deny",
+            ]
+        );
+        assert_eq!(tree.found(), [""; 0]);
+        assert_eq!(plan.advice, []);
+    }
+}
+
+#[test]
+fn a_line_that_works_keeps_its_place_and_its_options() {
+    for line in [
+        format!("account required pam_slurm_adopt.so {DENY} log_level=debug"),
+        format!("-account requisite pam_slurm_adopt.so {DENY}"),
+        format!("account [success=ok ignore=ignore default=die] pam_slurm_adopt.so {DENY}"),
+        format!("ACCOUNT Required \\\n  pam_slurm_adopt.so {DENY} [message_no_jobs=Get a job]"),
+    ] {
+        let tree = with(Tree::debian, &line);
+        let plan = set_up(&tree, &Wish::default());
+        let arguments = line.split_once(".so ").expect("arguments").1;
+        assert_eq!(
+            difference(&plan, SSHD),
+            [
+                "+# Last of the session lines: logins stay in their job.".to_owned(),
+                format!("+session    required     pam_slurm_adopt.so {arguments}"),
+            ]
+        );
+        assert_eq!(difference(&plan, OPTIONS), [""; 0]);
+        assert_eq!(tree.found(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_line_with_defaults_keeps_them() {
+    let tree = with(Tree::debian, "account required pam_slurm_adopt.so");
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(difference(&plan, OPTIONS), [""; 0]);
+    let found = tree.found();
+    assert!(found.iter().all(|it| it.starts_with("SA11")), "{found:?}");
+}
+
+#[test]
+fn a_module_at_another_path_is_called_by_both_lines() {
+    let line = format!("account required /opt/pam_slurm_adopt.so {DENY}");
+    let tree = with(Tree::redhat, &line);
+    tree.write_module("/opt/pam_slurm_adopt.so");
+    let plan = set_up(&tree, &Wish::default());
+    let session = format!("+session    required     /opt/pam_slurm_adopt.so {DENY}");
+    assert_eq!(difference(&plan, SSHD)[1..], [session]);
+}
+
+#[test]
+fn schedmds_module_gets_no_session_line() {
+    let line = format!("account required /opt/pam_slurm_adopt.so {DENY}");
+    let tree = with(Tree::debian, &line);
+    tree.write_module("/opt/pam_slurm_adopt.so");
+    let path = tree.path("/opt/pam_slurm_adopt.so");
+    let bytes = std::fs::read(&path).expect("the file");
+    // Its header alone, and what SchedMD's module has.
+    tree.write_bytes(
+        "/opt/pam_slurm_adopt.so",
+        &[&bytes[..64], b"libslurm pam_sm_acct_mgmt"].concat(),
+    );
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(difference(&plan, SSHD), [""; 0]);
+    assert_eq!(
+        advice(&plan),
+        [
+            "/opt/pam_slurm_adopt.so is not this project's and has no session phase: no session line is added"
+        ]
+    );
+}
+
+#[test]
+fn a_line_that_others_lead_past_is_moved_before_them() {
+    let line = format!("account required pam_slurm_adopt.so {DENY}");
+    for (make, include) in [
+        (Tree::debian as fn() -> Tree, DEBIANS),
+        (Tree::redhat, REDHATS),
+    ] {
+        let tree = behind(make, include, &line);
+        let plan = set_up(
+            &tree,
+            &Wish {
+                session: Some(false),
+                ..Wish::default()
+            },
+        );
+        assert_eq!(
+            difference(&plan, SSHD),
+            [format!("+{line}"), format!("-{line}")]
+        );
+        let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
+        assert!(text.contains(&format!("{line}\n{include}\n")), "{text}");
+        set_up(&tree, &Wish::default());
+        assert_eq!(tree.found(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_line_in_a_file_of_authselect_moves_to_sshds_own() {
+    let tree = bare(Tree::redhat());
+    let line = format!("account     required     pam_slurm_adopt.so {DENY}\n");
+    tree.prepend(
+        "/etc/pam.d/password-auth",
+        &format!("# Generated by authselect\n{line}"),
+    );
+    tree.rename("/etc/pam.d/password-auth", "/etc/authselect/password-auth");
+    tree.link("/etc/pam.d/password-auth", "/etc/authselect/password-auth");
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(
+        difference(&plan, "/etc/authselect/password-auth"),
+        [format!("-{}", line.trim_end())]
+    );
+    assert_eq!(difference(&plan, SSHD)[0], format!("+{}", line.trim_end()));
+    assert_eq!(tree.found(), [""; 0]);
+}
+
+#[test]
+fn a_line_for_other_services_too_stays_in_their_file() {
+    let tree = bare(Tree::redhat());
+    let line = format!("account required pam_slurm_adopt.so {DENY} service=sshd,su\n");
+    tree.prepend(
+        "/etc/pam.d/password-auth",
+        &format!("# Generated by authselect\n{line}"),
+    );
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(difference(&plan, "/etc/pam.d/password-auth"), [""; 0]);
+    assert!(advice(&plan)[0].contains("(SA209)"), "{:?}", plan.advice);
+}
+
+#[test]
+fn a_line_in_a_file_that_sshd_does_not_read_is_written_again_where_it_does() {
+    let tree = bare(Tree::redhat());
+    let line = format!("account required pam_slurm_adopt.so {DENY} log_level=debug\n");
+    tree.append("/etc/pam.d/system-auth", &line);
+    let plan = set_up(&tree, &Wish::default());
+    let rows = difference(&plan, SSHD);
+    assert_eq!(
+        rows[1],
+        format!("+account    required     pam_slurm_adopt.so {DENY} log_level=debug")
+    );
+    assert_eq!(
+        rows[3],
+        format!("+session    required     pam_slurm_adopt.so {DENY} log_level=debug")
+    );
+    assert_eq!(
+        advice(&plan),
+        ["/etc/pam.d/system-auth has a line that sshd does not read"]
+    );
+    assert_eq!(tree.found(), [""; 0]);
+}
+
+#[test]
+fn a_line_that_does_not_bind_becomes_required() {
+    for control in ["optional", "sufficient", "[default=ignore]", "requird"] {
+        let tree = with(
+            Tree::debian,
+            &format!("account {control} pam_slurm_adopt.so {DENY}"),
+        );
+        let plan = set_up(&tree, &Wish::default());
+        let rows = difference(&plan, SSHD);
+        assert_eq!(
+            rows[0],
+            format!("+account required pam_slurm_adopt.so {DENY}"),
+            "{control}"
+        );
+        assert_eq!(tree.found(), [""; 0], "{control}");
+    }
+}
+
+#[test]
+fn a_sufficient_line_before_a_rule_for_administrators_stays() {
+    let lines =
+        format!("account sufficient pam_slurm_adopt.so {DENY}\naccount required pam_access.so");
+    let tree = behind(Tree::debian, DEBIANS, &lines);
+    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_access.so");
+    tree.write("/etc/security/access.conf", "+:(wheel):ALL\n-:ALL:ALL\n");
+    let plan = set_up(&tree, &Wish::default());
+    assert!(
+        difference(&plan, SSHD)
+            .iter()
+            .all(|it| !it.contains("account"))
+    );
+}
+
+#[test]
+fn a_line_that_a_jump_skips_is_left_and_told() {
+    let lines = format!(
+        "account [success=1 default=ignore] pam_localuser.so\naccount required pam_slurm_adopt.so {DENY}"
+    );
+    let tree = with(Tree::redhat, &lines);
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(difference(&plan, SSHD).len(), 2);
+    assert!(advice(&plan)[0].ends_with("(SA224)"), "{:?}", plan.advice);
+}
+
+#[test]
+fn service_that_leaves_sshd_out_is_taken_away() {
+    let tree = with(
+        Tree::debian,
+        &format!("account required pam_slurm_adopt.so service=ssh {DENY}"),
+    );
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(
+        difference(&plan, SSHD)[0],
+        format!("+account required pam_slurm_adopt.so {DENY}")
+    );
+    assert_eq!(tree.found(), [""; 0]);
+    let tree = bare(Tree::debian());
+    tree.write(OPTIONS, "service = login\n");
+    let plan = set_up(&tree, &Wish::default());
+    assert!(difference(&plan, OPTIONS).contains(&"+service = login,sshd".to_owned()));
+}
+
+#[test]
+fn the_session_line_comes_last() {
+    for control in ["required", "optional"] {
+        let tree = Tree::debian();
+        tree.replace(SSHD, SESSION, "");
+        let line = format!("session {control} pam_slurm_adopt.so {DENY}");
+        tree.replace(
+            SSHD,
+            "@include common-session\n",
+            &format!("{line}\n@include common-session\n"),
+        );
+        let plan = set_up(&tree, &Wish::default());
+        let new = format!("+session required pam_slurm_adopt.so {DENY}");
+        assert_eq!(difference(&plan, SSHD).last(), Some(&new));
+        assert_eq!(tree.found(), [""; 0]);
+    }
+}
+
+#[test]
+fn the_session_line_comes_before_what_leads_past_it() {
+    let tree = bare(Tree::debian());
+    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
+    tree.replace(
+        SSHD,
+        "@include common-password",
+        "session sufficient pam_x.so\n@include common-password",
+    );
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(plan.advice, []);
+    let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
+    assert!(
+        text.contains("pam_slurm_adopt.so\nsession sufficient"),
+        "{text}"
+    );
+    assert_eq!(tree.found(), [""; 0]);
+}
+
+#[test]
+fn what_leads_past_the_session_line_is_told_where_pam_systemd_comes_after_it() {
+    let tree = bare(Tree::debian());
+    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
+    tree.replace(
+        SSHD,
+        "@include common-session",
+        "session sufficient pam_x.so\n@include common-session",
+    );
+    let plan = set_up(&tree, &Wish::default());
+    let last = "session    required     pam_slurm_adopt.so\n@include common-password";
+    let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
+    assert!(text.contains(last), "{text}");
+    assert!(
+        advice(&plan)[0].ends_with("may lead past the session line"),
+        "{:?}",
+        plan.advice
+    );
+    assert!(!tree.found().is_empty());
+}
+
+#[test]
+fn the_session_line_can_be_left_out() {
+    let tree = bare(Tree::debian());
+    let wish = Wish {
+        session: Some(false),
+        only: vec![Part::Pam],
+        ..Wish::default()
+    };
+    let plan = set_up(&tree, &wish);
+    assert_eq!(difference(&plan, SSHD).len(), 2);
+}
+
+#[test]
+fn options_are_edited_in_their_file() {
+    let tree = Tree::debian();
+    let old = "# Mine.\nstrict = 0 # not yet\nexempt_groups = wheel\n\nlog_level = debug";
+    tree.write(OPTIONS, old);
+    let wish = Wish {
+        strict: true,
+        admins: Some("hpcadmin".to_owned()),
+        ..Wish::default()
+    };
+    set_up(&tree, &wish);
+    let text = std::fs::read_to_string(tree.path(OPTIONS)).expect("the file");
+    let new = "# Mine.\nstrict = 1\nexempt_groups = wheel,hpcadmin\n\nlog_level = debug";
+    assert_eq!(text, new);
+    for name in ["a b", "", "a,b", "x\ny", "a#b"] {
+        let wish = Wish {
+            admins: Some(name.to_owned()),
+            ..Wish::default()
+        };
+        let why = planned(&tree, &wish).expect_err("no name");
+        assert!(why.ends_with("is no name of a group"), "{why}");
+    }
+}
+
+#[test]
+fn an_options_file_that_the_module_ignores_is_not_changed() {
+    let tree = bare(Tree::debian());
+    tree.write(OPTIONS, "strict\n");
+    tree.chmod(OPTIONS, 0o666);
+    let wish = Wish {
+        admins: Some("hpcadmin".to_owned()),
+        ..Wish::default()
+    };
+    let why = planned(&tree, &wish).expect_err("a file that others can write");
+    assert!(why.contains("mode 0666"), "{why}");
+}
