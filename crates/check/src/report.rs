@@ -46,6 +46,8 @@ pub enum RequestError {
         /// The system's error.
         cause: io::Error,
     },
+    /// The tree has no /etc: an image that is not mounted, or a directory of it.
+    NoSystem(PathBuf),
     /// This user cannot make a trial login.
     User {
         /// The user.
@@ -66,6 +68,13 @@ impl fmt::Display for RequestError {
                 )
             }
             Self::Root { path, cause } => write!(f, "open --root {}: {cause}", path.display()),
+            Self::NoSystem(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "--root {path}: it has no /etc, so it is not the root of a system"
+                )
+            }
             Self::User { name, why } => write!(f, "--as {}: {why}", name.escape_default()),
         }
     }
@@ -162,6 +171,9 @@ pub fn run(request: &Request, waits_for: &mut dyn FnMut(&[&str])) -> Result<Repo
             cause,
         })?,
     };
+    if let (Some(path), false) = (&request.root, tree.exists("/etc")) {
+        return Err(RequestError::NoSystem(path.clone()));
+    }
     let started = Instant::now();
     let deadline = Deadline::after(request.limit);
     let host = Arc::new(Host::new(tree, deadline).with_user(request.user.clone()));

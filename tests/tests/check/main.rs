@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod captures;
 mod case;
 mod daemons;
 mod module;
@@ -101,6 +102,12 @@ fn main() {
         &[Suite::Forky],
         "auth/slurm instead of munged",
         |suite, _| daemons::auth_slurm(suite),
+    );
+    // The page has the newest release.
+    matrix.add_on(
+        &[Suite::Forky],
+        "docs/tool.md shows what the tool prints",
+        |suite, _| captures::compare(suite),
     );
     matrix.run();
 }

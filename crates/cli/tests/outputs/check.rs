@@ -103,6 +103,7 @@ const BROKEN: &[Case] = &[
                 for dir in ["etc", "usr"] {
                     std::fs::remove_dir_all(it.path(dir)).expect("remove");
                 }
+                it.make_dir("/etc");
             })
         },
     },

@@ -7,6 +7,7 @@ fn bad_requests_get_one_clear_text() {
     let requests: &[&[&str]] = &[
         &["check", "--only", "SA000"],
         &["check", "--root", "/no/such/tree"],
+        &["check", "--root", "/usr/share"],
         &["check", "--root", "/", "--as", "alice"],
         &["check", "--json", "--terse"],
         &["explain"],

@@ -76,6 +76,19 @@ fn has_local_users(host: &Host) -> bool {
     })
 }
 
+/// Whether a line of pam_access lets in only those whom distributions call administrators.
+pub(super) fn are_administrators(stack: &Stack<'_>, entry: usize) -> bool {
+    const NAMES: [&str; 5] = ["root", "wheel", "sudo", "adm", "admin"];
+    let call = stack.call(entry);
+    let Some(call) = call.filter(|it| it.name == "pam_access.so") else {
+        return false;
+    };
+    let access = Access::read(&stack.host.tree, &call.arguments);
+    let exempt = access.exempt();
+    let is_one = |it: &&str| NAMES.contains(&it.trim_matches(['(', ')']));
+    !exempt.is_empty() && exempt.iter().all(is_one)
+}
+
 /// The people whom a line lets in, in words.
 pub(super) fn whom(stack: &Stack<'_>, entry: usize, person: Person) -> String {
     let call = stack.call(entry);

@@ -255,6 +255,11 @@ fn a_line_that_keeps_out_all_but_some_is_found() {
         with(&required, "+:root (slurmusers):ALL\n-:ALL:ALL\n"),
         ["SA238 note /etc/pam.d/sshd:4"]
     );
+    // No user of the cluster.
+    assert_eq!(
+        with(&required, "+:root wheel:ALL\n+:(sudo):ALL\n-:ALL:ALL\n"),
+        ["SA238 warning /etc/pam.d/sshd:4"]
+    );
     let bypassed = format!(
         "account required pam_access.so\naccount sufficient pam_unix.so\n{}",
         ACCOUNT.trim_end()

@@ -179,6 +179,25 @@ fn modules_that_libpam_cannot_call_are_found() {
             found: &["SA010 failure /etc/pam.d/sshd:3"],
         },
         Case {
+            name: "a mistyped module that was to let administrators in",
+            make: || {
+                let line = "account sufficient pam_acces.so";
+                let tree = Tree::debian();
+                tree.prepend("/etc/pam.d/sshd", &format!("{line}\n"));
+                tree
+            },
+            found: &["SA211 warning /etc/pam.d/sshd:1"],
+        },
+        Case {
+            name: "the same with a dash",
+            make: || {
+                let tree = Tree::debian();
+                tree.prepend("/etc/pam.d/sshd", "-account sufficient pam_acces.so\n");
+                tree
+            },
+            found: &[],
+        },
+        Case {
             name: "an absolute path that is not there, with a dash",
             make: || {
                 account(
