@@ -23,6 +23,7 @@ TEST_PACKAGES=(
     valgrind                                          # instruction counts
     strace                                            # logins stopped at a system call
     lintian                                           # what Debian's policy says of the package
+    rpm rpmlint                                       # the package for rpm
 )
 
 need_root() {

@@ -57,7 +57,7 @@ pub enum Stage {
     Lab,
     /// Loading of the module in each of the lab's roots; host lists and slurm.conf against Slurm's own parser
     Loading,
-    /// The packages: the same bytes twice, lintian, and their life on a node: clusters
+    /// The packages: the same bytes twice, lintian, rpmlint, and their life on a node: clusters
     Package,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
@@ -354,7 +354,8 @@ impl Runner {
             && self.has_lab("package")
             && package::gates(&self.workspace, &mut self.report)
         {
-            self.tests("package", &["--package=tests", "--test=package"]);
+            let programs = ["--package=tests", "--test=package", "--test=package_rpm"];
+            self.tests("package", &programs);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The package for Debian and Ubuntu, made by dpkg-deb.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,8 +10,9 @@ use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 
 use crate::arch::{Arch, GLIBC};
+use crate::package::staging;
 use crate::package::tree::{self, Family, File};
-use crate::package::{Source, VERSION};
+use crate::package::{MAINTAINER, Source, VERSION};
 use crate::run;
 
 /// Writes slurm-adopt_VERSION_ARCH.deb into `dir`, and returns its path.
@@ -23,14 +23,10 @@ pub fn pack(source: &Source<'_>, arch: Arch, dir: &Path) -> Result<PathBuf> {
     let mut files = tree::files(source.workspace, arch, Family::Debian)?;
     files.extend(own_docs(source)?);
     let staging = dir.join(format!("deb-{arch}"));
-    remove(&staging)?;
-    for file in &files {
-        write(&staging, file)?;
-    }
-    for file in control(source, arch, &files)? {
-        write(&staging, &file)?;
-    }
-    write(&staging, &sums(&staging, &files)?)?;
+    staging::remove(&staging)?;
+    staging::write_all(&staging, &files)?;
+    staging::write_all(&staging, &control(source, arch, &files)?)?;
+    staging::write_all(&staging, &[sums(&staging, &files)?])?;
     let name = format!("slurm-adopt_{VERSION}_{}.deb", debian_name(arch));
     let (fresh, package) = (dir.join(format!("{name}.new")), dir.join(name));
     // The compression is named because hosts differ in it and in their number of processors, and the date
@@ -43,7 +39,7 @@ pub fn pack(source: &Source<'_>, arch: Arch, dir: &Path) -> Result<PathBuf> {
             .env("SOURCE_DATE_EPOCH", source.date.to_string())
             .stdout(std::process::Stdio::null()),
     )?;
-    remove(&staging)?;
+    staging::remove(&staging)?;
     fs::rename(&fresh, &package).with_context(|| format!("write {}", package.display()))?;
     Ok(package)
 }
@@ -113,41 +109,3 @@ fn template(source: &Source<'_>, name: &str) -> Result<String> {
     let path = source.workspace.path("packaging/deb").join(name);
     fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
-
-fn write(staging: &Path, file: &File) -> Result<()> {
-    let path = staging.join(&file.path);
-    let dir = path.parent().context("a path with a directory")?;
-    make(dir)?;
-    fs::write(&path, &file.content).with_context(|| format!("write {}", path.display()))?;
-    chmod(&path, file.mode)
-}
-
-/// Makes a directory and those above it; their modes do not depend on the umask.
-fn make(dir: &Path) -> Result<()> {
-    if dir.exists() {
-        return Ok(());
-    }
-    if let Some(above) = dir.parent() {
-        make(above)?;
-    }
-    DirBuilder::new()
-        .mode(0o755)
-        .create(dir)
-        .with_context(|| format!("make {}", dir.display()))?;
-    chmod(dir, 0o755)
-}
-
-fn chmod(path: &Path, mode: u32) -> Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .with_context(|| format!("chmod {mode:o} {}", path.display()))
-}
-
-fn remove(dir: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("remove {}", dir.display()))?;
-    }
-    Ok(())
-}
-
-/// Who answers for the package.
-const MAINTAINER: &str = "slurm-adopt authors <slurm-adopt@example.org>";

@@ -3,12 +3,19 @@
 mod date;
 mod deb;
 mod gates;
+mod rpm;
+mod sbom;
+mod script;
+mod staging;
+mod sums;
+mod tarball;
 mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use crate::arch::Arch;
@@ -23,9 +30,16 @@ pub use gates::gates;
 pub enum Kind {
     /// For Debian and Ubuntu
     Deb,
+    /// For RHEL and its kin, Amazon Linux and openSUSE
+    Rpm,
+    /// With an install script, for other hosts
+    Tarball,
+    /// The bill of materials, CycloneDX
+    Sbom,
 }
 
-/// Packs every kind for every architecture that is built, or only those that are asked for.
+/// Packs every kind for every architecture that is built, or only those that are asked for. SHA256SUMS is
+/// written if nothing else is asked for.
 ///
 /// # Errors
 /// An architecture that is asked for and not built; no architecture is built; those of the file system
@@ -51,13 +65,9 @@ pub fn write(
         workspace,
         date: date::of(workspace)?,
     };
-    let mut written = Vec::new();
-    for arch in built {
-        for kind in Kind::value_variants() {
-            if only.is_none_or(|it| it == *kind) {
-                written.push(source.pack(arch, *kind, &dir)?);
-            }
-        }
+    let mut written = source.pack_all(&built, only, &dir)?;
+    if arch.is_none() && only.is_none() {
+        written.push(sums::write(&dir, &written)?);
     }
     Ok(written)
 }
@@ -79,13 +89,38 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Writes all packages into `dir`, the architectures in parallel: compressing uses one processor.
+    fn pack_all(&self, arches: &[Arch], only: Option<Kind>, dir: &Path) -> Result<Vec<PathBuf>> {
+        let of_arch = |arch: Arch| -> Result<Vec<PathBuf>> {
+            let kinds = Kind::value_variants().iter();
+            let kinds = kinds.filter(|it| only.is_none_or(|only| only == **it));
+            kinds.map(|it| self.pack(arch, *it, dir)).collect()
+        };
+        let written: Result<Vec<Vec<PathBuf>>> = thread::scope(|scope| {
+            let packing: Vec<_> = arches
+                .iter()
+                .map(|arch| scope.spawn(|| of_arch(*arch)))
+                .collect();
+            let end = |it: ScopedJoinHandle<'_, Result<Vec<PathBuf>>>| {
+                it.join().unwrap_or_else(|_| bail!("packing panicked"))
+            };
+            packing.into_iter().map(end).collect()
+        });
+        Ok(written?.concat())
+    }
+
     /// Writes one package into `dir`, and returns its path.
     fn pack(&self, arch: Arch, kind: Kind, dir: &Path) -> Result<PathBuf> {
         match kind {
             Kind::Deb => deb::pack(self, arch, dir),
+            Kind::Rpm => rpm::pack(self, arch, dir),
+            Kind::Tarball => tarball::pack(self, arch, dir),
+            Kind::Sbom => sbom::write(self, arch, dir),
         }
     }
 }
 
 /// The version of all that the packages contain.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Who answers for the packages.
+const MAINTAINER: &str = "slurm-adopt authors <slurm-adopt@example.org>";

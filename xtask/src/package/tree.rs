@@ -17,6 +17,8 @@ use crate::workspace::Workspace;
 pub enum Family {
     /// Debian and Ubuntu
     Debian,
+    /// RHEL and its kin, Amazon Linux, openSUSE
+    RedHat,
 }
 
 /// A file of a package.
@@ -74,6 +76,8 @@ impl Tree<'_> {
         let module = match self.family {
             // Its postinst puts the module into libpam's directory: docs/adr/0013-replacing-schedmds-file.md.
             Family::Debian => "usr/lib/slurm-adopt/pam_slurm_adopt.so",
+            // So do the rpm's scripts: docs/adr/0014-rpm.md.
+            Family::RedHat => "usr/lib64/slurm-adopt/pam_slurm_adopt.so",
         };
         self.add(&dist.module(), module, 0o644)?;
         self.add(&dist.cli(), "usr/sbin/slurm-adopt", 0o755)
@@ -94,6 +98,7 @@ impl Tree<'_> {
     fn completions(&mut self) -> Result<()> {
         let zsh = match self.family {
             Family::Debian => "vendor-completions",
+            Family::RedHat => "site-functions",
         };
         let dir = self.workspace.path("target/dist/completions");
         for (name, path) in [
@@ -124,6 +129,7 @@ impl Tree<'_> {
         }
         match self.family {
             Family::Debian => self.add_all("pam-configs", "", "usr/share/pam-configs"),
+            Family::RedHat => Ok(()),
         }
     }
 
