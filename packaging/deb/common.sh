@@ -47,6 +47,11 @@ is_needed() {
     [ ! -e "$theirs" ] && [ ! -e "$older" ] && [ -n "$(stacks)" ]
 }
 
+# Whether slurm-adopt undo has something to take back.
+is_set_up() {
+    ls /var/lib/slurm-adopt 2>/dev/null | grep -qxE '[0-9]+|undo'
+}
+
 # Takes the module away from the place; what was there before comes back by rename.
 take_away() {
     is_diverted || return 0

@@ -43,22 +43,26 @@ fn come_and_go(packages: &Packages) -> Result<()> {
         let changed: Vec<_> = after.lines().filter(differs).collect();
         ensure!(after == before, "not as before: {changed:?}");
     }
-    let left = "! grep -s slurm_adopt /var/lib/dpkg/diversions && ! ls -d /run/slurm-adopt 2>&1";
+    let left = "! grep -s slurm_adopt /var/lib/dpkg/diversions && ! ls -d /run/slurm-adopt /var/lib/slurm-adopt 2>/dev/null | grep .";
     node.sh(left).map(drop)
 }
 
-/// Refused without SchedMD's module, or with a session line, which that does not serve.
+/// Refused without SchedMD's module, or with a session line, which that does not serve; and while there is something
+/// to undo.
 pub fn refused(packages: &Packages) -> Result<()> {
     let node = packages.node();
     let stack = node.read(SSHD)?;
     packages.run(&format!("dpkg -i {OURS}"))?;
     let session = "session required pam_slurm_adopt.so\n";
     node.write(SSHD, [&stack[..], session.as_bytes()].concat(), 0o644)?;
-    stays(packages, "dpkg -r slurm-adopt")?;
+    stays(packages, "dpkg -r slurm-adopt", SSHD)?;
     node.write(SSHD, &stack, 0o644)?;
+    node.sh("mkdir -p -m 700 /var/lib/slurm-adopt/1")?;
+    stays(packages, "dpkg -r slurm-adopt", "is set up")?;
+    node.sh("rmdir /var/lib/slurm-adopt/1")?;
     packages.run("dpkg -P libpam-slurm-adopt")?;
-    stays(packages, "dpkg -P slurm-adopt")?;
-    stays(packages, "apt-get remove -y slurm-adopt")?;
+    stays(packages, "dpkg -P slurm-adopt", SSHD)?;
+    stays(packages, "apt-get remove -y slurm-adopt", SSHD)?;
     // A comment is no line.
     node.sh(&format!("sed -i 's/.*pam_slurm_adopt/#&/' {SSHD}"))?;
     packages.run("dpkg -P slurm-adopt")?;
@@ -68,11 +72,11 @@ pub fn refused(packages: &Packages) -> Result<()> {
 }
 
 /// Runs a removal that must be refused with the reason and leave all as it is.
-fn stays(packages: &Packages, removal: &str) -> Result<()> {
+fn stays(packages: &Packages, removal: &str, reason: &str) -> Result<()> {
     let told = packages.try_run(removal)?;
     ensure!(!told.success(), "not refused: {told}");
     let text = format!("{}{}", told.stdout, told.stderr);
-    for part in [SSHD, "slurm-adopt undo"] {
+    for part in [reason, "slurm-adopt undo"] {
         ensure!(text.contains(part), "no {part}: {told}");
     }
     ensure!(packages.is_installed()?, "after {removal}: not installed");
