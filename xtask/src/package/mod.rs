@@ -73,9 +73,10 @@ pub fn write(
 }
 
 fn is_built(workspace: &Workspace, arch: Arch) -> bool {
-    let is_built = Dist::place(workspace, arch).module().exists();
+    let dist = Dist::place(workspace, arch);
+    let is_built = dist.module().exists() && dist.cli().exists();
     if !is_built {
-        println!("{arch} is not built, so it is not packed");
+        println!("{arch} is not built in full, so it is not packed");
     }
     is_built
 }
