@@ -211,7 +211,14 @@ fn a_line_in_a_file_that_sshd_does_not_read_is_written_again_where_it_does() {
 
 #[test]
 fn a_line_that_does_not_bind_becomes_required() {
-    for control in ["optional", "sufficient", "[default=ignore]", "requird"] {
+    // The last one keeps root out, for whom the module answers PAM_IGNORE.
+    for control in [
+        "optional",
+        "sufficient",
+        "[default=ignore]",
+        "requird",
+        "[success=ok default=die]",
+    ] {
         let tree = with(
             Tree::debian,
             &format!("account {control} pam_slurm_adopt.so {DENY}"),
@@ -297,6 +304,40 @@ fn several_faults_of_a_line_are_corrected_at_once() {
     );
     set_up(&tree, &Wish::default());
     assert_eq!(tree.found(), [""; 0]);
+}
+
+#[test]
+fn services_that_share_a_file_share_its_lines() {
+    for (bare_first, account) in [
+        (
+            true,
+            "+account    required     pam_slurm_adopt.so service=sshd,sshd-compute".to_owned(),
+        ),
+        (
+            false,
+            format!("+account    required     pam_slurm_adopt.so service=sshd,sshd-compute {DENY}"),
+        ),
+    ] {
+        let tree = if bare_first {
+            bare(Tree::debian())
+        } else {
+            Tree::debian()
+        };
+        if !bare_first {
+            let with_default =
+                ACCOUNT.replace("pam_slurm_adopt.so", "pam_slurm_adopt.so service=sshd");
+            tree.replace(SSHD, ACCOUNT, &with_default);
+        }
+        tree.link("/etc/pam.d/sshd-compute", "sshd");
+        tree.append(
+            "/etc/ssh/sshd_config",
+            "Match LocalPort 2222\n  PAMServiceName sshd-compute\n",
+        );
+        let plan = set_up(&tree, &Wish::default());
+        let rows = difference(&plan, SSHD);
+        assert!(rows.contains(&account), "{rows:?}");
+        assert_eq!(tree.found(), [""; 0]);
+    }
 }
 
 #[test]
