@@ -22,6 +22,7 @@ TEST_PACKAGES=(
     qemu-user                                         # what is built for aarch64
     valgrind                                          # instruction counts
     strace                                            # logins stopped at a system call
+    secilc                                            # the SELinux policy with the names of EL
 )
 
 need_root() {
