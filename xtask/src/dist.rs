@@ -33,6 +33,15 @@ impl Dist {
         Self(workspace.target("dist").join(arch.target()))
     }
 
+    /// Collects what `cargo build` made for hosts like this one: the module of profile release, the program of
+    /// profile tool.
+    pub fn of_host(workspace: &Workspace) -> Result<Self> {
+        let dist = Self(workspace.target("dist/host"));
+        copy(&workspace.target(RELEASE).join(MODULE), &dist.module())?;
+        copy(&workspace.target(TOOL).join("slurm-adopt"), &dist.cli())?;
+        Ok(dist)
+    }
+
     /// The directory itself.
     pub fn dir(&self) -> &Path {
         &self.0
