@@ -83,7 +83,12 @@ impl Rpms {
         let suses = |name: &str, module: &[u8]| theirs(name, "1", "lib64", module);
         Ok(Self {
             theirs: theirs("slurm-pam_slurm", "26.05.5", "usr/lib64", &modules.theirs)?,
-            theirs_newer: theirs("slurm-pam_slurm", "26.05.6", "usr/lib64", &modules.theirs_newer)?,
+            theirs_newer: theirs(
+                "slurm-pam_slurm",
+                "26.05.6",
+                "usr/lib64",
+                &modules.theirs_newer,
+            )?,
             theirs_of_suse: [
                 suses(SUSES, &modules.theirs)?,
                 suses(SUSES_NEXT, &modules.theirs_newer)?,
