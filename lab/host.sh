@@ -22,6 +22,9 @@ TEST_PACKAGES=(
     qemu-user                                         # what is built for aarch64
     valgrind                                          # instruction counts
     strace                                            # logins stopped at a system call
+    lintian                                           # what Debian's policy says of the package
+    rpm rpmlint                                       # the package for rpm
+    secilc                                            # the SELinux policy with the names of EL
 )
 
 need_root() {

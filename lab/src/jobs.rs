@@ -29,7 +29,9 @@ impl Cluster {
             .iter()
             .any(|argument| argument.starts_with("--wrap"))
         {
-            argv.extend(["--wrap", "sleep 100000"]);
+            // In place of its shell: a process that outlives its parent by a moment makes the stepds of newer
+            // releases wait for whole seconds.
+            argv.extend(["--wrap", "exec sleep 100000"]);
         }
         let id = self.node(1).run_as(user, &argv)?.ok()?;
         id.trim()

@@ -86,7 +86,8 @@ impl Machine {
         let mut command = format!("./demo --no-build --suite {suite}");
         match module {
             Some(module) => {
-                files.push((module.into(), "target/release/libpam_slurm_adopt.so".into()))
+                files.push((module.into(), MODULE.into()));
+                command += &format!(" --module {MODULE}");
             }
             None => command += " --module original",
         }
@@ -122,7 +123,8 @@ impl Machine {
             script += &format!("./{program} {} || status=$?\n", quoted(&arguments));
         }
         self.command = format!("({script}exit $status)");
-        self.limit = Duration::from_secs(1200);
+        // Other tests run beside it.
+        self.limit = Duration::from_secs(1440);
         Ok(())
     }
 
@@ -188,6 +190,9 @@ impl Machine {
         write(&disk.join("etc/hostname"), "machine\n")
     }
 }
+
+/// Path of the module under test in the machine's checkout.
+const MODULE: &str = "target/release/libpam_slurm_adopt.so";
 
 /// Path of the lab's program in the checkout, where ./demo looks for it.
 const PROGRAM: &str = "target/release/slurm-adopt-lab";

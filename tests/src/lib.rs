@@ -14,7 +14,6 @@ pub mod suspended;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,26 +50,6 @@ pub fn dist(file: &str) -> Result<PathBuf> {
     let path = dir.join(file);
     path.canonicalize()
         .with_context(|| format!("{}: run `cargo xtask dist`", path.display()))
-}
-
-/// Words to put before a program on the host, so that the module's files below /run are private to it.
-/// Empty without root, who alone could write there.
-#[must_use]
-pub fn private_run() -> &'static [&'static str] {
-    const IN_MEMORY: &str = "mount -t tmpfs -o mode=0755 tmpfs /run; exec \"$@\"";
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0);
-    match is_root {
-        true => &[
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-ec",
-            IN_MEMORY,
-            "sh",
-        ],
-        false => &[],
-    }
 }
 
 /// Builder of a cluster that has both modules and the PAM application.

@@ -196,7 +196,7 @@ impl OldRelease<'_> {
     fn submit(&self, user: &str) -> Result<u32> {
         let id = self.sh(&format!(
             "exec setpriv --reuid={user} --regid={user} --init-groups \
-             sbatch --parsable --chdir=/tmp -o /dev/null --wrap 'sleep 100000'"
+             sbatch --parsable --chdir=/tmp -o /dev/null --wrap 'exec sleep 100000'"
         ))?;
         let job = id.trim().parse().with_context(|| format!("sbatch: {id}"))?;
         let socket = self.node.extern_socket(job);

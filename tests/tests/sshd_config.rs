@@ -12,9 +12,9 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use check::Host;
+use check::host::sshd::config::FaultKind;
+use check::host::sshd::daemon::{Effective, Sshd};
 use check::host::tree::Tree;
-use check::sshd::config::FaultKind;
-use check::sshd::daemon::{Effective, Sshd};
 use lab::Suite;
 use sys::Deadline;
 use tests::is_long;
@@ -200,7 +200,7 @@ fn compare(suite: Suite) {
                 );
             }
             Err(message) => {
-                let is_named = |it: &check::sshd::config::Fault| {
+                let is_named = |it: &check::host::sshd::config::Fault| {
                     let place = format!("{} line {}:", it.place.file, it.place.line);
                     message.replace(": line", " line").contains(&place)
                         || matches!(it.kind, FaultKind::Refused(_))
@@ -247,7 +247,9 @@ fn normal(keyword: &str, values: &[String]) -> String {
         "acceptenv" | "authenticationmethods" => value,
         // sshd fills in the rate and the limit.
         "maxstartups" => value.split(':').next().unwrap_or_default().to_owned(),
-        "logingracetime" => check::sshd::seconds(&value).expect("a time").to_string(),
+        "logingracetime" => check::host::sshd::seconds(&value)
+            .expect("a time")
+            .to_string(),
         "permitrootlogin" => value.replace("without-", "prohibit-"),
         _ => value.to_ascii_lowercase(),
     }

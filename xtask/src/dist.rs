@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, ScopedJoinHandle};
@@ -58,8 +59,22 @@ impl Dist {
     }
 }
 
+/// What is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// All files.
+    All,
+    /// All but the admin's program, which takes longer than the rest together.
+    WithoutProgram,
+}
+
 /// Builds all files; if nothing changed, cargo finds out in half a second.
 pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
+    build_parts(workspace, arch, Parts::All)
+}
+
+/// Builds some of the files.
+pub fn build_parts(workspace: &Workspace, arch: Arch, parts: Parts) -> Result<Dist> {
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
     // Separate builds: in one, cargo would give the module the features that the test driver needs.
@@ -67,27 +82,33 @@ pub fn build(workspace: &Workspace, arch: Arch) -> Result<Dist> {
         RELEASE,
         &["--package=pam-slurm-adopt", "--lib", "--examples"],
     )?;
-    cross.build(TOOL, &["--package=slurm-adopt", "--bins"])?;
-    cross.build(TOOL, &["--package=tests", "--bin=pamcall"])?;
+    if parts == Parts::All {
+        cross.build(TOOL, &["--package=slurm-adopt", "--bins"])?;
+    }
+    cross.build(TOOL, &["--package=pamcall", "--bins"])?;
     let built = |profile| built(workspace, arch, profile);
     copy(&built(RELEASE).join(MODULE), &dist.module())?;
     copy(&built(RELEASE).join(FORCED_PANIC), &dist.forced_panic())?;
-    copy(&built(TOOL).join("slurm-adopt"), &dist.cli())?;
+    match parts {
+        Parts::All => copy(&built(TOOL).join("slurm-adopt"), &dist.cli())?,
+        // That of an earlier build must not be packed beside this module.
+        Parts::WithoutProgram => remove(&dist.cli())?,
+    }
     copy(&built(TOOL).join("pamcall"), &dist.pamcall())?;
     Ok(dist)
 }
 
 /// Builds for several architectures in parallel: with link-time optimization a build uses one processor.
-pub fn build_each(workspace: &Workspace, arches: &[Arch]) -> Vec<Result<Dist>> {
+pub fn build_each(workspace: &Workspace, what: &[(Arch, Parts)]) -> Vec<Result<Dist>> {
     // Install the tools first, because the builds share them; an error comes up again below.
-    for arch in arches {
+    for (arch, _) in what {
         let _ = Cross::install(workspace, *arch);
     }
-    let build = |arch: &Arch| build(workspace, *arch);
+    let build = |(arch, parts): &(Arch, Parts)| build_parts(workspace, *arch, *parts);
     thread::scope(|scope| {
-        let builds: Vec<_> = arches
+        let builds: Vec<_> = what
             .iter()
-            .map(|arch| scope.spawn(move || build(arch)))
+            .map(|it| scope.spawn(move || build(it)))
             .collect();
         let end = |it: ScopedJoinHandle<'_, Result<Dist>>| {
             it.join().unwrap_or_else(|_| bail!("the build panicked"))
@@ -192,6 +213,15 @@ pub fn cargo_home() -> Option<PathBuf> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(by_default)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Copies a file unless the same is already there: a new modification time would trigger other builds.

@@ -17,6 +17,7 @@ mod long;
 mod machines;
 mod man;
 mod named;
+mod package;
 mod report;
 mod rooms;
 mod run;
@@ -70,6 +71,15 @@ enum Task {
         /// Only this architecture.
         #[arg(long, value_enum)]
         arch: Option<Arch>,
+    },
+    /// Pack what `dist` built, into target/packages.
+    Package {
+        /// Only this architecture.
+        #[arg(long, value_enum)]
+        arch: Option<Arch>,
+        /// Only this kind.
+        #[arg(long, value_enum)]
+        only: Option<package::Kind>,
     },
     /// Compare instruction counts of the pure parts with their budgets.
     Budgets {
@@ -137,6 +147,11 @@ fn perform(task: &Task) -> Result<ExitCode> {
             return Ok(stages::all(workspace, size, *write, only));
         }
         Task::Dist { arch } => build_dist(&workspace, *arch)?,
+        Task::Package { arch, only } => {
+            for written in package::write(&workspace, *arch, *only)? {
+                println!("{}", written.display());
+            }
+        }
         Task::Budgets { write: true } => budgets::write(&workspace)?,
         Task::Docs { check: false } => docs::write(&workspace)?,
         Task::Man => man::write(&workspace)?,

@@ -117,6 +117,7 @@ fn is_in_source(workspace: &Workspace, path: &str) -> Result<bool> {
     let mut dirs = vec![
         crates,
         workspace.path("tests/tests"),
+        workspace.path("tests/pamcall/tests"),
         workspace.path("fuzz/targets"),
     ];
     let mut source = String::new();

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::arch::Arch;
 use crate::debian::Debian;
-use crate::dist::{self, Dist};
+use crate::dist::{self, Dist, Parts};
 use crate::listen::{Heard, limited, listen};
-use crate::report::{Counts, Report};
+use crate::machines::Machines;
+use crate::report::Report;
 use crate::run;
-use crate::sanitize;
 use crate::workspace::Workspace;
 
 /// Unit tests that qemu cannot run, and why. On the host they run like all others.
@@ -58,13 +58,10 @@ const NOT_EMULATED: [(&str, &str); 10] = [
         "qemu-user has no clone(2) with CLONE_VM alone",
     ),
 ];
-/// Return-code tests to run under valgrind too, where a call takes a second: one that panics, one that runs
-/// to the end, and one that returns at once.
-const UNDER_VALGRIND: [&str; 3] = [
-    "a_panic_is_a_generic_failure_and_the_host_lives",
-    "nobody_has_a_job_where_nothing_runs",
-    "root_passes_before_anything_can_fail",
-];
+/// The module's crates with `unsafe`, and the one that decodes bytes.
+const LOW_LEVEL: &[&str] = &["pam", "sys", "proto"];
+/// Its other crates.
+const SAFE: &[&str] = &["pamconf", "adopt"];
 /// Time limit of a stage, in minutes.
 const LONGEST: u32 = 25;
 /// Time limit of a stage in a long run, in minutes.
@@ -97,6 +94,8 @@ pub struct Runner {
     lab: Option<bool>,
     /// Process that makes the lab's roots while other stages run.
     roots: Option<Roots>,
+    /// The machines that run while other stages do, or why they do not.
+    pub machines: Option<Result<Machines>>,
 }
 
 /// A process that makes the lab's roots, and its start time.
@@ -121,6 +120,7 @@ impl Runner {
             dist: [None; Arch::ALL.len()],
             lab: None,
             roots: None,
+            machines: None,
         }
     }
 
@@ -129,6 +129,14 @@ impl Runner {
         match self.size {
             Size::Quick => &[Arch::X86_64],
             Size::Default | Size::Long => &Arch::ALL,
+        }
+    }
+
+    /// Files to build for an architecture; for one that only qemu runs, the admin's program is left to long runs.
+    pub fn parts(&self, arch: Arch) -> Parts {
+        match (arch, self.size) {
+            (Arch::X86_64, _) | (_, Size::Long) => Parts::All,
+            _ => Parts::WithoutProgram,
         }
     }
 
@@ -193,7 +201,10 @@ impl Runner {
     pub fn need_dist(&mut self, arch: Arch) -> bool {
         match self.dist[arch as usize] {
             Some(is_there) => is_there,
-            None => self.take_dist(arch, dist::build(&self.workspace, arch)),
+            None => {
+                let built = dist::build_parts(&self.workspace, arch, self.parts(arch));
+                self.take_dist(arch, built)
+            }
         }
     }
 
@@ -204,54 +215,6 @@ impl Runner {
         });
         self.dist[arch as usize] = Some(is_there);
         is_there
-    }
-
-    /// Runs unit and return-code tests under AddressSanitizer, and some of the latter under valgrind.
-    pub fn sanitize(&mut self) {
-        let name = "under AddressSanitizer";
-        match sanitize::missing() {
-            Ok(None) => self.address_sanitizer(name),
-            Ok(Some(reason)) => {
-                let counts = Counts {
-                    ignored: 1,
-                    ..Counts::default()
-                };
-                let none = Duration::ZERO;
-                self.report.tests(name, none, Ok(()), counts, &[reason]);
-            }
-            Err(error) => self.report.not_run(name, &format!("{error:#}")),
-        }
-        if self.has_dist("return codes under valgrind") {
-            let mut cargo = run::cargo(self.workspace.root());
-            cargo
-                .args([
-                    "test",
-                    "--no-fail-fast",
-                    "--package=tests",
-                    "--test=retval",
-                    "--",
-                ])
-                .args(UNDER_VALGRIND)
-                .env("SLURM_ADOPT_UNDER", sanitize::VALGRIND);
-            println!("under valgrind only: {}", UNDER_VALGRIND.join(", "));
-            self.test_programs("return codes under valgrind", &cargo);
-        }
-    }
-
-    fn address_sanitizer(&mut self, name: &str) {
-        let mut unit = sanitize::cargo(&self.workspace, "test");
-        unit.args(["--no-fail-fast", "--lib"])
-            .args(["proto", "pamconf", "sys", "pam", "adopt"].map(|it| format!("--package={it}")));
-        self.test_programs(&format!("unit tests {name}"), &unit);
-        let dist = match sanitize::build(&self.workspace) {
-            Ok(dist) => dist,
-            Err(error) => return self.report.not_run(name, &format!("{error:#}")),
-        };
-        let mut retval = sanitize::cargo(&self.workspace, "test");
-        retval
-            .args(["--no-fail-fast", "--package=tests", "--test=retval"])
-            .env("SLURM_ADOPT_DIST", dist);
-        self.test_programs(&format!("return codes {name}"), &retval);
     }
 
     /// Tests the module for aarch64, as far as emulation allows.
@@ -272,7 +235,7 @@ impl Runner {
         unit.arg("--config")
             .arg(format!("target.{}.runner={list}", arch.target()))
             .args(["--no-fail-fast", "--lib"])
-            .args(["proto", "pamconf", "sys", "pam", "adopt"].map(|it| format!("--package={it}")))
+            .args(self.crates_again(name))
             .arg("--");
         for (test, reason) in NOT_EMULATED {
             println!("left out of {name}: {test}: {reason}");
@@ -284,6 +247,20 @@ impl Runner {
             .args(["test", "--package=tests", "--test=loading", "aarch64_"])
             .env("SLURM_ADOPT_RUN_AARCH64", runner);
         self.test_programs("loading for aarch64", &loading);
+    }
+
+    /// Selects the crates whose unit tests run again in other circumstances.
+    pub fn crates_again(&mut self, name: &str) -> Vec<String> {
+        let crates = match self.size {
+            Size::Long => [LOW_LEVEL, SAFE].concat(),
+            Size::Quick | Size::Default => {
+                let what = format!("those of {} run with --long", SAFE.join(" and "));
+                self.report.left_out(name, vec![what]);
+                LOW_LEVEL.to_vec()
+            }
+        };
+        let package = |it: &&str| format!("--package={it}");
+        crates.iter().map(package).collect()
     }
 
     pub fn has_lab(&mut self, name: &str) -> bool {
@@ -308,7 +285,8 @@ impl Runner {
         self.test_programs(name, &cargo);
     }
 
-    fn test_programs(&mut self, name: &str, cargo: &Command) {
+    /// Runs test programs and counts their tests.
+    pub fn test_programs(&mut self, name: &str, cargo: &Command) {
         println!("        {name} ...");
         let run = hear(self.prepare(cargo));
         self.take(name, run);

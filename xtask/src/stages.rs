@@ -15,6 +15,7 @@ use crate::docs;
 use crate::fuzz;
 use crate::licences;
 use crate::long;
+use crate::package;
 use crate::rooms;
 use crate::runner::{Runner, Size};
 use crate::session;
@@ -56,6 +57,8 @@ pub enum Stage {
     Lab,
     /// Loading of the module in each of the lab's roots; host lists and slurm.conf against Slurm's own parser
     Loading,
+    /// The packages: the same bytes twice, lintian, rpmlint, and their life on a node: clusters
+    Package,
     /// Our module and SchedMD's in the same cases: clusters
     Compliance,
     /// slurm.conf and the node's name, read by both modules: clusters
@@ -68,6 +71,8 @@ pub enum Stage {
     Site,
     /// What slurm-adopt check finds on broken nodes: clusters
     Check,
+    /// slurm-adopt setup and undo on bare nodes: clusters
+    Setup,
     /// Trial logins of slurm-adopt check --as: clusters
     Containment,
     /// Who is where on a node, as status shows it: clusters
@@ -89,7 +94,7 @@ pub enum Stage {
 }
 
 /// Seconds that each fuzz target runs.
-const FUZZ_SECONDS: u32 = 10;
+const FUZZ_SECONDS: u32 = 4;
 /// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md.
 pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
     let long = match (size == Size::Long)
@@ -118,6 +123,10 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
         }
         if *stage >= Stage::Lab {
             runner.finish_roots();
+        }
+        // Long runs leave figures, for which the machine should do nothing else.
+        if *stage == Stage::Compliance && only.is_empty() && size == Size::Default {
+            runner.begin_vm();
         }
         has_session |= *stage == Stage::Session;
         runner.stage(*stage);
@@ -151,23 +160,6 @@ fn kept_on_host() -> Option<SystemTime> {
     fs::metadata(KEPT).and_then(|it| it.modified()).ok()
 }
 
-/// Test programs, each with a part of its tests' names, for the machine with cgroup v2 and the newest
-/// Slurm, which gives a job's directory there a random name. They select the tests that look into cgroups;
-/// e2e selects its own.
-const IN_MACHINE: [(&str, &str); 5] = [
-    ("finding", "26.05/a service that changes"),
-    ("session", "26.05/a suspended job is passed over"),
-    (
-        "inside",
-        "26.05/no namespaces: limits=job gives the job's limits",
-    ),
-    (
-        "status",
-        "26.05/each login is shown in the job that holds it",
-    ),
-    ("e2e", ""),
-];
-
 /// Kind of work in a stage.
 enum Work {
     /// A function of its own.
@@ -197,6 +189,7 @@ impl Stage {
             Self::Retval => Work::Module(
                 "return codes",
                 &[
+                    "--package=pamcall",
                     "--lib",
                     "--test=retval",
                     "--test=so",
@@ -210,12 +203,14 @@ impl Stage {
             Self::Fuzz => Work::Own(Runner::fuzz),
             Self::Lab => Work::Own(Runner::lab),
             Self::Loading => Work::Own(Runner::loading),
+            Self::Package => Work::Own(Runner::package),
             Self::Compliance => Work::Clusters("compliance", "compliance"),
             Self::Finding => Work::Clusters("finding the node", "finding"),
             Self::Callerid => Work::Clusters("caller ID", "callerid"),
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
             Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Check => Work::Clusters("what check finds", "check"),
+            Self::Setup => Work::Clusters("setup and undo", "setup"),
             Self::Containment => Work::Clusters("trial logins", "containment"),
             Self::Status => Work::Clusters("who is where", "status"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
@@ -290,6 +285,7 @@ impl Runner {
         let all = [
             "--workspace",
             "--exclude=lab",
+            "--exclude=pamcall",
             "--exclude=tests",
             "--features=pam/app",
         ];
@@ -309,9 +305,13 @@ impl Runner {
     }
 
     fn dist(&mut self) {
-        let arches = self.arches();
-        let built = dist::build_each(&self.workspace, arches);
-        for (arch, dist) in arches.iter().zip(built) {
+        let what: Vec<_> = self
+            .arches()
+            .iter()
+            .map(|it| (*it, self.parts(*it)))
+            .collect();
+        let built = dist::build_each(&self.workspace, &what);
+        for ((arch, _), dist) in what.iter().zip(built) {
             self.take_dist(*arch, dist);
         }
     }
@@ -349,9 +349,13 @@ impl Runner {
         }
     }
 
-    fn vm(&mut self) {
-        if self.has_dist("virtual machine") && self.has_lab("virtual machine") {
-            self.machines(&IN_MACHINE);
+    fn package(&mut self) {
+        if self.has_dist("package")
+            && self.has_lab("package")
+            && package::gates(&self.workspace, &mut self.report)
+        {
+            let programs = ["--package=tests", "--test=package", "--test=package_rpm"];
+            self.tests("package", &programs);
         }
     }
 }
@@ -365,12 +369,14 @@ mod tests {
         let slow = [
             Stage::Lab,
             Stage::Loading,
+            Stage::Package,
             Stage::Compliance,
             Stage::Finding,
             Stage::Callerid,
             Stage::Mixed,
             Stage::Site,
             Stage::Check,
+            Stage::Setup,
             Stage::Containment,
             Stage::Status,
             Stage::Inside,

@@ -56,6 +56,17 @@ pub fn read_unless_gone(path: &str) -> io::Result<Option<String>> {
     Ok(text.map(|it| String::from_utf8_lossy(&it).into_owned()))
 }
 
+/// Adds the operation, the path, and SELinux's name as [`named`] does.
+pub fn at(operation: &str, path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| {
+        let path = shown(&path.to_string_lossy());
+        io::Error::new(
+            error.kind(),
+            format!("{operation} {path}: {}", named(error)),
+        )
+    }
+}
+
 /// Whether a permission is missing.
 #[must_use]
 pub fn is_denied(error: &io::Error) -> bool {
@@ -66,7 +77,10 @@ pub fn is_denied(error: &io::Error) -> bool {
 #[must_use]
 pub fn named(error: io::Error) -> io::Error {
     match is_denied(&error) && selinux_enforces() {
-        true => io::Error::new(error.kind(), format!("{error}; SELinux is enforcing")),
+        true => io::Error::new(
+            error.kind(),
+            format!("{error}; SELinux is enforcing: is slurm_adopt.cil loaded?"),
+        ),
         false => error,
     }
 }
@@ -137,6 +151,10 @@ mod tests {
         unseen.note("read", path, io::Error::from_raw_os_error(13));
         let text = unseen.first().expect("something is noted");
         assert_eq!(text, "read /a: Input/output error (os error 5)");
+        let at = at("make", path)(io::Error::from_raw_os_error(13));
+        assert!(is_denied(&at), "{at}");
+        let text = "make /a: Permission denied (os error 13)";
+        assert!(at.to_string().starts_with(text), "{at}");
         let denied = named(io::Error::from_raw_os_error(13));
         assert!(is_denied(&denied) && !is_absent(&denied));
         assert!(

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use sys::Directory;
 
+use crate::access;
 use crate::log::Log;
 
 /// The directory: on a tmpfs, root's.
@@ -210,8 +211,9 @@ pub(crate) fn make(dir: &Path) -> io::Result<()> {
     if sys::is_file_size_limited() {
         return Err(io::Error::other("RLIMIT_FSIZE is set"));
     }
-    create(dir)?;
-    match own(dir, &fs::symlink_metadata(dir)?, true) {
+    create(dir).map_err(access::at("make", dir))?;
+    let found = fs::symlink_metadata(dir).map_err(access::at("look at", dir))?;
+    match own(dir, &found, true) {
         Err(error) if is_fault(&error) => replace(dir).map(drop),
         result => result,
     }

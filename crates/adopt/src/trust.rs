@@ -84,6 +84,14 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
+    /// The directory or file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::System { path, .. } | Self::Untrusted { path, .. } => path,
+        }
+    }
+
     /// Whether there is no such directory at all, as before slurmd's first start.
     #[must_use]
     pub fn means_no_slurm(&self) -> bool {

@@ -179,6 +179,7 @@ pub(crate) enum Note {
     Summary(String),
     Measured(String),
     Unseen(Unseen),
+    Shown,
     Done,
 }
 
@@ -217,6 +218,11 @@ impl Notes {
             what: what.into(),
             why: why.into(),
         }));
+    }
+
+    /// Says that what the room was asked to prove is proved.
+    pub(crate) fn shown(&mut self) {
+        self.send(Note::Shown);
     }
 
     pub(crate) fn done(&mut self) {

@@ -6,6 +6,7 @@
 //! by the same code. Nothing here changes the node: the one trial login that may be asked for is closed again.
 #![forbid(unsafe_code)]
 
+mod causes;
 mod containment;
 mod finding;
 pub mod host;
@@ -17,14 +18,14 @@ mod report;
 mod running;
 mod security;
 mod slurm;
-pub mod sshd;
+mod sshd;
 mod systemd;
 
 pub use containment::trial;
 pub use finding::{Check, Finding, Notes, Severity, Spot, Unseen};
 pub use host::Host;
 pub use module::{Maker, ModuleFile, module_file};
-pub use pam::moves_session;
+pub use pam::{moves_session, shut_for_root};
 pub use report::{Report, Request, RequestError, RoomReport, findings, run};
 pub use slurm::{SlurmFacts, slurm_facts};
 pub use systemd::gives_managers;

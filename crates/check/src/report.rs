@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sys::{Deadline, UserLookupError};
 
+use crate::causes;
 use crate::containment;
 use crate::finding::{Note, Notes};
 use crate::host::tree::Tree;
@@ -45,6 +46,8 @@ pub enum RequestError {
         /// The system's error.
         cause: io::Error,
     },
+    /// The tree has no /etc: an image that is not mounted, or a directory of it.
+    NoSystem(PathBuf),
     /// This user cannot make a trial login.
     User {
         /// The user.
@@ -65,6 +68,13 @@ impl fmt::Display for RequestError {
                 )
             }
             Self::Root { path, cause } => write!(f, "open --root {}: {cause}", path.display()),
+            Self::NoSystem(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "--root {path}: it has no /etc, so it is not the root of a system"
+                )
+            }
             Self::User { name, why } => write!(f, "--as {}: {why}", name.escape_default()),
         }
     }
@@ -83,6 +93,8 @@ pub struct RoomReport {
     pub findings: Vec<Finding>,
     /// What could not be looked at.
     pub unseen: Vec<Unseen>,
+    /// Whether it has proved what it was asked to.
+    is_shown: bool,
     is_done: bool,
 }
 
@@ -159,12 +171,20 @@ pub fn run(request: &Request, waits_for: &mut dyn FnMut(&[&str])) -> Result<Repo
             cause,
         })?,
     };
+    if let (Some(path), false) = (&request.root, tree.exists("/etc")) {
+        return Err(RequestError::NoSystem(path.clone()));
+    }
     let started = Instant::now();
     let deadline = Deadline::after(request.limit);
     let host = Arc::new(Host::new(tree, deadline).with_user(request.user.clone()));
     let is_wanted = |room: &&Room| room.checks.iter().any(|it| request.wants(it.id));
     let wanted = ROOMS.iter().filter(is_wanted);
     let (trial, wanted): (Vec<_>, Vec<_>) = wanted.partition(|it| is_trial(it));
+    if let (Some(name), true) = (&request.user, trial.is_empty()) {
+        let name = name.clone();
+        let why = "--only and --skip leave out all checks of a trial login";
+        return Err(RequestError::User { name, why });
+    }
     let mut rooms = look(&host, &wanted, &deadline, waits_for);
     if request.user.is_some() && !trial.is_empty() {
         // After the others, which would see it.
@@ -176,6 +196,7 @@ pub fn run(request: &Request, waits_for: &mut dyn FnMut(&[&str])) -> Result<Repo
         room.findings
             .sort_by_key(|it| (std::cmp::Reverse(it.severity), it.check.id));
     }
+    causes::keep_causes(&mut rooms);
     let done = rooms.iter().filter(|it| it.is_done);
     let carried_out = done.flat_map(|it| it.room.checks);
     Ok(Report {
@@ -234,6 +255,7 @@ fn look(
         measured: Vec::new(),
         findings: Vec::new(),
         unseen: Vec::new(),
+        is_shown: false,
         is_done: false,
     };
     let mut rooms: Vec<RoomReport> = wanted.iter().map(report).collect();
@@ -277,6 +299,7 @@ impl RoomReport {
             // Several sshds have the same said of them.
             Note::Finding(_) | Note::Summary(_) | Note::Unseen(_) => {}
             Note::Measured(text) => self.measured.push(text),
+            Note::Shown => self.is_shown = true,
             Note::Done => self.is_done = true,
         }
     }
@@ -300,12 +323,15 @@ impl Report {
         self.findings().filter(|it| it.severity == severity).count()
     }
 
-    /// The exit status: 0 nothing to fear, 1 warnings, 2 failures, 3 nothing could be judged.
+    /// The exit status: 0 nothing to fear, 1 warnings, 2 failures, 3 nothing could be judged, or a trial login was
+    /// asked for and no job was seen to hold it.
     #[must_use]
     pub fn status(&self) -> u8 {
+        let mut trial = self.rooms.iter().filter(|it| is_trial(it.room));
         match self.findings().map(|it| it.severity).max() {
             Some(Severity::Failure) => 2,
             Some(Severity::Warning) => 1,
+            _ if trial.any(|it| !it.is_shown) => 3,
             Some(Severity::Note) => 0,
             None if self.checks == 0 => 3,
             None => 0,

@@ -25,7 +25,9 @@ const LIMIT: Duration = Duration::from_secs(9);
 /// which job holds the login, and closes the session. That is a login in all else: what the stack's modules do at each
 /// login, such as making a home directory, they do.
 ///
-/// Exit status: 0 nothing is wrong, 1 warnings, 2 failures, 3 nothing could be judged.
+/// Exit status: 0 nothing is wrong, 1 warnings, 2 failures, 3 nothing could be judged. With --as never 0 unless the
+/// trial login was held in a job: without a finding it is 3 if the login could not be made, or if the user was denied
+/// or let in without a job.
 #[derive(Debug, Args)]
 pub struct Check {
     /// Print one JSON object

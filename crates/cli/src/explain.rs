@@ -13,7 +13,8 @@ use adopt::log::Sink;
 use clap::Args;
 use serde::Serialize;
 
-use crate::{COULD_NOT_LOOK, output};
+use crate::COULD_NOT_LOOK;
+use crate::output::{self, safe};
 
 /// Dry-run a login by USER and explain the decision
 ///
@@ -128,21 +129,21 @@ pub(crate) fn text(user: &str) -> String {
 fn write_text(out: &mut dyn Write, explanation: &Explanation, errors: &[String]) -> io::Result<()> {
     for (number, step) in (1..).zip(&explanation.steps) {
         let cause = step.cause.as_ref();
-        let cause = cause.map(|it| format!("{}={} ({})", it.option, it.value, it.place));
+        let cause = cause.map(|it| format!("{}={} ({})", it.option, safe(&it.value), it.place));
         let took = step.took.map(|it| format!("({:.1} ms)", ms(it)));
-        let fact = (!step.fact.is_empty()).then(|| step.fact.clone());
+        let fact = (!step.fact.is_empty()).then(|| safe(&step.fact));
         let words: Vec<String> = [fact, cause, took].into_iter().flatten().collect();
         writeln!(out, "{number:2}  {:12}  {}", step.name, words.join("  "))?;
     }
     for error in errors {
-        writeln!(out, "    error: {error}")?;
+        writeln!(out, "    error: {}", safe(error))?;
     }
     let uid = explanation.uid;
     let uid = uid.map_or(String::new(), |uid| format!(" (uid {uid})"));
     let user = explanation.user.escape_default();
     writeln!(out, "\nuser {user}{uid}\n{}", explanation.decision())?;
     match explanation.message() {
-        Some(message) => writeln!(out, "message: {message}"),
+        Some(message) => writeln!(out, "message: {}", safe(&message)),
         None => Ok(()),
     }
 }
@@ -204,6 +205,5 @@ fn write_json(out: &mut dyn Write, explanation: &Explanation, errors: &[String])
         steps: explanation.steps.iter().map(Row::of).collect(),
         errors,
     };
-    serde_json::to_writer(&mut *out, &object)?;
-    writeln!(out)
+    output::write_json(out, &object)
 }

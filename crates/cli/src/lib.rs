@@ -10,11 +10,13 @@ mod check;
 mod explain;
 mod help;
 mod output;
+mod setup;
 mod stats;
 mod status;
 mod support;
 mod tidy;
 mod trial;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -24,7 +26,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// The exit status of a command that could not look, as for Nagios; also after a usage error.
 const COULD_NOT_LOOK: u8 = 3;
 
-/// Check a node's set-up, explain and show logins, and tidy up after pam_slurm_adopt.so
+/// Set a node up and check it, explain and show logins, and tidy up after pam_slurm_adopt.so
 #[derive(Debug, Parser)]
 #[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -36,6 +38,8 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Explain(explain::Explain),
+    Setup(setup::Setup),
+    Undo(undo::Undo),
     Status(status::Status),
     Stats(stats::Stats),
     Support(support::Support),
@@ -74,6 +78,8 @@ pub fn main() -> ExitCode {
     match command {
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Setup(setup) => setup.run(),
+        Command::Undo(undo) => undo.run(),
         Command::Status(status) => status.run(),
         Command::Stats(stats) => stats.run(),
         Command::Support(support) => support.run(),

@@ -6,6 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
 use crate::COULD_NOT_LOOK;
 
 /// The width of what is printed.
@@ -68,6 +71,45 @@ pub fn write_filled(out: &mut dyn Write, first: &str, next: &str, text: &str) ->
     writeln!(out, "{}", line.trim_end())
 }
 
+/// Writes an object and a line's end, in ASCII: what users may have named reaches no terminal as it is.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_json(out: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
+    let mut serializer = Serializer::with_formatter(&mut *out, Ascii);
+    object.serialize(&mut serializer)?;
+    writeln!(out)
+}
+
+/// JSON on one line, with escapes for all but ASCII.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for character in fragment.chars() {
+            match character {
+                ' '..='~' => write!(writer, "{character}")?,
+                _ => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        write!(writer, "\\u{unit:04x}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text of a file, a log or a user: on one line, and without what a terminal would act on. A tab is one column.
+pub fn safe(text: &str) -> String {
+    let shown = |it| if it == '\t' { ' ' } else { printable(it) };
+    text.chars().map(shown).collect()
+}
+
 /// The character, unless a terminal would act on it.
 pub fn printable(character: char) -> char {
     match character.is_control() {
@@ -92,6 +134,27 @@ mod tests {
             text.starts_with("> word") && text.ends_with(" ?[31m end\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn json_is_ascii() {
+        let mut out = Vec::new();
+        let text = "a \u{9b}2J \u{1b} \u{7f} \u{1f600} \"\n";
+        write_json(&mut out, &text).expect("memory");
+        assert!(out.is_ascii() && !out.contains(&0x7f));
+        let read: String = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!(read, text);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (target, link) = (dir.path().join("shadow"), dir.path().join("a.prom"));
+        std::fs::write(&target, "as it was").expect("write");
+        std::os::unix::fs::symlink(&target, &link).expect("link");
+        replace(&link, 0o644, "new").expect("write");
+        assert_eq!(std::fs::read_to_string(&target).expect("read"), "as it was");
+        assert!(std::fs::symlink_metadata(&link).expect("stat").is_file());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `slurm-adopt stats`: decisions and latency for the textfile collector of Prometheus' node_exporter.
 
+mod error;
 mod histogram;
 mod journal;
 mod lines;
@@ -16,6 +17,7 @@ use clap::Args;
 use sys::Deadline;
 
 use crate::{COULD_NOT_LOOK, output};
+use error::Error;
 use state::State;
 
 /// The time after which a journal that is still being read is given up.
@@ -75,7 +77,7 @@ impl Stats {
         }
     }
 
-    fn text(&self) -> Result<String, String> {
+    fn text(&self) -> Result<String, Error> {
         let state = self.state()?;
         let found = match self.check {
             true => Some(findings()?),
@@ -89,10 +91,12 @@ impl Stats {
     }
 
     /// The sums up to now.
-    fn state(&self) -> Result<State, String> {
+    fn state(&self) -> Result<State, Error> {
         if let Some(path) = &self.input {
-            let sums = lines::sum(path)
-                .map_err(|error| format!("read --input {}: {error}", path.display()))?;
+            let sums = lines::sum(path).map_err(|cause| Error::Input {
+                path: path.clone(),
+                cause,
+            })?;
             return Ok(State::of(sums));
         }
         let earlier = self.out.as_deref().and_then(State::read);
@@ -104,14 +108,14 @@ impl Stats {
 }
 
 /// Carries out the checks.
-fn findings() -> Result<prometheus::Findings, String> {
+fn findings() -> Result<prometheus::Findings, Error> {
     let request = Request {
         limit: CHECKS,
         ..Request::default()
     };
-    let report = check::run(&request, &mut |_| {}).map_err(|error| format!("check: {error}"))?;
+    let report = check::run(&request, &mut |_| {}).map_err(Error::Check)?;
     match report.status() {
-        COULD_NOT_LOOK => Err("check: nothing could be judged".to_owned()),
+        COULD_NOT_LOOK => Err(Error::NothingJudged),
         _ => Ok(prometheus::Findings::of(&report)),
     }
 }

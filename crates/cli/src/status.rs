@@ -2,7 +2,7 @@
 
 mod json;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod span;
 mod table;
 

@@ -45,6 +45,8 @@ impl Support {
         }
         let gathered = sections::gather(self.user.as_deref());
         let mut text = without_secrets(&gathered.text);
+        // Files and logs may have anything in them, and this may be read on a terminal.
+        text = text.lines().map(|it| output::safe(it) + "\n").collect();
         if self.hash_names {
             text = Names::new(gathered.names).replace(&text);
         }

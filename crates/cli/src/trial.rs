@@ -5,6 +5,7 @@
 //! process of one thread.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::hint;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -42,6 +43,27 @@ impl Check {
     }
 }
 
+/// The reason why no login can be tried.
+#[derive(Debug)]
+enum TrialError {
+    /// setsid(2) failed.
+    Session(io::Error),
+    /// The process cannot be made the first to be killed.
+    Score(io::Error),
+    /// libpam does not begin.
+    Start(app::Answer),
+}
+
+impl fmt::Display for TrialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(cause) => write!(f, "setsid: {cause}"),
+            Self::Score(cause) => write!(f, "write /proc/self/oom_score_adj: {cause}"),
+            Self::Start(answer) => write!(f, "pam_start: {answer}"),
+        }
+    }
+}
+
 impl TrialLogin {
     /// Makes the login, and closes it.
     pub fn run(&self) -> ExitCode {
@@ -56,21 +78,21 @@ impl TrialLogin {
         match self.login(&check) {
             Ok(()) => ExitCode::SUCCESS,
             Err(cause) => {
-                check.tell(&Event::Failed(cause));
+                check.tell(&Event::Failed(cause.to_string()));
                 ExitCode::from(COULD_NOT_LOOK)
             }
         }
     }
 
-    fn login(&self, check: &Check) -> Result<(), String> {
+    fn login(&self, check: &Check) -> Result<(), TrialError> {
         let deadline = Deadline::after(Duration::from_millis(self.limit));
         // sshd's monitor leads a session, and has no terminal.
-        sys::lead_session().map_err(|error| format!("setsid: {error}"))?;
+        sys::lead_session().map_err(TrialError::Session)?;
         // If the job's memory comes to its end, this process is killed and none of the job's.
         let score = fs::write("/proc/self/oom_score_adj", "1000");
-        score.map_err(|error| format!("write oom_score_adj: {error}"))?;
+        score.map_err(TrialError::Score)?;
         app::open_log(c"slurm-adopt");
-        let mut pam = self.start().map_err(|it| format!("pam_start: {it}"))?;
+        let mut pam = self.start().map_err(TrialError::Start)?;
         if !said(check, &mut pam, Phase::Account, Transaction::account) {
             return Ok(());
         }

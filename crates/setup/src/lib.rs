@@ -6,5 +6,20 @@
 //! not run.
 #![forbid(unsafe_code)]
 
+mod apply;
+mod back;
 pub mod change;
+pub mod difference;
+mod failure;
+mod files;
+mod judge;
 pub mod plan;
+mod record;
+mod store;
+mod work;
+
+pub use back::{Fate, Place, Way};
+pub use failure::Failure;
+pub use files::Files;
+pub use store::{DIR, Store};
+pub use work::{End, Site, Undone, words};

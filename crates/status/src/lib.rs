@@ -24,14 +24,16 @@ use adopt::node::Node;
 use adopt::survey;
 use check::host::Host;
 use check::host::tree::Tree;
+use check::host::users::Ordinary;
 use jiff::Timestamp;
 use sys::Deadline;
 
+pub use logs::NotKnown;
 pub use model::{Account, End, Job, Kind, Login, Outsider, Refusal, Status, StepState};
 
 use crate::place::{Place, Places};
 use crate::processes::Process;
-use crate::users::{Names, Ordinary};
+use crate::users::Names;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +133,7 @@ impl Sight<'_> {
                 .map(|it| it.named(&names, &peers, exempt, &self.host.deadline))
                 .collect(),
             refused: match self.only {
-                Some(_) => Err("they are shown to root alone, without --mine".to_owned()),
+                Some(_) => Err(NotKnown::ForRoot),
                 None => logs::refusals(self.host),
             },
             notes: self.notes(),

@@ -1,5 +1,6 @@
 //! Where the module's lines are: the journal, or where there is none a file of syslog.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -28,18 +29,50 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How far back to look.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
+/// The reason why the denied logins are not known.
+#[derive(Debug)]
+pub enum NotKnown {
+    /// They are root's to see.
+    ForRoot,
+    /// journalctl cannot be run, or does not end.
+    Journalctl(io::Error),
+    /// What journalctl says of its failure.
+    Journal(String),
+    /// A file of syslog cannot be read.
+    File {
+        /// The file.
+        path: &'static str,
+        /// The system's error.
+        cause: io::Error,
+    },
+    /// There is neither a journal nor a file of syslog.
+    NoLog,
+}
+
+impl fmt::Display for NotKnown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForRoot => f.write_str("they are shown to root alone, without --mine"),
+            Self::Journalctl(cause) => write!(f, "journalctl: {cause}"),
+            Self::Journal(said) => write!(f, "journalctl: {said}"),
+            Self::File { path, cause } => write!(f, "read {path}: {cause}"),
+            Self::NoLog => write!(f, "no journald, and none of {}", FILES.join(", ")),
+        }
+    }
+}
+
 /// The denied logins of the last hour, newest first.
 ///
 /// # Errors
-/// The reason why they are not known.
-pub(crate) fn refusals(host: &Host) -> Result<Vec<Refusal>, String> {
+/// [`NotKnown`].
+pub(crate) fn refusals(host: &Host) -> Result<Vec<Refusal>, NotKnown> {
     match host.tree.exists(JOURNALD) {
         true => of_journal(host),
         false => of_files(),
     }
 }
 
-fn of_journal(host: &Host) -> Result<Vec<Refusal>, String> {
+fn of_journal(host: &Host) -> Result<Vec<Refusal>, NotKnown> {
     // The newest first: of too much output the beginning is kept. 10 is LOG_AUTHPRIV, syslog(3).
     let arguments = [
         "--quiet",
@@ -52,11 +85,11 @@ fn of_journal(host: &Host) -> Result<Vec<Refusal>, String> {
         "SLURM_ADOPT_DECISION=denied",
     ];
     let deadline = host.deadline.within(PATIENCE);
-    let printed = command::run("journalctl", &arguments, &deadline)
-        .map_err(|error| format!("journalctl: {error}"))?;
+    let printed =
+        command::run("journalctl", &arguments, &deadline).map_err(NotKnown::Journalctl)?;
     if !printed.is_success() && printed.out.is_empty() {
         let said = printed.errors.lines().next().unwrap_or("failed");
-        return Err(format!("journalctl: {said}"));
+        return Err(NotKnown::Journal(said.to_owned()));
     }
     Ok(printed
         .out
@@ -65,7 +98,7 @@ fn of_journal(host: &Host) -> Result<Vec<Refusal>, String> {
         .collect())
 }
 
-fn of_files() -> Result<Vec<Refusal>, String> {
+fn of_files() -> Result<Vec<Refusal>, NotKnown> {
     let now = Timestamp::now();
     let since = now - HOUR;
     for path in FILES {
@@ -76,10 +109,10 @@ fn of_files() -> Result<Vec<Refusal>, String> {
                 return Ok(found.collect());
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("read {path}: {error}")),
+            Err(cause) => return Err(NotKnown::File { path, cause }),
         }
     }
-    Err(format!("no journald, and none of {}", FILES.join(", ")))
+    Err(NotKnown::NoLog)
 }
 
 /// The end of a regular file.

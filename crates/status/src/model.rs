@@ -5,8 +5,10 @@ use std::net::IpAddr;
 pub use adopt::survey::StepState;
 use jiff::Timestamp;
 
+use crate::logs::NotKnown;
+
 /// The node as it is now.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Status {
     /// The host's name.
     pub host: String,
@@ -19,7 +21,7 @@ pub struct Status {
     /// The users with processes outside any job, by their uids.
     pub outside: Vec<Outsider>,
     /// The denied logins of the last hour, newest first; or why they are not known.
-    pub refused: Result<Vec<Refusal>, String>,
+    pub refused: Result<Vec<Refusal>, NotKnown>,
     /// What could not be seen.
     pub notes: Vec<String>,
 }

@@ -1,37 +1,11 @@
-//! Users' names, and which users are people.
+//! Users' names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use check::host::Host;
-use check::host::tree::Tree;
-use check::host::users::{defined, users};
+use check::host::users::users;
 
 use crate::model::Account;
-
-/// The uids of people, login.defs(5).
-#[derive(Debug)]
-pub(crate) struct Ordinary {
-    first: u32,
-}
-
-impl Ordinary {
-    /// Those of this tree.
-    pub fn read(tree: &Tree) -> Self {
-        let text = tree.text("/etc/login.defs").unwrap_or_default();
-        Self {
-            first: defined(&text, "UID_MIN").unwrap_or(1000),
-        }
-    }
-
-    /// Whether the uid may be a person's.
-    pub fn has(&self, uid: u32) -> bool {
-        /// The kernel's overflow uid.
-        const NOBODY: [u32; 2] = [65534, u32::MAX];
-        /// systemd's dynamic users (`docs/UIDS-GIDS.md`).
-        const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
-        uid >= self.first && !NOBODY.contains(&uid) && !DYNAMIC.contains(&uid)
-    }
-}
 
 /// The names of some users.
 #[derive(Debug, Default)]
@@ -80,26 +54,6 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn people_start_at_uid_min() {
-        let ordinary = |text: &str| Ordinary {
-            first: defined(text, "UID_MIN").unwrap_or(1000),
-        };
-        let debian = ordinary("# UID_MIN 5\nUID_MIN\t\t\t 1000\nUID_MAX 60000\n");
-        for (uid, is_one) in [
-            (0, false),
-            (999, false),
-            (1000, true),
-            (61184, false),
-            (65534, false),
-            (1_234_567, true),
-        ] {
-            assert_eq!(debian.has(uid), is_one, "{uid}");
-        }
-        assert!(ordinary("UID_MIN 500").has(500));
-        assert!(!ordinary("UID_MIN x").has(500));
-    }
 
     #[test]
     fn the_first_name_of_a_uid_counts() {

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod captures;
 mod case;
 mod daemons;
 mod module;
@@ -76,7 +77,9 @@ fn start(suite: Suite) -> Result<Cluster> {
 }
 
 fn main() {
-    let mut matrix = Matrix::new(|suite| Shared::new(suite, start));
+    // Most rows are on two of the suites, which have two clusters each.
+    let suites = [&Suite::ALL[..], case::SUITES].concat();
+    let mut matrix = Matrix::with_lanes(&suites, 1, |suite| Shared::new(suite, start));
     for (name, test) in TESTS {
         matrix.add(name, |_, stage| {
             let test = |cluster: &mut Cluster| {
@@ -99,6 +102,12 @@ fn main() {
         &[Suite::Forky],
         "auth/slurm instead of munged",
         |suite, _| daemons::auth_slurm(suite),
+    );
+    // The page has the newest release.
+    matrix.add_on(
+        &[Suite::Forky],
+        "docs/tool.md shows what the tool prints",
+        |suite, _| captures::compare(suite),
     );
     matrix.run();
 }

@@ -170,7 +170,7 @@ pub fn full_spool(cluster: &Cluster) -> Result<()> {
     node.stop_slurmd()?;
     node.sh(&format!("mount -t tmpfs -o size=1M,mode=755 full {DIR}"))?;
     node.start_slurmd()?;
-    let job = cluster.submit("alice", &["--wrap", "touch /tmp/began; sleep 100000"])?;
+    let job = cluster.submit("alice", &["--wrap", "touch /tmp/began; exec sleep 100000"])?;
     // Its script must be there before.
     lab::poll::until_true("the job's script", Duration::from_secs(10), || {
         Ok(node.list("/tmp")?.contains(&"began".into()))

@@ -24,7 +24,7 @@ fn schedmd_fails(cluster: &Cluster) -> bool {
 
 fn call(place: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let before = bare(cluster, Module::Ours, "service=other", AS_IT_IS)?.namespaces;
     for refused in place.joins {
         let wrapper = format!("exec {REFUSE_SETNS} {refused} \"$@\"");
@@ -78,7 +78,7 @@ const PID_FILE: &str = "/run/sshd-refused.pid";
 
 fn login(place: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let of_node = node.sh(SHOW)?;
     for refused in place.joins {
         node.sh(&format!(
@@ -127,7 +127,7 @@ const UNKNOWN_PID: &str = "exec unshare --pid --fork --mount-proc sh -ec \
 /// The stepd can't adopt the process: then it enters no namespace either. SchedMD's module enters it all
 /// the same, and up to 22.05 takes that for success.
 fn refused_process(_: &Place, cluster: &Cluster) -> Result<()> {
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let options = "action_adopt_failure=deny";
     let of_job = bare(cluster, Module::Ours, options, AS_IT_IS)?.namespaces["mnt"].clone();
     for module in BOTH {
@@ -151,7 +151,7 @@ fn from_itself(_: &Place, cluster: &Cluster) -> Result<()> {
     const LOOK: &str = "readlink /proc/self/ns/mnt; echo $SLURM_JOB_ID";
     let both_nodes = ["--nodes=2", "--nodelist=node1,node2"];
     let job = cluster.submit("alice", &both_nodes)?;
-    let _newer = submit(cluster, "sleep 100000")?;
+    let _newer = submit(cluster, "exec sleep 100000")?;
     let id = format!("--jobid={job}");
     let step = |node: &str, argv: &[&str]| {
         let place = format!("--nodelist={node}");

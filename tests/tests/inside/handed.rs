@@ -37,7 +37,7 @@ impl<'a> Behind<'a> {
     fn new(cluster: &'a Cluster, what: &str) -> Result<Self> {
         let node = inside(cluster);
         node.sh("rm -f /home/alice/show")?;
-        let script = format!("({SHOW}) > ~/.show && mv ~/.show ~/show; sleep 100000");
+        let script = format!("({SHOW}) > ~/.show && mv ~/.show ~/show; exec sleep 100000");
         let job = submit(cluster, &script)?;
         let shown = wait_for_file(cluster, "/home/alice/show")?;
         let socket = format!("node2_{job}.4294967292");
@@ -152,7 +152,7 @@ fn after_theirs(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
     node.remove("/home/alice/show")?;
     node.write(HOLD, "", 0o644)?;
-    let script = format!("({SHOW}) > ~/.show && mv ~/.show ~/show; sleep 100000");
+    let script = format!("({SHOW}) > ~/.show && mv ~/.show ~/show; exec sleep 100000");
     let job = cluster.submit_only("alice", &["--nodelist=node2", "--wrap", &script])?;
     let socket = format!("node2_{job}.4294967292");
     wait_for("the extern step's socket", || {

@@ -89,7 +89,7 @@ fn tidy(cluster: &Cluster) -> Result<()> {
 fn forbidden(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
     bring_strace(node)?;
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "runtime_dir=create")?;
     let _login = stay(cluster, "true")?;
     let before = left(cluster)?;
@@ -119,7 +119,7 @@ fn locked(_: &Place, cluster: &Cluster) -> Result<()> {
 
 fn elsewhere(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "runtime_dir=create")?;
     let login = stay(cluster, "true")?;
     let before = left(cluster)?;
@@ -150,7 +150,7 @@ const LOOK: &str = "ls $XDG_RUNTIME_DIR";
 
 fn server(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "runtime_dir=create")?;
     ssh(cluster, SERVER).output()?.ok()?;
     wait_for("the end of the session", || {
@@ -169,7 +169,7 @@ fn server(_: &Place, cluster: &Cluster) -> Result<()> {
 /// pam_env and its like name a directory that nobody makes.
 fn named(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let account = format!("account required {OURS} {STRICT}");
     let session = format!("session required {OURS} {STRICT} runtime_dir=create");
     let other = "session required pam_env.so readenv=0 conffile=/etc/other-env";
@@ -209,7 +209,7 @@ fn log_in_with_password(cluster: &Cluster) -> Result<lab::Output> {
 /// Bad ones are replaced, and what was in them counts for nothing.
 fn foreign_run_dir(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "")?;
     for spoil in [
         "chown -R alice /run/slurm-adopt",
@@ -243,7 +243,7 @@ fn foreign_run_dir(_: &Place, cluster: &Cluster) -> Result<()> {
 
 fn fixed_run_dir(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "")?;
     // A mount point can't be renamed.
     node.sh(
@@ -265,7 +265,7 @@ fn fixed_run_dir(_: &Place, cluster: &Cluster) -> Result<()> {
 }
 
 fn killed_inside(_: &Place, cluster: &Cluster) -> Result<()> {
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "runtime_dir=create")?;
     let mut login = stay(cluster, "true")?;
     cluster.cancel(job)?;
@@ -280,7 +280,7 @@ fn killed_inside(_: &Place, cluster: &Cluster) -> Result<()> {
 }
 
 fn server_inside(_: &Place, cluster: &Cluster) -> Result<()> {
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_session(cluster, "runtime_dir=create")?;
     ssh(cluster, SERVER).output()?.ok()?;
     for _ in 0..2 {

@@ -42,7 +42,7 @@ fn logins(_: &Place, cluster: &Cluster) -> Result<()> {
     node.signal(stepd, "CONT")?;
     stopped?;
 
-    let newest = submit(cluster, "sleep 100000")?;
+    let newest = submit(cluster, "exec sleep 100000")?;
     let mut from_none = alice("");
     from_none.arguments = vec!["--loopback".into(), address.clone()];
     check(cluster, "from no job", from_none, ADOPTED, Some(newest))?;
@@ -58,7 +58,7 @@ fn logins(_: &Place, cluster: &Cluster) -> Result<()> {
 }
 
 fn namespaces(place: &Place, cluster: &Cluster) -> Result<()> {
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     check(cluster, "all of them", alice(""), ADOPTED, Some(job))?;
     for kind in place.joins {
         let mut refused = alice("");

@@ -42,7 +42,7 @@ fn job_script(text: &str) -> String {
          until test -s /tmp/of-the-login; do sleep 0.05; done
          cp /tmp/of-the-login /home/alice/.got
          mv /home/alice/.got /home/alice/got
-         sleep 100000"
+         exec sleep 100000"
     )
 }
 
@@ -179,7 +179,7 @@ fn line_of<'a>(shown: &'a str, kind: &str) -> Result<&'a str> {
 /// A command's exit status, a terminal, sftp, and the user's own rights, seen from outside.
 fn session(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    let job = submit(cluster, "touch /tmp/of-the-job; sleep 100000")?;
+    let job = submit(cluster, "touch /tmp/of-the-job; exec sleep 100000")?;
     for module in BOTH {
         use_module(cluster, module, STRICT)?;
         let login = ssh(cluster, "id -u; id -g; test -f /tmp/of-the-job; exit 7").output()?;
@@ -242,7 +242,7 @@ fn sleeping(cluster: &Cluster) -> Result<Vec<u32>> {
 /// the session is; its user's shell gets none, as sshd closes all before.
 fn descriptors(place: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     for module in BOTH {
         let left = match module {
             Module::Ours => 0,
@@ -284,7 +284,7 @@ fn descriptors(place: &Place, cluster: &Cluster) -> Result<()> {
 
 fn outside(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    let job = submit(cluster, "touch /tmp/of-the-job; sleep 100000")?;
+    let job = submit(cluster, "touch /tmp/of-the-job; exec sleep 100000")?;
     let of_node = node.sh(SHOW)?;
     for module in BOTH {
         use_module(cluster, module, &format!("{STRICT} join_container=false"))?;
@@ -307,7 +307,7 @@ fn outside(_: &Place, cluster: &Cluster) -> Result<()> {
 
 /// Where Slurm has no namespaces for jobs, or can't hand them out (20.11.0 to 20.11.4).
 fn outside_all(_: &Place, cluster: &Cluster) -> Result<()> {
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let of_node = inside(cluster).sh(SHOW)?;
     for module in BOTH {
         use_module(cluster, module, STRICT)?;
@@ -327,7 +327,7 @@ fn outside_all(_: &Place, cluster: &Cluster) -> Result<()> {
 fn while_it_starts(_: &Place, cluster: &Cluster) -> Result<()> {
     for turn in 0..3 {
         inside(cluster).remove("/home/alice/began")?;
-        let script = "touch /home/alice/began; sleep 100000";
+        let script = "touch /home/alice/began; exec sleep 100000";
         let job = cluster.submit_only("alice", &["--nodelist=node2", "--wrap", script])?;
         let mut first = bare(cluster, Module::Ours, STRICT, AS_IT_IS)?;
         wait_for("the job's extern step", || {
@@ -374,7 +374,7 @@ fn after_early_ones(place: &Place, cluster: &Cluster) -> Result<()> {
 }
 
 fn environment(_: &Place, cluster: &Cluster) -> Result<()> {
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     same_environment(cluster, STRICT).map(drop)
 }
 

@@ -38,7 +38,7 @@ fn keeps(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
     node.sh("rm -f /home/alice/show")?;
     let script = format!(
-        "({SHOW}) > /home/alice/.show && mv /home/alice/.show /home/alice/show; sleep 100000"
+        "({SHOW}) > /home/alice/.show && mv /home/alice/.show /home/alice/show; exec sleep 100000"
     );
     let job = submit(cluster, &script)?;
     let of_job = wait_for_file(cluster, "/home/alice/show")?;
@@ -170,14 +170,14 @@ fn use_runtime_dir(cluster: &Cluster) -> Result<()> {
 
 /// A login that stays until it is ended.
 fn stay(cluster: &Cluster, script: &str) -> Result<lab::Background> {
-    let script = format!("{script}; echo in; sleep 100000");
+    let script = format!("{script}; echo in; exec sleep 100000");
     let login = ssh(cluster, &script).spawn()?;
     wait_for("the login", || Ok(login.stdout()?.contains("in\n")))?;
     Ok(login)
 }
 
 fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_runtime_dir(cluster)?;
     let first = stay(cluster, "echo kept > $XDG_RUNTIME_DIR/file")?;
     let second = ssh(cluster, &format!("{SHOW_DIR}; cat $XDG_RUNTIME_DIR/file")).output()?;
@@ -190,7 +190,7 @@ fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
         inside(cluster).sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
     ensure!(left.is_empty(), "left: {left}");
     // Somebody else has set it, as pam_systemd does.
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let stack = inside(cluster).read_text("/etc/pam.d/sshd")?;
     let other = "session required pam_env.so readenv=0 conffile=/etc/other-env";
     inside(cluster).write("/etc/other-env", "XDG_RUNTIME_DIR DEFAULT=/other\n", 0o644)?;
@@ -209,7 +209,7 @@ fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
 /// slurmd's Epilog takes down what a killed session could not.
 fn runtime_dir_and_job(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_runtime_dir(cluster)?;
     let mut login = stay(cluster, SHOW_DIR)?;
     ensure!(login.stdout()?.starts_with(GOOD_DIR), "{}", login.stdout()?);
@@ -224,7 +224,7 @@ fn runtime_dir_and_job(_: &Place, cluster: &Cluster) -> Result<()> {
 
 fn runtime_dir_elsewhere(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     use_runtime_dir(cluster)?;
     node.sh(&format!(
         "mkdir -p /run/user /root/secret; ln -s /root/secret {RUNTIME_DIR}"
@@ -243,7 +243,7 @@ fn runtime_dir_elsewhere(_: &Place, cluster: &Cluster) -> Result<()> {
 /// The mount is the job's then, and goes with it.
 fn runtime_dir_inside(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
-    let job = submit(cluster, "sleep 100000")?;
+    let job = submit(cluster, "exec sleep 100000")?;
     use_runtime_dir(cluster)?;
     let mark = node.syslog_mark()?;
     let first = stay(

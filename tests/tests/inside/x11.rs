@@ -158,7 +158,7 @@ fn of_salloc(_: &Place, cluster: &Cluster) -> Result<()> {
 }
 
 fn without(_: &Place, cluster: &Cluster) -> Result<()> {
-    submit(cluster, "sleep 100000")?;
+    submit(cluster, "exec sleep 100000")?;
     let env = same_environment(cluster, STRICT)?;
     ensure!(!has_display(&env), "{env:?}");
     let call = bare(cluster, Module::Ours, STRICT, AS_IT_IS)?;

@@ -17,7 +17,7 @@ fn same(site: &mut Site) -> Result<()> {
 #!/bin/bash
 ({LIMITS}) >.limits
 mv .limits limits
-sleep 100000
+exec sleep 100000
 END
          rm -f /home/alice/limits; chown -R alice: /home/alice
          runuser -u alice -- prlimit --nofile=777:888 sbatch --chdir=/home/alice \

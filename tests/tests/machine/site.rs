@@ -128,7 +128,7 @@ impl Site {
     pub fn submit(&mut self) -> Result<Job> {
         let id = self.node.sh(
             "job=$(runuser -u alice -- sbatch --parsable --chdir=/tmp --output=/dev/null \
-                 --ntasks=1 --mem=200 --wrap='sleep 100000')
+                 --ntasks=1 --mem=200 --wrap='exec sleep 100000')
              until ls /var/spool/slurmd/*_$job.4294967292 >/dev/null 2>&1; do sleep 0.2; done
              echo $job",
         )?;

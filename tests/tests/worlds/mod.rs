@@ -236,7 +236,7 @@ fn tasks(cluster: &Cluster, array: u32) -> Result<Vec<u32>> {
 
 fn het_job(cluster: &Cluster) -> Result<Vec<u32>> {
     let script = "#!/bin/sh\n#SBATCH -n1 -w node2\n#SBATCH hetjob\n#SBATCH -n1 -w node1\n\
-                  sleep 100000\n";
+                  exec sleep 100000\n";
     let argv = ["sbatch", "--parsable", "--chdir=/tmp", "-o", "/dev/null"];
     let id = cluster
         .node(1)

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sys::{Deadline, Proc};
 
+use crate::access;
 use crate::state_dir;
 
 /// The directory's name below [`state_dir::DIR`].
@@ -84,7 +85,7 @@ impl Notes {
 
     fn try_open_at(state_dir: &Path) -> io::Result<Option<Self>> {
         let dir = dir_in(state_dir)?;
-        let lock = File::open(&dir)?;
+        let lock = File::open(&dir).map_err(access::at("open", &dir))?;
         match sys::try_lock(&lock) {
             Ok(()) => Ok(Some(Self {
                 state_dir: state_dir.to_owned(),
@@ -171,8 +172,9 @@ fn dir_in(state_dir: &Path) -> io::Result<PathBuf> {
 fn write_at(path: &Path, text: &str) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.custom_flags(sys::NO_FOLLOW).open(path)?;
-    file.write_all(text.as_bytes())
+    let opened = options.custom_flags(sys::NO_FOLLOW).open(path);
+    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(access::at("write", path))
 }
 
 /// Writes a note without the lock. No other process may use its name.
@@ -193,7 +195,7 @@ pub fn find(name: &str) -> io::Result<Option<String>> {
     match sys::read_regular(&path, 64) {
         Ok(text) => String::from_utf8(text).map(Some).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(access::at("read", &path)(error)),
     }
 }
 

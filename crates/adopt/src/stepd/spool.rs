@@ -106,7 +106,7 @@ fn sockets_in(
     let safe = safe_directory(dir, &|uid| trusted.owns(uid));
     let dir = safe.inspect_err(|problem| trusted.warn_of(problem, log))?;
     let failed = |cause| system("read", &dir)(cause);
-    let before = found.junk.count;
+    let mut junk = Junk::default();
     for entry in read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
@@ -134,16 +134,16 @@ fn sockets_in(
             }
         };
         if !file.is_socket || !trusted.serves(file.uid) {
-            found.junk.add(path, &file);
+            junk.add(path, &file);
             continue;
         }
         found
             .sockets
             .push(Socket::new(path, job, name.as_bytes(), &file));
     }
-    if found.junk.count > before {
-        found.junk.told(&dir, log);
-    }
+    junk.told(&dir, log);
+    found.junk.count += junk.count;
+    found.junk.first = found.junk.first.take().or(junk.first);
     if let Some((_, problem)) = found.unreachable.first() {
         let count = found.unreachable.len();
         log.error(|| format!("{count} slurmstepds can't be reached: {problem}"));

@@ -27,6 +27,7 @@ use crate::stepd::owners::{Owner, Owners};
 use crate::trust::{DirectoryError, Trusted};
 
 mod enough;
+mod junk;
 mod requests;
 
 struct Silent;

@@ -17,6 +17,8 @@ pub(super) struct Verdict {
     pub findings: Vec<Finding>,
     /// What could not be looked at, and why.
     pub unseen: Vec<(String, String)>,
+    /// Whether a job holds the login.
+    pub is_held: bool,
 }
 
 /// What nobody can tell without a login in a job.
@@ -123,6 +125,7 @@ impl Verdict {
     }
 
     fn held(&mut self, inside: &Inside) {
+        self.is_held = true;
         if !inside.missing.is_empty() {
             let names = inside.missing.join(", ");
             self.find(&HIERARCHY, format!("not in the job's cgroup of: {names}"));

@@ -76,6 +76,9 @@ fn look(host: &Host, notes: &mut Notes) {
         Err(error) => return notes.unseen("a trial login", error.to_string()),
     };
     let verdict = judge::judge(&probe);
+    if verdict.is_held {
+        notes.shown();
+    }
     verdict.summary.into_iter().for_each(|it| notes.summary(it));
     verdict.findings.into_iter().for_each(|it| notes.find(it));
     let unseen = verdict.unseen.into_iter();

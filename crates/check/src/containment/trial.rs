@@ -1,6 +1,12 @@
 //! What the process of a trial login and its observer say to each other, as lines of JSON.
 
+use std::io;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use sys::Deadline;
+
+use super::login::Login;
 
 /// The name of the program's subcommand that makes a trial login. Its standard input is a socket for these lines.
 pub const SUBCOMMAND: &str = "__trial-login";
@@ -70,4 +76,31 @@ pub struct Gpu {
     pub path: String,
     /// The system's error, if it does not open.
     pub refused: Option<String>,
+}
+
+/// Makes a login of a user by sshd's PAM stack, looks at nothing in it, and closes it. Returns the first answer that
+/// keeps the user out; None if the user gets in.
+///
+/// # Errors
+/// The login cannot be tried: the reason.
+pub fn refusal(user: &str, limit: Duration) -> io::Result<Option<Answer>> {
+    let mut login = Login::start(user, &[], Deadline::after(limit))?;
+    let found = first_refusal(&mut login);
+    login.end();
+    found
+}
+
+fn first_refusal(login: &mut Login) -> io::Result<Option<Answer>> {
+    while let Some(event) = login.next()? {
+        match event {
+            Event::Phase { answer, .. } if !answer.is_success => return Ok(Some(answer)),
+            Event::Phase {
+                phase: Phase::Session,
+                ..
+            } => return Ok(None),
+            Event::Failed(cause) => return Err(io::Error::other(cause)),
+            _ => {}
+        }
+    }
+    Err(io::Error::other("the process of the login ended at once"))
 }

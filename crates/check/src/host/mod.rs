@@ -7,6 +7,8 @@ pub mod modules;
 pub mod owner;
 pub mod processes;
 pub mod slurm_conf;
+pub mod slurmd;
+pub mod sshd;
 pub mod tree;
 pub mod unit;
 pub mod users;
@@ -29,8 +31,8 @@ use crate::host::distribution::{Distribution, Family};
 use crate::host::modules::ModuleSearch;
 use crate::host::processes::Process;
 use crate::host::slurm_conf::SlurmConf;
+use crate::host::sshd::daemon::{self, Sshd};
 use crate::host::tree::Tree;
-use crate::sshd::daemon::{self, Sshd};
 
 /// The host that is judged.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Host {
     node: OnceLock<Result<Node, NodeError>>,
     slurm_conf: OnceLock<Result<SlurmConf, String>>,
     sshds: OnceLock<Vec<Sshd>>,
+    slurmd_version: OnceLock<Option<String>>,
 }
 
 /// A line of a PAM stack that calls this module, or SchedMD's.
@@ -108,6 +111,7 @@ impl Host {
             node: OnceLock::new(),
             slurm_conf: OnceLock::new(),
             sshds: OnceLock::new(),
+            slurmd_version: OnceLock::new(),
         }
     }
 
@@ -155,6 +159,12 @@ impl Host {
                 "the tree does not run",
             )),
         }
+    }
+
+    /// What the slurmd that runs here prints with `-V`.
+    pub fn slurmd_version(&self) -> Option<&str> {
+        let version = || slurmd::version(self);
+        self.slurmd_version.get_or_init(version).as_deref()
     }
 
     /// Runs one of its programs for at most three seconds: what may ask a directory service, or wait for a lock, must

@@ -1,5 +1,7 @@
 //! Users as files have them: passwd(5), login.defs(5).
 
+use crate::host::tree::Tree;
+
 /// A line of passwd(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User<'a> {
@@ -26,6 +28,36 @@ pub fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
             shell: fields.nth(2).unwrap_or_default(),
         })
     })
+}
+
+/// The uids of people, login.defs(5).
+#[derive(Debug, Clone, Copy)]
+pub struct Ordinary {
+    /// The first one, UID_MIN.
+    pub first: u32,
+}
+
+impl Ordinary {
+    /// Those of this tree.
+    #[must_use]
+    pub fn read(tree: &Tree) -> Self {
+        Self::of(&tree.text("/etc/login.defs").unwrap_or_default())
+    }
+
+    fn of(text: &str) -> Self {
+        let first = defined(text, "UID_MIN").unwrap_or(1000);
+        Self { first }
+    }
+
+    /// Whether the uid may be a person's.
+    #[must_use]
+    pub fn has(self, uid: u32) -> bool {
+        /// The kernel's overflow uid.
+        const NOBODY: [u32; 2] = [65534, u32::MAX];
+        /// systemd's dynamic users (`docs/UIDS-GIDS.md`).
+        const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
+        uid >= self.first && !NOBODY.contains(&uid) && !DYNAMIC.contains(&uid)
+    }
 }
 
 /// A number in login.defs(5), such as UID_MIN.
@@ -56,6 +88,23 @@ mod tests {
                 user("b", 7, None, "")
             ]
         );
+    }
+
+    #[test]
+    fn people_start_at_uid_min() {
+        let debian = Ordinary::of("# UID_MIN 5\nUID_MIN\t\t\t 1000\nUID_MAX 60000\n");
+        for (uid, is_one) in [
+            (0, false),
+            (999, false),
+            (1000, true),
+            (61184, false),
+            (65534, false),
+            (1_234_567, true),
+        ] {
+            assert_eq!(debian.has(uid), is_one, "{uid}");
+        }
+        assert!(Ordinary::of("UID_MIN 500").has(500));
+        assert!(!Ordinary::of("UID_MIN x").has(500));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use adopt::options::Mode;
 
 use crate::host::fstab::is_mounted_later;
-use crate::host::users::defined;
+use crate::host::users::{Ordinary, defined};
 use crate::host::{Host, owner};
 use crate::options::{Settings, checks};
 use crate::{Finding, Notes, Severity, Spot};
@@ -114,7 +114,7 @@ fn is_of_files(source: &str) -> bool {
 fn uid_bound(host: &Host, settings: Settings<'_>) -> Option<Finding> {
     let below = settings.options.exempt.uid_below;
     let text = host.tree.text("/etc/login.defs").unwrap_or_default();
-    let first = defined(&text, "UID_MIN").unwrap_or(1000);
+    let first = Ordinary::read(&host.tree).first;
     let last = defined(&text, "UID_MAX").unwrap_or(60_000);
     if below <= first {
         return None;

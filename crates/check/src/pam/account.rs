@@ -290,7 +290,12 @@ fn only_named(stack: &Stack<'_>, notes: &mut Notes) {
         let whom = passed::whom(stack, entry, Person::Named);
         let detail = format!("{name} keeps out all users but {whom}");
         let spot = stack.spot(entry).mark(name);
-        notes.find(Finding::of(&ONLY_NAMED, detail).at(spot));
+        let finding = Finding::of(&ONLY_NAMED, detail).at(spot);
+        // Administrators' groups have no one else in them who has a job.
+        notes.find(match passed::are_administrators(stack, entry) {
+            true => finding.as_severe_as(Severity::Warning),
+            false => finding,
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 //! Lines that libpam cannot use, and what becomes of the stack.
 
+mod texts;
+
 use std::path::PathBuf;
 
 use pamconf::{
@@ -13,69 +15,8 @@ use crate::pam::person::Person;
 use crate::pam::stack::{Call, Stack};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
-pub(super) const LINE_FAILS: Check = Check {
-    id: "SA201",
-    severity: Severity::Failure,
-    title: "a line that libpam cannot use keeps everybody out",
-    why: "libpam turns a line with a mistake (an unknown control, an included file that is \
-          missing, no module) into one that always fails. In the account or session stack of sshd \
-          nobody gets in then, root neither; in the auth stack nobody gets in by password. See \
-          pam.conf(5).",
-    fix: "Correct the line, and keep a root shell open until a new login has worked.",
-};
-
-pub(super) const MODULE_FAILS: Check = Check {
-    id: "SA202",
-    severity: Severity::Failure,
-    title: "a module that libpam cannot call keeps everybody out",
-    why: "A module whose file is missing, or has no function for this type of line, answers \
-          PAM_MODULE_UNKNOWN, which fails the stack: nobody gets in, root neither. A dash before \
-          the type (-account, -session) does not change that; it only keeps the reason out of the \
-          log. SchedMD's pam_slurm_adopt has no function for session lines.",
-    fix: "Install the module, or take the line out.",
-};
-
-pub(super) const STACK_FAILS: Check = Check {
-    id: "SA203",
-    severity: Severity::Failure,
-    title: "no user can get through the stack",
-    why: "Whatever the modules answer, the stack fails for all users. The usual reason is a line \
-          put in between lines that jump: Debian's common-account skips one line (success=1), \
-          pam_deny, and with another line after pam_unix it skips that line and runs pam_deny. A \
-          required pam_access with a last rule \"-:ALL:ALL\" keeps users with a job out as well.",
-    fix: "Put the line before the one that jumps, or behind its target; better, into \
-          /etc/pam.d/sshd. A pam_access for administrators goes behind a sufficient \
-          pam_slurm_adopt, or is replaced by exempt_groups=.",
-};
-
-pub(super) const MISREAD: Check = Check {
-    id: "SA204",
-    severity: Severity::Warning,
-    title: "libpam reads a line of sshd's stacks in another way than meant",
-    why: "libpam logs such lines at each login and goes on with something else: a mistyped type \
-          goes to the auth stack, a carriage return is a part of the last word, a continued line \
-          ends where other releases of libpam read on. See pam.conf(5).",
-    fix: "Correct the line.",
-};
-
-pub(super) const MODULE_UNUSABLE: Check = Check {
-    id: "SA205",
-    severity: Severity::Warning,
-    title: "a module that libpam cannot call keeps some users out",
-    why: "A module whose file is missing, or has no function for this type of line, answers \
-          PAM_MODULE_UNKNOWN. Some users get through the stack without it, others do not.",
-    fix: "Install the module's package, or take the line out.",
-};
-
-pub(super) const WRONG_STACK: Check = Check {
-    id: "SA206",
-    severity: Severity::Warning,
-    title: "the module has nothing to do in an auth or password stack",
-    why: "pam_slurm_adopt, ours and SchedMD's, has functions for account lines (and ours for \
-          session lines). libpam takes PAM_MODULE_UNKNOWN for the answer of an auth or password \
-          line: a required one fails every login by password or keyboard-interactive, root's too, \
-          or every change of a password. Logins with a public key do not run the auth stack.",
-    fix: "Take the line out; the module belongs into the account and the session stack.",
+pub(super) use self::texts::{
+    LINE_FAILS, MISREAD, MODULE_FAILS, MODULE_UNUSABLE, STACK_FAILS, WITHOUT_EFFECT, WRONG_STACK,
 };
 
 /// A line that cannot do what it says.
@@ -286,10 +227,16 @@ fn of_module(
     let facility = stack.facility;
     let is_wrong = matches!(facility, Facility::Auth | Facility::Password);
     let is_own = call.name.starts_with("pam_slurm_adopt");
+    let is_silent = stack
+        .line(judged.suspect.entry)
+        .is_some_and(|it| it.is_silent);
     let check = match judged.kept {
         _ if is_wrong && is_own => &WRONG_STACK,
         // The room of the module's file tells.
         _ if is_own => return None,
+        // The dash says that it may be missing; without a directory's module there are no users of a directory.
+        Kept::Nobody if is_silent || is_of_directory(Some(call)) => return None,
+        Kept::Nobody if facility == Facility::Account => &WITHOUT_EFFECT,
         Kept::Nobody => return None,
         // Nobody is kept out who cannot change a password.
         _ if facility == Facility::Password => return None,
@@ -300,9 +247,6 @@ fn of_module(
         Some(Fault::NoFunction) => format!("{} has no {}", call.name, function(facility)),
         _ => format!("there is no file {}", call.path),
     };
-    let is_silent = stack
-        .line(judged.suspect.entry)
-        .is_some_and(|it| it.is_silent);
     let dash = match is_silent {
         true => "; the dash hides that from the log",
         false => "",

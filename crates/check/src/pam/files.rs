@@ -17,6 +17,7 @@ pub(crate) const ROOM: Room = Room {
         &broken::MISREAD,
         &broken::MODULE_UNUSABLE,
         &broken::WRONG_STACK,
+        &broken::WITHOUT_EFFECT,
         &NO_FILE,
         &ONE_FILE,
         &edits::AUTHSELECT,

@@ -20,9 +20,11 @@ mod person;
 pub(crate) mod session;
 mod stack;
 mod succeed_if;
+mod way_in;
 mod ways_out;
 
 pub(crate) use elsewhere::has_sshd;
+pub use way_in::shut_for_root;
 pub use ways_out::moves_session;
 
 /// Whether a line or file speaks of this module or SchedMD's.

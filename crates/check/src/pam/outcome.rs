@@ -3,6 +3,7 @@
 use pamconf::{Code, Facility};
 
 use crate::host::Host;
+use crate::host::users::Ordinary;
 use crate::pam::access::Access;
 use crate::pam::listfile::ListFile;
 use crate::pam::person::Person;
@@ -78,7 +79,15 @@ pub(super) fn outcome(
         "pam_localuser.so" => Outcome::when(Some(person.is_local())),
         "pam_usertype.so" if has("issystem") => Outcome::when(Some(person.is_system())),
         "pam_usertype.so" if has("isregular") => Outcome::when(Some(!person.is_system())),
-        "pam_succeed_if.so" => Outcome::when(succeed_if::holds(&call.arguments, service, person)),
+        "pam_succeed_if.so" => {
+            let people = Ordinary::read(&host.tree);
+            let login = succeed_if::Login {
+                service,
+                person,
+                people,
+            };
+            Outcome::when(succeed_if::holds(&call.arguments, login))
+        }
         "pam_access.so" => Access::read(&host.tree, &call.arguments).outcome(person),
         "pam_listfile.so" => ListFile::read(&host.tree, &call.arguments).outcome(person),
         "pam_wheel.so" => Outcome::when(Some(person == Person::Named)),

@@ -1,6 +1,7 @@
 //! Conditions of pam_succeed_if(8).
 
 use crate::host::tree::is_match;
+use crate::host::users::Ordinary;
 use crate::pam::person::Person;
 
 /// Words that are no part of a condition.
@@ -13,25 +14,32 @@ const FLAGS: [&str; 6] = [
     "audit",
 ];
 
-/// The lowest uid of ordinary users: UID_MIN of login.defs(5).
-const UID_MIN: u32 = 1000;
+/// A login that the module judges.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Login<'a> {
+    pub service: &'a str,
+    pub person: Person,
+    /// The uids of ordinary users.
+    pub people: Ordinary,
+}
 
 /// Whether all conditions hold for a kind of people; None if for some of them only.
-pub(super) fn holds(arguments: &[String], service: &str, person: Person) -> Option<bool> {
+pub(super) fn holds(arguments: &[String], login: Login<'_>) -> Option<bool> {
     let words = arguments.iter().map(String::as_str);
     let words: Vec<&str> = words.filter(|it| !FLAGS.contains(it)).collect();
     // The user who calls: root, in sshd.
     let person = match arguments.iter().any(|it| it == "use_uid") {
         true => Person::Root,
-        false => person,
+        false => login.person,
     };
+    let login = Login { person, ..login };
     let mut all = Some(true);
     for condition in words.chunks(3) {
         // The module fails with an incomplete condition.
         let [field, operator, value] = condition else {
             return Some(false);
         };
-        match one(field, operator, value, service, person) {
+        match one(field, operator, value, login) {
             Some(false) => return Some(false),
             Some(true) => {}
             None => all = None,
@@ -47,14 +55,17 @@ pub(super) fn named(arguments: &[String]) -> String {
     words.join(" ")
 }
 
-fn one(field: &str, operator: &str, value: &str, service: &str, person: Person) -> Option<bool> {
+fn one(field: &str, operator: &str, value: &str, login: Login<'_>) -> Option<bool> {
+    let Login {
+        service, person, ..
+    } = login;
     match (field, operator) {
         ("user", "ingroup") => Some(is_in(value, person)),
         ("user", "notingroup") => Some(!is_in(value, person)),
         ("user", "innetgr") => Some(person == Person::Named),
         ("user", "notinnetgr") => Some(person != Person::Named),
         ("user", _) => user(operator, value, person),
-        ("uid" | "gid", _) => number(field, operator, value, person),
+        ("uid" | "gid", _) => number(field, operator, value, login),
         ("service", _) => text(operator, value, service),
         ("tty", _) => text(operator, value, "ssh"),
         ("ruser", _) => text(operator, value, ""),
@@ -100,15 +111,16 @@ fn text(operator: &str, value: &str, actual: &str) -> Option<bool> {
     }
 }
 
-fn number(field: &str, operator: &str, value: &str, person: Person) -> Option<bool> {
+fn number(field: &str, operator: &str, value: &str, login: Login<'_>) -> Option<bool> {
+    let Login { person, people, .. } = login;
     // The module fails.
     let Ok(value) = value.parse::<u32>() else {
         return Some(false);
     };
     let (low, high) = match person {
         Person::Root => (0, 0),
-        Person::System => (1, UID_MIN - 1),
-        _ => (UID_MIN, u32::MAX),
+        Person::System => (1, people.first.saturating_sub(1)),
+        _ => (people.first, u32::MAX),
     };
     let is_range = low != high;
     let below = |limit: u32| match limit {
@@ -142,7 +154,12 @@ mod tests {
 
     fn of(conditions: &str, person: Person) -> Option<bool> {
         let words: Vec<String> = conditions.split(' ').map(str::to_owned).collect();
-        holds(&words, "sshd", person)
+        let login = Login {
+            service: "sshd",
+            person,
+            people: Ordinary { first: 1000 },
+        };
+        holds(&words, login)
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! The slurmds of this host, by their processes.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use adopt::node::Node;
@@ -10,8 +7,8 @@ use proto::Version;
 use proto::version::RELEASES;
 
 use crate::host::processes::Process;
-use crate::host::{Host, command};
-use crate::running::{DAEMONS, name_of};
+use crate::host::{Host, slurmd};
+use crate::running::name_of;
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const NOT_RUNNING: Check = Check {
@@ -98,23 +95,17 @@ pub(super) struct Slurmds {
 impl Slurmds {
     pub(super) fn find(host: &Host) -> Self {
         let mut found = Self::default();
-        let node = host.node().and_then(|it| it.as_ref().ok());
-        let user = node.and_then(|it| it.trusted.slurmd_uid).unwrap_or(0);
-        let slurmds = host.processes().iter().filter(|it| is_slurmd(it, user));
-        for process in slurmds {
-            match has_our_root(process.pid) {
+        for slurmd in slurmd::running(host) {
+            let process = slurmd.process;
+            match slurmd.has_our_root {
                 // A forking slurmd briefly appears twice.
-                Ok(true) if found.own.iter().any(|it| it.arguments == process.arguments) => {}
-                Ok(true) => found.own.push(Slurmd::of(process)),
-                Ok(false) => found.elsewhere = Some(process.pid),
-                // It has just ended.
-                Err(_) => {}
+                true if found.own.iter().any(|it| it.arguments == process.arguments) => {}
+                true => found.own.push(Slurmd::of(process)),
+                false => found.elsewhere = Some(process.pid),
             }
         }
-        if let Some(slurmd) = found.own.first() {
-            let program = format!("/proc/{}/exe", slurmd.pid);
-            let printed = command::run(&program, &["-V"], &host.deadline.within(DAEMONS));
-            found.release = printed.ok().and_then(|it| release_in(&it.out));
+        if !found.own.is_empty() {
+            found.release = host.slurmd_version().and_then(release_in);
         }
         found
     }
@@ -232,15 +223,6 @@ impl Slurmd {
     }
 }
 
-/// Whether this is a slurmd that stays, as node/slurmd.rs of the module sees it, but also one of SlurmdUser's.
-fn is_slurmd(process: &Process, slurmd_user: u32) -> bool {
-    let program = process.program_name();
-    let only_tells = |it: &String| matches!(it.as_str(), "-C" | "-G" | "-V" | "-h");
-    (process.uid == 0 || process.uid == slurmd_user)
-        && (program == "slurmd" || program.starts_with("slurmd-"))
-        && !process.arguments.iter().skip(1).any(only_tells)
-}
-
 /// The value of `-N`, joined or as the next word.
 fn node_name(arguments: &[String]) -> Option<String> {
     let mut words = arguments.iter().skip(1);
@@ -252,11 +234,6 @@ fn node_name(arguments: &[String]) -> Option<String> {
         }
     }
     None
-}
-
-fn has_our_root(pid: i32) -> io::Result<bool> {
-    let identity = |path: &str| fs::metadata(path).map(|it| (it.dev(), it.ino()));
-    Ok(identity(&format!("/proc/{pid}/root"))? == identity("/")?)
 }
 
 /// Whether an sshd was given SLURMD_NODENAME.
@@ -320,28 +297,6 @@ mod tests {
             };
             assert_eq!(slurmds.release.as_deref(), release, "{text}");
             assert_eq!(slurmds.version(), version, "{text}");
-        }
-    }
-
-    #[test]
-    fn slurmds_are_told_from_what_looks_like_one() {
-        for (uid, program, line, expected) in [
-            (0, "/usr/sbin/slurmd", "slurmd -D -s", true),
-            (0, "/usr/sbin/slurmd-wlm (deleted)", "slurmd", true),
-            (0, "/usr/sbin/slurmd", "slurmd -C", false),
-            (0, "/usr/sbin/slurmstepd", "slurmstepd: [7.extern]", false),
-            (0, "/usr/sbin/slurmdbd", "slurmdbd -D", false),
-            (2001, "/home/alice/slurmd", "slurmd", false),
-            (900, "/usr/sbin/slurmd", "slurmd", true),
-        ] {
-            let process = Process {
-                pid: 1,
-                uid,
-                name: "slurmd".to_owned(),
-                program: Some(program.into()),
-                arguments: line.split(' ').map(str::to_owned).collect(),
-            };
-            assert_eq!(is_slurmd(&process, 900), expected, "{program} {line}");
         }
     }
 

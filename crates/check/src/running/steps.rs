@@ -152,7 +152,8 @@ fn judge_directory(seen: &StepsSeen, notes: &mut Notes) {
     }
     // Before slurmd's first start there is no directory.
     if let Some(problem) = seen.problem.as_ref().filter(|it| !it.means_no_slurm()) {
-        notes.find(Finding::of(&DIRECTORY, problem.to_string()));
+        let spot = Spot::file(problem.path().to_string_lossy());
+        notes.find(Finding::of(&DIRECTORY, problem.to_string()).at(spot));
     }
 }
 

@@ -22,6 +22,7 @@ fn told(look: impl FnOnce(&mut Notes)) -> Vec<String> {
         }
         Note::Summary(text) | Note::Measured(text) => text,
         Note::Unseen(it) => format!("unseen: {}: {}", it.what, it.why),
+        Note::Shown => "shown".to_owned(),
         Note::Done => "done".to_owned(),
     };
     receiver.iter().map(|(_, note)| line(note)).collect()

@@ -16,34 +16,35 @@ pub(super) const ALL: &[&Check] = &[
 pub(super) const NO_POLICY: Check = Check {
     id: "SA700",
     severity: Severity::Warning,
-    title: "SELinux enforces a policy that says nothing of Slurm",
+    title: "SELinux enforces a policy without the rules that the module needs",
     why: "The policies of RHEL and Debian let sshd (sshd_t) neither read Slurm's spool directory (var_spool_t) nor \
           connect to slurmstepd and munged, nor make /run/slurm-adopt. The module then sees no job: users who have \
-          one are kept out, and its log says \"SELinux is enforcing\". No policy module with slurm in its name is \
-          installed, and sshd_t is not permissive. SchedMD's manual has a sample (pam_slurm_adopt, SELinux).",
-    fix: "Install a policy module that allows it: collect denials with sshd_t permissive (semanage permissive -a \
-          sshd_t; ausearch -m avc | audit2allow -M pam_slurm_adopt; semodule -i pam_slurm_adopt.pp; semanage \
-          permissive -d sshd_t), and have tmpfiles.d make /run/slurm-adopt.",
+          one are kept out, and its log says \"SELinux is enforcing\". The policy module slurm_adopt is not loaded, and \
+          sshd_t is not permissive. The sample in SchedMD's manual lacks rules that this module needs.",
+    fix: "semodule -i /usr/share/selinux/packages/slurm-adopt/*.cil && restorecon -RF /run/slurm-adopt (from source: \
+          packaging/selinux/*.cil).",
 };
 
 pub(super) const DENIED: Check = Check {
     id: "SA701",
     severity: Severity::Failure,
     title: "SELinux denied sshd what the module needs, in the last day",
-    why: "The audit log has denials for sshd on Slurm's or munge's files and sockets, or on the module's file. Each \
-          is a login that was kept out although its user may have had a job, or admitted outside it if a \
-          fail-open option says so.",
-    fix: "Look at them (ausearch -m avc -ts yesterday -c sshd), and allow them by a policy module: audit2allow -M \
-          pam_slurm_adopt, semodule -i pam_slurm_adopt.pp.",
+    why: "The audit log, or the kernel's if there is no auditd, has denials for sshd on Slurm's or munge's files and \
+          sockets, or on the module's files. Each is a login that was kept out although its user may have had a job, \
+          or admitted outside it if a fail-open option says so.",
+    fix: "Load the policy modules: semodule -i /usr/share/selinux/packages/slurm-adopt/*.cil. If they are loaded, look at \
+          the denials (ausearch -m avc -ts yesterday -c sshd -c sshd-session), and allow what is missing by a module of \
+          the site's own (audit2allow -M NAME, semodule -i NAME.pp).",
 };
 
 pub(super) const LABEL: Check = Check {
     id: "SA702",
     severity: Severity::Failure,
-    title: "a file of the module has an SELinux label that sshd may not read",
+    title: "a file of the module has a wrong SELinux label",
     why: "A file that was moved from a home or temporary directory keeps its label. sshd cannot load such a module, \
-          and its line keeps everyone out, root too; an options file with it counts as if it said only \"strict\".",
-    fix: "restorecon -v FILE",
+          and its line keeps everyone out, root too; an options file with it counts as if it said only \"strict\". /run/slurm-adopt that was made before \
+          the policy was loaded has /run's label: sshd may not keep all of its files there.",
+    fix: "restorecon -v FILE; restorecon -RF /run/slurm-adopt",
 };
 
 pub(super) const STATE_DIR: Check = Check {

@@ -3,15 +3,20 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use adopt::options;
+use adopt::{options, state_dir};
 
 use crate::host::Host;
 use crate::host::tree::{Tree, is_absent};
+use crate::host::users::Ordinary;
 use crate::security::checks;
 use crate::{Finding, Notes, Severity, Spot, module};
 
 const CONFIG: &str = "/etc/selinux/config";
 const AUDIT_LOG: &str = "/var/log/audit/audit.log";
+/// The policy module of packaging/selinux that every login needs.
+const OURS: &str = "slurm_adopt";
+/// The type that it gives to /run/slurm-adopt.
+const STATE_TYPE: &str = "slurm_adopt_runtime_t";
 /// How much of the audit log is read, from its end.
 const MOST_OF_LOG: u64 = 16 << 20;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -60,7 +65,7 @@ fn setting<'a>(config: &'a str, key: &str) -> &'a str {
     values.next_back().map_or("", |(_, value)| value.trim())
 }
 
-/// Judges whether the policy has rules for Slurm: a module of that name, or one that makes sshd permissive.
+/// Judges whether the policy has rules for the module: ours, another of that name, or one that makes sshd permissive.
 fn policy(host: &Host, mode: Mode, config: &str, has_logins: bool, notes: &mut Notes) {
     let kind = match setting(config, "SELINUXTYPE") {
         "" => "targeted",
@@ -78,36 +83,58 @@ fn policy(host: &Host, mode: Mode, config: &str, has_logins: bool, notes: &mut N
         notes.unseen(what, "there is no store of modules");
         return;
     }
-    let named = modules.iter().find(|(_, name)| {
-        name.contains("slurm") || name == "permissive_sshd_t" || name == "unconfined_sshd"
-    });
-    if let Some((_, name)) = named {
-        notes.summary(format!("policy module {}", name.escape_debug()));
+    let is_loaded = |name: &str| modules.iter().any(|(_, it)| it == name);
+    let known = [OURS, "permissive_sshd_t", "unconfined_sshd"];
+    if let Some(name) = known.into_iter().find(|it| is_loaded(it)) {
+        notes.summary(format!("policy module {name}"));
+        if name == OURS {
+            state_label(host, notes);
+        }
         return;
     }
+    let of_slurm = modules.iter().find(|(_, name)| name.contains("slurm"));
     // 100 is the distribution's, 200 that of packages; 400 is what semodule(8) uses by default.
     let of_site: Vec<&str> = modules
         .iter()
         .filter(|(priority, _)| *priority >= 300)
         .map(|(_, name)| name.as_str())
         .collect();
-    let detail = match of_site.is_empty() {
-        true => format!("no policy module of {kind} has slurm in its name"),
-        false => format!(
+    let detail = match (of_slurm, of_site.is_empty()) {
+        (Some((_, name)), _) => format!(
+            "{} is not the module {OURS}, and may lack rules that this release needs",
+            name.escape_debug()
+        ),
+        (None, true) => format!("no policy module of {kind} has slurm in its name"),
+        (None, false) => format!(
             "no policy module of {kind} has slurm in its name; of this site: {}",
             of_site.join(", ").escape_debug()
         ),
     };
     let finding = Finding::of(&checks::NO_POLICY, detail).at(Spot::file(CONFIG));
     // The site's module may have the rules, and a permissive policy denies nothing.
-    let is_harmless = mode == Mode::Permissive || !of_site.is_empty() || has_logins;
+    let has_others = of_slurm.is_some() || !of_site.is_empty();
+    let is_harmless = mode == Mode::Permissive || has_others || has_logins;
     notes.find(match is_harmless {
         true => finding.as_severe_as(Severity::Note),
         false => finding,
     });
 }
 
-/// The policy modules that are installed, with their priorities.
+/// Judges the label of /run/slurm-adopt, which may have been made before the policy was loaded.
+fn state_label(host: &Host, notes: &mut Notes) {
+    let label = host.tree.attribute(state_dir::DIR, "security.selinux");
+    let label = label.map(|it| String::from_utf8_lossy(&it).into_owned());
+    let kind = label.as_deref().and_then(type_of).unwrap_or(STATE_TYPE);
+    if host.is_live() && kind != STATE_TYPE {
+        let dir = state_dir::DIR;
+        let detail = format!("{dir} is {}, not {STATE_TYPE}", kind.escape_debug());
+        let finding = Finding::of(&checks::LABEL, detail).at(Spot::file(dir));
+        let finding = finding.fix(format!("restorecon -RF {dir}"));
+        notes.find(finding.as_severe_as(Severity::Warning));
+    }
+}
+
+/// The policy modules that are installed and not disabled, with their priorities.
 fn modules(tree: &Tree, kind: &str) -> std::io::Result<Vec<(u32, String)>> {
     let stores = [
         format!("/var/lib/selinux/{kind}/active/modules"),
@@ -116,11 +143,13 @@ fn modules(tree: &Tree, kind: &str) -> std::io::Result<Vec<(u32, String)>> {
     ];
     let mut found = Vec::new();
     for store in stores {
+        let disabled = tree.names(format!("{store}/disabled"))?;
         for priority in tree.names(&store)? {
             let Ok(number) = priority.parse::<u32>() else {
                 continue;
             };
-            let names = tree.names(format!("{store}/{priority}"))?;
+            let mut names = tree.names(format!("{store}/{priority}"))?;
+            names.retain(|it| !disabled.contains(it));
             found.extend(names.into_iter().map(|it| (number, it)));
         }
     }
@@ -173,18 +202,13 @@ fn is_foreign(kind: &str) -> bool {
 
 /// Looks for denials of the last day. Returns whether users logged in by ssh meanwhile, without any denial.
 fn works(host: &Host, notes: &mut Notes) -> bool {
-    let log = match host.tree.tail(AUDIT_LOG, MOST_OF_LOG) {
-        Ok(log) => log,
-        Err(error) if is_absent(&error) => {
-            notes.unseen("SELinux denials", format!("there is no {AUDIT_LOG}"));
-            return false;
-        }
-        Err(error) => {
-            notes.unseen("SELinux denials", format!("{AUDIT_LOG}: {error}"));
+    let (log, place) = match log(host) {
+        Ok(found) => found,
+        Err(cause) => {
+            notes.unseen("SELinux denials", cause);
             return false;
         }
     };
-    let log = String::from_utf8_lossy(&log);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -200,30 +224,59 @@ fn works(host: &Host, notes: &mut Notes) -> bool {
     };
     if let Some(last) = enforced.last().copied().or(denials.last()) {
         let detail = format!("{count} denials; the last: {}", last.text.escape_debug());
-        let finding = Finding::of(&checks::DENIED, detail).at(Spot::file(AUDIT_LOG));
+        let finding = Finding::of(&checks::DENIED, detail).at(place);
         notes.find(finding.as_severe_as(severity));
     }
-    denials.is_empty() && log.lines().any(|it| is_login(it, since))
+    let people = Ordinary::read(&host.tree);
+    denials.is_empty() && log.lines().any(|it| is_login(it, since, people))
 }
 
-/// Splits a line of the audit log, `type=KIND msg=audit(SECONDS.MILLIS:ID): REST`, if it is of this kind and not
-/// older.
+/// The log with SELinux's messages, and where it is: auditd's, or the kernel's if there is no auditd, as on Debian.
+///
+/// # Errors
+/// Why neither can be read.
+fn log(host: &Host) -> Result<(String, Spot), String> {
+    match host.tree.tail(AUDIT_LOG, MOST_OF_LOG) {
+        Ok(log) => {
+            let text = String::from_utf8_lossy(&log).into_owned();
+            return Ok((text, Spot::file(AUDIT_LOG)));
+        }
+        Err(error) if is_absent(&error) => {}
+        Err(error) => return Err(format!("{AUDIT_LOG}: {error}")),
+    }
+    let arguments = ["-k", "-q", "-o", "cat", "--since=-24h", "--no-pager"];
+    let printed = host.run_briefly("journalctl", &arguments);
+    match printed {
+        Ok(printed) if printed.is_success() => Ok((printed.out, Spot::file("journalctl -k"))),
+        Ok(_) => Err(format!("there is no {AUDIT_LOG}, and journalctl -k failed")),
+        Err(error) => Err(format!("there is no {AUDIT_LOG}; journalctl -k: {error}")),
+    }
+}
+
+/// Splits a line of the audit log, `type=KIND msg=audit(SECONDS.MILLIS:ID): REST`, or of the kernel's,
+/// `audit: type=NUMBER audit(SECONDS.MILLIS:ID): REST`, if it is of this kind and not older.
 fn record<'a>(line: &'a str, kind: &str, since: u64) -> Option<&'a str> {
-    let rest = line.strip_prefix("type=")?.strip_prefix(kind)?;
-    let (time, rest) = rest.strip_prefix(" msg=audit(")?.split_once("): ")?;
+    let (_, rest) = line.split_once("type=")?;
+    let (is, rest) = rest.split_once(' ')?;
+    // linux/audit.h
+    if is != kind && (kind, is) != ("AVC", "1400") {
+        return None;
+    }
+    let rest = rest.strip_prefix("msg=").unwrap_or(rest);
+    let (time, rest) = rest.strip_prefix("audit(")?.split_once("): ")?;
     let seconds: u64 = time.split('.').next()?.parse().ok()?;
     (seconds >= since).then_some(rest)
 }
 
 /// Whether a line says that a user of the site logged in by ssh.
-fn is_login(line: &str, since: u64) -> bool {
+fn is_login(line: &str, since: u64, people: Ordinary) -> bool {
     let Some(rest) = record(line, "USER_LOGIN", since) else {
         return false;
     };
     let words = || rest.split([' ', '\'', '"']);
     let is_users = words().any(|it| {
         let uid = it.strip_prefix("id=").and_then(|it| it.parse::<u32>().ok());
-        uid.is_some_and(|it| it >= 1000)
+        uid.is_some_and(|it| people.has(it))
     });
     is_users && rest.contains("/sshd") && words().any(|it| it == "res=success")
 }
@@ -238,7 +291,7 @@ struct Denial<'a> {
 }
 
 impl<'a> Denial<'a> {
-    /// Parses a line of the audit log: `type=AVC msg=audit(TIME:ID): avc:  denied  { connectto } for ...`.
+    /// Parses a line of a log: `type=AVC msg=audit(TIME:ID): avc:  denied  { connectto } for ...`.
     fn parse(line: &'a str, since: u64) -> Option<Self> {
         let rest = record(line, "AVC", since)?.strip_prefix("avc:")?;
         let text = rest.trim_start().strip_prefix("denied")?.trim();
@@ -249,14 +302,15 @@ impl<'a> Denial<'a> {
         let is_sshd = type_of(field("scontext")?).is_some_and(|it| it.starts_with("sshd"));
         let target = type_of(field("tcontext")?).unwrap_or_default();
         let names = [field("path"), field("name"), field("comm")];
-        let names_slurm = names
-            .into_iter()
-            .flatten()
-            .any(|it| it.contains("slurm") || it.contains("munge") || it.contains(".4294967292"));
+        const NAMES: [&str; 4] = ["slurm", "munge", ".4294967292", "cgroup.procs"];
+        let is_name = |text: &str| NAMES.iter().any(|it| text.contains(it));
+        let names_slurm = names.into_iter().flatten().any(is_name);
         // slurmstepd and munged, as they run without a policy of their own.
         const STEPDS: [&str; 4] = ["unconfined_service_t", "unconfined_t", "initrc_t", "init_t"];
         let is_socket = field("tclass") == Some("unix_stream_socket") && STEPDS.contains(&target);
-        let is_ours = is_sshd && (names_slurm || is_socket || target.contains("slurm"));
+        // For the namespaces of a job.
+        let is_entry = target == "nsfs_t" || text.starts_with("{ sys_admin }");
+        let is_ours = is_sshd && (names_slurm || is_socket || is_entry || target.contains("slurm"));
         is_ours.then(|| Self {
             text,
             is_permissive: field("permissive") == Some("1"),
@@ -285,10 +339,14 @@ mod tests {
             ("sshd_t", "httpd_t"),
             ("denied ", "granted "),
             ("type=AVC", "type=USER_AVC"),
+            ("type=AVC", "type=1401"),
             ("1700000100", "soon"),
         ] {
             assert_eq!(Denial::parse(&DENIAL.replace(old, new), 0), None, "{new}");
         }
+        let kernels = DENIAL.replace("type=AVC msg=", "audit: type=1400 ");
+        let found = Denial::parse(&kernels, 1_700_000_000).expect("a denial");
+        assert!(found.text.starts_with("{ connectto } for"));
         let other = DENIAL
             .replace("/var/spool/slurmd/n1_12.4294967292", "/run/systemd/x")
             .replace("unconfined_service_t", "systemd_logind_t");
@@ -300,14 +358,17 @@ mod tests {
         let line = "type=USER_LOGIN msg=audit(1700000000.1:2): pid=1 uid=0 auid=2001 ses=3 \
                     subj=system_u:system_r:sshd_t:s0 msg='op=login id=2001 exe=\"/usr/sbin/sshd\" \
                     hostname=a addr=10.0.0.5 terminal=/dev/pts/0 res=success'";
-        assert!(is_login(line, 1_700_000_000));
-        assert!(!is_login(line, 1_700_000_001), "too old");
+        let people = Ordinary { first: 1000 };
+        assert!(is_login(line, 1_700_000_000, people));
+        assert!(!is_login(line, 1_700_000_001, people), "too old");
+        let others = Ordinary { first: 3000 };
+        assert!(!is_login(line, 1_700_000_000, others), "a system account");
         for (old, new) in [
             ("id=2001 exe", "id=0 exe"),
             ("success", "failed"),
             ("sshd\"", "login\""),
         ] {
-            assert!(!is_login(&line.replace(old, new), 0), "{new}");
+            assert!(!is_login(&line.replace(old, new), 0, people), "{new}");
         }
     }
 

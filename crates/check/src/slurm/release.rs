@@ -43,15 +43,8 @@ const DIRS: [&str; 6] = [
 
 /// The release of the running slurmd, else of the one libslurm.so that is installed. `conf` is slurm.conf.
 pub(super) fn installed(host: &Host, conf: &Path) -> Option<Release> {
-    running(host).or_else(|| of_library(host, conf))
-}
-
-fn running(host: &Host) -> Option<Release> {
-    let mut processes = host.processes().iter();
-    let slurmd = processes.find(|it| it.uid == 0 && it.program_name().starts_with("slurmd"))?;
-    let program = slurmd.program.as_ref()?.to_str()?;
-    let printed = host.run(program, &["-V"]).ok()?;
-    of_text(&printed.out)
+    let running = host.slurmd_version().and_then(of_text);
+    running.or_else(|| of_library(host, conf))
 }
 
 /// Parses `slurm-wlm 22.05.8`.

@@ -1,8 +1,8 @@
 //! Variables that clients, the admin or users put into the environment of logins.
 
+use crate::host::sshd::config::Setting;
 use crate::host::tree::is_match;
 use crate::sshd::Daemon;
-use crate::sshd::config::Setting;
 use crate::{Check, Finding, Notes, Severity};
 
 pub(super) const ACCEPTED: Check = Check {

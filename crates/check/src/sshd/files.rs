@@ -4,10 +4,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::host::Host;
+use crate::host::sshd::config::{Config, Reader, Setting};
+use crate::host::sshd::daemon::{Sshd, directory};
 use crate::host::tree::is_absent;
 use crate::sshd::Daemon;
-use crate::sshd::config::{Config, Reader, Setting};
-use crate::sshd::daemon::{Sshd, directory};
 use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const MISSING: Check = Check {

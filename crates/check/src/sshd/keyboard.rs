@@ -5,9 +5,9 @@ use std::sync::Arc;
 use pamconf::Facility;
 
 use crate::host::ModuleCall;
+use crate::host::sshd::config::{Block, Setting};
+use crate::host::sshd::daemon::Effective;
 use crate::pam::session;
-use crate::sshd::config::{Block, Setting};
-use crate::sshd::daemon::Effective;
 use crate::sshd::{Daemon, told};
 use crate::{Check, Finding, Notes, Severity, Spot};
 

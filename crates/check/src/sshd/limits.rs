@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::host::sshd::config::Setting;
+use crate::host::sshd::{seconds, startups as parsed};
 use crate::sshd::Daemon;
-use crate::sshd::config::Setting;
-use crate::sshd::values;
 use crate::{Check, Finding, Notes, Severity};
 
 pub(super) const GRACE_TIME: Check = Check {
@@ -53,7 +53,7 @@ fn grace_time(daemon: &Daemon, notes: &mut Notes) {
     let Some(timeout) = daemon.own_lines.iter().map(|it| it.options.timeout).max() else {
         return;
     };
-    let grace = values::seconds(&effective.value("logingracetime")).filter(|it| *it != 0);
+    let grace = seconds(&effective.value("logingracetime")).filter(|it| *it != 0);
     let Some(grace) = grace.map(Duration::from_secs) else {
         return;
     };
@@ -103,7 +103,7 @@ fn startups(daemon: &Daemon, notes: &mut Notes) {
         };
         notes.find(Finding::of(&SEVERAL_STARTUPS, detail).at(line.spot()));
     }
-    let begin = values::startups(&effective.value("maxstartups"));
+    let begin = parsed(&effective.value("maxstartups"));
     if let Some(begin) = begin.filter(|it| *it < FEW && !daemon.own_lines.is_empty()) {
         let detail = format!("from {begin} connections on, others are dropped");
         notes.find(Finding::of(&FEW_STARTUPS, detail).at(effective.spot("maxstartups")));

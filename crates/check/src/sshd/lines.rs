@@ -1,7 +1,7 @@
 //! Lines of sshd_config that sshd does not take, or that have no effect.
 
+use crate::host::sshd::config::{Fault, FaultKind, Setting};
 use crate::sshd::Daemon;
-use crate::sshd::config::{Fault, FaultKind, Setting};
 use crate::{Check, Finding, Notes, Severity};
 
 pub(super) const IN_MATCH: Check = Check {

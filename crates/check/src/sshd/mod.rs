@@ -1,28 +1,19 @@
-//! sshd's configuration: whether it asks PAM, by which methods it lets users in, and who else does.
+//! sshd's configuration: whether it asks PAM, by which methods it lets users in, and who else does. host/sshd reads it.
 
-pub mod config;
-pub mod daemon;
 mod doors;
 mod environment;
 mod files;
 mod keyboard;
-mod keywords;
 mod limits;
 mod lines;
-mod matching;
-pub mod servers;
 mod stale;
 mod told;
 mod usepam;
 mod users;
-mod values;
-pub mod version;
-mod words;
 
+use crate::host::sshd::config::Config;
+use crate::host::sshd::daemon::{Effective, Sshd};
 use crate::host::{Host, OwnLine};
-use crate::sshd::config::Config;
-use crate::sshd::daemon::{Effective, Sshd};
-pub use crate::sshd::values::seconds;
 use crate::{Notes, Room};
 
 pub(crate) const ROOM: Room = Room {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::host::Host;
 use crate::host::command::Printed;
-use crate::sshd::config::{Block, Config};
-use crate::sshd::daemon::{Effective, Sshd, Told};
+use crate::host::sshd::config::{Block, Config};
+use crate::host::sshd::daemon::{Effective, Sshd, Told};
+use crate::host::sshd::seconds;
 use crate::sshd::lines;
 use crate::{Finding, Notes, Spot};
 
@@ -135,7 +136,7 @@ fn compare(sshd: &Sshd, config: &Config, told: &Told, notes: &mut Notes) {
         };
         let own = read.value(keyword);
         let is_same = match keyword {
-            "logingracetime" => super::values::seconds(&own) == super::values::seconds(says),
+            "logingracetime" => seconds(&own) == seconds(says),
             // without-password is the old name.
             "permitrootlogin" => {
                 own.replace("without-", "prohibit-") == says.replace("without-", "prohibit-")
@@ -173,7 +174,7 @@ fn place(message: &str) -> Option<(&str, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sshd::config::Place;
+    use crate::host::sshd::config::Place;
 
     #[test]
     fn messages_name_file_and_line() {

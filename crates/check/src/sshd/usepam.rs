@@ -1,7 +1,7 @@
 //! Whether sshd asks PAM, and whether PAM knows its service.
 
+use crate::host::sshd::config::FaultKind;
 use crate::sshd::Daemon;
-use crate::sshd::config::FaultKind;
 use crate::{Check, Finding, Notes, Severity};
 
 pub(super) const WITHOUT_PAM: Check = Check {
@@ -31,7 +31,7 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
         1 => format!("UsePAM {value}"),
         _ => format!("UsePAM {value} in {}", daemon.sshd.file),
     });
-    let in_match = |it: &crate::sshd::config::Fault| {
+    let in_match = |it: &crate::host::sshd::config::Fault| {
         matches!(it.kind, FaultKind::InMatch(_)) && it.word.eq_ignore_ascii_case("usepam")
     };
     // That line is found, and sshd does not start.

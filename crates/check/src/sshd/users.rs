@@ -3,10 +3,10 @@
 use adopt::options::{Mode, NoJobs, Options};
 use pamconf::Facility;
 
+use crate::host::sshd::config::Setting;
 use crate::host::tree::is_match;
 use crate::host::{Host, ModuleCall, OwnLine};
 use crate::sshd::Daemon;
-use crate::sshd::config::Setting;
 use crate::{Check, Finding, Notes, Severity};
 
 pub(super) const NO_WAY_FOR_ROOT: Check = Check {

@@ -6,13 +6,11 @@ use adopt::options::Options;
 use pamconf::Facility;
 
 use crate::host::unit::{Unit, is_no};
-use crate::host::users::users;
+use crate::host::users::{Ordinary, users};
 use crate::host::{Host, ModuleCall};
 use crate::systemd::checks;
 use crate::{Finding, Notes, Severity, Spot, pam};
 
-/// The first uid of people, unless login.defs(5) says otherwise.
-const FIRST_UID: u32 = 1000;
 /// Programs of the session bus and of logging in, which do no work.
 const SERVANTS: [&str; 5] = [
     "systemd",
@@ -137,6 +135,7 @@ fn manager(host: &Host) -> Manager {
 pub(super) struct Exempt<'a> {
     host: &'a Host,
     options: Options,
+    ordinary: Ordinary,
     passwd: String,
     group: String,
 }
@@ -147,6 +146,7 @@ impl<'a> Exempt<'a> {
         Self {
             host,
             options: host.options(),
+            ordinary: Ordinary::read(&host.tree),
             passwd: text("/etc/passwd"),
             group: text("/etc/group"),
         }
@@ -169,7 +169,7 @@ impl<'a> Exempt<'a> {
                         .is_some_and(|it| it.split(',').any(|it| it == name))
             })
         };
-        uid.is_some_and(|it| it < FIRST_UID.max(exempt.uid_below))
+        uid.is_some_and(|it| it < self.ordinary.first.max(exempt.uid_below))
             || name == "root"
             || exempt.users.iter().any(is_it)
             || exempt.groups.iter().any(in_group)

@@ -372,7 +372,6 @@ fn a_file_that_does_not_fit_the_host() {
                 tree
             },
             found: &[
-                "SA013 note /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
                 "SA019 failure /lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
                 "SA020 failure /etc/pam.d/su-l:10",
                 "SA020 failure /etc/pam.d/su:9",

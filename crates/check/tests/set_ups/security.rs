@@ -64,7 +64,26 @@ fn policies_of_selinux() {
                 tree.write(&format!("{STORE}/400/pam_slurm_adopt/cil"), "");
                 tree
             },
+            found: &["SA700 note /etc/selinux/config"],
+        },
+        Case {
+            name: "enforcing, with our module",
+            make: || {
+                let tree = selinux("enforcing");
+                tree.write(&format!("{STORE}/400/slurm_adopt/cil"), "");
+                tree
+            },
             found: &[],
+        },
+        Case {
+            name: "enforcing, with our module disabled",
+            make: || {
+                let tree = selinux("enforcing");
+                tree.write(&format!("{STORE}/400/slurm_adopt/cil"), "");
+                tree.write(&format!("{STORE}/disabled/slurm_adopt"), "");
+                tree
+            },
+            found: &["SA700 warning /etc/selinux/config"],
         },
         Case {
             name: "enforcing, with a permissive sshd",
@@ -87,7 +106,7 @@ fn policies_of_selinux() {
 fn labels_of_selinux() {
     let judged = |mode: &str, path: &str, label: &str| {
         let tree = selinux(mode);
-        tree.write(&format!("{STORE}/400/slurm/cil"), "");
+        tree.write(&format!("{STORE}/400/slurm_adopt/cil"), "");
         tree.write("/etc/security/slurm_adopt.conf", "strict\n");
         tree.label(path, label).then(|| tree.found())
     };

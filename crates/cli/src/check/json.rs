@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use check::{Finding, Report, Severity};
 use serde::Serialize;
 
+use crate::output;
+
 #[derive(Serialize)]
 struct Object<'a> {
     host: Host<'a>,
@@ -59,6 +61,5 @@ pub(super) fn write(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         findings: report.findings().map(Row::of).collect(),
         unseen: report.rooms.iter().flat_map(|it| &it.unseen).collect(),
     };
-    serde_json::to_writer(&mut *out, &object)?;
-    writeln!(out)
+    output::write_json(out, &object)
 }

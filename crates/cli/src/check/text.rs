@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use check::{Finding, Report, RoomReport, Severity, Spot};
 
-use crate::output::{printable, write_filled};
+use crate::output::{safe, write_filled};
 
 /// The width of the column of rooms.
 const ROOM: usize = 13;
@@ -28,7 +28,7 @@ impl Style {
         if !self.is_terse {
             match report.host.tree.root() {
                 None => writeln!(out, "host {}\n", host_name())?,
-                Some(root) => writeln!(out, "tree {}\n", root.display())?,
+                Some(root) => writeln!(out, "tree {}\n", safe(&root.to_string_lossy()))?,
             }
         }
         for room in &report.rooms {
@@ -113,17 +113,15 @@ fn plural(count: usize, word: &str) -> String {
 
 /// FILE:LINE, and the line with a caret under what is at fault.
 fn write_spot(out: &mut dyn Write, spot: &Spot) -> io::Result<()> {
+    let file = safe(&spot.file);
     match spot.line {
-        Some(line) => writeln!(out, "      {}:{line}", spot.file)?,
-        None => writeln!(out, "      {}", spot.file)?,
+        Some(line) => writeln!(out, "      {file}:{line}")?,
+        None => writeln!(out, "      {file}")?,
     }
     let Some(text) = &spot.text else {
         return Ok(());
     };
-    // A file may have anything in it. A tab is one column, as the caret's line counts.
-    let shown = |it| if it == '\t' { ' ' } else { printable(it) };
-    let safe: String = text.chars().map(shown).collect();
-    writeln!(out, "      {safe}")?;
+    writeln!(out, "      {}", safe(text))?;
     let Some((before, marked)) = spot.mark.clone().and_then(|mark| {
         let before = text.get(..mark.start)?;
         Some((before, text.get(mark)?))

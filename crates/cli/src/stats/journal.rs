@@ -5,13 +5,14 @@ use check::host::command::{self, Printed};
 use serde_json::{Map, Value};
 use sys::Deadline;
 
+use crate::stats::error::Error;
 use crate::stats::state::State;
 use crate::stats::sums::Login;
 
 /// Adds to `state` all that is in the journal after its place, or from `since` on if it has none.
-pub fn sum(since: &str, state: &mut State, deadline: &Deadline) -> Result<(), String> {
+pub fn sum(since: &str, state: &mut State, deadline: &Deadline) -> Result<(), Error> {
     if !journal::takes_syslog() {
-        return Err("no journal takes this host's syslog; pass --input FILE".to_owned());
+        return Err(Error::NoJournal);
     }
     loop {
         let before = state.cursor.clone();
@@ -26,7 +27,7 @@ pub fn sum(since: &str, state: &mut State, deadline: &Deadline) -> Result<(), St
 }
 
 /// Runs journalctl for the next entries.
-fn run(since: &str, state: &State, deadline: &Deadline) -> Result<Printed, String> {
+fn run(since: &str, state: &State, deadline: &Deadline) -> Result<Printed, Error> {
     let from = match (&state.cursor, since) {
         (Some(cursor), _) => format!("--after-cursor={cursor}"),
         (None, "boot") => "--boot".to_owned(),
@@ -36,14 +37,13 @@ fn run(since: &str, state: &State, deadline: &Deadline) -> Result<Printed, Strin
     // Only this field is journald's own word, systemd.journal-fields(7).
     let mut arguments = vec!["--quiet", "--no-pager", "--output=json", &from, "_UID=0"];
     arguments.extend(ids.iter().map(String::as_str));
-    let printed = command::run("journalctl", &arguments, deadline)
-        .map_err(|error| format!("journalctl: {error}"))?;
+    let printed = command::run("journalctl", &arguments, deadline).map_err(Error::Journalctl)?;
     match printed.is_success() || !printed.out.is_empty() {
         true => Ok(printed),
         false => {
             let errors = printed.errors.trim();
             let cause = errors.lines().next_back().unwrap_or("it failed");
-            Err(format!("journalctl: {}", cause.escape_default()))
+            Err(Error::Journal(cause.to_owned()))
         }
     }
 }

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use status::{Account, End, Job, Login, Outsider, Refusal, Status};
 
+use crate::output;
+
 #[derive(Serialize)]
 struct Object<'a> {
     host: &'a str,
@@ -154,12 +156,12 @@ pub(super) fn write(out: &mut dyn Write, status: &Status) -> io::Result<()> {
         refused: refused.map(|it| it.iter().map(RefusedRow::of).collect()),
         notes,
     };
-    serde_json::to_writer(&mut *out, &object)?;
-    writeln!(out)
+    output::write_json(out, &object)
 }
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect_file;
     use serde_json::{Map, Value};
 
     use super::*;
@@ -175,7 +177,7 @@ mod tests {
     #[test]
     fn the_object_is_as_in_the_file() {
         let found = serde_json::to_string_pretty(&object(&usual())).expect("write");
-        assert_eq!(found.trim(), include_str!("usual.json").trim(), "\n{found}");
+        expect_file!["usual.json"].assert_eq(&format!("{found}\n"));
     }
 
     #[test]

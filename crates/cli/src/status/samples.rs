@@ -1,7 +1,9 @@
 //! Nodes to show, for the tests.
 
+use std::io;
+
 use jiff::Timestamp;
-use status::{Account, End, Job, Kind, Login, Outsider, Refusal, Status, StepState};
+use status::{Account, End, Job, Kind, Login, NotKnown, Outsider, Refusal, Status, StepState};
 
 const NOW: i64 = 1_796_017_100;
 const MINUTE: i64 = 60;
@@ -72,7 +74,7 @@ fn outsider(who: Account) -> Outsider {
 }
 
 /// A node with what is usual.
-pub(super) fn usual() -> Status {
+pub(crate) fn usual() -> Status {
     let carol = Outsider {
         exempt: Some("hpcadmin".to_owned()),
         logins: vec![Login {
@@ -117,7 +119,7 @@ pub(super) fn usual() -> Status {
 }
 
 /// A node with what is not.
-pub(super) fn unusual() -> Status {
+pub(crate) fn unusual() -> Status {
     let many = (0..9).map(|it| {
         let tty = format!("pts/{it}");
         let from = "2001:db8::1234:5678:9abc".parse().ok();
@@ -171,19 +173,19 @@ pub(super) fn unusual() -> Status {
     Status {
         jobs: vec![silent, without, ending, unlimited],
         outside: vec![left, cron],
-        refused: Err("journalctl: does not end".to_owned()),
+        refused: Err(NotKnown::Journalctl(io::Error::other("does not end"))),
         notes: vec![tracking.to_owned()],
         ..usual()
     }
 }
 
 /// One user's view of a node on which the user has nothing.
-pub(super) fn nothing() -> Status {
+pub(crate) fn nothing() -> Status {
     Status {
         is_all: false,
         jobs: Vec::new(),
         outside: Vec::new(),
-        refused: Err("only root sees them".to_owned()),
+        refused: Err(NotKnown::ForRoot),
         ..usual()
     }
 }

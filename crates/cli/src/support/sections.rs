@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
+use check::host::users::{Ordinary, users};
 use check::{Host, Report, Request};
 use proto::conf::Setting;
 use status::Status;
@@ -193,31 +194,34 @@ fn names(
     }
     if let Some(report) = report {
         let passwd = report.host.tree.text("/etc/passwd").unwrap_or_default();
-        names.extend(passwd.lines().filter_map(ordinary_user));
+        let people = Ordinary::read(&report.host.tree);
+        let people = users(&passwd).filter(|it| people.has(it.uid));
+        names.extend(people.map(|it| it.name.to_owned()));
         if let Some(Ok(node)) = report.host.node() {
             names.extend(node.names.clone());
         }
     }
     if let Some(shown) = shown {
-        names.extend(
-            shown
-                .jobs
-                .iter()
-                .filter_map(|it| Some(it.user.as_ref()?.name.clone())),
-        );
-        names.extend(shown.outside.iter().map(|it| it.user.name.clone()));
+        names.extend(shown_users(shown));
     }
     names.extend(logged_users(text));
     names
 }
 
-/// The name in a line of passwd(5), if it is no system user's.
-fn ordinary_user(line: &str) -> Option<String> {
-    const FIRST: u32 = 1000;
-    let mut fields = line.split(':');
-    let name = fields.next()?;
-    let uid: u32 = fields.nth(1)?.parse().ok()?;
-    (uid >= FIRST && name != "nobody").then(|| name.to_owned())
+/// The users of what status shows.
+fn shown_users(shown: &Status) -> Vec<String> {
+    let jobs = shown.jobs.iter();
+    let owners = jobs.clone().filter_map(|it| it.user.as_ref());
+    let outside = shown.outside.iter();
+    let logins = jobs.flat_map(|it| &it.logins);
+    let logins = logins.chain(outside.clone().flat_map(|it| &it.logins));
+    let accounts = owners.chain(logins.map(|it| &it.user));
+    let accounts = accounts.chain(outside.map(|it| &it.user));
+    let refused = shown.refused.iter().flatten();
+    accounts
+        .map(|it| it.name.clone())
+        .chain(refused.map(|it| it.user.clone()))
+        .collect()
 }
 
 /// The users in the module's lines of the log: they may be known to a directory service alone.
@@ -236,15 +240,18 @@ fn logged_users(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::samples::usual;
 
     #[test]
-    fn names_come_from_passwd_and_the_log() {
-        assert_eq!(
-            ordinary_user("alice:x:2001:2001::/:/bin/sh"),
-            Some("alice".to_owned())
-        );
-        assert_eq!(ordinary_user("root:x:0:0::/:/bin/sh"), None);
-        assert_eq!(ordinary_user("bin:x"), None);
+    fn the_users_of_the_table_are_known() {
+        let mut shown = shown_users(&usual());
+        shown.sort();
+        shown.dedup();
+        assert_eq!(shown, ["alice", "bob", "carol", "dave", "erin"]);
+    }
+
+    #[test]
+    fn names_come_from_the_log() {
         let log =
             "a: user=bob uid=1\nb: {\"user\":\"carol\",\"uid\":2}\nc: user=\"d e\" uid=3\nno\n";
         assert_eq!(logged_users(log), ["bob", "carol", "d"]);

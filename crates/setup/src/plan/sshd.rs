@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use check::sshd::config::{Config, Setting};
-use check::sshd::daemon::{Effective, Sshd};
+use check::host::sshd::config::{Config, Setting};
+use check::host::sshd::daemon::{Effective, Sshd};
 use pamconf::Facility;
 
 use crate::plan::lines::Lines;
@@ -197,7 +197,7 @@ fn keyboard(work: &mut Work<'_>, sshd: &Sshd, config: &Config) {
 
 #[cfg(test)]
 mod tests {
-    use check::sshd::config::{Config, Reader};
+    use check::host::sshd::config::{Config, Reader};
 
     use super::*;
 

@@ -32,7 +32,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Show what the module does, and check it.
-    Demo(Options),
+    Demo {
+        #[command(flatten)]
+        options: Options,
+        /// Package to install on the node, instead of a module that is there from the start.
+        #[arg(long, value_name = "DEB", conflicts_with = "module")]
+        package: Option<PathBuf>,
+    },
     /// Open a root shell on the first node of a cluster.
     Shell(Options),
     /// Run a cluster until the standard input ends.
@@ -102,7 +108,7 @@ fn main() -> ExitCode {
 
 fn run(task: &Task) -> Result<()> {
     match task {
-        Task::Demo(options) => demo::run(options),
+        Task::Demo { options, package } => demo::run(options, package.as_deref()),
         Task::Shell(options) => shell(options),
         Task::Hold(options) => hold(options),
         Task::Vm(options) => vm(options),

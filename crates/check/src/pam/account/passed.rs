@@ -3,7 +3,7 @@
 use super::DENIAL;
 use super::texts::*;
 use crate::host::Host;
-use crate::host::users::users;
+use crate::host::users::{Ordinary, users};
 use crate::pam::access::Access;
 use crate::pam::bypass::{self, Passed};
 use crate::pam::listfile::{Content, ListFile};
@@ -67,12 +67,26 @@ fn severity(host: &Host, check: &Check) -> Severity {
 
 /// Whether /etc/passwd has ordinary users.
 fn has_local_users(host: &Host) -> bool {
+    let ordinary = Ordinary::read(&host.tree);
     let text = host.tree.text("/etc/passwd").unwrap_or_default();
     users(&text).any(|user| {
         let no_shell = ["nologin", "false"];
         let has_shell = !no_shell.iter().any(|it| user.shell.ends_with(it));
-        has_shell && ((1000..65534).contains(&user.uid) || user.uid > 65535)
+        has_shell && ordinary.has(user.uid)
     })
+}
+
+/// Whether a line of pam_access lets in only those whom distributions call administrators.
+pub(super) fn are_administrators(stack: &Stack<'_>, entry: usize) -> bool {
+    const NAMES: [&str; 5] = ["root", "wheel", "sudo", "adm", "admin"];
+    let call = stack.call(entry);
+    let Some(call) = call.filter(|it| it.name == "pam_access.so") else {
+        return false;
+    };
+    let access = Access::read(&stack.host.tree, &call.arguments);
+    let exempt = access.exempt();
+    let is_one = |it: &&str| NAMES.contains(&it.trim_matches(['(', ')']));
+    !exempt.is_empty() && exempt.iter().all(is_one)
 }
 
 /// The people whom a line lets in, in words.

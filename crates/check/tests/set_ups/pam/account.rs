@@ -73,10 +73,7 @@ fn a_line_that_does_not_act_is_found() {
                     "account required pam_slurm_adopt.so service=ssh",
                 )
             },
-            found: &[
-                "SA107 note /etc/pam.d/sshd:3",
-                "SA222 failure /etc/pam.d/sshd:3",
-            ],
+            found: &["SA222 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "a path that is not there, and sufficient",
@@ -87,10 +84,7 @@ fn a_line_that_does_not_act_is_found() {
                      action_adopt_failure=deny action_generic_failure=deny",
                 )
             },
-            found: &[
-                "SA010 failure /etc/pam.d/sshd:3",
-                "SA220 failure /etc/pam.d/sshd:3",
-            ],
+            found: &["SA010 failure /etc/pam.d/sshd:3"],
         },
         Case {
             name: "no sshd",
@@ -260,6 +254,11 @@ fn a_line_that_keeps_out_all_but_some_is_found() {
     assert_eq!(
         with(&required, "+:root (slurmusers):ALL\n-:ALL:ALL\n"),
         ["SA238 note /etc/pam.d/sshd:4"]
+    );
+    // No user of the cluster.
+    assert_eq!(
+        with(&required, "+:root wheel:ALL\n+:(sudo):ALL\n-:ALL:ALL\n"),
+        ["SA238 warning /etc/pam.d/sshd:4"]
     );
     let bypassed = format!(
         "account required pam_access.so\naccount sufficient pam_unix.so\n{}",

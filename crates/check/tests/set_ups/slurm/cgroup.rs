@@ -65,16 +65,12 @@ fn files_that_are_missing_or_broken() {
             found: &[
                 "SA401 failure /etc/slurm/slurm.conf:9",
                 "SA421 warning /etc/slurm/cgroup.conf:1",
-                "SA425 note /etc/slurm/cgroup.conf:1",
             ],
         },
         Case {
             name: "on is not yes",
             make: || cgroup("ConstrainCores=on\nConstrainRAMSpace=yes\n"),
-            found: &[
-                "SA421 failure /etc/slurm/cgroup.conf:1",
-                "SA425 note /etc/slurm/cgroup.conf:1",
-            ],
+            found: &["SA421 failure /etc/slurm/cgroup.conf:1"],
         },
     ]);
 }

@@ -1,3 +1,5 @@
+use expect_test::expect_file;
+
 use super::*;
 use crate::status::samples::{nothing, unusual, usual};
 
@@ -14,12 +16,11 @@ fn text(status: &Status, is_colored: bool) -> String {
 #[test]
 fn the_table_is_as_in_the_files() {
     for (status, expected) in [
-        (usual(), include_str!("usual.txt")),
-        (unusual(), include_str!("unusual.txt")),
-        (nothing(), include_str!("nothing.txt")),
+        (usual(), expect_file!["usual.txt"]),
+        (unusual(), expect_file!["unusual.txt"]),
+        (nothing(), expect_file!["nothing.txt"]),
     ] {
-        let found = text(&status, false);
-        assert_eq!(found, expected, "\n{found}");
+        expected.assert_eq(&text(&status, false));
     }
 }
 

@@ -1,0 +1,203 @@
+//! `slurm-adopt setup`: sets a node up.
+
+mod ask;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ::setup::plan::{Part, Plan, Wish, plan};
+use ::setup::{DIR, End, Site};
+use check::Host;
+use check::host::tree::Tree;
+use clap::{Args, ValueEnum};
+use sys::Deadline;
+
+use crate::COULD_NOT_LOOK;
+pub(crate) use ask::{Consent, consent};
+pub(crate) use show::{differences, fates, say};
+
+/// Set this node up: sshd's PAM stack, sshd_config, systemd; undo takes it back
+///
+/// Shows the changes, asks, makes them, runs the commands that make them count, and judges the node: if check finds a
+/// new failure, or root would not get in by ssh, all is taken back. A node that is set up is left alone. Files and what
+/// was in them are kept in /var/lib/slurm-adopt. A setup that was interrupted is taken back by the next setup or undo.
+///
+/// slurm.conf is the controller's: its lines are printed, and changed with --slurm-conf alone.
+///
+/// Exit status: 0 done or nothing to change, 1 done with warnings, 2 taken back or refused, 3 could not.
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// Show the changes and make none
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    yes: bool,
+    /// Add the session line, whatever the stack
+    #[arg(long, conflicts_with = "no_session")]
+    session: bool,
+    /// Add no session line
+    #[arg(long)]
+    no_session: bool,
+    /// Deny users where the module cannot decide
+    #[arg(long)]
+    strict: bool,
+    /// Let members of this group in without a job
+    #[arg(long, value_name = "GROUP")]
+    admins: Option<String>,
+    /// Change the files of a tree that does not run, such as an image; run nothing in it
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Change slurm.conf and cgroup.conf too, which are the controller's
+    #[arg(long)]
+    slurm_conf: bool,
+    /// The only parts to set up
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<OnlyPart>,
+    /// Leave users their service manager, outside all jobs
+    #[arg(long, conflicts_with = "no_user_manager")]
+    user_manager: bool,
+    /// Give users no service manager: no systemctl --user, no session bus
+    #[arg(long)]
+    no_user_manager: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnlyPart {
+    Pam,
+    Sshd,
+    Systemd,
+    Slurm,
+}
+
+impl Setup {
+    /// Shows, asks and changes.
+    pub fn run(&self) -> ExitCode {
+        match self.set_up() {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => {
+                eprintln!("slurm-adopt setup: {error}");
+                ExitCode::from(COULD_NOT_LOOK)
+            }
+        }
+    }
+
+    fn set_up(&self) -> Result<u8, String> {
+        let consent = consent(self.dry_run, self.yes)?;
+        let site = Site::open(self.root.clone()).map_err(|it| it.to_string())?;
+        if let Some(mut store) = site.store().map_err(|it| it.to_string())? {
+            if consent == Consent::None {
+                if store.is_interrupted() {
+                    say(INTERRUPTED);
+                }
+            } else {
+                recover(&site, &mut store)?;
+                store.close().map_err(|it| format!("remove {DIR}: {it}"))?;
+            }
+        }
+        let plan = self.plan(consent)?;
+        show::plan(&plan, self.root.is_none());
+        if plan.changes.is_empty() {
+            say("nothing to change");
+            return Ok(0);
+        }
+        if consent == Consent::None {
+            say("nothing is changed (--dry-run)");
+            return Ok(0);
+        }
+        if !consent.to("Make these changes?") {
+            say("nothing is changed");
+            return Ok(REFUSED);
+        }
+        let end = site.carry_out(&plan, &mut |step| say(&format!("- {step}")));
+        Ok(told(end.map_err(|it| it.to_string())?))
+    }
+
+    /// The plan, with the answer about users' service managers.
+    fn plan(&self, consent: Consent) -> Result<Plan, String> {
+        let mut wish = self.wish();
+        let plan = self.planned(&wish)?;
+        if !plan.asks_user_manager() {
+            return Ok(plan);
+        }
+        if consent != Consent::Ask {
+            say(LEFT_MANAGERS);
+            return Ok(plan);
+        }
+        show::advice(&plan.advice);
+        let answer = consent.to("Give users no service manager?");
+        wish.user_manager = Some(answer);
+        self.planned(&wish)
+    }
+
+    fn planned(&self, wish: &Wish) -> Result<Plan, String> {
+        let tree = self.root.as_deref().map_or(Ok(Tree::live()), Tree::at);
+        let tree = tree.map_err(|it| format!("open --root: {it}"))?;
+        plan(&Host::new(tree, Deadline::after(LIMIT)), wish)
+    }
+
+    fn wish(&self) -> Wish {
+        let either = |yes: bool, no: bool| (yes || no).then_some(yes);
+        let part = |it: &OnlyPart| match it {
+            OnlyPart::Pam => Part::Pam,
+            OnlyPart::Sshd => Part::Sshd,
+            OnlyPart::Systemd => Part::Systemd,
+            OnlyPart::Slurm => Part::Slurm,
+        };
+        Wish {
+            only: self.only.iter().map(part).collect(),
+            session: either(self.session, self.no_session),
+            strict: self.strict,
+            admins: self.admins.clone(),
+            slurm_conf: self.slurm_conf,
+            user_manager: either(self.no_user_manager, self.user_manager),
+        }
+    }
+}
+
+/// Takes back what an interrupted setup has changed, or goes on with an interrupted undo.
+pub(crate) fn recover(site: &Site, store: &mut ::setup::Store<'_>) -> Result<(), String> {
+    if store.is_interrupted() {
+        say(INTERRUPTED);
+        let undone = site.recover(store).map_err(|it| it.to_string())?;
+        let undone = undone.unwrap_or_default();
+        fates(&undone.places);
+        undone
+            .worries
+            .iter()
+            .for_each(|it| say(&format!("warning: {it}")));
+        if let Some(why) = undone.refused {
+            return Err(format!("the files stay as they are: {why}"));
+        }
+        say("that is taken back");
+    }
+    Ok(())
+}
+
+/// Says how it ended; the exit status.
+fn told(end: End) -> u8 {
+    match end {
+        End::Done { worries } => {
+            worries.iter().for_each(|it| say(&format!("warning: {it}")));
+            say("done; slurm-adopt undo takes it back");
+            u8::from(!worries.is_empty())
+        }
+        End::TakenBack { why, worries } => {
+            why.iter().for_each(|it| say(&format!("error: {it}")));
+            worries.iter().for_each(|it| say(&format!("warning: {it}")));
+            say("everything is taken back");
+            REFUSED
+        }
+    }
+}
+
+/// The exit status when the files are as before.
+pub(crate) const REFUSED: u8 = 2;
+/// The time to look at the host.
+const LIMIT: Duration = Duration::from_secs(9);
+const INTERRUPTED: &str =
+    "an earlier setup or undo was interrupted: its changes are taken back first";
+const LEFT_MANAGERS: &str = "users keep their service managers: --no-user-manager takes them away, --user-manager \
+                             says no more of it";

@@ -1,0 +1,88 @@
+//! Turns a plan into a record, and makes the changes of a record.
+
+use std::io;
+
+use crate::change::{Change, Content};
+use crate::failure::Failure;
+use crate::files::{Files, State};
+use crate::plan::Plan;
+use crate::record::{Entry, Progress, Record};
+
+/// The record of a plan, with all that is kept of the files as they are.
+///
+/// # Errors
+/// A file that is not as the plan found it, or cannot be read.
+pub fn record(files: &Files, plan: &Plan) -> Result<Record, Failure> {
+    let entries: Result<Vec<_>, _> = plan.changes.iter().map(|it| entry(files, it)).collect();
+    let entries = entries?;
+    let mut directories = Vec::new();
+    for entry in entries.iter().filter(|it| it.after.is_some()) {
+        for dir in files.missing_above(&entry.place) {
+            if !directories.contains(&dir) {
+                directories.push(dir);
+            }
+        }
+    }
+    Ok(Record {
+        progress: Progress::Begun,
+        undoes: Vec::new(),
+        left: Vec::new(),
+        directories,
+        entries,
+        commands: plan.commands.clone(),
+    })
+}
+
+fn entry(files: &Files, change: &Change) -> Result<Entry, Failure> {
+    let failed = |cause| Failure::new("read", &change.path, cause);
+    let place = files.place(change).map_err(failed)?;
+    let before = files.state(&place).map_err(failed)?;
+    if content(&before) != change.before.as_ref() {
+        return Err(failed(io::Error::other(CHANGED)));
+    }
+    let after = change.after.clone().map(|content| match &before {
+        Some(before) => before.with(content),
+        None => State::new(content),
+    });
+    Ok(Entry {
+        place,
+        why: change.why.clone(),
+        before,
+        after,
+    })
+}
+
+/// Makes the changes of a record in their order, those that are not made yet.
+///
+/// # Errors
+/// A file that is neither as before nor as after, or cannot be written: later changes are not made.
+pub fn make(files: &Files, record: &Record) -> Result<(), Failure> {
+    for dir in &record.directories {
+        let made = files.make_dir(dir, 0o755);
+        made.map_err(|it| Failure::new("make directory", dir, it))?;
+    }
+    record.entries.iter().try_for_each(|it| change(files, it))
+}
+
+fn change(files: &Files, entry: &Entry) -> Result<(), Failure> {
+    let place = &entry.place;
+    let failed = |operation| move |cause| Failure::new(operation, place, cause);
+    let found = files.state(place).map_err(failed("read"))?;
+    if content(&found) == content(&entry.after) {
+        return files.tidy(place).map_err(failed("tidy up beside"));
+    }
+    if content(&found) != content(&entry.before) {
+        return Err(failed("change")(io::Error::other(CHANGED)));
+    }
+    match &entry.after {
+        Some(after) => files.put(place, after).map_err(failed("write")),
+        None => files.remove(place).map_err(failed("remove")),
+    }
+}
+
+/// The content of what is at a place.
+pub(crate) fn content(state: &Option<State>) -> Option<&Content> {
+    state.as_ref().map(|it| &it.content)
+}
+
+const CHANGED: &str = "somebody else has changed it meanwhile; nothing is overwritten";

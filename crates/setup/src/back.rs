@@ -1,0 +1,244 @@
+//! Works out how setups are taken back: byte for byte where nobody else has changed a file since, and else without
+//! the others' changes being lost.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::apply::content;
+use crate::change::{Change, Content};
+use crate::failure::Failure;
+use crate::files::{Files, State};
+use crate::record::{Entry, Progress, Record};
+use crate::store::{DIR, Store};
+
+/// How setups are taken back.
+#[derive(Debug)]
+pub struct Way {
+    /// The changes.
+    pub record: Record,
+    /// What becomes of each place.
+    pub places: Vec<Place>,
+}
+
+/// A place that setups have changed.
+#[derive(Debug)]
+pub struct Place {
+    /// Its path.
+    pub path: PathBuf,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is again as it was, byte for byte.
+    Restored,
+    /// It is so already.
+    Already,
+    /// Others have changed it since: what setup changed is taken out, their changes stay.
+    Merged,
+    /// Others have changed it since, and their changes touch those of setup: it stays as it is.
+    Left {
+        /// What stands in the way.
+        why: &'static str,
+        /// The path of what was there before the first setup, if there was something.
+        copy: Option<PathBuf>,
+    },
+}
+
+impl Way {
+    /// The way back before these setups.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of(files: &Files, store: &Store<'_>, numbers: &[u32]) -> Result<Self, Failure> {
+        let mut record = Record {
+            progress: Progress::Begun,
+            undoes: numbers.to_vec(),
+            left: Vec::new(),
+            directories: Vec::new(),
+            entries: Vec::new(),
+            commands: Vec::new(),
+        };
+        let mut places = Vec::new();
+        let setups: Vec<(u32, &Record)> = numbers
+            .iter()
+            .rev()
+            .filter_map(|it| Some((*it, store.setups.get(it)?)))
+            .collect();
+        for (_, setup) in &setups {
+            add_new(&mut record.directories, &setup.directories);
+            add_new(&mut record.commands, &setup.commands);
+            for entry in setup.entries.iter().rev() {
+                let path = &entry.place;
+                if places.iter().any(|it: &Place| it.path == *path) {
+                    continue;
+                }
+                let found = files.state(path);
+                let found = found.map_err(|it| Failure::new("read", path, it))?;
+                let (target, fate) = way_of(&setups, path, &found);
+                match fate {
+                    Fate::Left { .. } => record.left.push(path.clone()),
+                    _ => record.entries.push(Entry {
+                        place: path.clone(),
+                        why: entry.why.clone(),
+                        before: found,
+                        after: target,
+                    }),
+                }
+                places.push(Place {
+                    path: path.clone(),
+                    fate,
+                });
+            }
+        }
+        Ok(Self { record, places })
+    }
+
+    /// The changes, to be shown.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        let fate = |path: &Path| self.places.iter().find(|it| it.path == path);
+        let change = |entry: &Entry| Change {
+            path: entry.place.clone(),
+            before: content(&entry.before).cloned(),
+            after: content(&entry.after).cloned(),
+            why: match fate(&entry.place).map(|it| &it.fate) {
+                Some(Fate::Merged) => {
+                    "changed since by others: only what setup changed is taken out".to_owned()
+                }
+                _ => "as before setup".to_owned(),
+            },
+        };
+        let changes = self.record.entries.iter().map(change);
+        changes.filter(|it| it.before != it.after).collect()
+    }
+}
+
+/// What a place is to be, and what that makes of what is there.
+fn way_of(setups: &[(u32, &Record)], path: &Path, found: &Option<State>) -> (Option<State>, Fate) {
+    let chain: Vec<(u32, &Entry)> = setups
+        .iter()
+        .flat_map(|(number, setup)| setup.entries.iter().map(|it| (*number, it)))
+        .filter(|(_, entry)| entry.place == path)
+        .collect();
+    let first = chain.last();
+    if first.is_some_and(|(_, it)| content(&it.before) == content(found)) {
+        return (found.clone(), Fate::Already);
+    }
+    let mut target = found.clone();
+    let mut is_merged = false;
+    for (_, entry) in &chain {
+        if content(&target) == content(&entry.after) {
+            target.clone_from(&entry.before);
+            continue;
+        }
+        match taken_out(&target, entry) {
+            Ok(merged) => target = Some(merged),
+            Err(why) => {
+                let had = first.filter(|(_, it)| it.before.is_some());
+                let copy = had.map(|(number, it)| copy(*number, &it.place));
+                return (found.clone(), Fate::Left { why, copy });
+            }
+        }
+        is_merged = true;
+    }
+    let fate = match is_merged {
+        _ if content(&target) == content(found) => Fate::Already,
+        true => Fate::Merged,
+        false => Fate::Restored,
+    };
+    (target, fate)
+}
+
+/// What others have made of a file, without what setup changed.
+fn taken_out(found: &Option<State>, entry: &Entry) -> Result<State, &'static str> {
+    let Some(found) = found else {
+        return Err("it is gone");
+    };
+    let (Some(before), Some(after)) = (&entry.before, &entry.after) else {
+        return Err(match entry.before {
+            None => "setup made it, and it was changed since",
+            Some(_) => "setup removed it, and there is another one now",
+        });
+    };
+    let [
+        Content::File {
+            bytes,
+            mode,
+            uid,
+            gid,
+        },
+        Content::File {
+            bytes: old_bytes,
+            mode: old_mode,
+            uid: old_uid,
+            gid: old_gid,
+        },
+        Content::File {
+            bytes: new_bytes,
+            mode: new_mode,
+            uid: new_uid,
+            gid: new_gid,
+        },
+    ] = [&found.content, &before.content, &after.content]
+    else {
+        return Err("it is another link now");
+    };
+    let merged = diffy::merge_bytes(new_bytes, bytes, old_bytes);
+    let merged = merged.map_err(|_| "it was changed since, where setup changed it")?;
+    if is_any_left(old_bytes, new_bytes, &merged) {
+        return Err("a line that setup wrote is now in another place");
+    }
+    let kept = |found: &u32, old: &u32, new: &u32| if found == new { *old } else { *found };
+    Ok(found.with(Content::File {
+        bytes: merged,
+        mode: kept(mode, old_mode, new_mode),
+        uid: kept(uid, old_uid, new_uid),
+        gid: kept(gid, old_gid, new_gid),
+    }))
+}
+
+/// Whether a text still has a line that setup added.
+fn is_any_left(old: &[u8], new: &[u8], text: &[u8]) -> bool {
+    let lines = |it: &[u8]| -> BTreeSet<Vec<u8>> {
+        let lines = it.split(|sign| *sign == b'\n');
+        lines.map(|it| it.trim_ascii().to_vec()).collect()
+    };
+    let (old, text) = (lines(old), lines(text));
+    lines(new).difference(&old).any(|it| text.contains(it))
+}
+
+/// The path of what was at a place before a setup.
+fn copy(number: u32, place: &Path) -> PathBuf {
+    let place = place.strip_prefix("/").unwrap_or(place);
+    Path::new(DIR)
+        .join(number.to_string())
+        .join("before")
+        .join(place)
+}
+
+fn add_new<T: Clone + PartialEq>(list: &mut Vec<T>, more: &[T]) {
+    for it in more {
+        if !list.contains(it) {
+            list.push(it.clone());
+        }
+    }
+}
+
+/// Removes the directories that setups made, those that are empty.
+///
+/// # Errors
+/// Those of rmdir(2).
+pub(crate) fn remove_directories(files: &Files, record: &Record) -> Result<(), Failure> {
+    let mut directories = record.directories.clone();
+    // The deepest first.
+    directories.sort_by_key(|it| std::cmp::Reverse(it.components().count()));
+    for dir in &directories {
+        let removed: io::Result<bool> = files.remove_dir(dir);
+        removed.map_err(|it| Failure::new("remove directory", dir, it))?;
+    }
+    Ok(())
+}

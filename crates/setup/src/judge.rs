@@ -1,0 +1,124 @@
+//! Judges a host before and after its changes: what check finds, and whether root gets in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use check::host::tree::Tree;
+use check::{Finding, Host, Report, Request, RequestError, Severity};
+use sys::Deadline;
+
+/// What check and root's way in look like.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Check's failures by check and file, in words.
+    failures: BTreeMap<(&'static str, String), Vec<String>>,
+    /// The number of warnings and failures.
+    findings: usize,
+    /// What keeps root out, if anything does.
+    pub shut: Option<String>,
+}
+
+impl Judgement {
+    /// Judges this host or a tree. On this host, also makes a login of root with sshd's PAM stacks.
+    ///
+    /// # Errors
+    /// A tree that cannot be opened.
+    pub fn of(root: Option<PathBuf>) -> Result<Self, RequestError> {
+        let request = Request {
+            root,
+            limit: LIMIT,
+            ..Request::default()
+        };
+        let report = check::run(&request, &mut |_| {})?;
+        let mut judgement = Self::from(&report);
+        judgement.shut = shut_for_root(request.root);
+        Ok(judgement)
+    }
+
+    /// What the admin is to know of a host that is set up.
+    #[must_use]
+    pub fn worries(&self) -> Vec<String> {
+        let mut worries = Vec::new();
+        if let Some(why) = &self.shut {
+            worries.push(format!("root is kept out, as before: {why}"));
+        }
+        if self.findings > 0 {
+            worries.push("slurm-adopt check still finds something".to_owned());
+        }
+        worries
+    }
+
+    /// The reasons why this is worse than before.
+    #[must_use]
+    pub fn worse_than(&self, before: &Self) -> Vec<String> {
+        let mut worse = Vec::new();
+        if let (Some(why), None) = (&self.shut, &before.shut) {
+            worse.push(format!("root would not get in: {why}"));
+        }
+        for (key, failures) in &self.failures {
+            let known = before.failures.get(key).map_or(0, Vec::len);
+            worse.extend(failures.iter().skip(known).cloned());
+        }
+        worse
+    }
+}
+
+impl From<&Report> for Judgement {
+    fn from(report: &Report) -> Self {
+        let mut failures: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        // What daemons and jobs do meanwhile is not the set-up's.
+        let rooms = report.rooms.iter().filter(|it| it.room.name != "daemons");
+        let findings = rooms.flat_map(|it| &it.findings);
+        for finding in findings.filter(|it| it.severity == Severity::Failure) {
+            let file = finding.spot.as_ref().map(|it| it.file.clone());
+            let key = (finding.check.id, file.unwrap_or_default());
+            failures.entry(key).or_default().push(words(finding));
+        }
+        Self {
+            failures,
+            findings: report.count(Severity::Failure) + report.count(Severity::Warning),
+            shut: None,
+        }
+    }
+}
+
+fn words(finding: &Finding) -> String {
+    let place = finding.spot.as_ref().map(|spot| match spot.line {
+        Some(line) => format!(" ({}:{line})", spot.file),
+        None => format!(" ({})", spot.file),
+    });
+    let (id, title) = (finding.check.id, finding.check.title);
+    format!(
+        "{id} {title}{}: {}",
+        place.unwrap_or_default(),
+        finding.detail
+    )
+}
+
+/// What keeps root out: the stacks as they are written, and on a running host a trial login.
+#[must_use]
+pub fn shut_for_root(root: Option<PathBuf>) -> Option<String> {
+    let is_live = root.is_none();
+    shut(root).or_else(|| if is_live { refused() } else { None })
+}
+
+/// What keeps root out by the stacks as they are written.
+#[must_use]
+pub fn shut(root: Option<PathBuf>) -> Option<String> {
+    let tree = root.map_or(Ok(Tree::live()), |it| Tree::at(&it)).ok()?;
+    check::shut_for_root(&Host::new(tree, Deadline::after(LIMIT)))
+}
+
+/// What refuses root in a real login. One that cannot be made says nothing.
+fn refused() -> Option<String> {
+    let refused: io::Result<_> = check::trial::refusal("root", LIMIT);
+    let answer = refused.ok().flatten()?;
+    let mut words = vec![answer.words];
+    words.extend(answer.texts);
+    Some(format!("a trial login ends with: {}", words.join("; ")))
+}
+
+/// The time for check, and for a login.
+const LIMIT: Duration = Duration::from_secs(12);

@@ -1,0 +1,214 @@
+//! The records of a host in /var/lib/slurm-adopt, for one program at a time.
+//!
+//! A setup has a directory named by its number, an undo one named `undo`. A directory gets its name when it is complete
+//! and loses it before it is removed, so that one with its name is whole.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::files::Files;
+use crate::record::{Progress, Record};
+
+/// The directory of the records.
+pub const DIR: &str = "/var/lib/slurm-adopt";
+/// The name of the record of an undo.
+const UNDO: &str = "undo";
+/// The end of the name of a directory that is not complete, or no longer.
+const PARTIAL: &str = ".partial";
+
+/// The records, held against other programs until this is dropped.
+#[derive(Debug)]
+pub struct Store<'a> {
+    files: &'a Files,
+    /// The setups on record, by their numbers.
+    pub setups: BTreeMap<u32, Record>,
+    /// An undo that has not come to its end.
+    pub undo: Option<Record>,
+    _lock: File,
+}
+
+impl<'a> Store<'a> {
+    /// Opens the records; None if there are none.
+    ///
+    /// # Errors
+    /// Those of the system; a directory that somebody else may change; another program that has it; a record that
+    /// cannot be read.
+    pub fn open(files: &'a Files) -> io::Result<Option<Self>> {
+        let dir = match files.dir(Path::new(DIR)) {
+            // A link is no directory either, and is no reason to go on.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            dir => dir?,
+        };
+        let status = dir.metadata()?;
+        if status.uid() != files.owner().0 || status.mode() & 0o022 != 0 {
+            let (uid, mode) = (status.uid(), status.mode() & 0o7777);
+            return Err(io::Error::other(format!(
+                "owner uid {uid}, mode {mode:04o}: somebody else may have changed what is in it"
+            )));
+        }
+        let held = "another slurm-adopt setup or undo is at work";
+        sys::try_lock(&dir).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => io::Error::other(held),
+            _ => error,
+        })?;
+        // The one that had the lock may have removed the directory.
+        let same = files.dir(Path::new(DIR)).and_then(|it| it.metadata());
+        if !same.is_ok_and(|it| (it.dev(), it.ino()) == (status.dev(), status.ino())) {
+            return Err(io::Error::other(held));
+        }
+        let mut store = Self {
+            files,
+            setups: BTreeMap::new(),
+            undo: None,
+            _lock: dir,
+        };
+        store.read()?;
+        Ok(Some(store))
+    }
+
+    /// Makes the directory and opens it.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn create(files: &'a Files) -> io::Result<Self> {
+        let dir = Path::new(DIR);
+        for above in files.missing_above(dir) {
+            files.make_dir(&above, 0o755)?;
+        }
+        files.make_dir(dir, 0o700)?;
+        let gone = || io::Error::other("it was removed meanwhile");
+        Self::open(files)?.ok_or_else(gone)
+    }
+
+    /// Whether a setup or undo has not come to its end.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let mut setups = self.setups.values();
+        self.undo.is_some() || setups.any(|it| it.progress == Progress::Begun)
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        for name in self.files.tree().names(DIR)? {
+            let path = Path::new(DIR).join(&name);
+            if name.ends_with(PARTIAL) {
+                self.files.remove_all(&path)?;
+            } else if name == UNDO {
+                self.undo = Some(Record::read(self.files, &path)?);
+            } else if let Ok(number) = name.parse() {
+                let record = Record::read(self.files, &path)?;
+                self.setups.insert(number, record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a setup on record before its first change; its number.
+    ///
+    /// # Errors
+    /// Those of the system; then there is no record.
+    pub fn begin_setup(&mut self, record: Record) -> io::Result<u32> {
+        let number = self.setups.keys().last().map_or(1, |it| it + 1);
+        self.add(&number.to_string(), &record)?;
+        self.setups.insert(number, record);
+        Ok(number)
+    }
+
+    /// Puts an undo on record before its first change.
+    ///
+    /// # Errors
+    /// Those of the system; then there is no record.
+    pub fn begin_undo(&mut self, record: Record) -> io::Result<()> {
+        self.add(UNDO, &record)?;
+        self.undo = Some(record);
+        Ok(())
+    }
+
+    fn add(&self, name: &str, record: &Record) -> io::Result<()> {
+        let path = Path::new(DIR).join(name);
+        let partial = Path::new(DIR).join(format!("{name}{PARTIAL}"));
+        self.files.make_dir(&partial, 0o700)?;
+        let written = record.write(self.files, &partial);
+        let added = written.and_then(|()| self.files.rename(&partial, &path));
+        if added.is_err() {
+            // What stays is removed by the next program.
+            let _ = self.files.remove_all(&partial);
+        }
+        added
+    }
+
+    /// Marks a setup as done.
+    ///
+    /// # Errors
+    /// Those of the system; a setup that is not on record.
+    pub fn end_setup(&mut self, number: u32) -> io::Result<()> {
+        let record = self.setups.get_mut(&number);
+        let record = record.ok_or(io::ErrorKind::NotFound)?;
+        record.progress = Progress::Done;
+        record.write_journal(self.files, &path_of(number))
+    }
+
+    /// Ends an undo whose changes are made: forgets the setups that it took back, but for what it had to leave.
+    ///
+    /// # Errors
+    /// Those of the system; the next program goes on.
+    pub fn end_undo(&mut self) -> io::Result<()> {
+        let Some(undo) = &mut self.undo else {
+            return Ok(());
+        };
+        if undo.progress == Progress::Begun {
+            undo.progress = Progress::Done;
+            undo.write_journal(self.files, &Path::new(DIR).join(UNDO))?;
+        }
+        let (undoes, left) = (undo.undoes.clone(), undo.left.clone());
+        for number in undoes.into_iter().rev() {
+            let Some(record) = self.setups.get_mut(&number) else {
+                continue;
+            };
+            record.entries.retain(|it| left.contains(&it.place));
+            record.progress = Progress::Done;
+            match record.entries.is_empty() {
+                true => self.forget(&number.to_string())?,
+                false => record.write_journal(self.files, &path_of(number))?,
+            }
+        }
+        self.setups.retain(|_, it| !it.entries.is_empty());
+        self.forget(UNDO)?;
+        self.undo = None;
+        Ok(())
+    }
+
+    /// Forgets an undo whose changes were not made, or were taken back.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn cancel_undo(&mut self) -> io::Result<()> {
+        self.forget(UNDO)?;
+        self.undo = None;
+        Ok(())
+    }
+
+    fn forget(&self, name: &str) -> io::Result<()> {
+        let path = Path::new(DIR).join(name);
+        let partial = Path::new(DIR).join(format!("{name}{PARTIAL}"));
+        self.files.rename(&path, &partial)?;
+        self.files.remove_all(&partial)
+    }
+
+    /// Removes the directory if nothing is on record; whether it is gone.
+    ///
+    /// # Errors
+    /// Those of rmdir(2).
+    pub fn close(self) -> io::Result<bool> {
+        self.files.remove_dir(Path::new(DIR))
+    }
+}
+
+fn path_of(number: u32) -> PathBuf {
+    Path::new(DIR).join(number.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+# Whether the module may be taken away. `cargo xtask package` puts this into the scripts of the rpm and the tarball.
+
+# The lines that name the module in files that libpam reads below $1: FILE:NUMBER:LINE.
+lines() {
+    for file in "$1"/etc/pam.conf "$1"/etc/pam.d/* "$1"/usr/lib/pam.d/* "$1"/usr/etc/pam.d/*; do
+        case $file in
+        *.rpmsave | *.rpmnew | *.rpmorig | *.dpkg-* | *.bak | *.orig | *~) continue ;;
+        esac
+        grep -EHns '^[^#]*pam_slurm_adopt\.so' "$file" || :
+    done
+}
+
+# Fails, and says why, if the module may not be taken away below $1. $2: SchedMD's module, which would come back.
+check_stacks() {
+    # The records of a setup that undo has not taken back.
+    for record in "$1"/var/lib/slurm-adopt/[0-9]* "$1"/var/lib/slurm-adopt/undo; do
+        if [ -e "$record" ]; then
+            echo "slurm-adopt is not removed, because this host is set up with it: run \"slurm-adopt undo\" first." >&2
+            return 1
+        fi
+    done
+    if [ -n "$2" ]; then
+        found=$(lines "$1" | grep -Eiv ':[0-9]+:[[:space:]]*-?account[[:space:]]' || :)
+        why="SchedMD's module, which would come back, serves no other lines than account lines"
+    else
+        found=$(lines "$1")
+        why="there is no other module of that name"
+    fi
+    [ -n "$found" ] || return 0
+    cat >&2 <<END
+slurm-adopt is not removed. PAM stacks name its module, and $why:
+logins would fail, root's too.
+$found
+"slurm-adopt undo" takes back what "slurm-adopt setup" wrote. Take other lines out by hand.
+END
+    return 1
+}

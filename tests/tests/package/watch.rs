@@ -1,0 +1,131 @@
+//! What logs in while packages come and go: real ssh logins, bare PAM calls, and a loop that looks for the module
+//! some ten times a millisecond.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use lab::{Background, Node, poll};
+
+use crate::node::{OLDER, PLACE};
+
+/// Users that log in all the time, and a look at the module's file.
+pub struct Watch {
+    loops: Vec<Background>,
+    stop: Arc<AtomicBool>,
+    look: JoinHandle<Seen>,
+}
+
+/// What was seen of the module's file.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The number of looks.
+    pub looks: u64,
+    /// The looks that found no file in either place.
+    pub missing: u64,
+    /// The sizes of the files that were found.
+    pub sizes: BTreeSet<u64>,
+    /// The exit status of each login, in no particular order.
+    pub logins: Vec<String>,
+}
+
+impl Watch {
+    /// Starts it; alice must have a job.
+    pub fn begin(node: &Node) -> Result<Self> {
+        node.sh(&format!("rm -f {STOP}"))?;
+        let repeat = |login: &str| {
+            let script = format!("until [ -e {STOP} ]; do {login}; echo $?; done");
+            node.command(&["/bin/sh", "-c", &script])
+        };
+        let loops = vec![repeat(SSH).user("alice").spawn()?, repeat(CALL).spawn()?];
+        let stop = Arc::new(AtomicBool::new(false));
+        let places = [PLACE, OLDER].map(|it| format!("/proc/{}/root{it}", node.host_pid()));
+        let until = Arc::clone(&stop);
+        let look = thread::spawn(move || look(&places, &until));
+        Ok(Self { loops, stop, look })
+    }
+
+    /// Waits for a login of each kind.
+    pub fn wait(&mut self) -> Result<()> {
+        for background in &self.loops {
+            let before = count(background)?;
+            poll::until("more logins", Duration::from_secs(60), || {
+                Ok((count(background)? > before).then_some(()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    pub fn end(mut self, node: &Node) -> Result<Seen> {
+        node.write(STOP, "", 0o644)?;
+        let mut logins = Vec::new();
+        for background in &mut self.loops {
+            let ended = background.wait(Duration::from_secs(30))?;
+            ensure!(ended.is_some(), "a login hangs: {}", background.stderr()?);
+            logins.extend(background.stdout()?.lines().map(str::to_owned));
+        }
+        self.stop.store(true, Ordering::Relaxed);
+        let mut seen = self.look.join().map_err(|_| anyhow!("the look panicked"))?;
+        seen.logins = logins;
+        Ok(seen)
+    }
+}
+
+impl Seen {
+    /// Checks that each login succeeded, and that a whole module was there at every look.
+    pub fn check(&self, modules: &[&[u8]]) -> Result<()> {
+        let failed = self.logins.iter().filter(|it| *it != "0").count();
+        ensure!(
+            failed == 0,
+            "{failed} of {} logins failed",
+            self.logins.len()
+        );
+        ensure!(
+            self.missing == 0,
+            "missing {} times of {}",
+            self.missing,
+            self.looks
+        );
+        let whole: BTreeSet<u64> = modules.iter().map(|it| it.len() as u64).collect();
+        ensure!(
+            self.sizes == whole,
+            "files of {:?} bytes, expected {whole:?}",
+            self.sizes
+        );
+        Ok(())
+    }
+}
+
+/// Looks for the module where libpam does, in its order.
+fn look(places: &[String], until: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    while !until.load(Ordering::Relaxed) {
+        seen.looks += 1;
+        match places.iter().find_map(|it| fs::metadata(it).ok()) {
+            Some(file) => drop(seen.sizes.insert(file.len())),
+            None => seen.missing += 1,
+        }
+        // Some ten looks in a millisecond, and the processor is free for the logins.
+        thread::sleep(Duration::from_micros(10));
+    }
+    seen
+}
+
+fn count(background: &Background) -> Result<usize> {
+    Ok(background
+        .stdout()
+        .context("the logins so far")?
+        .lines()
+        .count())
+}
+
+const STOP: &str = "/run/no-more-logins";
+/// A login succeeds if it ends up in the job.
+const SSH: &str =
+    "ssh -o BatchMode=yes -o ConnectTimeout=20 node1 grep -q step_extern /proc/self/cgroup";
+const CALL: &str = "pamcall --service sshd --user alice | grep -q '\"code\":0,'";

@@ -1,0 +1,40 @@
+//! `slurm-adopt setup` and `undo` on real nodes whose sshd has its distribution's own PAM stack.
+
+#![forbid(unsafe_code)]
+
+mod steps;
+
+use lab::Suite;
+use tests::{CLI, Matrix, Shared};
+
+use crate::steps::Test;
+
+/// Each begins on the bare node and leaves it so.
+const TESTS: &[(&str, Test)] = &[
+    ("set up, used, and taken back", steps::there_and_back),
+    (
+        "a module that keeps root out is taken out again",
+        steps::root_kept_out,
+    ),
+    ("nothing is changed without consent", steps::consent),
+    ("killed at any moment, undo goes back", steps::killed),
+];
+
+fn main() {
+    // sshd's PAM stack and configuration are the distribution's.
+    let suites = [Suite::Bookworm, Suite::Forky];
+    let mut matrix = Matrix::with_lanes(&suites, 1, |suite| {
+        Shared::new(suite, |suite| {
+            let program = tests::dist("slurm-adopt")?;
+            let stack = steps::stack_of(suite)?;
+            let cluster = tests::cluster(suite)?.pam("sshd", &stack);
+            cluster.copy(program, CLI).start()
+        })
+    });
+    for (name, test) in TESTS {
+        matrix.add_on(&suites, name, |_, stage| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        });
+    }
+    matrix.run();
+}
