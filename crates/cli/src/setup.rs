@@ -112,7 +112,11 @@ impl Setup {
             return Ok(REFUSED);
         }
         let end = site.carry_out(&plan, &mut |step| say(&format!("- {step}")));
-        Ok(told(end.map_err(|it| it.to_string())?))
+        let is_left = || matches!(site.store(), Ok(Some(store)) if store.is_interrupted());
+        Ok(told(end.map_err(|failure| match is_left() {
+            true => format!("{failure}; slurm-adopt undo takes back what is changed by now"),
+            false => failure.to_string(),
+        })?))
     }
 
     /// The plan, with the answer about users' service managers.

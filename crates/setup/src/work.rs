@@ -104,10 +104,8 @@ impl Site {
         let number = store.begin_setup(record.clone()).map_err(on_record)?;
         tell("write the files");
         let made = apply::make(&self.files, &record);
-        let judged = match made.map_err(|it| vec![it.to_string()]) {
-            Ok(()) => self.make_count(plan, &before, tell)?,
-            Err(why) => Err(why),
-        };
+        let judged = made.map_err(|it| vec![it.to_string()]);
+        let judged = judged.and_then(|()| self.make_count(plan, &before, tell));
         let why = match judged {
             Ok(after) => {
                 store.end_setup(number).map_err(on_record)?;
@@ -125,32 +123,35 @@ impl Site {
         Ok(End::TakenBack { why, worries })
     }
 
-    /// Makes the changes count, and judges the host. The inner error: the reasons why all is to be taken back.
+    /// Makes the changes count, and judges the host.
+    ///
+    /// # Errors
+    /// The reasons why all is to be taken back.
     fn make_count(
         &self,
         plan: &Plan,
         before: &Judgement,
         tell: &mut dyn FnMut(&str),
-    ) -> Result<Result<Judgement, Vec<String>>, Failure> {
+    ) -> Result<Judgement, Vec<String>> {
         // No command is run, and no daemon is reloaded, with stacks that keep root out.
         if let (Some(why), None) = (judge::shut(self.root.clone()), &before.shut) {
-            return Ok(Err(vec![format!("root would not get in: {why}")]));
+            return Err(vec![format!("root would not get in: {why}")]);
         }
         if self.root.is_none() {
             for command in &plan.commands {
                 tell(&format!("run {}", words(command)));
                 if let Err(why) = run(command) {
-                    return Ok(Err(vec![why]));
+                    return Err(vec![why]);
                 }
             }
         }
         tell("look at the host as it is now");
-        let after = self.judge()?;
+        let after = self.judge().map_err(|it| vec![it.to_string()])?;
         let worse = after.worse_than(before);
-        Ok(match worse.is_empty() {
+        match worse.is_empty() {
             true => Ok(after),
             false => Err(worse),
-        })
+        }
     }
 
     /// What keeps root out of the host, if anything does: its stacks, and on a running host a trial login.
