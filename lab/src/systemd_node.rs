@@ -15,6 +15,7 @@ use crate::command::{Output, Status};
 use crate::config::{self, Names};
 use crate::keeper::ipv4;
 use crate::roots;
+use crate::selinux::{self, Policy};
 use crate::suite::Suite;
 use crate::users::USERS;
 use crate::vm::{self, Scratch};
@@ -31,7 +32,10 @@ const BOOT: Duration = Duration::from_secs(600);
 
 /// Returns the root of such a machine; makes it if it does not exist.
 pub fn root(suite: Suite) -> Result<PathBuf> {
-    let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
+    let mut packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
+    if suite == selinux::SUITE {
+        packages.extend(selinux::PACKAGES);
+    }
     roots::build(&format!("systemd-{suite}"), suite, &packages)
 }
 
@@ -50,10 +54,15 @@ pub struct SystemdNode {
 impl SystemdNode {
     /// Boots a machine with these files of the host, and waits until its node is idle.
     pub fn start(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
-        Self::boot(suite, files).with_context(|| format!("starting a machine of {suite}"))
+        Self::boot(suite, files, None).with_context(|| format!("starting a machine of {suite}"))
     }
 
-    fn boot(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
+    /// Starts a machine of [`selinux::SUITE`] in which SELinux enforces that policy.
+    pub fn start_enforcing(policy: &Policy, files: &[(&Path, &str)]) -> Result<Self> {
+        Self::boot(selinux::SUITE, files, Some(policy)).context("starting a machine with SELinux")
+    }
+
+    fn boot(suite: Suite, files: &[(&Path, &str)], policy: Option<&Policy>) -> Result<Self> {
         let root = root(suite)?;
         let scratch = Scratch::new(&format!("systemd-{suite}"))?;
         let upper = scratch.path.join("upper");
@@ -66,10 +75,17 @@ impl SystemdNode {
             vm::write(&below(&upper, &root, &path), &text)?;
         }
         let image = scratch.path.join("disk.img");
-        let install = "chroot disk /bin/sh -ec \"$3\"";
-        vm::make_disk(&scratch.path, &root, &image, install, INSTALL.as_ref())?;
+        let mut install = INSTALL.to_owned();
+        let mut kernel = "";
+        if let Some(policy) = policy {
+            policy.write(&upper)?;
+            install += selinux::INSTALL;
+            kernel = selinux::KERNEL;
+        }
+        let in_root = "chroot disk /bin/sh -ec \"$3\"";
+        vm::make_disk(&scratch.path, &root, &image, in_root, install.as_ref())?;
 
-        let mut command = vm::qemu(&root, &image)?;
+        let mut command = vm::qemu(&root, &image, kernel)?;
         command
             .args(["-display", "none", "-monitor", "none", "-serial"])
             .arg(format!("file:{}", console(&scratch).display()))
@@ -291,10 +307,13 @@ port=/dev/virtio-ports/agent
 until [ -e $port ]; do sleep 0.2; done
 exec 3<>$port
 cd /run/agent
+# SELinux would run it as a daemon of no name.
+as=
+[ ! -e /sys/fs/selinux/enforce ] || as='runcon unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023'
 while read -r -u 3 limit length; do
     rm -f out err
     head -c "$length" <&3 >script
-    timeout -k 5 "$limit" bash -e script >out 2>err </dev/null 3>&-
+    timeout -k 5 "$limit" $as bash -e script >out 2>err </dev/null 3>&-
     status=$?
     cp out told; cp err complained
     echo "$status $(stat -c %s told) $(stat -c %s complained)" >&3

@@ -245,7 +245,7 @@ struct Console {
 
 impl Console {
     fn boot(root: &Path, image: &Path) -> Result<Self> {
-        let mut command = qemu(root, image)?;
+        let mut command = qemu(root, image, "")?;
         command.arg("-nographic");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut qemu = command.spawn().context("running qemu-system-x86_64")?;
@@ -301,7 +301,8 @@ impl Drop for Console {
 }
 
 /// Prepares the QEMU command that all machines share: it boots from this disk with the root's kernel.
-pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
+/// The kernel also gets the arguments in `kernel`.
+pub(crate) fn qemu(root: &Path, image: &Path, kernel: &str) -> Result<Command> {
     // QEMU dies with this process, as the nodes of a cluster do.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
@@ -321,11 +322,10 @@ pub(crate) fn qemu(root: &Path, image: &Path) -> Result<Command> {
     command.arg("-initrd").arg(boot_file(root, "initrd.img-")?);
     // The kernel's timer check counts the host's time, and fails on a busy host ("IO-APIC + timer doesn't
     // work", Linux 7.2).
-    command.args([
-        "-append",
+    command.arg("-append").arg(format!(
         "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check net.ifnames=0 \
-         systemd.mask=serial-getty@ttyS0.service systemd.show_status=no",
-    ]);
+         systemd.mask=serial-getty@ttyS0.service systemd.show_status=no {kernel}"
+    ));
     command
         .arg("-drive")
         .arg(format!("file={},if=virtio,format=raw", option(image)));

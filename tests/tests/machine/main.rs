@@ -8,6 +8,7 @@ mod inside;
 mod journal;
 mod limits;
 mod rows;
+mod selinux;
 mod site;
 mod status;
 mod suspended;
@@ -36,6 +37,7 @@ fn main() {
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
+    // SELinux enforces in the machine of Debian 13, in all tests.
     // What others show too is for long runs: session and inside in the machine with a cluster have suspended jobs
     // and limits with cgroup v2, containment and status have clusters.
     let always = [
@@ -43,17 +45,22 @@ fn main() {
         "ways out",
         "the job's memory, cores and devices",
         "the journal has each login once, with fields",
+        "SELinux allows what options need",
+        "SELinux without the policy",
     ];
     for name in always {
-        assert!(tests.iter().any(|(it, _)| *it == name), "no test '{name}'");
+        let mut all = tests.iter().chain(selinux::TESTS);
+        assert!(all.any(|(it, _)| *it == name), "no test '{name}'");
     }
-    for (name, test) in tests {
+    for (name, test) in selinux::TESTS.iter().copied().chain(tests) {
         let test = move |_, stage: &mut Shared<Site>| stage.run(test, Site::finish);
         match always.contains(&name) {
             true => matrix.add_on(&[Suite::Trixie], name, test),
             false => matrix.add_long(&[Suite::Trixie], name, test),
         }
-        matrix.add_long(&[Suite::Bookworm, Suite::Forky], name, test);
+        if !selinux::TESTS.iter().any(|(it, _)| *it == name) {
+            matrix.add_long(&[Suite::Bookworm, Suite::Forky], name, test);
+        }
     }
     matrix.run_in_turn();
 }

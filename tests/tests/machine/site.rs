@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::{Output, Suite, SystemdNode};
+use lab::{Output, Policy, Suite, SystemdNode};
 use tests::session::{ASKPASS, Lines, Method, Shell};
 use tests::{Module, dist};
 
@@ -46,6 +46,8 @@ pub struct Site {
     sshd: String,
     su: String,
     logins: u32,
+    /// SELinux enforces Debian's policy, with our modules.
+    is_enforcing: bool,
 }
 
 impl Site {
@@ -53,7 +55,15 @@ impl Site {
         let module = dist("pam_slurm_adopt.so")?;
         let program = dist("slurm-adopt")?;
         let files = [(&*module, tests::OURS), (&*program, tests::CLI)];
-        let mut node = SystemdNode::start(suite, &files)?;
+        let is_enforcing = suite == lab::selinux::SUITE;
+        let mut node = match is_enforcing {
+            true => SystemdNode::start_enforcing(&policy()?, &files)?,
+            false => SystemdNode::start(suite, &files)?,
+        };
+        if is_enforcing {
+            // Debian's policy lets sshd listen at port 22.
+            node.sh("setsebool sshd_port_forwarding on; dmesg --clear")?;
+        }
         let (askpass, text) = ASKPASS;
         node.write(askpass, text)?;
         let ports = Method::ALL.map(|it| format!("Port {}\n", it.port()));
@@ -73,6 +83,7 @@ impl Site {
             sshd,
             su,
             logins,
+            is_enforcing,
         })
     }
 
@@ -126,12 +137,23 @@ impl Site {
 
     /// A job of alice's with one core and 200 MB. Its extern step listens when this returns.
     pub fn submit(&mut self) -> Result<Job> {
+<<<<<<< HEAD
         let id = self.node.sh(
             "job=$(runuser -u alice -- sbatch --parsable --chdir=/tmp --output=/dev/null \
                  --ntasks=1 --mem=200 --wrap='exec sleep 100000')
+=======
+        self.submit_with("--chdir=/tmp --wrap='sleep 100000'", "env")
+    }
+
+    /// Such a job with more options of sbatch, which runs below that command.
+    pub fn submit_with(&mut self, options: &str, below: &str) -> Result<Job> {
+        let id = self.node.sh(&format!(
+            "job=$(runuser -u alice -- {below} sbatch --parsable --output=/dev/null \
+                 --ntasks=1 --mem=200 {options})
+>>>>>>> selinux
              until ls /var/spool/slurmd/*_$job.4294967292 >/dev/null 2>&1; do sleep 0.2; done
-             echo $job",
-        )?;
+             echo $job"
+        ))?;
         let id = id.trim().parse().context("a job's number")?;
         let step = self.node.sh(&format!(
             "for pid in $(pgrep -f '^slurmstepd: \\[{id}\\.extern\\]'); do
@@ -210,8 +232,49 @@ impl Site {
         Ok(true)
     }
 
+    /// What the module has logged of late.
+    pub fn log(&mut self) -> Result<String> {
+        self.sh("journalctl --sync; journalctl -n 40 -o cat SYSLOG_FACILITY=10 | grep pam_slurm_adopt || true")
+    }
+
+    /// Starts slurmctld and slurmd again, with another slurm.conf.
+    pub fn restart_slurm(&mut self) -> Result<()> {
+        let script = "systemctl restart slurmctld slurmd
+                      until [ \"$(sinfo --noheader --format=%T)\" = idle ]; do sleep 0.2; done";
+        self.sh(script).map(drop)
+    }
+
+    /// Takes pam_systemd out of the stacks, and what it has made for alice.
+    pub fn without_pam_systemd(&mut self) -> Result<()> {
+        self.sh("cp /etc/pam.d/common-session /root/common-session
+                 sed -i /pam_systemd/d /etc/pam.d/common-session
+                 systemctl stop user@2001.service user-runtime-dir@2001.service")
+            .map(drop)
+    }
+
+    /// Puts it back. Nobody else removes a runtime directory of ours here.
+    pub fn with_pam_systemd(&mut self) -> Result<()> {
+        self.sh("mv /root/common-session /etc/pam.d/common-session
+                 scancel --user=alice; while pkill -KILL -u alice; do sleep 0.2; done
+                 while umount -q /run/user/2001; do :; done; rm -rf /run/user/2001")
+            .map(drop)
+    }
+
+    /// Fails if SELinux has denied what sshd needs.
+    fn look_for_denials(&mut self) -> Result<()> {
+        // pam_keyinit looks for the session keyring that sshd has of PID 1.
+        let denied = self.sh(
+            "dmesg --read-clear | grep 'avc:.*scontext=[^ ]*:sshd' | grep -v tclass=key || true",
+        )?;
+        ensure!(denied.is_empty(), "SELinux denied: {denied}");
+        Ok(())
+    }
+
     /// Has all jobs, and all that is left of alice's, end.
     pub fn finish(&mut self) -> Result<()> {
+        if self.is_enforcing {
+            self.look_for_denials()?;
+        }
         self.node
             .sh("scancel --user=alice
                  loginctl disable-linger alice
@@ -226,6 +289,18 @@ impl Site {
                  rm -f /run/login-*")
             .map(drop)
     }
+}
+
+/// The modules of packaging/selinux.
+fn policy() -> Result<Policy> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/selinux");
+    let mut modules = Vec::new();
+    for entry in std::fs::read_dir(dir).context(dir)? {
+        let path = entry.context(dir)?.path();
+        modules.extend(Some(path).filter(|it| it.extension().is_some_and(|it| it == "cil")));
+    }
+    ensure!(modules.len() == 3, "{dir} has {modules:?}");
+    Ok(Policy { modules })
 }
 
 /// A command of the shell that runs alice's client.

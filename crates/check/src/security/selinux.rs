@@ -244,9 +244,16 @@ fn log(host: &Host) -> Result<(String, Spot), String> {
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(format!("{AUDIT_LOG}: {error}")),
     }
-    let arguments = ["-k", "-q", "-o", "cat", "--since=-24h", "--no-pager"];
-    let printed = host.run_briefly("journalctl", &arguments);
-    match printed {
+    let arguments = [
+        "-k",
+        "-q",
+        "-o",
+        "cat",
+        "--since=-24h",
+        "--lines=10000",
+        "--no-pager",
+    ];
+    match host.run("journalctl", &arguments) {
         Ok(printed) if printed.is_success() => Ok((printed.out, Spot::file("journalctl -k"))),
         Ok(_) => Err(format!("there is no {AUDIT_LOG}, and journalctl -k failed")),
         Err(error) => Err(format!("there is no {AUDIT_LOG}; journalctl -k: {error}")),
