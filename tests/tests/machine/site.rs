@@ -137,12 +137,7 @@ impl Site {
 
     /// A job of alice's with one core and 200 MB. Its extern step listens when this returns.
     pub fn submit(&mut self) -> Result<Job> {
-<<<<<<< HEAD
-        let id = self.node.sh(
-            "job=$(runuser -u alice -- sbatch --parsable --chdir=/tmp --output=/dev/null \
-                 --ntasks=1 --mem=200 --wrap='exec sleep 100000')
-=======
-        self.submit_with("--chdir=/tmp --wrap='sleep 100000'", "env")
+        self.submit_with("--chdir=/tmp --wrap='exec sleep 100000'", "env")
     }
 
     /// Such a job with more options of sbatch, which runs below that command.
@@ -150,7 +145,6 @@ impl Site {
         let id = self.node.sh(&format!(
             "job=$(runuser -u alice -- {below} sbatch --parsable --output=/dev/null \
                  --ntasks=1 --mem=200 {options})
->>>>>>> selinux
              until ls /var/spool/slurmd/*_$job.4294967292 >/dev/null 2>&1; do sleep 0.2; done
              echo $job"
         ))?;
