@@ -24,6 +24,7 @@ TEST_PACKAGES=(
     strace                                            # logins stopped at a system call
     lintian                                           # what Debian's policy says of the package
     rpm rpmlint                                       # the package for rpm
+    secilc                                            # the SELinux policy with the names of EL
 )
 
 need_root() {

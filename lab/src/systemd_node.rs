@@ -120,7 +120,7 @@ impl SystemdNode {
 
     /// Runs a bash script there as root, without input. Processes that it leaves in the background keep running.
     pub fn run(&mut self, script: &str) -> Result<Output> {
-        self.run_within(Duration::from_secs(120), script)
+        self.run_within(Duration::from_secs(300), script)
     }
 
     /// Writes a file there.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, ScopedJoinHandle};
@@ -30,6 +31,15 @@ impl Dist {
     /// Locates the directory; the files may not be built yet.
     pub fn place(workspace: &Workspace, arch: Arch) -> Self {
         Self(workspace.target("dist").join(arch.target()))
+    }
+
+    /// Collects what `cargo build` made for hosts like this one: the module of profile release, the program of
+    /// profile tool.
+    pub fn of_host(workspace: &Workspace) -> Result<Self> {
+        let dist = Self(workspace.target("dist/host"));
+        copy(&workspace.target(RELEASE).join(MODULE), &dist.module())?;
+        copy(&workspace.target(TOOL).join("slurm-adopt"), &dist.cli())?;
+        Ok(dist)
     }
 
     /// The directory itself.
@@ -88,8 +98,10 @@ pub fn build_parts(workspace: &Workspace, arch: Arch, parts: Parts) -> Result<Di
     let built = |profile| built(workspace, arch, profile);
     copy(&built(RELEASE).join(MODULE), &dist.module())?;
     copy(&built(RELEASE).join(FORCED_PANIC), &dist.forced_panic())?;
-    if parts == Parts::All {
-        copy(&built(TOOL).join("slurm-adopt"), &dist.cli())?;
+    match parts {
+        Parts::All => copy(&built(TOOL).join("slurm-adopt"), &dist.cli())?,
+        // That of an earlier build must not be packed beside this module.
+        Parts::WithoutProgram => remove(&dist.cli())?,
     }
     copy(&built(TOOL).join("pamcall"), &dist.pamcall())?;
     Ok(dist)
@@ -210,6 +222,15 @@ pub fn cargo_home() -> Option<PathBuf> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(by_default)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Copies a file unless the same is already there: a new modification time would trigger other builds.

@@ -80,6 +80,9 @@ enum Task {
         /// Only this kind.
         #[arg(long, value_enum)]
         only: Option<package::Kind>,
+        /// For Debian and Ubuntu hosts like this one, what `cargo build --release` and `--profile tool` made.
+        #[arg(long, conflicts_with_all = ["arch", "only"])]
+        host: bool,
     },
     /// Compare instruction counts of the pure parts with their budgets.
     Budgets {
@@ -147,7 +150,10 @@ fn perform(task: &Task) -> Result<ExitCode> {
             return Ok(stages::all(workspace, size, *write, only));
         }
         Task::Dist { arch } => build_dist(&workspace, *arch)?,
-        Task::Package { arch, only } => {
+        Task::Package { host: true, .. } => {
+            println!("{}", package::write_for_host(&workspace)?.display());
+        }
+        Task::Package { arch, only, .. } => {
             for written in package::write(&workspace, *arch, *only)? {
                 println!("{}", written.display());
             }

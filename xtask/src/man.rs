@@ -18,7 +18,7 @@ const COMPLETIONS: [Shell; 3] = [Shell::Bash, Shell::Fish, Shell::Zsh];
 /// # Errors
 /// Those of the file system.
 pub fn write(workspace: &Workspace) -> Result<()> {
-    let dir = workspace.path("target/dist/man");
+    let dir = workspace.target("dist/man");
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
     for entry in fs::read_dir(workspace.path(PAGES)).context(PAGES)? {
         let path = entry?.path();
@@ -33,7 +33,7 @@ pub fn write(workspace: &Workspace) -> Result<()> {
         fs::write(&page, roff(&text)).with_context(|| format!("write {}", page.display()))?;
         println!("{}", page.display());
     }
-    let dir = workspace.path("target/dist/completions");
+    let dir = workspace.target("dist/completions");
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
     for shell in COMPLETIONS {
         let written = completion(shell, &dir)?;

@@ -94,7 +94,7 @@ pub enum Stage {
 }
 
 /// Seconds that each fuzz target runs.
-const FUZZ_SECONDS: u32 = 10;
+const FUZZ_SECONDS: u32 = 4;
 /// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md.
 pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
     let long = match (size == Size::Long)

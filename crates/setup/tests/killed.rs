@@ -22,7 +22,7 @@ use check::host::tree::Tree;
 use setup::End;
 use sys::Deadline;
 
-use made::{plan, site, snapshot, tree};
+use made::{directory, plan, site, snapshot, tree};
 
 /// What the program does when it is started again.
 #[derive(Clone, Copy)]
@@ -223,7 +223,7 @@ fn killed_at_each_call(act: Act) {
 
 impl World {
     fn killed_at(&self, point: &Point, count: &mut Count) {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = directory();
         let root = &dir.path().join("tree");
         let copied = Command::new("cp")
             .arg("-a")

@@ -28,6 +28,16 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a slurmstepd that goes on 1.8 s after check has begun",
+        jobs: &["alice"],
+        // Once: later looks find it as it was.
+        breaks: "kill -STOP $STEPD
+            (until_true pgrep -x slurm-adopt; sleep 1.8; kill -CONT $STEPD) >/dev/null 2>&1 &",
+        found: &["SA522 warning {socket}"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
         name: "a killed slurmstepd's socket, and its job runs on",
         jobs: &["alice"],
         breaks: "kill -KILL $STEPD; until_true is_gone $STEPD; sleep 0.5",

@@ -15,7 +15,8 @@ pub fn of_suse(site: &Site) -> Result<()> {
     unshare
         .args(["--mount", "--propagation=private", "bash", "-euc", SCRIPT])
         .args(["bash".as_ref(), root.as_path()])
-        .args([&rpms.base, &rpms.ours, &rpms.theirs_of_suse])
+        .args([&rpms.base, &rpms.ours])
+        .args(&rpms.theirs_of_suse)
         .stdin(Stdio::null());
     let output = unshare.output().context("start unshare")?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -29,6 +30,7 @@ pub fn of_suse(site: &Site) -> Result<()> {
 const EXPECTED: &str = "\
 ours first: ours
 theirs comes: ours
+the next release replaces theirs: ours
 ours goes: theirs
 ours comes: ours
 theirs goes: ours
@@ -36,7 +38,7 @@ refused: ours
 ours goes: none
 ";
 const SCRIPT: &str = r#"
-root=$1 base=$2 ours=$3 theirs=$4
+root=$1 base=$2 ours=$3 theirs=$4 next=$5
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/tree
 mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/tree
@@ -62,11 +64,13 @@ rpm -i "$ours"
 say "ours first"
 rpm -i "$theirs"
 say "theirs comes"
+rpm -U "$next"
+say "the next release replaces theirs"
 rpm -e slurm-adopt
 say "ours goes"
 rpm -i "$ours"
 say "ours comes"
-rpm -e slurm-pam_slurm
+rpm -e slurm_26_05-pam_slurm
 say "theirs goes"
 echo 'account required pam_slurm_adopt.so' >etc/pam.d/sshd
 if rpm -e slurm-adopt 2>/dev/null; then exit 1; fi

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bill;
 mod header;
 mod layout;
 mod node;
@@ -25,6 +26,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "old and new rpms can read the package, and it names no host",
         header::is_plain,
+    ),
+    (
+        "the bill of materials and the sums are complete",
+        bill::is_complete,
     ),
     (
         "swapped for slurm-pam_slurm and back, no login fails",

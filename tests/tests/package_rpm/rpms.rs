@@ -20,8 +20,8 @@ pub struct Rpms {
     pub theirs: PathBuf,
     /// The next version, with another module.
     pub theirs_newer: PathBuf,
-    /// The same in /lib64, as SUSE has it.
-    pub theirs_of_suse: PathBuf,
+    /// The same in /lib64, and for two releases of Slurm, as SUSE has it.
+    pub theirs_of_suse: [PathBuf; 2],
     /// Stands for what our package requires of a distribution.
     pub base: PathBuf,
 }
@@ -62,23 +62,37 @@ impl Rpms {
         let dir = std::env::temp_dir().join(format!("package-rpm-{}", std::process::id()));
         fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         let ours = package("slurm-adopt", "-1.x86_64.rpm")?;
-        let theirs = |version: &str, lib: &str, module: &[u8]| {
-            let staged = dir.join(format!("theirs-{version}-{}", lib.len()));
+        let theirs = |name: &str, version: &str, lib: &str, module: &[u8]| {
+            let file = format!("{name}-{version}");
+            let staged = dir.join(&file);
             let security = staged.join(lib).join("security");
             fs::create_dir_all(&security)?;
             fs::write(security.join("pam_slurm_adopt.so"), module)?;
             fs::write(security.join("pam_slurm.so"), "stands for pam_slurm.so\n")?;
             let spec = SPEC
-                .replace("@NAME@", "slurm-pam_slurm")
+                .replace("@NAME@", name)
                 .replace("@VERSION@", version)
                 .replace("@STAGED@", &staged.display().to_string())
                 .replace("@FILES@", &format!("/{lib}/security/*"));
-            build(&dir, &format!("theirs-{version}-{}", lib.len()), &spec)
+            let obsoletes = match name {
+                SUSES_NEXT => format!("Obsoletes: {SUSES}\n"),
+                _ => String::new(),
+            };
+            build(&dir, &file, &(obsoletes + &spec))
         };
+        let suses = |name: &str, module: &[u8]| theirs(name, "1", "lib64", module);
         Ok(Self {
-            theirs: theirs("26.05.5", "usr/lib64", &modules.theirs)?,
-            theirs_newer: theirs("26.05.6", "usr/lib64", &modules.theirs_newer)?,
-            theirs_of_suse: theirs("26.05.7", "lib64", &modules.theirs)?,
+            theirs: theirs("slurm-pam_slurm", "26.05.5", "usr/lib64", &modules.theirs)?,
+            theirs_newer: theirs(
+                "slurm-pam_slurm",
+                "26.05.6",
+                "usr/lib64",
+                &modules.theirs_newer,
+            )?,
+            theirs_of_suse: [
+                suses(SUSES, &modules.theirs)?,
+                suses(SUSES_NEXT, &modules.theirs_newer)?,
+            ],
             newer: newer(&dir, &ours, &modules.newer)?,
             base: base(&dir)?,
             ours,
@@ -208,6 +222,8 @@ fn newer(dir: &Path, ours: &Path, module: &[u8]) -> Result<PathBuf> {
     build(dir, "newer", &spec)
 }
 
+const SUSES: &str = "slurm_25_11-pam_slurm";
+const SUSES_NEXT: &str = "slurm_26_05-pam_slurm";
 const LEND: &str = r#"
 mkdir -p "$1/lent/opt/rpm" "$1/lent/usr/lib/rpm"
 cp $(ldd /usr/bin/rpm | grep -o '/[^ )]*') /usr/bin/rpm "$1/lent/opt/rpm"

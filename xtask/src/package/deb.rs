@@ -9,24 +9,25 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 
-use crate::arch::{Arch, GLIBC};
+use crate::arch::Arch;
 use crate::package::script;
 use crate::package::staging;
 use crate::package::tree::{self, Family, File};
-use crate::package::{MAINTAINER, Source, VERSION};
+use crate::package::{Build, MAINTAINER, Source, VERSION};
 use crate::run;
 
 /// Writes slurm-adopt_VERSION_ARCH.deb into `dir`, and returns its path.
 ///
 /// # Errors
 /// Those of reading the content, of writing, and of dpkg-deb.
-pub fn pack(source: &Source<'_>, arch: Arch, dir: &Path) -> Result<PathBuf> {
-    let mut files = tree::files(source.workspace, arch, Family::Debian)?;
+pub fn pack(source: &Source<'_>, build: &Build, dir: &Path) -> Result<PathBuf> {
+    let arch = build.arch;
+    let mut files = tree::files(source.workspace, &build.dist, Family::Debian)?;
     files.extend(own_docs(source)?);
     let staging = dir.join(format!("deb-{arch}"));
     staging::remove(&staging)?;
     staging::write_all(&staging, &files)?;
-    staging::write_all(&staging, &control(source, arch, &files)?)?;
+    staging::write_all(&staging, &control(source, build, &files)?)?;
     staging::write_all(&staging, &[sums(&staging, &files)?])?;
     let name = format!("slurm-adopt_{VERSION}_{}.deb", debian_name(arch));
     let (fresh, package) = (dir.join(format!("{name}.new")), dir.join(name));
@@ -72,14 +73,14 @@ fn own_docs(source: &Source<'_>) -> Result<Vec<File>> {
 }
 
 /// The files that dpkg reads.
-fn control(source: &Source<'_>, arch: Arch, files: &[File]) -> Result<Vec<File>> {
-    let (major, minor) = GLIBC;
+fn control(source: &Source<'_>, build: &Build, files: &[File]) -> Result<Vec<File>> {
+    let arch = build.arch;
     let bytes: usize = files.iter().map(|it| it.content.len()).sum();
     let fields = template(source, "control")?
         .replace("@VERSION@", VERSION)
         .replace("@ARCH@", debian_name(arch))
         .replace("@MAINTAINER@", MAINTAINER)
-        .replace("@GLIBC@", &format!("{major}.{minor}"))
+        .replace("@GLIBC@", &build.glibc)
         .replace("@SIZE@", &bytes.div_ceil(1024).to_string());
     let common =
         script::read(source.workspace, "deb/common.sh")?.replace("@MULTIARCH@", &arch.debian_dir());

@@ -13,14 +13,16 @@ mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::arch::Arch;
+use crate::arch::{Arch, GLIBC};
 use crate::dist::Dist;
 use crate::man;
+use crate::run;
 use crate::workspace::Workspace;
 
 pub use gates::gates;
@@ -72,10 +74,56 @@ pub fn write(
     Ok(written)
 }
 
+/// Packs what `cargo build` made for Debian and Ubuntu hosts like this one, into target/packages/host: profile
+/// release has the module, profile tool the program.
+///
+/// # Errors
+/// They are not built; those of the file system and of dpkg-deb.
+pub fn write_for_host(workspace: &Workspace) -> Result<PathBuf> {
+    let build = Build::of_host(workspace)?;
+    man::write(workspace)?;
+    let dir = workspace.target("packages/host");
+    fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    let date = date::of(workspace)?;
+    deb::pack(&Source { workspace, date }, &build, &dir)
+}
+
+/// Built files to be packed.
+struct Build {
+    arch: Arch,
+    dist: Dist,
+    /// The oldest glibc that they run with.
+    glibc: String,
+}
+
+impl Build {
+    fn shipped(workspace: &Workspace, arch: Arch) -> Self {
+        let (major, minor) = GLIBC;
+        Self {
+            arch,
+            dist: Dist::place(workspace, arch),
+            glibc: format!("{major}.{minor}"),
+        }
+    }
+
+    fn of_host(workspace: &Workspace) -> Result<Self> {
+        let name = std::env::consts::ARCH;
+        let arch = Arch::ALL.into_iter().find(|it| it.to_string() == name);
+        let glibc = run::output(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
+        let (_, glibc) = glibc.trim().rsplit_once(' ').context("glibc's version")?;
+        Ok(Self {
+            arch: arch.with_context(|| format!("there is no package for {name}"))?,
+            dist: Dist::of_host(workspace)?,
+            glibc: glibc.to_owned(),
+        })
+    }
+}
+
 fn is_built(workspace: &Workspace, arch: Arch) -> bool {
-    let is_built = Dist::place(workspace, arch).module().exists();
+    let dist = Dist::place(workspace, arch);
+    let is_built = dist.module().exists() && dist.cli().exists();
     if !is_built {
-        println!("{arch} is not built, so it is not packed");
+        println!("{arch} is not built in full, so it is not packed");
     }
     is_built
 }
@@ -112,7 +160,7 @@ impl Source<'_> {
     /// Writes one package into `dir`, and returns its path.
     fn pack(&self, arch: Arch, kind: Kind, dir: &Path) -> Result<PathBuf> {
         match kind {
-            Kind::Deb => deb::pack(self, arch, dir),
+            Kind::Deb => deb::pack(self, &Build::shipped(self.workspace, arch), dir),
             Kind::Rpm => rpm::pack(self, arch, dir),
             Kind::Tarball => tarball::pack(self, arch, dir),
             Kind::Sbom => sbom::write(self, arch, dir),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::arch::Arch;
+use crate::dist::Dist;
 use crate::package::script;
 use crate::package::staging;
 use crate::package::tree::{self, Family, File};
@@ -20,7 +21,8 @@ use crate::run;
 /// # Errors
 /// Those of reading the content, of writing, and of rpmbuild.
 pub fn pack(source: &Source<'_>, arch: Arch, dir: &Path) -> Result<PathBuf> {
-    let mut files = tree::files(source.workspace, arch, Family::RedHat)?;
+    let dist = Dist::place(source.workspace, arch);
+    let mut files = tree::files(source.workspace, &dist, Family::RedHat)?;
     files.extend(own_files(source)?);
     // rpmbuild takes no path with a blank.
     let place = tempfile::tempdir().context("make a directory for rpmbuild")?;

@@ -46,7 +46,8 @@ pub fn pack(source: &Source<'_>, arch: Arch, dir: &Path) -> Result<PathBuf> {
 /// The script, the module, and below `files` what belongs below a prefix like /usr/local.
 fn files(source: &Source<'_>, arch: Arch) -> Result<Vec<File>> {
     let script = script::read(source.workspace, "tar/install.sh")?;
-    let module = Dist::place(source.workspace, arch).module();
+    let dist = Dist::place(source.workspace, arch);
+    let module = dist.module();
     let mut files = vec![
         File {
             path: "install.sh".to_owned(),
@@ -67,7 +68,7 @@ fn files(source: &Source<'_>, arch: Arch) -> Result<Vec<File>> {
             content: fs::read(&path).with_context(|| format!("read {}", path.display()))?,
         });
     }
-    for mut file in tree::files(source.workspace, arch, Family::RedHat)? {
+    for mut file in tree::files(source.workspace, &dist, Family::RedHat)? {
         // The script puts the module into libpam's directory, and whatever else is not below /usr stays out.
         if let Some(path) = file.path.strip_prefix("usr/") {
             if !path.ends_with("/pam_slurm_adopt.so") {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
 
-use crate::arch::Arch;
 use crate::dist::Dist;
 use crate::workspace::Workspace;
 
@@ -32,18 +31,18 @@ pub struct File {
     pub content: Vec<u8>,
 }
 
-/// Lists the files of a package, sorted by path. `cargo xtask dist` and [`man::write`](crate::man::write) have built
+/// Lists the files of a package, sorted by path. `dist` and [`man::write`](crate::man::write) have
 /// what is not in the repository.
 ///
 /// # Errors
 /// Those of reading the files.
-pub fn files(workspace: &Workspace, arch: Arch, family: Family) -> Result<Vec<File>> {
+pub fn files(workspace: &Workspace, dist: &Dist, family: Family) -> Result<Vec<File>> {
     let mut tree = Tree {
         workspace,
         family,
         files: Vec::new(),
     };
-    tree.programs(arch)?;
+    tree.programs(dist)?;
     tree.manual()?;
     tree.completions()?;
     tree.configuration()?;
@@ -71,8 +70,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn programs(&mut self, arch: Arch) -> Result<()> {
-        let dist = Dist::place(self.workspace, arch);
+    fn programs(&mut self, dist: &Dist) -> Result<()> {
         let module = match self.family {
             // Its postinst puts the module into libpam's directory: docs/adr/0013-replacing-schedmds-file.md.
             Family::Debian => "usr/lib/slurm-adopt/pam_slurm_adopt.so",
@@ -84,7 +82,7 @@ impl Tree<'_> {
     }
 
     fn manual(&mut self) -> Result<()> {
-        for page in listed(&self.workspace.path("target/dist/man"), "")? {
+        for page in listed(&self.workspace.target("dist/man"), "")? {
             let name = file_name(&page)?;
             let (_, section) = name
                 .rsplit_once('.')
@@ -100,7 +98,7 @@ impl Tree<'_> {
             Family::Debian => "vendor-completions",
             Family::RedHat => "site-functions",
         };
-        let dir = self.workspace.path("target/dist/completions");
+        let dir = self.workspace.target("dist/completions");
         for (name, path) in [
             (
                 "slurm-adopt.bash",

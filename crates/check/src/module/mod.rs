@@ -70,17 +70,23 @@ fn look(host: &Host, notes: &mut Notes) {
     }
 }
 
-/// Finds the file that libpam loads for a module's name, such as `pam_slurm_adopt.so`; None if there is none.
+/// Finds the file that libpam loads for a module's name, such as `pam_slurm_adopt.so`: the first that can be loaded,
+/// else the first. None if there is none.
 #[must_use]
 pub fn module_file(host: &Host, name: &str) -> Option<ModuleFile> {
-    let path = host.modules().file(&host.tree, name)?;
-    let (sender, _) = mpsc::channel();
-    let candidate = Candidate::look(host, &path, &mut Notes { room: 0, sender });
-    Some(ModuleFile {
-        path,
-        maker: candidate.maker,
-        faults: candidate.faults,
-    })
+    let paths = host.modules().paths(name).into_iter();
+    let files = paths.filter(|it| host.tree.exists(it)).map(|path| {
+        let (sender, _) = mpsc::channel();
+        let candidate = Candidate::look(host, &path, &mut Notes { room: 0, sender });
+        ModuleFile {
+            path,
+            maker: candidate.maker,
+            faults: candidate.faults,
+        }
+    });
+    let mut files: Vec<ModuleFile> = files.collect();
+    let good = files.iter().position(|it| it.faults.is_empty());
+    (!files.is_empty()).then(|| files.swap_remove(good.unwrap_or(0)))
 }
 
 /// Looks in sshd's stacks for modules that are not there and whose name is nearly this module's.

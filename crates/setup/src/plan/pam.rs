@@ -21,13 +21,21 @@ use crate::plan::{Work, options};
 /// Plans the lines and the options.
 pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     let host = work.host();
-    let names = host.ssh_services();
-    let mut services = Vec::new();
-    for name in &names {
-        services.extend(Service::open(work, name)?);
+    let mut services: Vec<Service<'_>> = Vec::new();
+    for name in host.ssh_services() {
+        let Some(service) = Service::open(work, &name)? else {
+            continue;
+        };
+        match services.iter_mut().find(|it| it.real() == service.real()) {
+            Some(same) => same.names.push(name),
+            None => services.push(service),
+        }
     }
     if services.is_empty() {
-        return Err("no PAM service of sshd has a file of its own".to_owned());
+        let names = host.ssh_services().join(", ");
+        return Err(format!(
+            "sshd names the PAM service {names}, which has no file in /etc/pam.d; copy /etc/pam.d/sshd to it first"
+        ));
     }
     let lines = services.iter().flat_map(|it| it.acting(Facility::Account));
     options::plan(work, &lines.collect::<Vec<_>>())?;
@@ -37,11 +45,28 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
             session::plan(work, service, &caller)?;
         }
         service.verify(work)?;
+        leave(work, service);
     }
     if work.wish.session != Some(false) {
         su::plan(work)?;
     }
     Ok(())
+}
+
+/// Tells faults of other lines, which keep everybody out or show that root is kept out.
+fn leave(work: &mut Work<'_>, service: &Service<'_>) {
+    const IDS: [&str; 6] = ["SA201", "SA202", "SA203", "SA205", "SA206", "SA235"];
+    for finding in service
+        .findings
+        .iter()
+        .filter(|it| IDS.contains(&it.check.id))
+    {
+        let text = finding.spot.as_ref().and_then(|it| it.text.as_deref());
+        let is_ours = text.is_some_and(|it| it.contains(line::MODULE));
+        if !is_ours || finding.check.id == "SA206" {
+            work.leave(finding);
+        }
+    }
 }
 
 /// Whether a stack of a service calls the module, by the files as they are to be.

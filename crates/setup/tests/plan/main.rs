@@ -7,8 +7,10 @@ mod tree;
 
 mod broken;
 mod files;
+mod options;
 mod pam;
 mod planned;
+mod session;
 mod slurm;
 mod sshd;
 mod stock;

@@ -1,12 +1,9 @@
 //! Lines of the module that are there already.
 
-use setup::plan::{Part, Plan, Wish};
+use setup::plan::{Plan, Wish};
 
-use crate::planned::{ACCOUNT, SESSION, SSHD, bare, difference, planned, set_up};
+use crate::planned::{ACCOUNT, DENY, OPTIONS, SESSION, SSHD, advice, bare, difference, set_up};
 use crate::tree::Tree;
-
-const OPTIONS: &str = "/etc/security/slurm_adopt.conf";
-const DENY: &str = "action_adopt_failure=deny action_generic_failure=deny";
 
 /// A base with these account lines and no session line.
 fn with(make: fn() -> Tree, lines: &str) -> Tree {
@@ -25,10 +22,6 @@ fn behind(make: fn() -> Tree, include: &str, lines: &str) -> Tree {
 
 const DEBIANS: &str = "@include common-account";
 const REDHATS: &str = "account    include      password-auth";
-
-fn advice(plan: &Plan) -> Vec<String> {
-    plan.advice.iter().map(|it| it.title.clone()).collect()
-}
 
 #[test]
 fn a_host_that_is_set_up_needs_nothing() {
@@ -211,7 +204,14 @@ fn a_line_in_a_file_that_sshd_does_not_read_is_written_again_where_it_does() {
 
 #[test]
 fn a_line_that_does_not_bind_becomes_required() {
-    for control in ["optional", "sufficient", "[default=ignore]", "requird"] {
+    // The last one keeps root out, for whom the module answers PAM_IGNORE.
+    for control in [
+        "optional",
+        "sufficient",
+        "[default=ignore]",
+        "requird",
+        "[success=ok default=die]",
+    ] {
         let tree = with(
             Tree::debian,
             &format!("account {control} pam_slurm_adopt.so {DENY}"),
@@ -300,6 +300,40 @@ fn several_faults_of_a_line_are_corrected_at_once() {
 }
 
 #[test]
+fn services_that_share_a_file_share_its_lines() {
+    for (bare_first, account) in [
+        (
+            true,
+            "+account    required     pam_slurm_adopt.so service=sshd,sshd-compute".to_owned(),
+        ),
+        (
+            false,
+            format!("+account    required     pam_slurm_adopt.so service=sshd,sshd-compute {DENY}"),
+        ),
+    ] {
+        let tree = if bare_first {
+            bare(Tree::debian())
+        } else {
+            Tree::debian()
+        };
+        if !bare_first {
+            let with_default =
+                ACCOUNT.replace("pam_slurm_adopt.so", "pam_slurm_adopt.so service=sshd");
+            tree.replace(SSHD, ACCOUNT, &with_default);
+        }
+        tree.link("/etc/pam.d/sshd-compute", "sshd");
+        tree.append(
+            "/etc/ssh/sshd_config",
+            "Match LocalPort 2222\n  PAMServiceName sshd-compute\n",
+        );
+        let plan = set_up(&tree, &Wish::default());
+        let rows = difference(&plan, SSHD);
+        assert!(rows.contains(&account), "{rows:?}");
+        assert_eq!(tree.found(), [""; 0]);
+    }
+}
+
+#[test]
 fn each_service_of_sshd_gets_its_lines() {
     let tree = Tree::debian();
     let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
@@ -326,111 +360,4 @@ fn each_service_of_sshd_gets_its_lines() {
         advice(&plan),
         ["sshd names the PAM service sshd-compute, which has no file"]
     );
-}
-
-#[test]
-fn the_session_line_comes_last() {
-    for control in ["required", "optional"] {
-        let tree = Tree::debian();
-        tree.replace(SSHD, SESSION, "");
-        let line = format!("session {control} pam_slurm_adopt.so {DENY}");
-        tree.replace(
-            SSHD,
-            "@include common-session\n",
-            &format!("{line}\n@include common-session\n"),
-        );
-        let plan = set_up(&tree, &Wish::default());
-        let new = format!("+session required pam_slurm_adopt.so {DENY}");
-        assert_eq!(difference(&plan, SSHD).last(), Some(&new));
-        assert_eq!(tree.found(), [""; 0]);
-    }
-}
-
-#[test]
-fn the_session_line_comes_before_what_leads_past_it() {
-    let tree = bare(Tree::debian());
-    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
-    tree.replace(
-        SSHD,
-        "@include common-password",
-        "session sufficient pam_x.so\n@include common-password",
-    );
-    let plan = set_up(&tree, &Wish::default());
-    assert_eq!(plan.advice, []);
-    let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
-    assert!(
-        text.contains("pam_slurm_adopt.so\nsession sufficient"),
-        "{text}"
-    );
-    assert_eq!(tree.found(), [""; 0]);
-}
-
-#[test]
-fn what_leads_past_the_session_line_is_told_where_pam_systemd_comes_after_it() {
-    let tree = bare(Tree::debian());
-    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
-    tree.replace(
-        SSHD,
-        "@include common-session",
-        "session sufficient pam_x.so\n@include common-session",
-    );
-    let plan = set_up(&tree, &Wish::default());
-    let last = "session    required     pam_slurm_adopt.so\n@include common-password";
-    let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
-    assert!(text.contains(last), "{text}");
-    assert!(
-        advice(&plan)[0].ends_with("may lead past the session line"),
-        "{:?}",
-        plan.advice
-    );
-    assert!(!tree.found().is_empty());
-}
-
-#[test]
-fn the_session_line_can_be_left_out() {
-    let tree = bare(Tree::debian());
-    let wish = Wish {
-        session: Some(false),
-        only: vec![Part::Pam],
-        ..Wish::default()
-    };
-    let plan = set_up(&tree, &wish);
-    assert_eq!(difference(&plan, SSHD).len(), 2);
-}
-
-#[test]
-fn options_are_edited_in_their_file() {
-    let tree = Tree::debian();
-    let old = "# Mine.\nstrict = 0 # not yet\nexempt_groups = wheel\n\nlog_level = debug";
-    tree.write(OPTIONS, old);
-    let wish = Wish {
-        strict: true,
-        admins: Some("hpcadmin".to_owned()),
-        ..Wish::default()
-    };
-    set_up(&tree, &wish);
-    let text = std::fs::read_to_string(tree.path(OPTIONS)).expect("the file");
-    let new = "# Mine.\nstrict = 1\nexempt_groups = wheel,hpcadmin\n\nlog_level = debug";
-    assert_eq!(text, new);
-    for name in ["a b", "", "a,b", "x\ny", "a#b"] {
-        let wish = Wish {
-            admins: Some(name.to_owned()),
-            ..Wish::default()
-        };
-        let why = planned(&tree, &wish).expect_err("no name");
-        assert!(why.ends_with("is no name of a group"), "{why}");
-    }
-}
-
-#[test]
-fn an_options_file_that_the_module_ignores_is_not_changed() {
-    let tree = bare(Tree::debian());
-    tree.write(OPTIONS, "strict\n");
-    tree.chmod(OPTIONS, 0o666);
-    let wish = Wish {
-        admins: Some("hpcadmin".to_owned()),
-        ..Wish::default()
-    };
-    let why = planned(&tree, &wish).expect_err("a file that others can write");
-    assert!(why.contains("mode 0666"), "{why}");
 }

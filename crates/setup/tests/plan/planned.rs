@@ -24,6 +24,10 @@ pub const SESSION: &str = concat!(
     "action_adopt_failure=deny action_generic_failure=deny\n"
 );
 
+/// The options of the bases' lines.
+pub const DENY: &str = "action_adopt_failure=deny action_generic_failure=deny";
+pub const OPTIONS: &str = "/etc/security/slurm_adopt.conf";
+
 /// A base without the module's lines in sshd's file.
 pub fn bare(tree: Tree) -> Tree {
     tree.replace(SSHD, ACCOUNT, "");
@@ -129,4 +133,9 @@ fn rows(old: &[&str], new: &[&str]) -> Vec<String> {
         }
     }
     rows
+}
+
+/// The titles of what a plan leaves to the admin.
+pub fn advice(plan: &Plan) -> Vec<String> {
+    plan.advice.iter().map(|it| it.title.clone()).collect()
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
-use made::{FILES, LINE, change, file, plan, site, snapshot, tree};
+use made::{FILES, LINE, change, directory, file, plan, site, snapshot, tree};
 use setup::plan::Plan;
 use setup::{End, Fate, Undone};
 
@@ -223,7 +223,7 @@ fn an_undo_that_keeps_root_out_changes_nothing() {
 fn a_tree_with_links_to_the_host_does_not_change_the_host() {
     let host = tree();
     let before = snapshot(host.path());
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = directory();
     let up = Path::new("../../../../..").join(host.path().strip_prefix("/").expect("absolute"));
     for target in [host.path().join("etc"), up.join("etc")] {
         let link = dir.path().join("etc");

@@ -58,7 +58,14 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
         let title = format!("{} has a line that {name} does not read", stray.file);
         work.advise(title, &[&format!("Remove \"{}\".", text.trim())]);
     }
-    service.include(&mut arguments);
+    match idle {
+        Some(idle) => {
+            let services = service.services(&idle.options.service);
+            arguments.retain(|it| !it.starts_with(b"service="));
+            arguments.push(format!("service={services}").into_bytes());
+        }
+        None => service.include(&mut arguments),
+    }
     let maker = module::verify(work.host(), &String::from_utf8_lossy(&module))?;
     if maker != Maker::Own {
         return Err(format!(
@@ -130,7 +137,7 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Cal
     let name = String::from_utf8_lossy(&module).into_owned();
     let maker = module::verify(work.host(), &name)?;
     let mut edit = Edit::of(service, own);
-    if edit.is_unbound("SA228") {
+    if edit.is_unbound("SA228") || edit.is_unbound("SA235") {
         edit.bind();
     }
     let place = place(service);

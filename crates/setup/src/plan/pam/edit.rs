@@ -65,7 +65,8 @@ impl<'a, 'b> Edit<'a, 'b> {
 
     /// Has a line act for the service that had no effect so far: it is required then, and in the given place.
     pub fn revive(&mut self, place: usize) {
-        self.text = line::acting_for(&self.text, &self.service.name);
+        let services = self.service.services(&self.own.options.service);
+        self.text = line::acting_for(&self.text, &services);
         self.whys
             .push("service= left sshd out of the module's line");
         let control = Control::parse(&self.own.line.control);
@@ -98,7 +99,10 @@ impl<'a, 'b> Edit<'a, 'b> {
         let is_here = *line.place.file == *self.service.file;
         let is_there = is_here && (self.numbers.start..=self.numbers.end).contains(&place);
         let services = self.own.options.service.split(',');
-        let is_shared = !is_here && services.into_iter().any(|it| it != self.service.name);
+        let is_shared = !is_here
+            && services
+                .into_iter()
+                .any(|it| !self.service.names.iter().any(|name| name == it));
         let stack = self.service.read.stack(self.own.facility);
         let handler = stack.get(self.own.entry);
         let is_plain = self.is_required || handler.is_some_and(|it| !leads_on(it));

@@ -15,6 +15,8 @@ use crate::plan::lines::Lines;
 pub(super) struct Service<'a> {
     pub host: &'a Host,
     pub name: String,
+    /// All services of sshd with this file: it may have several names.
+    pub names: Vec<String>,
     pub read: Arc<pamconf::Service>,
     /// The file that libpam reads for it.
     pub file: PathBuf,
@@ -59,6 +61,7 @@ impl<'a> Service<'a> {
         Some(Self {
             host,
             name: name.to_owned(),
+            names: vec![name.to_owned()],
             read: host.service(name),
             file: files.find(|it| host.tree.exists(it))?,
             own: Path::new(DIR).join(name),
@@ -98,8 +101,33 @@ impl<'a> Service<'a> {
     /// Its lines of ours that act for it.
     pub fn acting(&self, facility: Facility) -> Vec<OwnLine> {
         let mut lines = self.host.own_lines(&self.name);
-        lines.retain(|it| it.facility == facility && it.options.acts_for(&self.name));
+        lines.retain(|it| it.facility == facility && self.is_meant_by(&it.options));
         lines
+    }
+
+    /// Whether a line with these options acts for the service, by all of its names.
+    fn is_meant_by(&self, options: &Options) -> bool {
+        self.names.iter().all(|it| options.acts_for(it))
+    }
+
+    /// What `service=` of a line that leaves the service out has to say: what it says, as far as there are such
+    /// services, and the names of this one.
+    pub fn services(&self, old: &str) -> String {
+        let dirs = self.host.layout().dirs;
+        let exists = |name: &str| dirs.iter().any(|it| self.host.tree.exists(it.join(name)));
+        let mut names: Vec<&str> = old.split(',').filter(|it| exists(it)).collect();
+        for name in &self.names {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names.join(",")
+    }
+
+    /// The file as it is, links followed.
+    pub fn real(&self) -> PathBuf {
+        let real = self.host.tree.resolve(&self.file);
+        real.unwrap_or_else(|_| self.file.clone())
     }
 
     /// The lines of ours in its own file that do not act for it.
@@ -107,7 +135,7 @@ impl<'a> Service<'a> {
         let mut lines = self.host.own_lines(&self.name);
         lines.retain(|it| {
             let is_here = it.line.depth == 0 && *it.line.place.file == *self.file;
-            is_here && it.facility == facility && !it.options.acts_for(&self.name)
+            is_here && it.facility == facility && !self.is_meant_by(&it.options)
         });
         lines
     }
@@ -118,8 +146,8 @@ impl<'a> Service<'a> {
         arguments.retain(|it| !it.starts_with(b"service="));
         let text = self.host.options_file().text;
         let options = Options::of_text(Path::new(options::FILE), &text, arguments).0;
-        if !options.acts_for(&self.name) {
-            arguments.push(format!("service={}", self.name).into_bytes());
+        if !self.is_meant_by(&options) {
+            arguments.push(format!("service={}", self.names.join(",")).into_bytes());
         }
     }
 

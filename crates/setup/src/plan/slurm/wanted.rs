@@ -47,6 +47,8 @@ pub(super) const CONSTRAINTS: [&str; 4] = [
     "ConstrainRAMSpace",
     "ConstrainSwapSpace",
 ];
+/// Faults with which Slurm does not start.
+const LEFT: [&str; 5] = ["SA411", "SA415", "SA421", "SA422", "SA423"];
 /// The first release with DeferBatch.
 const DEFER_BATCH: u16 = 2205;
 const CGROUP: &str = "task/cgroup";
@@ -82,6 +84,15 @@ impl Wanted {
             wanted.slurm.push(tasks(conf));
         }
         wanted.cgroup = constraints(host, conf, facts.is_some_and(|it| it.has_gpus));
+        for id in LEFT {
+            wanted.left.extend(found(id).cloned());
+        }
+        // What is turned off stays off.
+        if wanted.cgroup.is_empty() {
+            let off = ["SA424", "SA425"].into_iter().filter_map(found);
+            let off = off.filter(|it| it.severity >= Severity::Warning);
+            wanted.left.extend(off.cloned());
+        }
         wanted
     }
 

@@ -1,0 +1,43 @@
+//! /etc/security/slurm_adopt.conf.
+
+use setup::plan::Wish;
+
+use crate::planned::{OPTIONS, bare, planned, set_up};
+use crate::tree::Tree;
+
+#[test]
+fn options_are_edited_in_their_file() {
+    let tree = Tree::debian();
+    let old = "# Mine.\nstrict = 0 # not yet\nexempt_groups = wheel\n\nlog_level = debug";
+    tree.write(OPTIONS, old);
+    let wish = Wish {
+        strict: true,
+        admins: Some("hpcadmin".to_owned()),
+        ..Wish::default()
+    };
+    set_up(&tree, &wish);
+    let text = std::fs::read_to_string(tree.path(OPTIONS)).expect("the file");
+    let new = "# Mine.\nstrict = 1\nexempt_groups = wheel,hpcadmin\n\nlog_level = debug";
+    assert_eq!(text, new);
+    for name in ["a b", "", "a,b", "x\ny", "a#b"] {
+        let wish = Wish {
+            admins: Some(name.to_owned()),
+            ..Wish::default()
+        };
+        let why = planned(&tree, &wish).expect_err("no name");
+        assert!(why.ends_with("is no name of a group"), "{why}");
+    }
+}
+
+#[test]
+fn an_options_file_that_the_module_ignores_is_not_changed() {
+    let tree = bare(Tree::debian());
+    tree.write(OPTIONS, "strict\n");
+    tree.chmod(OPTIONS, 0o666);
+    let wish = Wish {
+        admins: Some("hpcadmin".to_owned()),
+        ..Wish::default()
+    };
+    let why = planned(&tree, &wish).expect_err("a file that others can write");
+    assert!(why.contains("mode 0666"), "{why}");
+}
