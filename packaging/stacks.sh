@@ -1,4 +1,4 @@
-# Whether the module may be taken away. `cargo xtask package` puts this into the scripts of the rpm and the tarball.
+# Whether the module may be taken away. `cargo xtask package` puts this into the scripts of all packages.
 
 # The lines that name the module in files that libpam reads below $1: FILE:NUMBER:LINE.
 lines() {

@@ -32,24 +32,16 @@ put() {
     mv -fT "$place.slurm-adopt" "$place"
 }
 
-# Lists the files of PAM with a line that names the module, after the given word.
-stacks() {
-    grep -lrsE "^[^#]*${1:-}[^#]*pam_slurm_adopt" \
-        --exclude='*~' --exclude='*.dpkg-*' --exclude='*.bak' \
-        /etc/pam.conf /etc/pam.d /usr/lib/pam.d || true
-}
+@STACKS@
 
-# Whether people would be kept out without the module: the stacks name it, and SchedMD's is not there to take its
-# place. SchedMD's has no session phase, so that a session line is left with none in any case.
-is_needed() {
-    is_diverted || return 1
-    [ -z "$(stacks session)" ] || return 0
-    [ ! -e "$theirs" ] && [ ! -e "$older" ] && [ -n "$(stacks)" ]
-}
-
-# Whether slurm-adopt undo has something to take back.
-is_set_up() {
-    ls /var/lib/slurm-adopt 2>/dev/null | grep -qxE '[0-9]+|undo'
+# Fails, and says why, if logins would fail without the module.
+may_go() {
+    is_diverted || return 0
+    other=
+    for file in "$older" "$theirs"; do
+        [ ! -e "$file" ] || other=$file
+    done
+    check_stacks "" "$other"
 }
 
 # Takes the module away from the place; what was there before comes back by rename.

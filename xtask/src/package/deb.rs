@@ -10,6 +10,7 @@ use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 
 use crate::arch::Arch;
+use crate::package::script;
 use crate::package::staging;
 use crate::package::tree::{self, Family, File};
 use crate::package::{Build, MAINTAINER, Source, VERSION};
@@ -81,7 +82,8 @@ fn control(source: &Source<'_>, build: &Build, files: &[File]) -> Result<Vec<Fil
         .replace("@MAINTAINER@", MAINTAINER)
         .replace("@GLIBC@", &build.glibc)
         .replace("@SIZE@", &bytes.div_ceil(1024).to_string());
-    let common = template(source, "common.sh")?.replace("@MULTIARCH@", &arch.debian_dir());
+    let common =
+        script::read(source.workspace, "deb/common.sh")?.replace("@MULTIARCH@", &arch.debian_dir());
     let mut written = vec![meta("control", 0o644, fields)];
     for script in ["postinst", "prerm", "postrm"] {
         let text = template(source, script)?.replace("@COMMON@\n", &common);
