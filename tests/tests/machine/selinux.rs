@@ -1,5 +1,5 @@
-//! SELinux, enforcing Debian's policy with the modules of packaging/selinux. The machine of this suite enforces in the
-//! other tests too: after each, nothing that sshd needs may have been denied.
+//! SELinux, enforcing Debian's policy with the modules of packaging/selinux. It enforces in the tests of [`crate::rows`]
+//! too. After each, nothing that sshd needs may have been denied.
 
 use anyhow::{Context, Result, ensure};
 use lab::{Policy, Status};
