@@ -78,7 +78,7 @@ fn without_policy(site: &mut Site) -> Result<()> {
     site.sh(&format!("rm -rf /run/slurm-adopt; {}", Policy::SWITCH))?;
     let done = kept_out(site);
     // The denials are meant.
-    site.sh(&format!("{}; dmesg --clear", Policy::SWITCH))?;
+    site.sh(&format!("{}dmesg --clear", Policy::SWITCH))?;
     done?;
     let login = site.log_in(Method::PublicKey)?;
     ensure!(login.shell.is_some(), "with the policy: {login}");
