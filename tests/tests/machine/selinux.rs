@@ -1,5 +1,5 @@
-//! SELinux, enforcing Debian's policy with the modules of packaging/selinux. The machine of this suite enforces in the
-//! other tests too: after each, nothing that sshd needs may have been denied.
+//! SELinux, enforcing Debian's policy with the modules of packaging/selinux. It enforces in the tests of [`crate::rows`]
+//! too. After each, nothing that sshd needs may have been denied.
 
 use anyhow::{Context, Result, ensure};
 use lab::{Policy, Status};
@@ -78,7 +78,7 @@ fn without_policy(site: &mut Site) -> Result<()> {
     site.sh(&format!("rm -rf /run/slurm-adopt; {}", Policy::SWITCH))?;
     let done = kept_out(site);
     // The denials are meant.
-    site.sh(&format!("{}; dmesg --clear", Policy::SWITCH))?;
+    site.sh(&format!("{}dmesg --clear", Policy::SWITCH))?;
     done?;
     let login = site.log_in(Method::PublicKey)?;
     ensure!(login.shell.is_some(), "with the policy: {login}");

@@ -46,8 +46,8 @@ pub struct Site {
     sshd: String,
     su: String,
     logins: u32,
-    /// SELinux enforces Debian's policy, with our modules.
-    is_enforcing: bool,
+    /// SELinux has Debian's policy, with our modules.
+    has_selinux: bool,
 }
 
 impl Site {
@@ -55,12 +55,12 @@ impl Site {
         let module = dist("pam_slurm_adopt.so")?;
         let program = dist("slurm-adopt")?;
         let files = [(&*module, tests::OURS), (&*program, tests::CLI)];
-        let is_enforcing = suite == lab::selinux::SUITE;
-        let mut node = match is_enforcing {
+        let has_selinux = suite == lab::selinux::SUITE;
+        let mut node = match has_selinux {
             true => SystemdNode::start_enforcing(&policy()?, &files)?,
             false => SystemdNode::start(suite, &files)?,
         };
-        if is_enforcing {
+        if has_selinux {
             // Debian's policy lets sshd listen at port 22.
             node.sh("setsebool sshd_port_forwarding on; dmesg --clear")?;
         }
@@ -83,12 +83,20 @@ impl Site {
             sshd,
             su,
             logins,
-            is_enforcing,
+            has_selinux,
         })
     }
 
     pub fn suite(&self) -> Suite {
         self.node.suite()
+    }
+
+    /// Has SELinux enforce its policy, or only log what it would deny.
+    pub fn enforce(&mut self, enforces: bool) -> Result<()> {
+        if self.has_selinux {
+            self.sh(&format!("setenforce {}", u8::from(enforces)))?;
+        }
+        Ok(())
     }
 
     /// Runs a script of bash there as root.
@@ -258,7 +266,7 @@ impl Site {
     fn look_for_denials(&mut self) -> Result<()> {
         // pam_keyinit looks for the session keyring that sshd has of PID 1.
         let denied = self.sh(
-            "dmesg --read-clear | grep 'avc:.*scontext=[^ ]*:sshd' | grep -v tclass=key || true",
+            "dmesg --read-clear | grep 'avc:.*scontext=[^ ]*:sshd.* permissive=0' | grep -v tclass=key || true",
         )?;
         ensure!(denied.is_empty(), "SELinux denied: {denied}");
         Ok(())
@@ -266,7 +274,7 @@ impl Site {
 
     /// Has all jobs, and all that is left of alice's, end.
     pub fn finish(&mut self) -> Result<()> {
-        if self.is_enforcing {
+        if self.has_selinux {
             self.look_for_denials()?;
         }
         self.node
