@@ -2,72 +2,41 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::run;
-use crate::runner::{Run, Runner, hear};
-
-const FIRST: &str = "virtual machine";
-const SECOND: &str = "hosts with systemd";
-
-/// Test programs, each with a part of its tests' names, for the machine with cgroup v2 and the newest
-/// Slurm, which gives a job's directory there a random name. They select the tests that look into cgroups;
-/// e2e selects its own.
-const IN_MACHINE: [(&str, &str); 5] = [
-    ("finding", "26.05/a service that changes"),
-    ("session", "26.05/a suspended job is passed over"),
-    (
-        "inside",
-        "26.05/no namespaces: limits=job gives the job's limits",
-    ),
-    (
-        "status",
-        "26.05/each login is shown in the job that holds it",
-    ),
-    ("e2e", ""),
-];
-
-/// Machines that run beside other stages.
-pub struct Machines([(&'static str, JoinHandle<Run>); 2]);
+use crate::runner::{Runner, hear};
 
 impl Runner {
-    /// Starts the two machines of the stage `vm`: one with the demo and tests of the clusters, and one whose own
-    /// Debian is the node. One thread of the host emulates each; clusters, beside which they run, mostly wait.
-    pub fn begin_vm(&mut self) {
-        if !self.has_dist(FIRST) || !self.has_lab(FIRST) {
-            return;
+    /// Runs two machines side by side: one with the demo and tests of the clusters (each test program with
+    /// a part of its tests' names), and one whose own Debian is the node. One thread of the host emulates
+    /// each.
+    pub fn machines(&mut self, tests: &[(&str, &str)]) {
+        let (first, second) = ("virtual machine", "hosts with systemd");
+        let lab = match self.machine(tests) {
+            Ok(lab) => lab,
+            Err(error) => return self.report.not_run(first, &format!("{error:#}")),
+        };
+        if let Err(error) = self.test_program("machine") {
+            return self.report.not_run(second, &format!("{error:#}"));
         }
-        let commands = self
-            .machine(&IN_MACHINE)
-            .and_then(|lab| Ok([lab, Command::new(self.test_program("machine")?)]));
-        self.machines = Some(commands.map(|commands| {
-            let [lab, systemd] = commands.map(|it| {
-                let command = self.prepare(&it);
-                thread::spawn(move || hear(command))
-            });
-            Machines([(FIRST, lab), (SECOND, systemd)])
-        }));
-    }
-
-    /// Waits for the machines, which start now unless they run, and counts their tests.
-    pub fn vm(&mut self) {
-        if self.machines.is_none() {
-            self.begin_vm();
-        }
-        println!("        {FIRST} and {SECOND}, side by side ...");
-        match self.machines.take() {
-            Some(Ok(Machines(machines))) => {
-                for (name, thread) in machines {
-                    match thread.join() {
-                        Ok(run) => self.take(name, run),
-                        Err(_) => self.report.not_run(name, "a thread panicked"),
-                    }
-                }
+        let mut systemd = run::cargo(self.workspace.root());
+        systemd.args([
+            "test",
+            "--no-fail-fast",
+            "--package=tests",
+            "--test=machine",
+        ]);
+        let commands = [self.prepare(&lab), self.prepare(&systemd)];
+        println!("        {first} and {second}, side by side ...");
+        let [one, other] = commands.map(|it| thread::spawn(move || hear(it)));
+        for (name, thread) in [(first, one), (second, other)] {
+            match thread.join() {
+                Ok(run) => self.take(name, run),
+                Err(_) => self.report.not_run(name, "a thread panicked"),
             }
-            Some(Err(error)) => self.report.not_run(FIRST, &format!("{error:#}")),
-            None => {}
         }
     }
 

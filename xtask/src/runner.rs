@@ -10,7 +10,6 @@ use crate::arch::Arch;
 use crate::debian::Debian;
 use crate::dist::{self, Dist, Parts};
 use crate::listen::{Heard, limited, listen};
-use crate::machines::Machines;
 use crate::report::Report;
 use crate::run;
 use crate::workspace::Workspace;
@@ -94,8 +93,6 @@ pub struct Runner {
     lab: Option<bool>,
     /// Process that makes the lab's roots while other stages run.
     roots: Option<Roots>,
-    /// The machines that run while other stages do, or why they do not.
-    pub machines: Option<Result<Machines>>,
 }
 
 /// A process that makes the lab's roots, and its start time.
@@ -120,7 +117,6 @@ impl Runner {
             dist: [None; Arch::ALL.len()],
             lab: None,
             roots: None,
-            machines: None,
         }
     }
 
