@@ -83,6 +83,9 @@ pub fn write_for_host(workspace: &Workspace) -> Result<PathBuf> {
     let build = Build::of_host(workspace)?;
     man::write(workspace)?;
     let dir = workspace.target("packages/host");
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+    }
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
     let date = date::of(workspace)?;
     deb::pack(&Source { workspace, date }, &build, &dir)
