@@ -37,11 +37,13 @@ put() {
 # Fails, and says why, if logins would fail without the module.
 may_go() {
     is_diverted || return 0
-    other=
-    for file in "$older" "$theirs"; do
-        [ ! -e "$file" ] || other=$file
-    done
-    check_stacks "" "$other"
+    if [ -e "$theirs" ]; then
+        check_stacks "" "$theirs" "$place"
+    elif [ -e "$older" ]; then
+        check_stacks "" "$older" "$older"
+    else
+        check_stacks "" "" ""
+    fi
 }
 
 # Takes the module away from the place; what was there before comes back by rename.

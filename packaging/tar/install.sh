@@ -108,19 +108,23 @@ listed() {
 }
 
 uninstall() {
-    if [ -e "$module.schedmd" ]; then
-        check_stacks "$destdir" "$module.schedmd" || exit 1
+    [ -e "$manifest" ] || fail "$manifest is not there: nothing is installed below $top"
+    if [ -e "$module" ] && ! is_own "$module"; then
+        # Another package has brought its module since.
+        check_stacks "$destdir" "$module" "$moduledir/pam_slurm_adopt.so" || exit 1
+        rm -f "$module.schedmd"
+    elif [ -e "$module.schedmd" ]; then
+        check_stacks "$destdir" "$module.schedmd" "$moduledir/pam_slurm_adopt.so" || exit 1
         mv -f "$module.schedmd" "$module"
         echo "put back $module"
     elif [ -e "$module" ] && is_own "$module"; then
         # Debian 12's libpam looks there next, and SchedMD's package for it installs there.
         older=$destdir/usr/lib/security/pam_slurm_adopt.so
         [ -e "$older" ] || older=
-        check_stacks "$destdir" "$older" || exit 1
+        check_stacks "$destdir" "$older" /usr/lib/security/pam_slurm_adopt.so || exit 1
         rm -f "$module"
         echo "removed $module"
     fi
-    [ -e "$manifest" ] || fail "$manifest is not there: nothing else is installed below $top"
     made=$(listed directories)
     listed files | while read -r file; do
         rm -f "$top/$file"
@@ -143,6 +147,7 @@ put() {
     mkdir -p "$(dirname -- "$2")"
     cp "$1" "$2.new"
     chmod "$(mode "$1")" "$2.new"
+    sync "$2.new" 2>/dev/null || sync
     mv -f "$2.new" "$2"
 }
 

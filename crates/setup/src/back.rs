@@ -158,11 +158,10 @@ fn taken_out(found: &Option<State>, entry: &Entry) -> Result<State, &'static str
     let Some(found) = found else {
         return Err("it is gone");
     };
-    let (Some(before), Some(after)) = (&entry.before, &entry.after) else {
-        return Err(match entry.before {
-            None => "setup made it, and it was changed since",
-            Some(_) => "setup removed it, and there is another one now",
-        });
+    let (before, after) = match (&entry.before, &entry.after) {
+        (Some(before), Some(after)) => (before, after),
+        (None, Some(made)) => return added(found, made),
+        (_, None) => return Err("setup removed it, and there is another one now"),
     };
     let [
         Content::File {
@@ -199,6 +198,26 @@ fn taken_out(found: &Option<State>, entry: &Entry) -> Result<State, &'static str
         uid: kept(uid, old_uid, new_uid),
         gid: kept(gid, old_gid, new_gid),
     }))
+}
+
+/// What others have added to a file that setup made.
+fn added(found: &State, made: &State) -> Result<State, &'static str> {
+    let (Content::File { bytes: text, .. }, Content::File { bytes: own, .. }) =
+        (&found.content, &made.content)
+    else {
+        return Err("it is another link now");
+    };
+    let mut own = own.split_inclusive(|it| *it == b'\n').peekable();
+    let others = text.split_inclusive(|it| *it == b'\n');
+    let others: Vec<&[u8]> = others.filter(|it| own.next_if_eq(it).is_none()).collect();
+    if own.peek().is_some() {
+        return Err("setup made it, and its lines were changed since");
+    }
+    let mut content = found.content.clone();
+    if let Content::File { bytes, .. } = &mut content {
+        *bytes = others.concat();
+    }
+    Ok(found.with(content))
 }
 
 /// Whether a text still has a line that setup added.

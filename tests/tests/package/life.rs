@@ -84,9 +84,10 @@ fn stays(packages: &Packages, removal: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-const SSHD: &str = "/etc/pam.d/sshd";
+/// sshd's PAM stack.
+pub const SSHD: &str = "/etc/pam.d/sshd";
 /// Every file with its type, permissions, owner, target and content.
-const ETC: &str = "cd /etc; find . -xdev -printf '%p %y %m %U:%G %l\n' | sort; \
+pub const ETC: &str = "cd /etc; find . -xdev -printf '%p %y %m %U:%G %l\n' | sort; \
                    find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum";
 /// The same, with the content of what could be ours or SchedMD's.
 const USR: &str = "cd /usr; find . -xdev -printf '%p %y %m %U:%G %l\n' | sort; \

@@ -7,6 +7,7 @@ mod aborts;
 mod files;
 mod life;
 mod node;
+mod start;
 mod swap;
 mod watch;
 
@@ -27,6 +28,7 @@ const TESTS: &[(&str, Test)] = &[
         "a purge leaves /etc and /usr as they were",
         life::leaves_nothing,
     ),
+    ("README's quick start, and back", start::quick_start),
     (
         "a removal that would lock people out is refused",
         life::refused,

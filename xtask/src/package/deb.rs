@@ -85,7 +85,7 @@ fn control(source: &Source<'_>, build: &Build, files: &[File]) -> Result<Vec<Fil
     let common =
         script::read(source.workspace, "deb/common.sh")?.replace("@MULTIARCH@", &arch.debian_dir());
     let mut written = vec![meta("control", 0o644, fields)];
-    for script in ["postinst", "prerm", "postrm"] {
+    for script in ["preinst", "postinst", "prerm", "postrm"] {
         let text = template(source, script)?.replace("@COMMON@\n", &common);
         written.push(meta(script, 0o755, text));
     }

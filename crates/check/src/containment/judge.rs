@@ -130,8 +130,17 @@ impl Verdict {
             let names = inside.missing.join(", ");
             self.find(&HIERARCHY, format!("not in the job's cgroup of: {names}"));
         }
-        self.cpus(inside);
-        self.memory(inside);
+        // A login out of the job's cgroup says nothing of the job's own CPUs and limit.
+        let is_missing = |controller: &str| {
+            let mut all = inside.missing.iter().flat_map(|it| it.split(','));
+            all.any(|it| it == controller)
+        };
+        if !is_missing("cpuset") {
+            self.cpus(inside);
+        }
+        if !is_missing("memory") {
+            self.memory(inside);
+        }
         self.gpus(inside);
         self.namespaces(inside);
         self.memlock(inside);

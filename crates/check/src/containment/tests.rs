@@ -324,6 +324,14 @@ fn the_rest() {
         &["SA905 failure"],
     );
     expect_inside(
+        "a login that is out of the job's memory cgroup, where it has no limit",
+        |it| {
+            it.missing = vec!["memory".to_owned()];
+            it.memory.limit = None;
+        },
+        &["SA905 failure"],
+    );
+    expect_inside(
         "memlock",
         |it| it.memlock.login = Some(64 << 10),
         &["SA921 note"],

@@ -132,6 +132,20 @@ fn what_others_have_changed_since_is_kept() {
 }
 
 #[test]
+fn what_others_have_added_to_a_file_that_setup_made_stays() {
+    let dir = tree();
+    let root = dir.path();
+    set_up(root, &plan());
+    let conf = "etc/security/slurm_adopt.conf";
+    fs::write(root.join(conf), "# ours\nstrict\nmessage_url = x\n").expect("write");
+    let undone = undo(root);
+    let place = undone.places.iter().find(|it| it.path.ends_with(conf));
+    assert_eq!(place.expect("it was made").fate, Fate::Merged);
+    assert_eq!(read(root, conf), "# ours\nmessage_url = x\n");
+    assert!(!root.join("var/lib/slurm-adopt").exists());
+}
+
+#[test]
 fn a_line_of_setup_that_others_have_moved_is_not_taken_for_gone() {
     let dir = tree();
     let root = dir.path();
