@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::suite::Suite;
 use crate::vm;
 
-/// The suite whose machine has the packages. They do nothing unless the kernel gets [`KERNEL`].
+/// The suite whose machine has the packages. They do nothing unless the kernel is told to use SELinux.
 pub const SUITE: Suite = Suite::Trixie;
 
 pub(crate) const PACKAGES: &[&str] =

@@ -239,6 +239,7 @@ fn write(dir: &OwnedFd, name: &OsStr, new: &State) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
     file.write_all(bytes)?;
+    state::clear_access_list(&file)?;
     let made = fs::fstat(&file)?;
     if (made.st_uid, made.st_gid) != (*uid, *gid) {
         let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));

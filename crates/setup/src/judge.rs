@@ -12,10 +12,10 @@ use sys::Deadline;
 /// What check and root's way in look like.
 #[derive(Debug)]
 pub struct Judgement {
-    /// Check's failures by check and file, in words.
-    failures: BTreeMap<(&'static str, String), Vec<String>>,
-    /// The number of warnings and failures.
-    findings: usize,
+    /// Check's failures by check, in words: a line that moves to another file takes its failure along.
+    failures: BTreeMap<&'static str, Vec<String>>,
+    /// What the admin is to know of check's findings, in words.
+    findings: Vec<String>,
     /// What keeps root out, if anything does.
     pub shut: Option<String>,
 }
@@ -44,21 +44,20 @@ impl Judgement {
         if let Some(why) = &self.shut {
             worries.push(format!("root is kept out, as before: {why}"));
         }
-        if self.findings > 0 {
-            worries.push("slurm-adopt check still finds something".to_owned());
-        }
+        worries.extend(self.findings.iter().map(|it| format!("check finds {it}")));
         worries
     }
 
-    /// The reasons why this is worse than before.
+    /// The reasons why this is worse than before, but for checks that the admin accepts.
     #[must_use]
-    pub fn worse_than(&self, before: &Self) -> Vec<String> {
+    pub fn worse_than(&self, before: &Self, accepted: &[&str]) -> Vec<String> {
         let mut worse = Vec::new();
         if let (Some(why), None) = (&self.shut, &before.shut) {
             worse.push(format!("root would not get in: {why}"));
         }
-        for (key, failures) in &self.failures {
-            let known = before.failures.get(key).map_or(0, Vec::len);
+        let failures = self.failures.iter();
+        for (id, failures) in failures.filter(|(id, _)| !accepted.contains(*id)) {
+            let known = before.failures.get(id).map_or(0, Vec::len);
             worse.extend(failures.iter().skip(known).cloned());
         }
         worse
@@ -72,13 +71,15 @@ impl From<&Report> for Judgement {
         let rooms = report.rooms.iter().filter(|it| it.room.name != "daemons");
         let findings = rooms.flat_map(|it| &it.findings);
         for finding in findings.filter(|it| it.severity == Severity::Failure) {
-            let file = finding.spot.as_ref().map(|it| it.file.clone());
-            let key = (finding.check.id, file.unwrap_or_default());
-            failures.entry(key).or_default().push(words(finding));
+            let of_check = failures.entry(finding.check.id).or_default();
+            of_check.push(words(finding));
         }
+        let all = report.rooms.iter().flat_map(|it| &it.findings);
+        let is_told =
+            |it: &&Finding| it.severity > Severity::Note || it.check.id == NO_WAY_WITHOUT_JOB;
         Self {
             failures,
-            findings: report.count(Severity::Failure) + report.count(Severity::Warning),
+            findings: all.filter(is_told).map(words).collect(),
             shut: None,
         }
     }
@@ -100,8 +101,11 @@ fn words(finding: &Finding) -> String {
 /// What keeps root out: the stacks as they are written, and on a running host a trial login.
 #[must_use]
 pub fn shut_for_root(root: Option<PathBuf>) -> Option<String> {
-    let is_live = root.is_none();
-    shut(root).or_else(|| if is_live { refused() } else { None })
+    match root {
+        Some(_) => shut(root),
+        // What libpam says counts more than what its files seem to say.
+        None => refused().unwrap_or_else(|_| shut(None)),
+    }
 }
 
 /// What keeps root out by the stacks as they are written.
@@ -111,14 +115,20 @@ pub fn shut(root: Option<PathBuf>) -> Option<String> {
     check::shut_for_root(&Host::new(tree, Deadline::after(LIMIT)))
 }
 
-/// What refuses root in a real login. One that cannot be made says nothing.
-fn refused() -> Option<String> {
-    let refused: io::Result<_> = check::trial::refusal("root", LIMIT);
-    let answer = refused.ok().flatten()?;
-    let mut words = vec![answer.words];
-    words.extend(answer.texts);
-    Some(format!("a trial login ends with: {}", words.join("; ")))
+/// What refuses root in a real login.
+///
+/// # Errors
+/// It cannot be made.
+fn refused() -> io::Result<Option<String>> {
+    let words = |answer: check::trial::Answer| {
+        let mut words = vec![answer.words];
+        words.extend(answer.texts);
+        format!("a trial login ends with: {}", words.join("; "))
+    };
+    Ok(check::trial::refusal("root", LIMIT)?.map(words))
 }
 
+/// The note that nobody gets in by ssh without a job, root neither: right for a node with a console, if one knows it.
+const NO_WAY_WITHOUT_JOB: &str = "SA340";
 /// The time for check, and for a login.
 const LIMIT: Duration = Duration::from_secs(12);

@@ -53,6 +53,8 @@ pub struct Plan {
     pub commands: Vec<Command>,
     /// What the admin does elsewhere or decides, such as lines for the controller's slurm.conf.
     pub advice: Vec<Advice>,
+    /// Checks whose failures are what the admin asks for.
+    pub accepted: Vec<&'static str>,
 }
 
 impl Plan {
@@ -111,6 +113,10 @@ pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
         changes: work.draft.changes(),
         commands: work.commands,
         advice: work.advice,
+        accepted: match wish.session {
+            Some(false) => vec![WITHOUT_SESSION],
+            _ => Vec::new(),
+        },
     })
 }
 
@@ -167,3 +173,6 @@ impl Wish {
         self.only.is_empty() || self.only.contains(&part)
     }
 }
+
+/// The failure that check finds where there is no session line.
+const WITHOUT_SESSION: &str = "SA250";

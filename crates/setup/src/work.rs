@@ -1,6 +1,8 @@
 //! The whole of a setup and of an undo, once they are wanted.
 
-use std::path::PathBuf;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use check::host::command;
@@ -58,6 +60,10 @@ impl Site {
     /// # Errors
     /// Those of open(2).
     pub fn open(root: Option<PathBuf>) -> Result<Self, Failure> {
+        if root.as_deref().is_some_and(is_this_host) {
+            let host = io::Error::other("it is this running host's own root: leave --root out");
+            return Err(Failure::new("open", "/", host));
+        }
         let files = Files::open(root.as_deref());
         let name = root.clone().unwrap_or_else(|| PathBuf::from("/"));
         let files = files.map_err(|it| Failure::new("open", name, it))?;
@@ -147,7 +153,7 @@ impl Site {
         }
         tell("look at the host as it is now");
         let after = self.judge().map_err(|it| vec![it.to_string()])?;
-        let worse = after.worse_than(before);
+        let worse = after.worse_than(before, &plan.accepted);
         match worse.is_empty() {
             true => Ok(after),
             false => Err(worse),
@@ -204,6 +210,15 @@ impl Site {
         store.end_undo().map_err(on_record)?;
         Ok(undone)
     }
+}
+
+/// Whether a directory is the one that this host runs from: its commands and daemons are then to be run too.
+fn is_this_host(root: &Path) -> bool {
+    let id = |path: &Path| {
+        let status = std::fs::metadata(path).ok()?;
+        Some((status.dev(), status.ino()))
+    };
+    id(root).is_some_and(|it| id(Path::new("/")) == Some(it))
 }
 
 /// The way back of a record.

@@ -119,6 +119,15 @@ fn attributes(file: &File) -> io::Result<Vec<Attribute>> {
     Ok(attributes)
 }
 
+/// Removes the access control list that a new file has from its directory's default.
+pub(super) fn clear_access_list(file: &File) -> io::Result<()> {
+    use rustix::io::Errno;
+    match fs::fremovexattr(file, "system.posix_acl_access") {
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        removed => Ok(removed?),
+    }
+}
+
 /// Sets attributes. A label or an access control list that cannot be set is an error; without it the file would be
 /// open to others, or closed to its readers.
 pub(super) fn set_attributes(file: &File, attributes: &[Attribute]) -> io::Result<()> {

@@ -137,3 +137,35 @@ fn what_is_no_file_is_refused() {
         .expect_err("a directory");
     assert_eq!(names(dir.path()), ["a"]);
 }
+
+#[test]
+fn a_file_gets_no_access_list_from_its_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = Files::open(Some(dir.path())).expect("a tree");
+    std::fs::write(dir.path().join("a"), "one").expect("write");
+    // user::rwx, user:1000:rwx, group::r-x, mask::rwx, other::r-x, as in linux/posix_acl_xattr.h.
+    let all = u32::MAX;
+    let entries = [
+        (1, 7, all),
+        (2, 7, 1000),
+        (4, 5, all),
+        (16, 7, all),
+        (32, 5, all),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend(u16::to_le_bytes(tag));
+        list.extend(u16::to_le_bytes(rights));
+        list.extend(u32::to_le_bytes(id));
+    }
+    let opened = File::open(dir.path()).expect("open");
+    let name = "system.posix_acl_default";
+    fs::fsetxattr(&opened, name, &list, fs::XattrFlags::empty()).expect("a file system with lists");
+    let before = files.state(Path::new("/a")).expect("read");
+    let new = file(b"two", 0o664);
+    files.put(Path::new("/a"), &new).expect("put");
+    let after = files.state(Path::new("/a")).expect("read").expect("there");
+    assert_eq!(after.attributes, []);
+    assert_eq!(after.content, new.content);
+    assert!(before.is_some());
+}

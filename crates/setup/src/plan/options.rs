@@ -64,6 +64,13 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
             settings.push(("exempt_groups", groups.join(","), comment));
         }
     }
+    if let Some(own) = lines.iter().find(|it| overrides(work, it)) {
+        return Err(format!(
+            "{}: an argument of this line overrides what --strict or --admins would write to {FILE}; change it there \
+             first, or remove it",
+            own.line.place
+        ));
+    }
     if settings.is_empty() {
         return Ok(());
     }
@@ -80,6 +87,28 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
         set(lines, &file.text, name, &value, comment);
     }
     Ok(())
+}
+
+/// Whether what is asked for would have no effect on a line, because of its arguments.
+fn overrides(work: &Work<'_>, own: &OwnLine) -> bool {
+    let arguments = match &own.line.item {
+        Item::Module { arguments, .. } => arguments.as_slice(),
+        _ => &[],
+    };
+    let mut text = String::new();
+    if work.wish.strict {
+        text.push_str("strict\n");
+    }
+    if let Some(group) = &work.wish.admins {
+        text.push_str(&format!("exempt_groups = {group}\n"));
+    }
+    let plain = Options::of_text::<&str>(Path::new(FILE), &text, &[]).0;
+    let options = Options::of_text(Path::new(FILE), &text, arguments).0;
+    let is_open = options.adopt_failure != plain.adopt_failure
+        || options.generic_failure != plain.generic_failure;
+    let has_group = |group: &String| options.exempt.groups.contains(group);
+    let lacks_group = !work.wish.admins.iter().all(has_group);
+    work.wish.strict && is_open || lacks_group
 }
 
 /// Whether `strict` in the file would deny what a line lets in.

@@ -104,6 +104,7 @@ pub fn plan() -> Plan {
             why: "a test".into(),
         }],
         advice: Vec::new(),
+        accepted: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use setup::plan::Wish;
 
-use crate::planned::{OPTIONS, bare, planned, set_up};
+use crate::planned::{ACCOUNT, OPTIONS, SSHD, bare, planned, set_up};
 use crate::tree::Tree;
 
 #[test]
@@ -40,4 +40,29 @@ fn an_options_file_that_the_module_ignores_is_not_changed() {
     };
     let why = planned(&tree, &wish).expect_err("a file that others can write");
     assert!(why.contains("mode 0666"), "{why}");
+}
+
+#[test]
+fn what_an_argument_of_the_line_overrides_is_not_written() {
+    let strict = Wish {
+        strict: true,
+        ..Wish::default()
+    };
+    let admins = Wish {
+        admins: Some("hpcadmin".to_owned()),
+        ..Wish::default()
+    };
+    for (argument, wish) in [
+        ("action_generic_failure=allow", strict),
+        ("exempt_groups=ops", admins),
+    ] {
+        let tree = Tree::debian();
+        tree.replace(
+            SSHD,
+            ACCOUNT,
+            &ACCOUNT.replace('\n', &format!(" {argument}\n")),
+        );
+        let why = planned(&tree, &wish).expect_err("it would have no effect");
+        assert!(why.starts_with("/etc/pam.d/sshd:3: an argument"), "{why}");
+    }
 }

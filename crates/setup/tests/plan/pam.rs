@@ -2,7 +2,9 @@
 
 use setup::plan::{Plan, Wish};
 
-use crate::planned::{ACCOUNT, DENY, OPTIONS, SESSION, SSHD, advice, bare, difference, set_up};
+use crate::planned::{
+    ACCOUNT, DENY, OPTIONS, SESSION, SSHD, advice, bare, difference, planned, set_up,
+};
 use crate::tree::Tree;
 
 /// A base with these account lines and no session line.
@@ -360,4 +362,56 @@ fn each_service_of_sshd_gets_its_lines() {
         advice(&plan),
         ["sshd names the PAM service sshd-compute, which has no file"]
     );
+}
+
+#[test]
+fn a_line_that_goes_on_behind_a_comment_is_refused() {
+    for gap in ["# a comment\n", "\n", "  \\\n"] {
+        let tree = bare(Tree::debian());
+        let line = format!("session required \\\n{gap}  pam_limits.so\n");
+        tree.replace(
+            SSHD,
+            "@include common-session\n",
+            &format!("@include common-session\n{line}"),
+        );
+        let why = planned(&tree, &Wish::default()).expect_err("it is refused");
+        assert!(
+            why.contains("goes on behind a blank line or comment"),
+            "{why}"
+        );
+    }
+    let tree = bare(Tree::debian());
+    tree.replace(
+        "/etc/pam.d/su",
+        "@include common-session\nsession required pam_slurm_adopt.so service=su,su-l\n",
+        "session required \\\n# a comment\n pam_limits.so\n@include common-session\n",
+    );
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(difference(&plan, "/etc/pam.d/su"), [""; 0]);
+    let told = advice(&plan).join("\n");
+    assert!(told.contains("/etc/pam.d/su:"), "{told}");
+}
+
+#[test]
+fn a_line_behind_an_admins_exemption_stays_there() {
+    for exemption in [
+        "account sufficient pam_listfile.so item=user sense=allow file=/etc/allowed onerr=fail",
+        "account sufficient pam_access.so",
+        "account sufficient pam_succeed_if.so user ingroup hpcadmin",
+    ] {
+        let tree = Tree::redhat();
+        for name in ["access", "listfile", "succeed_if"] {
+            tree.write_module(&format!("/usr/lib64/security/pam_{name}.so"));
+        }
+        tree.replace(SSHD, ACCOUNT, "");
+        let include = "account    include      password-auth\n";
+        tree.replace(SSHD, include, &format!("{include}{exemption}\n{ACCOUNT}"));
+        let plan = set_up(&tree, &Wish::default());
+        assert_eq!(difference(&plan, SSHD), [""; 0], "{exemption}");
+        let told = advice(&plan).join("\n");
+        assert!(
+            told.contains("so the module's line stays behind it"),
+            "{told}"
+        );
+    }
 }

@@ -74,3 +74,17 @@ fn the_session_line_can_be_left_out() {
     let plan = set_up(&tree, &wish);
     assert_eq!(difference(&plan, SSHD).len(), 2);
 }
+
+#[test]
+fn without_a_session_line_what_follows_from_that_is_accepted() {
+    let wish = Wish {
+        session: Some(false),
+        ..Wish::default()
+    };
+    let plan = set_up(&bare(Tree::debian()), &wish);
+    assert_eq!(plan.accepted, ["SA250"]);
+    assert_eq!(
+        set_up(&bare(Tree::debian()), &Wish::default()).accepted,
+        [""; 0]
+    );
+}

@@ -193,6 +193,23 @@ fn a_new_failure_of_check_takes_everything_back() {
     };
     assert!(why[0].starts_with("SA010 "), "{why:?}");
     assert_eq!(snapshot(root), before);
+    // Unless it is what the admin asks for.
+    plan.accepted = vec!["SA010"];
+    let end = carry_out(root, &plan);
+    let found = |it: &String| it.starts_with("check finds SA010 ");
+    assert!(
+        matches!(&end, End::Done { worries } if worries.iter().any(found)),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn the_root_of_this_host_is_no_tree() {
+    let failure = setup::Site::open(Some("/".into())).expect_err("it is this host");
+    assert!(
+        failure.to_string().contains("leave --root out"),
+        "{failure}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use check::host::OwnLine;
 use check::{Maker, Spot};
-use pamconf::{Facility, Item, Line};
+use pamconf::{Action, Code, Facility, Handler, Item, Line};
 
 use crate::plan::Work;
 use crate::plan::pam::edit::Edit;
@@ -141,11 +141,12 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Cal
         edit.bind();
     }
     let place = place(service);
-    match edit.misplaced(&PASSED) {
-        Some(_) if edit.can_move(place) => edit.move_to(place),
-        Some(finding) => work.leave(finding),
-        None if edit.is_unjudged(place) => edit.move_to(place),
-        None => {}
+    match (edit.misplaced(&PASSED), exemption(service, own)) {
+        (Some(_), Some(exemption)) => stay(work, &exemption),
+        (Some(_), None) if edit.can_move(place) => edit.move_to(place),
+        (Some(finding), None) => work.leave(finding),
+        (None, None) if edit.is_unjudged(place) => edit.move_to(place),
+        (None, _) => {}
     }
     edit.write(work)?;
     for id in LEFT {
@@ -158,6 +159,41 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Cal
         arguments,
         maker,
     })
+}
+
+/// Tells why the module's line stays in its place.
+fn stay(work: &mut Work<'_>, exemption: &str) {
+    let title =
+        format!("{exemption} lets users in without a job, so the module's line stays behind it");
+    let how = "Name these users with exempt_users= or exempt_groups= (setup --admins GROUP), remove that line, and run \
+               setup again.";
+    work.advise(title, &[how]);
+}
+
+/// FILE:LINE of an entry before the module's line with which an admin lets users in without a job, if there is one.
+fn exemption(service: &Service<'_>, own: &OwnLine) -> Option<String> {
+    let stack = service.read.stack(Facility::Account);
+    let ends = |it: &&Handler| {
+        let action = it.control.action(Code::SUCCESS);
+        matches!(action, Action::Done | Action::Jump(_))
+    };
+    let before = stack.iter().take(own.entry).filter(ends);
+    let mut lines = before.filter_map(|it| service.read.line(it));
+    let line = lines.find(|it| is_exemption(it))?;
+    Some(line.place.to_string())
+}
+
+fn is_exemption(line: &Line) -> bool {
+    let Item::Module { path, arguments } = &line.item else {
+        return false;
+    };
+    let name = path.rsplit(|it| *it == b'/').next().unwrap_or_default();
+    let names_people = |it: &Vec<u8>| it == b"user" || it == b"ingroup" || it == b"group";
+    match name {
+        b"pam_access.so" | b"pam_listfile.so" => true,
+        b"pam_succeed_if.so" => arguments.iter().any(names_people),
+        _ => false,
+    }
 }
 
 /// Checks that a line in a better place passes.

@@ -86,6 +86,9 @@ impl<'a> Service<'a> {
         if let Some(problem) = problems.find(hides) {
             return Err(format!("{problem}; correct it first"));
         }
+        if let Some(gap) = self.gap() {
+            return Err(gap);
+        }
         for facility in [Facility::Account, Facility::Session] {
             if self.tops(facility).is_empty() {
                 return Err(format!(
@@ -96,6 +99,24 @@ impl<'a> Service<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A blank line or comment within a continued line of its own file: from Linux-PAM 1.6 on the line ends there, earlier
+    /// releases read on behind it.
+    pub fn gap(&self) -> Option<String> {
+        let text = self.text();
+        let is_gap = |line: &[u8]| {
+            let line = line.trim_ascii();
+            line.is_empty() || line.starts_with(b"#") || line == b"\\"
+        };
+        let mut numbers = 1..text.count();
+        let number =
+            numbers.find(|it| is_continued(text.line(*it)) && is_gap(text.line(it + 1)))?;
+        Some(format!(
+            "{}:{number}: the line goes on behind a blank line or comment, where releases of libpam differ; write it \
+             in one piece first",
+            self.file.display()
+        ))
     }
 
     /// Its lines of ours that act for it.

@@ -23,6 +23,13 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
         if !is_readable || service.tops(Facility::Session).is_empty() || !leaves(work, name) {
             continue;
         }
+        if let Some(gap) = service.gap() {
+            work.advise(
+                format!("su's sessions leave the job: {gap}"),
+                &["Then run slurm-adopt setup again."],
+            );
+            continue;
+        }
         if module::verify(work.host(), line::MODULE)? != Maker::Own {
             return Ok(());
         }
