@@ -137,6 +137,9 @@ fn way_of(setups: &[(u32, &Record)], path: &Path, found: &Option<State>) -> (Opt
         }
         match taken_out(&target, entry) {
             Ok(merged) => target = Some(merged),
+            Err(_) if chain.iter().all(|(_, it)| is_put_right(it, found)) => {
+                return (found.clone(), Fate::Already);
+            }
             Err(why) => {
                 let had = first.filter(|(_, it)| it.before.is_some());
                 let copy = had.map(|(number, it)| copy(*number, &it.place));
@@ -220,14 +223,33 @@ fn added(found: &State, made: &State) -> Result<State, &'static str> {
     Ok(found.with(content))
 }
 
+/// Whether somebody has taken out by hand what setup changed: none of its lines is there, and all that it took out are.
+fn is_put_right(entry: &Entry, found: &Option<State>) -> bool {
+    let bytes = |it: &Option<State>| match content(it) {
+        None => Some(Vec::new()),
+        Some(Content::File { bytes, .. }) => Some(bytes.clone()),
+        Some(Content::Link { .. }) => None,
+    };
+    let (Some(old), Some(new), Some(text)) =
+        (bytes(&entry.before), bytes(&entry.after), bytes(found))
+    else {
+        return false;
+    };
+    !is_any_left(&old, &new, &text)
+        && lines(&old)
+            .difference(&lines(&new))
+            .all(|it| lines(&text).contains(it))
+}
+
 /// Whether a text still has a line that setup added.
 fn is_any_left(old: &[u8], new: &[u8], text: &[u8]) -> bool {
-    let lines = |it: &[u8]| -> BTreeSet<Vec<u8>> {
-        let lines = it.split(|sign| *sign == b'\n');
-        lines.map(|it| it.trim_ascii().to_vec()).collect()
-    };
     let (old, text) = (lines(old), lines(text));
     lines(new).difference(&old).any(|it| text.contains(it))
+}
+
+fn lines(text: &[u8]) -> BTreeSet<Vec<u8>> {
+    let lines = text.split(|sign| *sign == b'\n');
+    lines.map(|it| it.trim_ascii().to_vec()).collect()
 }
 
 /// The path of what was at a place before a setup.
