@@ -17,7 +17,11 @@ pub fn hanging(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &[])?;
     let stepd = node.pid_of_stepd(job)?;
     let pids = format!("{stepd} $(cat /run/slurmd.pid /run/munge/munged.pid)");
-    node.sh(&format!("kill -STOP {pids}"))?;
+    // A thread that the kernel holds up stops later.
+    node.sh(&format!(
+        "kill -STOP {pids}
+         for pid in {pids}; do until grep -q '^State:.T' /proc/$pid/status; do sleep 0.02; done; done"
+    ))?;
     let begun = Instant::now();
     let found = check(node);
     let took = begun.elapsed();

@@ -98,7 +98,10 @@ fn status(cluster: &Cluster) -> Result<String> {
     let is_complete = || {
         seen = capture(node, &["status"])?;
         let has = |it: &str| seen.contains(it);
-        Ok(has(" pts/0 ") && has(" command ") && has("(carol)") && has("since"))
+        // A job's end is known once its script runs.
+        let mut left = seen.lines().filter_map(|it| it.split_whitespace().nth(2));
+        let has_ends = !left.any(|it| it == "-");
+        Ok(has_ends && has(" pts/0 ") && has(" command ") && has("(carol)") && has("since"))
     };
     let waited = lab::poll::until_true(what, Duration::from_secs(20), is_complete);
     waited.with_context(|| seen.clone())?;
