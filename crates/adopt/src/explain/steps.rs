@@ -123,7 +123,10 @@ impl<'a> Recorder<'a> {
         of_caller: Duration,
     ) {
         let Ok(steps) = &facts.steps else { return };
-        let own: Vec<_> = steps.own.iter().map(|it| it.job.to_string()).collect();
+        let mut own: Vec<u32> = steps.own.iter().map(|it| it.job).collect();
+        // As they answered is no order for people.
+        own.sort_unstable();
+        let own: Vec<_> = own.iter().map(u32::to_string).collect();
         let own = if own.is_empty() {
             "none".to_owned()
         } else {
