@@ -13,7 +13,7 @@ pub fn refused(site: &Site) -> Result<()> {
     node.sh(&format!(
         "echo 'session required pam_slurm_adopt.so' >>{SSHD}"
     ))?;
-    refuses(site, "serves no other lines than account lines")?;
+    refuses(site, "serves account lines alone")?;
     node.sh("mkdir -p /var/lib/slurm-adopt/1")?;
     refuses(site, "is set up with it")?;
     node.sh("rm -r /var/lib/slurm-adopt")?;
