@@ -415,3 +415,20 @@ fn a_line_behind_an_admins_exemption_stays_there() {
         );
     }
 }
+
+#[test]
+fn an_exemption_that_a_new_line_comes_before_is_told() {
+    let tree = bare(Tree::debian());
+    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_listfile.so");
+    let include = "@include common-account\n";
+    let line =
+        "account sufficient pam_listfile.so item=user sense=allow file=/etc/allowed onerr=fail\n";
+    tree.replace(SSHD, include, &format!("{line}{include}"));
+    let plan = set_up(&tree, &Wish::default());
+    let told = advice(&plan).join("\n");
+    assert!(told.contains("/etc/pam.d/sshd:3 lets users in"), "{told}");
+    assert_eq!(
+        advice(&set_up(&bare(Tree::debian()), &Wish::default())),
+        [""; 0]
+    );
+}

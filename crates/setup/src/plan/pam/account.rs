@@ -81,6 +81,13 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
             edit.write(work)?;
         }
         None => {
+            if let Some(exemption) = exemption(service, usize::MAX) {
+                let title = format!(
+                    "{exemption} lets users in, and after this change only those with a job"
+                );
+                let how = "Name those who need none with setup --admins GROUP, or exempt_users= in the options file.";
+                work.advise(title, &[how]);
+            }
             let at = place(service);
             let why = "the account line lets users in only while they have a job";
             let lines = work.draft.edit(&service.own, why)?;
@@ -141,7 +148,7 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Cal
         edit.bind();
     }
     let place = place(service);
-    match (edit.misplaced(&PASSED), exemption(service, own)) {
+    match (edit.misplaced(&PASSED), exemption(service, own.entry)) {
         (Some(_), Some(exemption)) => stay(work, &exemption),
         (Some(_), None) if edit.can_move(place) => edit.move_to(place),
         (Some(finding), None) => work.leave(finding),
@@ -170,14 +177,14 @@ fn stay(work: &mut Work<'_>, exemption: &str) {
     work.advise(title, &[how]);
 }
 
-/// FILE:LINE of an entry before the module's line with which an admin lets users in without a job, if there is one.
-fn exemption(service: &Service<'_>, own: &OwnLine) -> Option<String> {
+/// FILE:LINE of one of the first entries with which an admin lets users in without a job, if there is one.
+fn exemption(service: &Service<'_>, count: usize) -> Option<String> {
     let stack = service.read.stack(Facility::Account);
     let ends = |it: &&Handler| {
         let action = it.control.action(Code::SUCCESS);
         matches!(action, Action::Done | Action::Jump(_))
     };
-    let before = stack.iter().take(own.entry).filter(ends);
+    let before = stack.iter().take(count).filter(ends);
     let mut lines = before.filter_map(|it| service.read.line(it));
     let line = lines.find(|it| is_exemption(it))?;
     Some(line.place.to_string())
