@@ -71,7 +71,12 @@ impl Site {
             let port = it.port();
             format!("Match LocalPort {port}\nAuthenticationMethods {it}\n")
         });
-        let lines = [ports.concat(), methods.concat()].concat();
+        // A refused login must not penalize the next one from the same address.
+        let penalties = match suite >= Suite::Trixie {
+            true => "PerSourcePenalties no\n",
+            false => "",
+        };
+        let lines = [penalties, &ports.concat(), &methods.concat()].concat();
         node.sh(&format!(
             "chmod 755 {askpass}; echo '{lines}' >>/etc/ssh/sshd_config; systemctl restart ssh"
         ))?;
