@@ -73,7 +73,8 @@ impl Dist {
 pub enum Parts {
     /// All files.
     All,
-    /// All but the admin's program, which takes longer than the rest together.
+    /// All but the admin's program, which takes longer than the rest together. The module that panics is not
+    /// optimized at link time.
     WithoutProgram,
 }
 
@@ -87,17 +88,28 @@ pub fn build_parts(workspace: &Workspace, arch: Arch, parts: Parts) -> Result<Di
     let cross = Cross::install(workspace, arch)?;
     let dist = Dist::place(workspace, arch);
     // Separate builds: in one, cargo would give the module the features that the test driver needs.
-    cross.build(
-        RELEASE,
-        &["--package=pam-slurm-adopt", "--lib", "--examples"],
-    )?;
-    if parts == Parts::All {
-        cross.build(TOOL, &["--package=slurm-adopt", "--bins"])?;
-    }
+    let module = ["--package=pam-slurm-adopt", "--lib"];
+    let twin = ["--package=pam-slurm-adopt", "--examples"];
+    let profile_of_twin = match parts {
+        Parts::All => {
+            cross.build(RELEASE, &[&module[..], &twin].concat())?;
+            cross.build(TOOL, &["--package=slurm-adopt", "--bins"])?;
+            RELEASE
+        }
+        // The twin's link would take as long as the module's.
+        Parts::WithoutProgram => {
+            cross.build(RELEASE, &module)?;
+            cross.build(TOOL, &twin)?;
+            TOOL
+        }
+    };
     cross.build(TOOL, &["--package=pamcall", "--bins"])?;
     let built = |profile| built(workspace, arch, profile);
     copy(&built(RELEASE).join(MODULE), &dist.module())?;
-    copy(&built(RELEASE).join(FORCED_PANIC), &dist.forced_panic())?;
+    copy(
+        &built(profile_of_twin).join(FORCED_PANIC),
+        &dist.forced_panic(),
+    )?;
     match parts {
         Parts::All => copy(&built(TOOL).join("slurm-adopt"), &dist.cli())?,
         // That of an earlier build must not be packed beside this module.
