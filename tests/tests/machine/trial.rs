@@ -15,15 +15,6 @@ const LOOK: &str = "loginctl list-sessions --no-legend | grep -c alice || true
                     ls /run/slurm-adopt/sessions 2>/dev/null || echo none";
 
 fn trial(site: &mut Site) -> Result<()> {
-    // An emulated machine is slow.
-    const FILE: &str = "/etc/security/slurm_adopt.conf";
-    site.sh(&format!("echo timeout=60 >{FILE}"))?;
-    let done = logins(site);
-    site.sh(&format!("rm {FILE}"))?;
-    done
-}
-
-fn logins(site: &mut Site) -> Result<()> {
     site.set_up(AS_ADVISED)?;
     check(
         site,

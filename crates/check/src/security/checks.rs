@@ -6,6 +6,7 @@ pub(super) const ALL: &[&Check] = &[
     &NO_POLICY,
     &DENIED,
     &LABEL,
+    &NO_POLICY_FOR_OPTION,
     &STATE_DIR,
     &STATE_ON_DISK,
     &TMPFILES,
@@ -45,6 +46,18 @@ pub(super) const LABEL: Check = Check {
           and its line keeps everyone out, root too; an options file with it counts as if it said only \"strict\". /run/slurm-adopt that was made before \
           the policy was loaded has /run's label: sshd may not keep all of its files there.",
     fix: "restorecon -v FILE; restorecon -RF /run/slurm-adopt",
+};
+
+pub(super) const NO_POLICY_FOR_OPTION: Check = Check {
+    id: "SA703",
+    severity: Severity::Warning,
+    title: "SELinux enforces a policy without the rules that an option in use needs",
+    why: "slurm_adopt alone lets sshd adopt. To mount /run/user/UID (runtime_dir=create) sshd needs slurm_adopt_runtime_dir; \
+          to ask munged for a credential and the slurmd where a connection comes from for its job (caller ID), \
+          slurm_adopt_callerid. Without them such a login has no XDG_RUNTIME_DIR, and one of a user with several jobs \
+          goes where action_unknown says.",
+    fix: "semodule -i /usr/share/selinux/packages/slurm-adopt/*.cil (from source: packaging/selinux/*.cil). If all \
+          callers may stay unknown, callerid_skip=0.0.0.0/0,::/0 asks nobody.",
 };
 
 pub(super) const STATE_DIR: Check = Check {

@@ -2,6 +2,7 @@
 
 mod apparmor;
 mod checks;
+mod policy;
 mod selinux;
 mod state;
 

@@ -1,29 +1,25 @@
-//! SELinux: its mode, policy modules, denials and labels.
+//! SELinux: its mode, denials and labels.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use adopt::{options, state_dir};
+use adopt::options;
 
 use crate::host::Host;
-use crate::host::tree::{Tree, is_absent};
+use crate::host::tree::is_absent;
 use crate::host::users::Ordinary;
-use crate::security::checks;
+use crate::security::{checks, policy};
 use crate::{Finding, Notes, Severity, Spot, module};
 
-const CONFIG: &str = "/etc/selinux/config";
+pub(super) const CONFIG: &str = "/etc/selinux/config";
 const AUDIT_LOG: &str = "/var/log/audit/audit.log";
-/// The policy module of packaging/selinux that every login needs.
-const OURS: &str = "slurm_adopt";
-/// The type that it gives to /run/slurm-adopt.
-const STATE_TYPE: &str = "slurm_adopt_runtime_t";
 /// How much of the audit log is read, from its end.
 const MOST_OF_LOG: u64 = 16 << 20;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What SELinux does about a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Disabled,
     Permissive,
     Enforcing,
@@ -39,7 +35,7 @@ pub(super) fn look(host: &Host, notes: &mut Notes) {
     }
     labels(host, mode, notes);
     let has_logins = host.is_live() && works(host, notes);
-    policy(host, mode, &config, has_logins, notes);
+    policy::look(host, mode, &config, has_logins, notes);
 }
 
 fn mode(host: &Host, config: &str) -> Mode {
@@ -58,102 +54,11 @@ fn mode(host: &Host, config: &str) -> Mode {
 }
 
 /// A value in /etc/selinux/config, selinux_config(5).
-fn setting<'a>(config: &'a str, key: &str) -> &'a str {
+pub(super) fn setting<'a>(config: &'a str, key: &str) -> &'a str {
     let lines = config.lines().map(str::trim);
     let mut values =
         lines.filter_map(|it| it.split_once('=').filter(|(name, _)| name.trim() == key));
     values.next_back().map_or("", |(_, value)| value.trim())
-}
-
-/// Judges whether the policy has rules for the module: ours, another of that name, or one that makes sshd permissive.
-fn policy(host: &Host, mode: Mode, config: &str, has_logins: bool, notes: &mut Notes) {
-    let kind = match setting(config, "SELINUXTYPE") {
-        "" => "targeted",
-        kind => kind,
-    };
-    let modules = match modules(&host.tree, kind) {
-        Ok(modules) => modules,
-        Err(error) => {
-            notes.unseen("SELinux policy modules", error.to_string());
-            return;
-        }
-    };
-    if modules.is_empty() {
-        let what = format!("SELinux policy modules of {kind}");
-        notes.unseen(what, "there is no store of modules");
-        return;
-    }
-    let is_loaded = |name: &str| modules.iter().any(|(_, it)| it == name);
-    let known = [OURS, "permissive_sshd_t", "unconfined_sshd"];
-    if let Some(name) = known.into_iter().find(|it| is_loaded(it)) {
-        notes.summary(format!("policy module {name}"));
-        if name == OURS {
-            state_label(host, notes);
-        }
-        return;
-    }
-    let of_slurm = modules.iter().find(|(_, name)| name.contains("slurm"));
-    // 100 is the distribution's, 200 that of packages; 400 is what semodule(8) uses by default.
-    let of_site: Vec<&str> = modules
-        .iter()
-        .filter(|(priority, _)| *priority >= 300)
-        .map(|(_, name)| name.as_str())
-        .collect();
-    let detail = match (of_slurm, of_site.is_empty()) {
-        (Some((_, name)), _) => format!(
-            "{} is not the module {OURS}, and may lack rules that this release needs",
-            name.escape_debug()
-        ),
-        (None, true) => format!("no policy module of {kind} has slurm in its name"),
-        (None, false) => format!(
-            "no policy module of {kind} has slurm in its name; of this site: {}",
-            of_site.join(", ").escape_debug()
-        ),
-    };
-    let finding = Finding::of(&checks::NO_POLICY, detail).at(Spot::file(CONFIG));
-    // The site's module may have the rules, and a permissive policy denies nothing.
-    let has_others = of_slurm.is_some() || !of_site.is_empty();
-    let is_harmless = mode == Mode::Permissive || has_others || has_logins;
-    notes.find(match is_harmless {
-        true => finding.as_severe_as(Severity::Note),
-        false => finding,
-    });
-}
-
-/// Judges the label of /run/slurm-adopt, which may have been made before the policy was loaded.
-fn state_label(host: &Host, notes: &mut Notes) {
-    let label = host.tree.attribute(state_dir::DIR, "security.selinux");
-    let label = label.map(|it| String::from_utf8_lossy(&it).into_owned());
-    let kind = label.as_deref().and_then(type_of).unwrap_or(STATE_TYPE);
-    if host.is_live() && kind != STATE_TYPE {
-        let dir = state_dir::DIR;
-        let detail = format!("{dir} is {}, not {STATE_TYPE}", kind.escape_debug());
-        let finding = Finding::of(&checks::LABEL, detail).at(Spot::file(dir));
-        let finding = finding.fix(format!("restorecon -RF {dir}"));
-        notes.find(finding.as_severe_as(Severity::Warning));
-    }
-}
-
-/// The policy modules that are installed and not disabled, with their priorities.
-fn modules(tree: &Tree, kind: &str) -> std::io::Result<Vec<(u32, String)>> {
-    let stores = [
-        format!("/var/lib/selinux/{kind}/active/modules"),
-        // RHEL 7
-        format!("/etc/selinux/{kind}/active/modules"),
-    ];
-    let mut found = Vec::new();
-    for store in stores {
-        let disabled = tree.names(format!("{store}/disabled"))?;
-        for priority in tree.names(&store)? {
-            let Ok(number) = priority.parse::<u32>() else {
-                continue;
-            };
-            let mut names = tree.names(format!("{store}/{priority}"))?;
-            names.retain(|it| !disabled.contains(it));
-            found.extend(names.into_iter().map(|it| (number, it)));
-        }
-    }
-    Ok(found)
 }
 
 fn labels(host: &Host, mode: Mode, notes: &mut Notes) {
@@ -181,7 +86,7 @@ fn labels(host: &Host, mode: Mode, notes: &mut Notes) {
 }
 
 /// The type in a label: the third of `user:role:type:level`.
-fn type_of(label: &str) -> Option<&str> {
+pub(super) fn type_of(label: &str) -> Option<&str> {
     label.trim_end_matches('\0').split(':').nth(2)
 }
 

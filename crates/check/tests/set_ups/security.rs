@@ -67,19 +67,14 @@ fn policies_of_selinux() {
             found: &["SA700 note /etc/selinux/config"],
         },
         Case {
-            name: "enforcing, with our module",
-            make: || {
-                let tree = selinux("enforcing");
-                tree.write(&format!("{STORE}/400/slurm_adopt/cil"), "");
-                tree
-            },
+            name: "enforcing, with our modules",
+            make: with_ours,
             found: &[],
         },
         Case {
             name: "enforcing, with our module disabled",
             make: || {
-                let tree = selinux("enforcing");
-                tree.write(&format!("{STORE}/400/slurm_adopt/cil"), "");
+                let tree = with_ours();
                 tree.write(&format!("{STORE}/disabled/slurm_adopt"), "");
                 tree
             },
@@ -103,10 +98,94 @@ fn policies_of_selinux() {
 }
 
 #[test]
+fn policies_for_options() {
+    const OPTIONS: &str = "/etc/security/slurm_adopt.conf";
+    expect(&[
+        Case {
+            name: "a runtime directory, with its module",
+            make: || {
+                let tree = with_ours();
+                tree.write(OPTIONS, "runtime_dir=create\n");
+                tree
+            },
+            found: &[],
+        },
+        Case {
+            name: "a runtime directory, without",
+            make: || {
+                let tree = with_ours();
+                tree.write(OPTIONS, "runtime_dir=create\n");
+                tree.write(&format!("{STORE}/disabled/slurm_adopt_runtime_dir"), "");
+                tree
+            },
+            found: &["SA703 warning /etc/selinux/config"],
+        },
+        Case {
+            name: "caller ID without its module",
+            make: without_callerid,
+            found: &["SA703 warning /etc/selinux/config"],
+        },
+        Case {
+            name: "the same, but a module of the site's may have the rules",
+            make: || {
+                let tree = without_callerid();
+                tree.write(&format!("{STORE}/400/site_hpc/cil"), "");
+                tree
+            },
+            found: &["SA703 note /etc/selinux/config"],
+        },
+        Case {
+            name: "the same, permissive",
+            make: || {
+                let tree = without_callerid();
+                tree.write(
+                    "/etc/selinux/config",
+                    "SELINUX=permissive\nSELINUXTYPE=targeted\n",
+                );
+                tree
+            },
+            found: &["SA703 note /etc/selinux/config"],
+        },
+        Case {
+            name: "no caller is asked",
+            make: || {
+                let tree = without_callerid();
+                tree.write(OPTIONS, "callerid_skip=0.0.0.0/0,::/0\n");
+                tree
+            },
+            found: &[],
+        },
+    ]);
+}
+
+/// Enforcing, with the modules of packaging/selinux.
+fn with_ours() -> Tree {
+    let tree = selinux("enforcing");
+    load_ours(&tree);
+    tree
+}
+
+fn load_ours(tree: &Tree) {
+    for name in [
+        "slurm_adopt",
+        "slurm_adopt_runtime_dir",
+        "slurm_adopt_callerid",
+    ] {
+        tree.write(&format!("{STORE}/400/{name}/cil"), "");
+    }
+}
+
+fn without_callerid() -> Tree {
+    let tree = with_ours();
+    tree.write(&format!("{STORE}/disabled/slurm_adopt_callerid"), "");
+    tree
+}
+
+#[test]
 fn labels_of_selinux() {
     let judged = |mode: &str, path: &str, label: &str| {
         let tree = selinux(mode);
-        tree.write(&format!("{STORE}/400/slurm_adopt/cil"), "");
+        load_ours(&tree);
         tree.write("/etc/security/slurm_adopt.conf", "strict\n");
         tree.label(path, label).then(|| tree.found())
     };
