@@ -6,7 +6,7 @@ use crate::change::{Change, Content};
 use crate::failure::Failure;
 use crate::files::{Files, State};
 use crate::plan::Plan;
-use crate::record::{Entry, Progress, Record};
+use crate::record::{Entry, Record};
 
 /// The record of a plan, with all that is kept of the files as they are.
 ///
@@ -24,12 +24,10 @@ pub fn record(files: &Files, plan: &Plan) -> Result<Record, Failure> {
         }
     }
     Ok(Record {
-        progress: Progress::Begun,
-        undoes: Vec::new(),
-        left: Vec::new(),
         directories,
         entries,
         commands: plan.commands.clone(),
+        ..Record::begun()
     })
 }
 

@@ -96,7 +96,11 @@ impl<'a> Store<'a> {
             if name.ends_with(PARTIAL) {
                 self.files.remove_all(&path)?;
             } else if name == UNDO {
-                self.undo = Some(Record::read(self.files, &path)?);
+                let mut undo = Record::read(self.files, &path)?;
+                // These changes are worked out anew from their setups.
+                let damaged = undo.damaged.drain(..);
+                undo.left.extend(damaged.map(|it| it.place().to_owned()));
+                self.undo = Some(undo);
             } else if let Ok(number) = name.parse() {
                 let record = Record::read(self.files, &path)?;
                 self.setups.insert(number, record);
@@ -167,14 +171,14 @@ impl<'a> Store<'a> {
             let Some(record) = self.setups.get_mut(&number) else {
                 continue;
             };
-            record.entries.retain(|it| left.contains(&it.place));
+            record.keep(&left);
             record.progress = Progress::Done;
-            match record.entries.is_empty() {
+            match record.is_empty() {
                 true => self.forget(&number.to_string())?,
                 false => record.write_journal(self.files, &path_of(number))?,
             }
         }
-        self.setups.retain(|_, it| !it.entries.is_empty());
+        self.setups.retain(|_, it| !it.is_empty());
         self.forget(UNDO)?;
         self.undo = None;
         Ok(())
