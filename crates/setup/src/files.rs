@@ -1,6 +1,6 @@
 //! The files of a host, or of a tree that does not run, to be changed: each is old or new at any moment, never half.
 //!
-//! No path leads out of a tree, whatever links are in it, openat2(2). A new content is written beside the old one under
+//! No path leads out of a tree, whatever links are in it. A new content is written beside the old one under
 //! another name, made durable, and renamed.
 
 mod state;
@@ -11,8 +11,8 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use check::host::tree::{Tree, is_absent};
-use rustix::fs::{self, AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
+use check::host::tree::{Tree, is_absent, open_inside};
+use rustix::fs::{self, AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 
 pub use self::state::{Attribute, State};
 use crate::change::{Change, Content};
@@ -208,20 +208,11 @@ impl Files {
                 "not an absolute path of a file",
             ));
         };
-        let within = above.strip_prefix("/").unwrap_or(above);
-        let within = match within.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => within,
-        };
         let opened = match self.tree.is_live() {
-            // Before Linux 5.6 there is no openat2(2).
-            true => fs::openat(&self.root, within, DIRECTORY, Mode::empty()),
-            false => {
-                let resolve = ResolveFlags::IN_ROOT;
-                fs::openat2(&self.root, within, DIRECTORY, Mode::empty(), resolve)
-            }
+            true => fs::openat(&self.root, above, DIRECTORY, Mode::empty())?,
+            false => open_inside(&self.root, above, DIRECTORY)?,
         };
-        Ok((opened?, name))
+        Ok((opened, name))
     }
 }
 
