@@ -9,7 +9,7 @@ use crate::apply::content;
 use crate::change::{Change, Content};
 use crate::failure::Failure;
 use crate::files::{Files, State};
-use crate::record::{Damaged, Entry, Fault, Progress, Record, copy_before};
+use crate::record::{Damaged, Entry, Fault, Record, copy_before};
 use crate::store::{DIR, Store};
 
 /// How setups are taken back.
@@ -124,7 +124,11 @@ impl Way {
             Err(why) => (None, None, left(setups, path, why)),
             Ok(found) => {
                 let (target, fate) = way_of(setups, path, &found);
-                (found, target, fate)
+                let is_fixed = content(&target) != content(&found) && files.is_immutable(path);
+                match is_fixed {
+                    true => (None, None, left(setups, path, IMMUTABLE)),
+                    false => (found, target, fate),
+                }
             }
         };
         match fate.is_left() {
@@ -333,3 +337,4 @@ pub(crate) fn remove_directories(files: &Files, record: &Record) -> Result<(), F
 }
 
 const NO_FILE: &str = "it is neither a file nor a link now";
+const IMMUTABLE: &str = "it is immutable; chattr -i it, then run undo again";

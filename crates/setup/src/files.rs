@@ -84,16 +84,55 @@ impl Files {
         let (dir, name) = self.parent(place)?;
         let beside = beside(name);
         remove(&dir, &beside)?;
-        match &new.content {
-            Content::File { .. } => write(&dir, &beside, new)?,
-            Content::Link { target } => fs::symlinkat(target, &dir, &beside)?,
+        let written = match &new.content {
+            Content::File { .. } => write(&dir, &beside, new),
+            Content::Link { target } => Ok(fs::symlinkat(target, &dir, &beside)?),
+        };
+        let renamed = written.and_then(|()| Ok(fs::renameat(&dir, &beside, &dir, name)?));
+        if let Err(error) = renamed {
+            // The reason is of more use than what else fails now.
+            let _ = remove(&dir, &beside);
+            return Err(error);
         }
-        let renamed = fs::renameat(&dir, &beside, &dir, name);
-        if renamed.is_err() {
-            remove(&dir, &beside)?;
-        }
-        renamed?;
         sync(&dir)
+    }
+
+    /// Puts a content in its place by a hard link to a copy of it, which needs no room on the file system.
+    ///
+    /// # Errors
+    /// Those of link(2) and rename(2); a copy that is not the same in all that belongs to a file.
+    pub fn put_copy(&self, copy: &Path, place: &Path, new: &State) -> io::Result<()> {
+        let (from, copy) = self.parent(copy)?;
+        let (dir, name) = self.parent(place)?;
+        if State::read(&from, copy)?.as_ref() != Some(new) {
+            return Err(io::Error::other("its copy differs"));
+        }
+        let beside = beside(name);
+        remove(&dir, &beside)?;
+        fs::linkat(&from, copy, &dir, &beside, AtFlags::empty())?;
+        fs::renameat(&dir, &beside, &dir, name)?;
+        sync(&dir)
+    }
+
+    /// Makes sure that the file system of a place can be written to.
+    ///
+    /// # Errors
+    /// EROFS, and those of fstatvfs(3).
+    pub fn check_writable(&self, place: &Path) -> io::Result<()> {
+        let mut above = place.ancestors().skip(1);
+        let dir = above.find(|it| self.tree.exists(it)).unwrap_or(place);
+        let (dir, _) = self.parent(&dir.join("x"))?;
+        let flags = fs::fstatvfs(&dir)?.f_flag;
+        match flags.contains(fs::StatVfsMountFlags::RDONLY) {
+            true => Err(rustix::io::Errno::ROFS.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a file cannot be changed, not even by root.
+    #[must_use]
+    pub fn is_immutable(&self, place: &Path) -> bool {
+        self.tree.is_immutable(place)
     }
 
     /// Removes a file or link; it may be gone already.
@@ -267,6 +306,13 @@ fn remove(dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
         Err(error) if error == rustix::io::Errno::NOENT => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether an operation failed for lack of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT))
 }
 
 /// Makes a directory's entries durable.

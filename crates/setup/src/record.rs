@@ -67,7 +67,7 @@ pub struct Damaged {
     pub copy: PathBuf,
     /// What is wrong with it.
     pub fault: Fault,
-    row: Row,
+    row: Box<Row>,
 }
 
 /// What is wrong with a kept copy.
@@ -180,7 +180,7 @@ impl Record {
             before: entry.before.as_ref().map(Kept::of),
             after: entry.after.as_ref().map(Kept::of),
         };
-        let damaged = self.damaged.iter().map(|it| it.row.clone());
+        let damaged = self.damaged.iter().map(|it| Row::clone(&it.row));
         let journal = Journal {
             format: 0,
             program: String::new(),
@@ -255,7 +255,10 @@ fn entry(files: &Files, dir: &Path, row: Row) -> Result<Entry, Damaged> {
             before,
             after,
         }),
-        (Err((copy, fault)), _) | (_, Err((copy, fault))) => Err(Damaged { copy, fault, row }),
+        (Err((copy, fault)), _) | (_, Err((copy, fault))) => {
+            let row = Box::new(row);
+            Err(Damaged { copy, fault, row })
+        }
     }
 }
 
