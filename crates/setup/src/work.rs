@@ -161,7 +161,7 @@ impl Site {
         }
         tell("look at the host as it is now");
         let after = self.judge().map_err(|it| vec![it.to_string()])?;
-        let worse = after.worse_than(before, &plan.accepted);
+        let worse = after.worse_than(before, plan);
         match worse.is_empty() {
             true => Ok(after),
             false => Err(worse),
