@@ -1,12 +1,13 @@
 //! Turns a plan into a record, and makes the changes of a record.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::change::{Change, Content};
 use crate::failure::Failure;
-use crate::files::{Files, State};
+use crate::files::{Files, State, is_full};
 use crate::plan::Plan;
-use crate::record::{Entry, Progress, Record};
+use crate::record::{Entry, Record};
 
 /// The record of a plan, with all that is kept of the files as they are.
 ///
@@ -24,12 +25,10 @@ pub fn record(files: &Files, plan: &Plan) -> Result<Record, Failure> {
         }
     }
     Ok(Record {
-        progress: Progress::Begun,
-        undoes: Vec::new(),
-        left: Vec::new(),
         directories,
         entries,
         commands: plan.commands.clone(),
+        ..Record::begun()
     })
 }
 
@@ -52,19 +51,52 @@ fn entry(files: &Files, change: &Change) -> Result<Entry, Failure> {
     })
 }
 
+/// Makes sure that the changes of a record can be written, before the first one is.
+///
+/// # Errors
+/// A file system that is mounted to be read only.
+pub fn check_writable(files: &Files, record: &Record) -> Result<(), Failure> {
+    let mut entries = record.entries.iter();
+    entries.try_for_each(|entry| {
+        let is_same = content(&entry.before) == content(&entry.after);
+        let checked = match is_same {
+            true => Ok(()),
+            false => files.check_writable(&entry.place),
+        };
+        checked.map_err(|it| Failure::new("write", &entry.place, it))
+    })
+}
+
 /// Makes the changes of a record in their order, those that are not made yet.
 ///
 /// # Errors
 /// A file that is neither as before nor as after, or cannot be written: later changes are not made.
 pub fn make(files: &Files, record: &Record) -> Result<(), Failure> {
+    make_with(files, record, &|_| None)
+}
+
+/// The same; where there is no room for a content, the copy of it that `copy` names is linked to its place.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_with(
+    files: &Files,
+    record: &Record,
+    copy: &dyn Fn(&Entry) -> Option<PathBuf>,
+) -> Result<(), Failure> {
     for dir in &record.directories {
         let made = files.make_dir(dir, 0o755);
         made.map_err(|it| Failure::new("make directory", dir, it))?;
     }
-    record.entries.iter().try_for_each(|it| change(files, it))
+    let mut entries = record.entries.iter();
+    entries.try_for_each(|it| change(files, it, copy))
 }
 
-fn change(files: &Files, entry: &Entry) -> Result<(), Failure> {
+fn change(
+    files: &Files,
+    entry: &Entry,
+    copy: &dyn Fn(&Entry) -> Option<PathBuf>,
+) -> Result<(), Failure> {
     let place = &entry.place;
     let failed = |operation| move |cause| Failure::new(operation, place, cause);
     let found = files.state(place).map_err(failed("read"))?;
@@ -74,10 +106,15 @@ fn change(files: &Files, entry: &Entry) -> Result<(), Failure> {
     if content(&found) != content(&entry.before) {
         return Err(failed("change")(io::Error::other(CHANGED)));
     }
-    match &entry.after {
-        Some(after) => files.put(place, after).map_err(failed("write")),
-        None => files.remove(place).map_err(failed("remove")),
-    }
+    let Some(after) = &entry.after else {
+        return files.remove(place).map_err(failed("remove"));
+    };
+    let put = files.put(place, after);
+    let put = put.or_else(|error| match copy(entry) {
+        Some(copy) if is_full(&error) => files.put_copy(&copy, place, after).map_err(|_| error),
+        _ => Err(error),
+    });
+    put.map_err(failed("write"))
 }
 
 /// The content of what is at a place.

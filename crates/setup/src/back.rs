@@ -9,7 +9,7 @@ use crate::apply::content;
 use crate::change::{Change, Content};
 use crate::failure::Failure;
 use crate::files::{Files, State};
-use crate::record::{Entry, Progress, Record};
+use crate::record::{Damaged, Entry, Fault, Record, copy_before};
 use crate::store::{DIR, Store};
 
 /// How setups are taken back.
@@ -46,6 +46,21 @@ pub enum Fate {
         /// The path of what was there before the first setup, if there was something.
         copy: Option<PathBuf>,
     },
+    /// What was kept of it is not as it was written: it stays as it is.
+    Damaged {
+        /// The copy.
+        copy: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+}
+
+impl Fate {
+    /// Whether the place stays as it is, and the admin is to put it right.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        matches!(self, Self::Left { .. } | Self::Damaged { .. })
+    }
 }
 
 impl Way {
@@ -54,47 +69,80 @@ impl Way {
     /// # Errors
     /// A file that cannot be read.
     pub fn of(files: &Files, store: &Store<'_>, numbers: &[u32]) -> Result<Self, Failure> {
-        let mut record = Record {
-            progress: Progress::Begun,
-            undoes: numbers.to_vec(),
-            left: Vec::new(),
-            directories: Vec::new(),
-            entries: Vec::new(),
-            commands: Vec::new(),
+        let mut way = Self {
+            record: Record::begun(),
+            places: Vec::new(),
         };
-        let mut places = Vec::new();
+        way.record.undoes = numbers.to_vec();
         let setups: Vec<(u32, &Record)> = numbers
             .iter()
             .rev()
             .filter_map(|it| Some((*it, store.setups.get(it)?)))
             .collect();
+        let damaged = setups.iter().flat_map(|(_, it)| &it.damaged);
+        damaged.for_each(|it| way.leave(it));
         for (_, setup) in &setups {
-            add_new(&mut record.directories, &setup.directories);
-            add_new(&mut record.commands, &setup.commands);
+            add_new(&mut way.record.directories, &setup.directories);
+            add_new(&mut way.record.commands, &setup.commands);
             for entry in setup.entries.iter().rev() {
-                let path = &entry.place;
-                if places.iter().any(|it: &Place| it.path == *path) {
-                    continue;
+                if way.places.iter().all(|it| it.path != entry.place) {
+                    way.add(files, &setups, entry)?;
                 }
-                let found = files.state(path);
-                let found = found.map_err(|it| Failure::new("read", path, it))?;
-                let (target, fate) = way_of(&setups, path, &found);
-                match fate {
-                    Fate::Left { .. } => record.left.push(path.clone()),
-                    _ => record.entries.push(Entry {
-                        place: path.clone(),
-                        why: entry.why.clone(),
-                        before: found,
-                        after: target,
-                    }),
-                }
-                places.push(Place {
-                    path: path.clone(),
-                    fate,
-                });
             }
         }
-        Ok(Self { record, places })
+        Ok(way)
+    }
+
+    /// Leaves a place whose copies are damaged.
+    fn leave(&mut self, damaged: &Damaged) {
+        let path = damaged.place().to_owned();
+        if self.places.iter().any(|it| it.path == path) {
+            return;
+        }
+        self.record.left.push(path.clone());
+        let fate = Fate::Damaged {
+            copy: damaged.copy.clone(),
+            fault: damaged.fault,
+        };
+        self.places.push(Place { path, fate });
+    }
+
+    /// Takes a place back.
+    fn add(
+        &mut self,
+        files: &Files,
+        setups: &[(u32, &Record)],
+        entry: &Entry,
+    ) -> Result<(), Failure> {
+        let path = &entry.place;
+        let found = match files.state(path) {
+            // Something that setup did not put there, and does not remove.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(NO_FILE),
+            found => Ok(found.map_err(|it| Failure::new("read", path, it))?),
+        };
+        let (before, after, fate) = match found {
+            Err(why) => (None, None, left(setups, path, why)),
+            Ok(found) => {
+                let (target, fate) = way_of(setups, path, &found);
+                let is_fixed = content(&target) != content(&found) && files.is_immutable(path);
+                match is_fixed {
+                    true => (None, None, left(setups, path, IMMUTABLE)),
+                    false => (found, target, fate),
+                }
+            }
+        };
+        match fate.is_left() {
+            true => self.record.left.push(path.clone()),
+            false => self.record.entries.push(Entry {
+                place: path.clone(),
+                why: entry.why.clone(),
+                before,
+                after,
+            }),
+        }
+        let path = path.clone();
+        self.places.push(Place { path, fate });
+        Ok(())
     }
 
     /// The changes, to be shown.
@@ -119,11 +167,7 @@ impl Way {
 
 /// What a place is to be, and what that makes of what is there.
 fn way_of(setups: &[(u32, &Record)], path: &Path, found: &Option<State>) -> (Option<State>, Fate) {
-    let chain: Vec<(u32, &Entry)> = setups
-        .iter()
-        .flat_map(|(number, setup)| setup.entries.iter().map(|it| (*number, it)))
-        .filter(|(_, entry)| entry.place == path)
-        .collect();
+    let chain = chain(setups, path);
     let first = chain.last();
     if first.is_some_and(|(_, it)| content(&it.before) == content(found)) {
         return (found.clone(), Fate::Already);
@@ -140,11 +184,7 @@ fn way_of(setups: &[(u32, &Record)], path: &Path, found: &Option<State>) -> (Opt
             Err(_) if chain.iter().all(|(_, it)| is_put_right(it, found)) => {
                 return (found.clone(), Fate::Already);
             }
-            Err(why) => {
-                let had = first.filter(|(_, it)| it.before.is_some());
-                let copy = had.map(|(number, it)| copy(*number, &it.place));
-                return (found.clone(), Fate::Left { why, copy });
-            }
+            Err(why) => return (found.clone(), left(setups, path, why)),
         }
         is_merged = true;
     }
@@ -154,6 +194,27 @@ fn way_of(setups: &[(u32, &Record)], path: &Path, found: &Option<State>) -> (Opt
         false => Fate::Restored,
     };
     (target, fate)
+}
+
+/// The changes of a place, the last one first.
+fn chain<'a>(setups: &[(u32, &'a Record)], path: &Path) -> Vec<(u32, &'a Entry)> {
+    let of_setup = |(number, setup): &(u32, &'a Record)| {
+        let number = *number;
+        setup.entries.iter().map(move |it| (number, it))
+    };
+    let all = setups.iter().flat_map(of_setup);
+    all.filter(|(_, entry)| entry.place == path).collect()
+}
+
+/// A place that stays as it is.
+fn left(setups: &[(u32, &Record)], path: &Path, why: &'static str) -> Fate {
+    let chain = chain(setups, path);
+    let had = chain.last().filter(|(_, it)| it.before.is_some());
+    let copy = had.map(|(number, it)| {
+        let dir = Path::new(DIR).join(number.to_string());
+        copy_before(&dir, &it.place)
+    });
+    Fate::Left { why, copy }
 }
 
 /// What others have made of a file, without what setup changed.
@@ -252,15 +313,6 @@ fn lines(text: &[u8]) -> BTreeSet<Vec<u8>> {
     lines.map(|it| it.trim_ascii().to_vec()).collect()
 }
 
-/// The path of what was at a place before a setup.
-fn copy(number: u32, place: &Path) -> PathBuf {
-    let place = place.strip_prefix("/").unwrap_or(place);
-    Path::new(DIR)
-        .join(number.to_string())
-        .join("before")
-        .join(place)
-}
-
 fn add_new<T: Clone + PartialEq>(list: &mut Vec<T>, more: &[T]) {
     for it in more {
         if !list.contains(it) {
@@ -283,3 +335,6 @@ pub(crate) fn remove_directories(files: &Files, record: &Record) -> Result<(), F
     }
     Ok(())
 }
+
+const NO_FILE: &str = "it is neither a file nor a link now";
+const IMMUTABLE: &str = "it is immutable; chattr -i it, then run undo again";

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// An operation that failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -30,7 +32,12 @@ impl fmt::Display for Failure {
             path,
             cause,
         } = self;
-        write!(f, "{operation} {}: {cause}", path.display())
+        write!(f, "{operation} {}: {cause}", path.display())?;
+        match Errno::from_io_error(cause) {
+            Some(Errno::ROFS) => f.write_str("; mount it so that it can be written first"),
+            Some(Errno::NOSPC | Errno::DQUOT) => f.write_str("; make room there first"),
+            _ => Ok(()),
+        }
     }
 }
 

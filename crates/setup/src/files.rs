@@ -1,6 +1,6 @@
 //! The files of a host, or of a tree that does not run, to be changed: each is old or new at any moment, never half.
 //!
-//! No path leads out of a tree, whatever links are in it, openat2(2). A new content is written beside the old one under
+//! No path leads out of a tree, whatever links are in it. A new content is written beside the old one under
 //! another name, made durable, and renamed.
 
 mod state;
@@ -11,8 +11,8 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use check::host::tree::{Tree, is_absent};
-use rustix::fs::{self, AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
+use check::host::tree::{Tree, is_absent, open_inside};
+use rustix::fs::{self, AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 
 pub use self::state::{Attribute, State};
 use crate::change::{Change, Content};
@@ -84,16 +84,55 @@ impl Files {
         let (dir, name) = self.parent(place)?;
         let beside = beside(name);
         remove(&dir, &beside)?;
-        match &new.content {
-            Content::File { .. } => write(&dir, &beside, new)?,
-            Content::Link { target } => fs::symlinkat(target, &dir, &beside)?,
+        let written = match &new.content {
+            Content::File { .. } => write(&dir, &beside, new),
+            Content::Link { target } => Ok(fs::symlinkat(target, &dir, &beside)?),
+        };
+        let renamed = written.and_then(|()| Ok(fs::renameat(&dir, &beside, &dir, name)?));
+        if let Err(error) = renamed {
+            // The reason is of more use than what else fails now.
+            let _ = remove(&dir, &beside);
+            return Err(error);
         }
-        let renamed = fs::renameat(&dir, &beside, &dir, name);
-        if renamed.is_err() {
-            remove(&dir, &beside)?;
-        }
-        renamed?;
         sync(&dir)
+    }
+
+    /// Puts a content in its place by a hard link to a copy of it, which needs no room on the file system.
+    ///
+    /// # Errors
+    /// Those of link(2) and rename(2); a copy that is not the same in all that belongs to a file.
+    pub fn put_copy(&self, copy: &Path, place: &Path, new: &State) -> io::Result<()> {
+        let (from, copy) = self.parent(copy)?;
+        let (dir, name) = self.parent(place)?;
+        if State::read(&from, copy)?.as_ref() != Some(new) {
+            return Err(io::Error::other("its copy differs"));
+        }
+        let beside = beside(name);
+        remove(&dir, &beside)?;
+        fs::linkat(&from, copy, &dir, &beside, AtFlags::empty())?;
+        fs::renameat(&dir, &beside, &dir, name)?;
+        sync(&dir)
+    }
+
+    /// Makes sure that the file system of a place can be written to.
+    ///
+    /// # Errors
+    /// EROFS, and those of fstatvfs(3).
+    pub fn check_writable(&self, place: &Path) -> io::Result<()> {
+        let mut above = place.ancestors().skip(1);
+        let dir = above.find(|it| self.tree.exists(it)).unwrap_or(place);
+        let (dir, _) = self.parent(&dir.join("x"))?;
+        let flags = fs::fstatvfs(&dir)?.f_flag;
+        match flags.contains(fs::StatVfsMountFlags::RDONLY) {
+            true => Err(rustix::io::Errno::ROFS.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a file cannot be changed, not even by root.
+    #[must_use]
+    pub fn is_immutable(&self, place: &Path) -> bool {
+        self.tree.is_immutable(place)
     }
 
     /// Removes a file or link; it may be gone already.
@@ -208,20 +247,11 @@ impl Files {
                 "not an absolute path of a file",
             ));
         };
-        let within = above.strip_prefix("/").unwrap_or(above);
-        let within = match within.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => within,
-        };
         let opened = match self.tree.is_live() {
-            // Before Linux 5.6 there is no openat2(2).
-            true => fs::openat(&self.root, within, DIRECTORY, Mode::empty()),
-            false => {
-                let resolve = ResolveFlags::IN_ROOT;
-                fs::openat2(&self.root, within, DIRECTORY, Mode::empty(), resolve)
-            }
+            true => fs::openat(&self.root, above, DIRECTORY, Mode::empty())?,
+            false => open_inside(&self.root, above, DIRECTORY)?,
         };
-        Ok((opened?, name))
+        Ok((opened, name))
     }
 }
 
@@ -276,6 +306,13 @@ fn remove(dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
         Err(error) if error == rustix::io::Errno::NOENT => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether an operation failed for lack of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT))
 }
 
 /// Makes a directory's entries durable.

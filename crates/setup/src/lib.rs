@@ -21,5 +21,6 @@ mod work;
 pub use back::{Fate, Place, Way};
 pub use failure::Failure;
 pub use files::Files;
+pub use record::Fault;
 pub use store::{DIR, Store};
 pub use work::{End, Site, Undone, words};

@@ -1,18 +1,20 @@
 //! The record of a setup or undo: written before the first change, so that whatever ends the program at any moment, the
 //! next one knows what there was and what there was to be.
 
+mod journal;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use check::host::tree::is_absent;
 use serde::{Deserialize, Serialize};
 
 use crate::change::Content;
-use crate::files::{Attribute, Files, State};
+use crate::files::{Files, State};
 use crate::plan::Command;
+use crate::record::journal::{Journal, Kept, Row};
 
-/// The format's number.
-const FORMAT: u32 = 1;
 /// The file in a record's directory that lists the changes.
 const JOURNAL: &str = "journal.json";
 
@@ -29,6 +31,8 @@ pub struct Record {
     pub directories: Vec<PathBuf>,
     /// The changes in their order.
     pub entries: Vec<Entry>,
+    /// Changes that cannot be taken back, as their copies are damaged.
+    pub damaged: Vec<Damaged>,
     /// Commands that make them count.
     pub commands: Vec<Command>,
 }
@@ -56,48 +60,43 @@ pub struct Entry {
     pub after: Option<State>,
 }
 
-/// journal.json. The contents are beside it, in `before` and `after`, by their places.
-#[derive(Serialize, Deserialize)]
-struct Journal {
-    format: u32,
-    /// The version of the program that wrote it.
-    program: String,
-    progress: Progress,
-    undoes: Vec<u32>,
-    left: Vec<PathBuf>,
-    directories: Vec<PathBuf>,
-    changes: Vec<Row>,
-    commands: Vec<Run>,
+/// A change whose kept contents are not as they were written: nothing is restored from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// The copy that does not fit.
+    pub copy: PathBuf,
+    /// What is wrong with it.
+    pub fault: Fault,
+    row: Box<Row>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Row {
-    place: PathBuf,
-    why: String,
-    before: Option<Kept>,
-    after: Option<Kept>,
+/// What is wrong with a kept copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is none.
+    Missing,
+    /// It cannot be read.
+    Unreadable,
+    /// It has other bytes than were kept.
+    Altered,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kept {
-    File {
-        mode: u32,
-        uid: u32,
-        gid: u32,
-        attributes: Vec<Attribute>,
-        modified: Option<(i64, i64)>,
-    },
-    Link {
-        target: PathBuf,
-    },
+impl Damaged {
+    /// The place of the change.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        &self.row.place
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Run {
-    program: String,
-    arguments: Vec<String>,
-    why: String,
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is gone",
+            Self::Unreadable => "cannot be read",
+            Self::Altered => "is not as slurm-adopt wrote it (its digest differs)",
+        })
+    }
 }
 
 /// The side of a change; its name is that of the directory with the contents.
@@ -108,43 +107,47 @@ enum Side {
 }
 
 impl Record {
+    /// The record of something that begins.
+    pub fn begun() -> Self {
+        Self {
+            progress: Progress::Begun,
+            undoes: Vec::new(),
+            left: Vec::new(),
+            directories: Vec::new(),
+            entries: Vec::new(),
+            damaged: Vec::new(),
+            commands: Vec::new(),
+        }
+    }
+
     /// Reads a record from its directory.
     ///
     /// # Errors
-    /// Those of the system; a journal or content that is not as it was written.
+    /// Those of the system; a journal that is not as it was written.
     pub fn read(files: &Files, dir: &Path) -> io::Result<Self> {
         let path = dir.join(JOURNAL);
-        let text = files.tree().read(&path)?;
-        let fault = |it: &dyn fmt::Display| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{}: {it}", path.display()),
-            )
+        let fault = |kind, it: &dyn fmt::Display| {
+            io::Error::new(kind, format!("{}: {it}; {}", path.display(), by_hand(dir)))
         };
-        let journal: Journal = serde_json::from_slice(&text).map_err(|it| fault(&it))?;
-        if journal.format != FORMAT {
-            return Err(fault(&format_args!(
-                "format {}, of slurm-adopt {}; this one knows {FORMAT}",
-                journal.format, journal.program
-            )));
-        }
-        let entry = |row: Row| -> io::Result<Entry> {
-            Ok(Entry {
-                before: state(files, dir, Side::Before, &row.place, row.before)?,
-                after: state(files, dir, Side::After, &row.place, row.after)?,
-                place: row.place,
-                why: row.why,
-            })
-        };
-        let entries: io::Result<Vec<_>> = journal.changes.into_iter().map(entry).collect();
-        Ok(Self {
+        let text = files.tree().read(&path);
+        let text = text.map_err(|it| fault(it.kind(), &it))?;
+        let journal = Journal::of(&text);
+        let journal = journal.map_err(|it| fault(io::ErrorKind::InvalidData, &it))?;
+        let mut record = Self {
             progress: journal.progress,
             undoes: journal.undoes,
             left: journal.left,
             directories: journal.directories,
-            entries: entries?,
-            commands: journal.commands.into_iter().map(command).collect(),
-        })
+            commands: journal.commands.into_iter().map(Command::from).collect(),
+            ..Self::begun()
+        };
+        for row in journal.changes {
+            match entry(files, dir, row) {
+                Ok(entry) => record.entries.push(entry),
+                Err(damaged) => record.damaged.push(damaged),
+            }
+        }
+        Ok(record)
     }
 
     /// Writes a record with all contents into a directory that exists.
@@ -174,30 +177,47 @@ impl Record {
         let row = |entry: &Entry| Row {
             place: entry.place.clone(),
             why: entry.why.clone(),
-            before: entry.before.as_ref().map(kept),
-            after: entry.after.as_ref().map(kept),
+            before: entry.before.as_ref().map(Kept::of),
+            after: entry.after.as_ref().map(Kept::of),
         };
+        let damaged = self.damaged.iter().map(|it| Row::clone(&it.row));
         let journal = Journal {
-            format: FORMAT,
-            program: env!("CARGO_PKG_VERSION").to_owned(),
+            format: 0,
+            program: String::new(),
+            digest: String::new(),
             progress: self.progress,
             undoes: self.undoes.clone(),
             left: self.left.clone(),
             directories: self.directories.clone(),
-            changes: self.entries.iter().map(row).collect(),
-            commands: self.commands.iter().map(run).collect(),
+            changes: self.entries.iter().map(row).chain(damaged).collect(),
+            commands: self.commands.iter().map(Into::into).collect(),
         };
-        let mut bytes = serde_json::to_vec_pretty(&journal)?;
-        bytes.push(b'\n');
         let (uid, gid) = files.owner();
         let content = Content::File {
-            bytes,
+            bytes: journal.text()?,
             mode: 0o600,
             uid,
             gid,
         };
         files.put(&dir.join(JOURNAL), &State::new(content))
     }
+
+    /// Whether nothing is left to take back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.damaged.is_empty()
+    }
+
+    /// Forgets all changes but those at these places.
+    pub fn keep(&mut self, left: &[PathBuf]) {
+        self.entries.retain(|it| left.contains(&it.place));
+        self.damaged.retain(|it| left.contains(&it.row.place));
+    }
+}
+
+/// The place of what was at a place before the change, in a record's directory.
+pub(crate) fn copy_before(dir: &Path, place: &Path) -> PathBuf {
+    copy_of(dir, Side::Before, place)
 }
 
 /// The place of a content's copy in a record.
@@ -210,63 +230,67 @@ fn copy_of(dir: &Path, side: Side, place: &Path) -> PathBuf {
         .join(place.strip_prefix("/").unwrap_or(place))
 }
 
-fn state(
-    files: &Files,
-    dir: &Path,
-    side: Side,
-    place: &Path,
-    kept: Option<Kept>,
-) -> io::Result<Option<State>> {
-    let state = match kept {
-        None => return Ok(None),
-        Some(Kept::Link { target }) => State::new(Content::Link { target }),
-        Some(Kept::File {
-            mode,
-            uid,
-            gid,
-            attributes,
-            modified,
-        }) => State {
-            content: Content::File {
-                bytes: files.tree().read(copy_of(dir, side, place))?,
-                mode,
-                uid,
-                gid,
-            },
-            attributes,
-            modified,
-        },
+/// A change with its contents.
+fn entry(files: &Files, dir: &Path, row: Row) -> Result<Entry, Damaged> {
+    let place = files.state(&row.place);
+    let found = place.as_ref().ok().and_then(Option::as_ref);
+    let read = |side, kept: &Option<Kept>| match kept {
+        None => Ok(None),
+        Some(kept) => contents(files, &copy_of(dir, side, &row.place), kept, found).map(Some),
     };
-    Ok(Some(state))
-}
-
-fn kept(state: &State) -> Kept {
-    match &state.content {
-        Content::Link { target } => Kept::Link {
-            target: target.clone(),
-        },
-        Content::File { mode, uid, gid, .. } => Kept::File {
-            mode: *mode,
-            uid: *uid,
-            gid: *gid,
-            attributes: state.attributes.clone(),
-            modified: state.modified,
-        },
+    let before = read(Side::Before, &row.before);
+    let is_as_before = |before: &Option<State>| {
+        let content = |it: &State| it.content.clone();
+        place.is_ok() && before.as_ref().map(content) == found.map(content)
+    };
+    let after = match (&before, read(Side::After, &row.after)) {
+        // There is nothing to take back.
+        (Ok(before), Err(_)) if is_as_before(before) => Ok(before.clone()),
+        (_, after) => after,
+    };
+    match (before, after) {
+        (Ok(before), Ok(after)) => Ok(Entry {
+            place: row.place,
+            why: row.why,
+            before,
+            after,
+        }),
+        (Err((copy, fault)), _) | (_, Err((copy, fault))) => {
+            let row = Box::new(row);
+            Err(Damaged { copy, fault, row })
+        }
     }
 }
 
-fn run(command: &Command) -> Run {
-    Run {
-        program: command.program.clone(),
-        arguments: command.arguments.clone(),
-        why: command.why.clone(),
+/// The content that was kept: of the copy, or else of the place itself if it has the same bytes.
+fn contents(
+    files: &Files,
+    copy: &Path,
+    kept: &Kept,
+    found: Option<&State>,
+) -> Result<State, (PathBuf, Fault)> {
+    if matches!(kept, Kept::Link { .. }) {
+        return Ok(kept.clone().state(Vec::new()));
+    }
+    let fault = match files.tree().read(copy) {
+        Ok(bytes) if kept.fits(&bytes) => return Ok(kept.clone().state(bytes)),
+        Ok(_) => Fault::Altered,
+        Err(error) if is_absent(&error) => Fault::Missing,
+        Err(_) => Fault::Unreadable,
+    };
+    match found.map(|it| &it.content) {
+        Some(Content::File { bytes, .. }) if kept.has_digest() && kept.fits(bytes) => {
+            Ok(kept.clone().state(bytes.clone()))
+        }
+        _ => Err((copy.to_owned(), fault)),
     }
 }
 
-fn command(run: Run) -> Command {
-    Command {
-        program: run.program,
-        arguments: run.arguments,
-        why: run.why,
-    }
+/// What an admin can do about a record that cannot be read.
+fn by_hand(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "nothing is changed. {dir}/before has each file as it was, at its own path, and {dir}/after as slurm-adopt wrote \
+         it: put the files right by hand, then remove {dir} to forget the set-up"
+    )
 }

@@ -9,8 +9,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::files::Files;
-use crate::record::{Progress, Record};
+use crate::files::{Files, is_full};
+use crate::record::{Entry, Progress, Record, copy_before};
 
 /// The directory of the records.
 pub const DIR: &str = "/var/lib/slurm-adopt";
@@ -27,6 +27,8 @@ pub struct Store<'a> {
     pub setups: BTreeMap<u32, Record>,
     /// An undo that has not come to its end.
     pub undo: Option<Record>,
+    /// Whether there was no room to put the undo on record.
+    is_without_room: bool,
     _lock: File,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Store<'a> {
             files,
             setups: BTreeMap::new(),
             undo: None,
+            is_without_room: false,
             _lock: dir,
         };
         store.read()?;
@@ -96,7 +99,11 @@ impl<'a> Store<'a> {
             if name.ends_with(PARTIAL) {
                 self.files.remove_all(&path)?;
             } else if name == UNDO {
-                self.undo = Some(Record::read(self.files, &path)?);
+                let mut undo = Record::read(self.files, &path)?;
+                // These changes are worked out anew from their setups.
+                let damaged = undo.damaged.drain(..);
+                undo.left.extend(damaged.map(|it| it.place().to_owned()));
+                self.undo = Some(undo);
             } else if let Ok(number) = name.parse() {
                 let record = Record::read(self.files, &path)?;
                 self.setups.insert(number, record);
@@ -116,12 +123,16 @@ impl<'a> Store<'a> {
         Ok(number)
     }
 
-    /// Puts an undo on record before its first change.
+    /// Puts an undo on record before its first change. Where there is no room for that, it goes on all the same: if it
+    /// is interrupted, the next one finds in the records of the setups what is left to do.
     ///
     /// # Errors
     /// Those of the system; then there is no record.
     pub fn begin_undo(&mut self, record: Record) -> io::Result<()> {
-        self.add(UNDO, &record)?;
+        match self.add(UNDO, &record) {
+            Err(error) if is_full(&error) => self.is_without_room = true,
+            added => added?,
+        }
         self.undo = Some(record);
         Ok(())
     }
@@ -158,26 +169,25 @@ impl<'a> Store<'a> {
         let Some(undo) = &mut self.undo else {
             return Ok(());
         };
-        if undo.progress == Progress::Begun {
+        if undo.progress == Progress::Begun && !self.is_without_room {
             undo.progress = Progress::Done;
-            undo.write_journal(self.files, &Path::new(DIR).join(UNDO))?;
+            if_room(undo.write_journal(self.files, &Path::new(DIR).join(UNDO)))?;
         }
         let (undoes, left) = (undo.undoes.clone(), undo.left.clone());
         for number in undoes.into_iter().rev() {
             let Some(record) = self.setups.get_mut(&number) else {
                 continue;
             };
-            record.entries.retain(|it| left.contains(&it.place));
+            record.keep(&left);
             record.progress = Progress::Done;
-            match record.entries.is_empty() {
+            match record.is_empty() {
                 true => self.forget(&number.to_string())?,
-                false => record.write_journal(self.files, &path_of(number))?,
+                // A place that is as before needs nothing of the next undo.
+                false => if_room(record.write_journal(self.files, &path_of(number)))?,
             }
         }
-        self.setups.retain(|_, it| !it.entries.is_empty());
-        self.forget(UNDO)?;
-        self.undo = None;
-        Ok(())
+        self.setups.retain(|_, it| !it.is_empty());
+        self.cancel_undo()
     }
 
     /// Forgets an undo whose changes were not made, or were taken back.
@@ -185,7 +195,9 @@ impl<'a> Store<'a> {
     /// # Errors
     /// Those of the system.
     pub fn cancel_undo(&mut self) -> io::Result<()> {
-        self.forget(UNDO)?;
+        if !self.is_without_room {
+            self.forget(UNDO)?;
+        }
         self.undo = None;
         Ok(())
     }
@@ -203,6 +215,26 @@ impl<'a> Store<'a> {
     /// Those of rmdir(2).
     pub fn close(self) -> io::Result<bool> {
         self.files.remove_dir(Path::new(DIR))
+    }
+
+    /// The copy of a content that the undo puts back, in the records of the setups.
+    #[must_use]
+    pub fn copy_of(&self, entry: &Entry) -> Option<PathBuf> {
+        let undoes = self.undo.iter().flat_map(|it| &it.undoes);
+        let mut setups = undoes.filter_map(|it| Some((*it, self.setups.get(it)?)));
+        setups.find_map(|(number, setup)| {
+            let is_it = |it: &&Entry| it.place == entry.place && it.before == entry.after;
+            let it = setup.entries.iter().find(is_it)?;
+            Some(copy_before(&path_of(number), &it.place))
+        })
+    }
+}
+
+/// What was done, or there was no room for.
+fn if_room(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if is_full(&error) => Ok(()),
+        done => done,
     }
 }
 

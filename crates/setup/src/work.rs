@@ -104,20 +104,28 @@ impl Site {
         tell("look at the host as it is");
         let before = self.judge()?;
         let record = apply::record(&self.files, plan)?;
+        apply::check_writable(&self.files, &record)?;
         let store = Store::create(&self.files);
         let mut store = store.map_err(|it| Failure::new("open", DIR, it))?;
         let on_record = |it| Failure::new("write to", DIR, it);
-        let number = store.begin_setup(record.clone()).map_err(on_record)?;
+        let number = match store.begin_setup(record.clone()) {
+            Ok(number) => number,
+            Err(error) => {
+                // Empty, as before.
+                let _ = store.close();
+                return Err(on_record(error));
+            }
+        };
         tell("write the files");
         let made = apply::make(&self.files, &record);
         let judged = made.map_err(|it| vec![it.to_string()]);
         let judged = judged.and_then(|()| self.make_count(plan, &before, tell));
-        let why = match judged {
-            Ok(after) => {
-                store.end_setup(number).map_err(on_record)?;
-                let worries = after.worries();
-                return Ok(End::Done { worries });
-            }
+        let ended = judged.and_then(|after| match store.end_setup(number).map_err(on_record) {
+            Ok(()) => Ok(after.worries()),
+            Err(failure) => Err(vec![failure.to_string()]),
+        });
+        let why = match ended {
+            Ok(worries) => return Ok(End::Done { worries }),
             Err(why) => why,
         };
         tell("take everything back");
@@ -153,7 +161,7 @@ impl Site {
         }
         tell("look at the host as it is now");
         let after = self.judge().map_err(|it| vec![it.to_string()])?;
-        let worse = after.worse_than(before, &plan.accepted);
+        let worse = after.worse_than(before, plan);
         match worse.is_empty() {
             true => Ok(after),
             false => Err(worse),
@@ -177,6 +185,7 @@ impl Site {
     /// A file that cannot be read or written.
     pub fn undo(&self, store: &mut Store<'_>, numbers: &[u32]) -> Result<Undone, Failure> {
         let way = Way::of(&self.files, store, numbers)?;
+        apply::check_writable(&self.files, &way.record)?;
         let begun = store.begin_undo(way.record);
         begun.map_err(|it| Failure::new("write to", DIR, it))?;
         self.finish(store, way.places)
@@ -194,7 +203,7 @@ impl Site {
         let on_record = |it| Failure::new("write to", DIR, it);
         if record.progress == Progress::Begun {
             let was_shut = judge::shut(self.root.clone());
-            apply::make(&self.files, &record)?;
+            apply::make_with(&self.files, &record, &|it| store.copy_of(it))?;
             if let (Some(why), None) = (judge::shut(self.root.clone()), was_shut) {
                 apply::make(&self.files, &reversed(&record))?;
                 store.cancel_undo().map_err(on_record)?;

@@ -1,6 +1,8 @@
 //! SIGKILL in the midst of a setup or an undo, at each of its system calls in turn: every file is old or new, root has a
 //! way in, and an undo afterwards restores the tree byte for byte.
 //!
+//! The same for a file system that gets full, and for a kernel without openat2(2).
+//!
 //! This program starts itself again under strace(1), which kills it. By default every third call that changes
 //! something is a point; with SLURM_ADOPT_LONG=1, each call of any kind.
 
@@ -61,6 +63,8 @@ fn main() {
             for act in [Act::SetUp, Act::Undo] {
                 killed_at_each_call(act);
             }
+            without_room();
+            without_openat2();
         }
     }
 }
@@ -110,6 +114,24 @@ impl Act {
         command.arg(own).args([self.name().as_ref(), root]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
+    }
+
+    /// Runs this while a system call fails; what it says if it fails too.
+    fn failing(self, fault: &str, root: &Path) -> String {
+        let call = fault.split(':').next().unwrap_or_default();
+        let (trace, inject) = (format!("--trace={call}"), format!("--inject={fault}"));
+        let ended = self
+            .traced(&[&trace, &inject, "-o", "/dev/null"], root)
+            .output();
+        let ended = ended.expect("start strace");
+        match ended.status.success() {
+            true => String::new(),
+            false => format!(
+                "{} {}",
+                ended.status,
+                String::from_utf8_lossy(&ended.stderr)
+            ),
+        }
     }
 
     /// All points, in the order of a run that nobody kills.
@@ -259,6 +281,43 @@ impl World {
         Act::Undo.act(root);
         assert_eq!(whole(root), self.bare, "{at}");
     }
+}
+
+/// An undo on a full file system restores the tree, and a setup whose file system gets full at any of its writes leaves
+/// nothing that the next undo does not take back.
+fn without_room() {
+    let bare = tree();
+    let (bare, old) = (whole(bare.path()), contents(bare.path()));
+    let dir = Act::Undo.tree();
+    let ended = Act::Undo.failing("write:error=ENOSPC", dir.path());
+    assert!(ended.is_empty(), "{ended}");
+    assert_eq!(whole(dir.path()), bare, "undone without room");
+    for first in 1..99 {
+        let dir = tree();
+        let ended = Act::SetUp.failing(&format!("write:error=ENOSPC:when={first}+"), dir.path());
+        if ended.is_empty() {
+            assert!(first > 10, "set up with {first} writes");
+            return;
+        }
+        let at = format!("full at write {first}: {ended}");
+        assert_eq!(contents(dir.path()), old, "{at}");
+        let names = whole(dir.path()).into_keys();
+        let beside: Vec<PathBuf> = names.filter(|it| is_beside(it)).collect();
+        assert!(beside.is_empty(), "{at}: {beside:?}");
+        Act::Undo.act(dir.path());
+        assert_eq!(whole(dir.path()), bare, "{at}");
+    }
+    panic!("a setup writes so much?");
+}
+
+/// Before Linux 5.6 there is no openat2(2).
+fn without_openat2() {
+    let (bare, dir) = (tree(), tree());
+    for act in [Act::SetUp, Act::Undo] {
+        let ended = act.failing("openat2:error=ENOSYS", dir.path());
+        assert!(ended.is_empty(), "{}: {ended}", act.name());
+    }
+    assert_eq!(whole(dir.path()), whole(bare.path()));
 }
 
 /// The contents of all files that a program may read, by their paths in the tree.

@@ -1,5 +1,7 @@
 //! The files of the host, or of a tree that does not run.
 
+mod inside;
+
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -7,7 +9,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags};
+
+pub use self::inside::open_inside;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -49,19 +53,12 @@ impl Tree {
         self.root.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// Opens a path; links are followed within the tree, openat2(2).
+    /// Opens a path; links are followed within the tree.
     fn open(&self, path: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::CLOEXEC;
         let opened = match &self.root {
             None => rustix::fs::openat(CWD, path, flags, Mode::empty()),
-            Some((_, root)) => {
-                let path = path.strip_prefix("/").unwrap_or(path);
-                let path = match path.as_os_str().is_empty() {
-                    true => Path::new("."),
-                    false => path,
-                };
-                openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
-            }
+            Some((_, root)) => return Ok(open_inside(root, path, flags)?.into()),
         };
         Ok(File::from(opened?))
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use ::setup::change::Change;
 use ::setup::plan::{Advice, Plan};
-use ::setup::{Fate, Place, difference, words};
+use ::setup::{DIR, Fate, Place, difference, words};
 
 /// Prints a line. If nobody can be told, the work goes on all the same.
 pub(crate) fn say(text: &str) {
@@ -57,6 +57,17 @@ pub(crate) fn fates(places: &[Place]) -> bool {
                     Some(copy) => say(&format!("  before setup it was {}", copy.display())),
                     None => say("  before setup there was none: remove it if nobody needs it"),
                 }
+            }
+            Fate::Damaged { copy, fault } => {
+                has_left = true;
+                say(&format!(
+                    "{path}: left as it is: {} {fault}",
+                    copy.display()
+                ));
+                say(&format!(
+                    "  put {path} right by hand; {DIR}/*/before{path} is what was there before each setup, \
+                     {DIR}/*/after{path} what that wrote. Then rm -r {DIR} forgets the set-up"
+                ));
             }
         }
     }

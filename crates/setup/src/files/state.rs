@@ -1,11 +1,11 @@
 //! What is at a place: a content, and what else is kept when it is replaced.
 
 use std::ffi::{CStr, OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 use rustix::fs::{self, CWD, Mode, OFlags, XattrFlags};
@@ -77,7 +77,11 @@ impl State {
             return Ok(Some(Self::new(Content::Link { target })));
         }
         if !status.is_file() {
-            return Err(io::Error::other("not a regular file"));
+            let text = format!(
+                "{} stands there, not a regular file",
+                kind(status.file_type())
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         // Of a known kind, so that to open it does nothing, proc_pid_fd(5).
         let path = format!("/proc/self/fd/{}", found.as_raw_fd());
@@ -94,6 +98,19 @@ impl State {
             attributes,
             modified: Some((status.mtime(), status.mtime_nsec())),
         }))
+    }
+}
+
+/// A kind of file in words.
+fn kind(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 

@@ -59,9 +59,14 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
     if let Some(group) = &work.wish.admins {
         let mut groups = options.exempt.groups.clone();
         if !groups.contains(group) {
-            groups.push(named(group)?);
+            let alone = value_of(&[group]);
+            alone.ok_or_else(|| format!("\"{}\" is no name of a group", group.escape_default()))?;
+            groups.push(group.clone());
+            let value = value_of(&groups);
+            let value =
+                value.ok_or_else(|| format!("{FILE}: cannot add \"{group}\" to exempt_groups"))?;
             let comment = "# Members of these groups get in without a job.";
-            settings.push(("exempt_groups", groups.join(","), comment));
+            settings.push(("exempt_groups", value, comment));
         }
     }
     if let Some(own) = lines.iter().find(|it| overrides(work, it)) {
@@ -100,7 +105,8 @@ fn overrides(work: &Work<'_>, own: &OwnLine) -> bool {
         text.push_str("strict\n");
     }
     if let Some(group) = &work.wish.admins {
-        text.push_str(&format!("exempt_groups = {group}\n"));
+        let value = value_of(&[group]).unwrap_or_default();
+        text.push_str(&format!("exempt_groups = {value}\n"));
     }
     let plain = Options::of_text::<&str>(Path::new(FILE), &text, &[]).0;
     let options = Options::of_text(Path::new(FILE), &text, arguments).0;
@@ -128,14 +134,18 @@ fn is_of(argument: &str, name: &str) -> bool {
     written.eq_ignore_ascii_case(name)
 }
 
-/// Sets an option: in its last line, which counts, or in a new one at the end.
+/// Sets an option: in its last line, which counts, with the comment behind it, or in a new one at the end.
 fn set(lines: &mut Lines, text: &str, name: &str, value: &str, comment: &str) {
     let setting = format!("{name} = {value}");
     match options::settings(text)
         .filter(|it| is_of(&it.argument, name))
         .last()
     {
-        Some(last) => lines.replace(last.line, format!("{setting}\n").into_bytes()),
+        Some(last) => {
+            let old = String::from_utf8_lossy(lines.line(last.line)).into_owned();
+            let new = format!("{setting}{}", behind(&old));
+            lines.replace(last.line, new.into_bytes());
+        }
         None => {
             let end = lines.count() + 1;
             lines.insert(end, comment.as_bytes());
@@ -144,15 +154,30 @@ fn set(lines: &mut Lines, text: &str, name: &str, value: &str, comment: &str) {
     }
 }
 
-/// A group's name, if the file can hold it.
-fn named(group: &str) -> Result<String, String> {
-    let is_sign = |it: char| it.is_ascii_alphanumeric() || "-_.@\\$".contains(it);
-    let is_name = !group.is_empty() && group.chars().all(is_sign);
-    match is_name {
-        true => Ok(group.to_owned()),
-        false => Err(format!(
-            "\"{}\" is no name of a group",
-            group.escape_default()
-        )),
-    }
+/// What stands behind a setting in its line: the comment with the blanks before it, and the end of the line.
+fn behind(line: &str) -> &str {
+    let argument = |text: &str| options::settings(text).next().map(|it| it.argument);
+    let whole = argument(line);
+    let mut signs = line.match_indices('#').map(|(at, _)| at);
+    let is_end = |at: &usize| line.get(..*at).is_some_and(|it| argument(it) == whole);
+    let end = signs.find(is_end).unwrap_or(line.len());
+    let setting = line.get(..end).unwrap_or(line).trim_end();
+    line.get(setting.len()..).unwrap_or_default()
+}
+
+/// The value of `exempt_groups` that the module reads as these names, if there is one. A comma ends a name.
+fn value_of<T: AsRef<str>>(groups: &[T]) -> Option<String> {
+    let names: Vec<&str> = groups.iter().map(AsRef::as_ref).collect();
+    let plain = names.join(",");
+    let quoted = format!("\"{plain}\"");
+    let values = match plain.contains(char::is_whitespace) {
+        true => [quoted, plain],
+        false => [plain, quoted],
+    };
+    let is_read = |value: &String| {
+        let text = format!("exempt_groups = {value}\n");
+        let options = Options::of_text::<&str>(Path::new(FILE), &text, &[]).0;
+        options.exempt.groups == names && !names.contains(&"") && !value.contains(char::is_control)
+    };
+    values.into_iter().find(is_read)
 }

@@ -8,14 +8,7 @@ fn tree() -> (tempfile::TempDir, Files) {
     let dir = tempfile::tempdir().expect("a directory");
     let files = Files::open(Some(dir.path())).expect("a tree");
     let mut store = Store::create(&files).expect("records");
-    let record = Record {
-        progress: Progress::Begun,
-        undoes: Vec::new(),
-        left: Vec::new(),
-        directories: Vec::new(),
-        entries: Vec::new(),
-        commands: Vec::new(),
-    };
+    let record = Record::begun();
     assert_eq!(store.begin_setup(record).expect("written"), 1);
     drop(store);
     (dir, files)

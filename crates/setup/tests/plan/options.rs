@@ -17,15 +17,40 @@ fn options_are_edited_in_their_file() {
     };
     set_up(&tree, &wish);
     let text = std::fs::read_to_string(tree.path(OPTIONS)).expect("the file");
-    let new = "# Mine.\nstrict = 1\nexempt_groups = wheel,hpcadmin\n\nlog_level = debug";
+    let new = "# Mine.\nstrict = 1 # not yet\nexempt_groups = wheel,hpcadmin\n\nlog_level = debug";
     assert_eq!(text, new);
-    for name in ["a b", "", "a,b", "x\ny", "a#b"] {
+    for name in ["", " ", "a ", "a,b", "x\ny", "a\t#\"b"] {
         let wish = Wish {
             admins: Some(name.to_owned()),
             ..Wish::default()
         };
         let why = planned(&tree, &wish).expect_err("no name");
         assert!(why.ends_with("is no name of a group"), "{why}");
+    }
+}
+
+#[test]
+fn a_group_of_any_name_is_written_so_that_the_module_reads_it() {
+    for (name, value) in [
+        ("Domain Admins", "\"wheel,Domain Admins\""),
+        (
+            "EXAMPLE\\linux admins@example.org",
+            "\"wheel,EXAMPLE\\linux admins@example.org\"",
+        ),
+        ("ops #2", "\"wheel,ops #2\""),
+        ("a#b", "wheel,a#b"),
+        ("1000", "wheel,1000"),
+    ] {
+        let tree = Tree::debian();
+        tree.write(OPTIONS, "exempt_groups = wheel   # ours, \"root\"\r\n");
+        let wish = Wish {
+            admins: Some(name.to_owned()),
+            ..Wish::default()
+        };
+        set_up(&tree, &wish);
+        let text = std::fs::read_to_string(tree.path(OPTIONS)).expect("the file");
+        let expected = format!("exempt_groups = {value}   # ours, \"root\"\r\n");
+        assert_eq!(text, expected);
     }
 }
 

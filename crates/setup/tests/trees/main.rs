@@ -288,7 +288,115 @@ fn an_unknown_format_of_records_is_refused() {
     set_up(dir.path(), &plan());
     let journal = dir.path().join("var/lib/slurm-adopt/1/journal.json");
     let text = fs::read_to_string(&journal).expect("read");
-    fs::write(&journal, text.replace("\"format\": 1", "\"format\": 2")).expect("write");
+    fs::write(&journal, text.replace("\"format\": 2", "\"format\": 3")).expect("write");
     let refused = site(dir.path()).store().expect_err("unknown").to_string();
-    assert!(refused.contains("format 2"), "{refused}");
+    assert!(refused.contains("format 3"), "{refused}");
+}
+
+/// The path of what the first setup kept of sshd's file.
+const COPY: &str = "var/lib/slurm-adopt/1/before/etc/pam.d/sshd";
+
+#[test]
+fn a_copy_that_is_not_as_it_was_written_is_not_restored() {
+    for damage in [
+        |it: &Path| fs::write(it, "account").expect("truncate"),
+        |it: &Path| fs::remove_file(it).expect("remove"),
+    ] {
+        let dir = tree();
+        let root = dir.path();
+        let before = snapshot(root);
+        set_up(root, &plan());
+        let after = read(root, "etc/pam.d/sshd");
+        damage(&root.join(COPY));
+        let undone = undo(root);
+        let left: Vec<_> = undone
+            .places
+            .iter()
+            .filter(|it| it.fate.is_left())
+            .collect();
+        let [sshd] = left[..] else {
+            panic!("{undone:?}");
+        };
+        let Fate::Damaged { copy, .. } = &sshd.fate else {
+            panic!("{sshd:?}");
+        };
+        assert_eq!(
+            root.join(copy.strip_prefix("/").expect("absolute")),
+            root.join(COPY)
+        );
+        assert_eq!(read(root, "etc/pam.d/sshd"), after);
+        assert_eq!(read(root, "etc/ssh/real.conf"), FILES[3].1);
+        assert!(root.join("var/lib/slurm-adopt/1").exists());
+        // Put right by hand, it is known again by its digest.
+        fs::write(root.join("etc/pam.d/sshd"), FILES[1].1).expect("write");
+        let undone = undo(root);
+        assert_eq!(undone.places[0].fate, Fate::Already, "{undone:?}");
+        let keys = |it: &std::collections::BTreeMap<_, _>| it.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&snapshot(root)), keys(&before));
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_what_setup_wrote_is_not_needed_where_that_still_stands() {
+    let dir = tree();
+    let root = dir.path();
+    let before = snapshot(root);
+    set_up(root, &plan());
+    fs::write(root.join(COPY.replace("before", "after")), "").expect("truncate");
+    let undone = undo(root);
+    assert!(
+        undone.places.iter().all(|it| it.fate == Fate::Restored),
+        "{undone:?}"
+    );
+    assert_eq!(snapshot(root), before);
+}
+
+#[test]
+fn an_altered_journal_is_refused() {
+    let dir = tree();
+    let root = dir.path();
+    set_up(root, &plan());
+    let journal = root.join("var/lib/slurm-adopt/1/journal.json");
+    let text = fs::read_to_string(&journal).expect("read");
+    fs::write(&journal, text.replace("/etc/old", "/etc/new")).expect("write");
+    let refused = site(root).store().expect_err("altered").to_string();
+    assert!(refused.contains("its digest differs"), "{refused}");
+    assert!(
+        refused.contains("/var/lib/slurm-adopt/1/before"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn records_of_the_first_format_are_taken_back() {
+    let dir = tree();
+    let root = dir.path();
+    let before = snapshot(root);
+    set_up(root, &plan());
+    let journal = root.join("var/lib/slurm-adopt/1/journal.json");
+    let text = fs::read_to_string(&journal).expect("read");
+    let lines = text.lines().filter(|it| !it.contains("\"digest\""));
+    let old: Vec<&str> = lines.collect();
+    let old = old.join("\n").replace("\"format\": 2", "\"format\": 1");
+    // A comma before the end of an object, where the digest was its last field.
+    let old = old.replace(",\n        }", "\n        }");
+    fs::write(&journal, old).expect("write");
+    undo(root);
+    assert_eq!(snapshot(root), before);
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_file_stays_and_the_rest_is_taken_back() {
+    let dir = tree();
+    let root = dir.path();
+    set_up(root, &plan());
+    let sshd = root.join("etc/pam.d/sshd");
+    fs::remove_file(&sshd).expect("remove");
+    fs::create_dir(&sshd).expect("make it");
+    let undone = undo(root);
+    let place = undone.places.iter().find(|it| it.path.ends_with("sshd"));
+    let fate = &place.expect("it was changed").fate;
+    let is_left = matches!(fate, Fate::Left { why, .. } if why.contains("neither a file nor"));
+    assert!(is_left, "{fate:?}");
+    assert_eq!(read(root, "etc/ssh/real.conf"), FILES[3].1);
 }
