@@ -5,12 +5,14 @@
 mod lane;
 mod long;
 mod matrix;
+pub mod page;
 pub mod root;
 pub mod rpc;
 pub mod session;
 mod shared;
 mod strace;
 pub mod suspended;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +27,7 @@ pub use long::{is_long, left_out, record};
 pub use matrix::Matrix;
 pub use shared::Shared;
 pub use strace::{STRACE, bring_strace};
+pub use watch::Watch;
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";

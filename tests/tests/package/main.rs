@@ -7,13 +7,13 @@ mod aborts;
 mod files;
 mod life;
 mod node;
+mod pages;
 mod start;
 mod swap;
-mod watch;
 
 use anyhow::{Result, ensure};
 use lab::Suite;
-use tests::{Matrix, Shared};
+use tests::{Matrix, Shared, page};
 
 use crate::node::Packages;
 
@@ -41,6 +41,7 @@ const SWAP: &str = "swapped for SchedMD's and back, no login fails";
 /// The same, where the release hardly matters.
 const IN_TURN: &[(&str, Test)] = &[
     ("what is installed works", files::work),
+    ("the commands of the pages for admins", pages::each),
     (
         "SchedMD's own package brings its module meanwhile",
         swap::with_schedmds_own,
@@ -73,6 +74,7 @@ fn run(test: Test, packages: &mut Shared<Packages>) -> Result<()> {
 }
 
 fn main() {
+    page::tell_not_run();
     let mut matrix = Matrix::with_lanes(&SUITES, 1, |suite| Shared::new(suite, Packages::start));
     let swap = |_, packages: &mut Shared<Packages>| run(swap::back_and_forth, packages);
     matrix.add_on(&SUITES[..1], SWAP, swap);

@@ -2,7 +2,7 @@
 //! so that no test needs a mirror.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Suite};
@@ -12,6 +12,8 @@ use tests::{PAMCALL, dist};
 pub const PLACE: &str = "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so";
 /// Where Debian 12's package has it, and libpam looks next.
 pub const OLDER: &str = "/usr/lib/security/pam_slurm_adopt.so";
+/// The version of the packages.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Our package.
 pub const OURS: &str = "/root/ours.deb";
 /// Our package with another version and another module.
@@ -34,7 +36,7 @@ pub struct Packages {
 impl Packages {
     /// Starts the node and puts the packages there.
     pub fn start(suite: Suite) -> Result<Self> {
-        let package = package()?;
+        let package = built(&format!("slurm-adopt_{VERSION}_amd64.deb"))?;
         let cluster = Cluster::new(suite)
             .copy(dist("pamcall")?, PAMCALL)
             .copy(&package, OURS)
@@ -116,9 +118,8 @@ impl Packages {
     }
 }
 
-/// The package of this version, which `cargo xtask package` makes from what dist built.
-fn package() -> Result<std::path::PathBuf> {
-    let name = concat!("slurm-adopt_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
+/// A package of this version, which `cargo xtask package` makes from what dist built.
+pub fn built(name: &str) -> Result<PathBuf> {
     let path = Path::new(&dist("../../packages")?).join(name);
     path.canonicalize()
         .with_context(|| format!("{}: run `cargo xtask package`", path.display()))

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::Status;
-use tests::job_of_cgroup;
+use tests::{job_of_cgroup, page};
 
 use crate::life::{ETC, SSHD};
-use crate::node::{OURS, PLACE, Packages};
+use crate::node::{OURS, PLACE, Packages, VERSION};
 
 /// The commands of the quick start are run as README has them, on sshd's own stack as the distribution ships it.
 pub fn quick_start(packages: &Packages) -> Result<()> {
@@ -27,21 +27,17 @@ pub fn quick_start(packages: &Packages) -> Result<()> {
 
 fn start_and_go_back(packages: &Packages) -> Result<()> {
     let node = packages.node();
-    let [install, setup, check, explain] = commands()?;
+    let commands = page::commands("README.md", "Install")?;
+    ensure!(commands.len() == 4, "README: {commands:?}");
     // README names the package in the current directory.
-    let file = concat!("./slurm-adopt_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
-    ensure!(install.ends_with(file), "README: {install}");
-    packages.run(&format!("{}{OURS}", install.trim_end_matches(file)))?;
+    node.sh(&format!("cp {OURS} /root/slurm-adopt_{VERSION}_amd64.deb"))?;
+    page::run(node, "/root", &commands[..1], &[&[0]])?;
     let job = packages.cluster.submit("alice", &[])?;
-    for (command, answers) in [
-        (format!("{setup} --yes"), [0, 1]),
-        (check, [0, 1]),
-        (explain, [0, 0]),
-    ] {
-        let ended = node.run(&command.split(' ').collect::<Vec<_>>())?;
-        let is_good = answers.iter().any(|it| ended.status == Status::Exited(*it));
-        ensure!(is_good, "{command}: {ended}");
-    }
+    let typed = ["script", "-qec", &commands[1], "/dev/null"];
+    let setup = node.command(&typed).stdin("y\n").output()?;
+    let is_done = matches!(setup.status, Status::Exited(0 | 1));
+    ensure!(is_done && setup.stdout.contains("[y/N]"), "{setup}");
+    page::run(node, "/root", &commands[2..], &[&[0, 1], &[0]])?;
     let login = node
         .ssh("alice", "node1", &["cat", "/proc/self/cgroup"])?
         .ok()?;
@@ -60,20 +56,4 @@ fn start_and_go_back(packages: &Packages) -> Result<()> {
     packages.run("dpkg -P slurm-adopt")?;
     ensure!(packages.served()? == packages.theirs, "{PLACE} is ours");
     Ok(())
-}
-
-/// The commands of README's first block below "Install", without comments.
-fn commands() -> Result<[String; 4]> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    let text = std::fs::read_to_string(path).context("read README.md")?;
-    let (_, install) = text.split_once("\n## Install\n").context("no Install")?;
-    let block = install.split("```").nth(1).context("no commands")?;
-    let lines = block
-        .lines()
-        .skip(1)
-        .map(|it| it.split('#').next().unwrap_or_default().trim());
-    let lines: Vec<String> = lines.map(str::to_owned).collect();
-    lines
-        .try_into()
-        .map_err(|it| anyhow::anyhow!("README's quick start has {it:?}"))
 }

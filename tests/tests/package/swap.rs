@@ -1,9 +1,9 @@
 //! The swap from SchedMD's module to ours and back, on a node where users log in all the time.
 
 use anyhow::{Result, ensure};
+use tests::Watch;
 
-use crate::node::{NEWER, OURS, Packages, SCHEDMDS, THEIRS};
-use crate::watch::Watch;
+use crate::node::{NEWER, OLDER, OURS, PLACE, Packages, SCHEDMDS, THEIRS};
 
 /// A command, and what serves logins afterwards.
 type Step = (String, Module);
@@ -55,7 +55,7 @@ fn while_users_log_in(packages: &Packages, steps: &[Step]) -> Result<()> {
     let newer = [&packages.ours[..], b"newer\n"].concat();
     let modules: [&[u8]; 3] = [&packages.ours, &newer, &packages.theirs];
     packages.cluster.submit("alice", &[])?;
-    let mut watch = Watch::begin(packages.node())?;
+    let watch = Watch::begin(packages.node(), &[PLACE, OLDER])?;
     for (command, module) in steps {
         watch.wait()?;
         packages.run(command)?;
@@ -64,17 +64,16 @@ fn while_users_log_in(packages: &Packages, steps: &[Step]) -> Result<()> {
         ensure!(served == expected, "{command}: not {module:?}");
     }
     watch.wait()?;
-    let seen = watch.end(packages.node())?;
-    seen.check(&modules)
+    watch.end()?.check(&modules)
 }
 
 /// The same watch notices what a package that conflicts with SchedMD's would do: one goes before the other comes.
 fn watch_sees_a_gap(packages: &Packages) -> Result<()> {
-    let mut watch = Watch::begin(packages.node())?;
+    let watch = Watch::begin(packages.node(), &[PLACE, OLDER])?;
     watch.wait()?;
     packages.run("dpkg -r libpam-slurm-adopt")?;
     packages.run(&format!("dpkg -i {THEIRS}"))?;
-    let seen = watch.end(packages.node())?;
+    let seen = watch.end()?;
     ensure!(seen.missing > 0, "{} looks saw no gap", seen.looks);
     Ok(())
 }

@@ -7,11 +7,11 @@ mod bill;
 mod header;
 mod layout;
 mod node;
+mod pages;
 mod removal;
 mod rpms;
 mod swap;
 mod tarball;
-mod watch;
 
 use anyhow::{Result, ensure};
 use lab::Suite;
@@ -41,6 +41,7 @@ const TESTS: &[(&str, Test)] = &[
         "a removal that would lock people out is refused",
         removal::refused,
     ),
+    ("the commands of the pages for admins", pages::each),
     ("where /lib64 is a directory of its own", layout::of_suse),
     ("the tarball comes and goes", tarball::comes_and_goes),
     (

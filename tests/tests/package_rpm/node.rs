@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lab::{Cluster, Node, Output, Suite};
+use tests::{PAMCALL, dist};
 
 use crate::rpms::{Modules, Rpms};
 
@@ -31,6 +32,7 @@ impl Site {
         let stack = lab::config::SSHD_STACK.replace("pam_slurm_adopt.so", MODULE);
         let lent = rpms.lend()?;
         let cluster = Cluster::new(suite).pam("sshd", &stack).copy(lent, LENT);
+        let cluster = cluster.copy(dist("pamcall")?, PAMCALL);
         let cluster = rpms
             .all()
             .into_iter()
@@ -96,7 +98,7 @@ impl Site {
 }
 
 /// The path of a package on the node.
-fn on_node(package: &Path) -> String {
+pub fn on_node(package: &Path) -> String {
     let name = package.file_name().unwrap_or_default();
     format!("/root/{}", name.to_string_lossy())
 }
@@ -104,7 +106,7 @@ fn on_node(package: &Path) -> String {
 /// The host's rpm with its libraries.
 const LENT: &str = "/root/rpm.tar";
 /// The host's rpm on the node, where its libraries and its loader have a directory of their own.
-const RPM: [&str; 6] = [
+pub const RPM: [&str; 6] = [
     "/opt/rpm/ld.so",
     "--library-path",
     "/opt/rpm",

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Output, Status};
+use tests::Watch;
 
 use crate::node::{MODULE, SSHD, Site};
 use crate::rpms;
-use crate::watch::Watch;
 
 /// Over SchedMD's module and without it, while a user logs in; afterwards all is as it was.
 pub fn comes_and_goes(site: &Site) -> Result<()> {
@@ -16,7 +16,7 @@ pub fn comes_and_goes(site: &Site) -> Result<()> {
     node.write(MODULE, &site.modules.theirs, 0o755)?;
     let before = content(site)?;
     site.cluster.submit("alice", &[])?;
-    let watch = Watch::begin(site)?;
+    let watch = Watch::begin(site.node(), &[MODULE])?;
     watch.wait()?;
     for _ in 0..2 {
         script(site, "")?.ok()?;
@@ -27,7 +27,9 @@ pub fn comes_and_goes(site: &Site) -> Result<()> {
     ensure!(told.status == Status::Exited(0), "{told}");
     script(site, "--uninstall")?.ok()?;
     watch.wait()?;
-    watch.end(&[&site.modules.ours, &site.modules.theirs])?;
+    watch
+        .end()?
+        .check(&[&site.modules.ours, &site.modules.theirs])?;
     let after = content(site)?;
     let (before, after): (BTreeSet<&str>, BTreeSet<&str>) =
         (before.lines().collect(), after.lines().collect());

@@ -209,12 +209,16 @@ const SHARE: &str = "usr/share/slurm-adopt";
 /// The directory of documents.
 pub const DOC: &str = "usr/share/doc/slurm-adopt";
 /// The pages for admins, of docs.
-const DOCS: [&str; 7] = [
+const DOCS: [&str; 11] = [
     "check.schema.json",
     "differences.md",
     "explain.schema.json",
+    "images.md",
+    "install.md",
     "log.schema.json",
+    "migration.md",
     "session.md",
+    "setup.md",
     "status.schema.json",
     "tool.md",
 ];

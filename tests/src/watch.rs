@@ -11,10 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::{Background, Node, poll};
 
-use crate::node::{OLDER, PLACE};
+use crate::PAMCALL;
 
 /// Users that log in all the time, and a look at the module's file.
 pub struct Watch {
+    node: Node,
     loops: Vec<Background>,
     stop: Arc<AtomicBool>,
     look: JoinHandle<Seen>,
@@ -25,7 +26,7 @@ pub struct Watch {
 pub struct Seen {
     /// The number of looks.
     pub looks: u64,
-    /// The looks that found no file in either place.
+    /// The looks that found no file in any place.
     pub missing: u64,
     /// The sizes of the files that were found.
     pub sizes: BTreeSet<u64>,
@@ -34,35 +35,52 @@ pub struct Seen {
 }
 
 impl Watch {
-    /// Starts it; alice must have a job.
-    pub fn begin(node: &Node) -> Result<Self> {
+    /// Starts it on a node with the PAM application; alice must have a job. libpam looks for the module in these
+    /// places, in this order.
+    ///
+    /// # Errors
+    /// The logins could not be started.
+    pub fn begin(node: &Node, places: &[&str]) -> Result<Self> {
         node.sh(&format!("rm -f {STOP}"))?;
         let repeat = |login: &str| {
             let script = format!("until [ -e {STOP} ]; do {login}; echo $?; done");
             node.command(&["/bin/sh", "-c", &script])
         };
-        let loops = vec![repeat(SSH).user("alice").spawn()?, repeat(CALL).spawn()?];
+        let call = format!("{PAMCALL} --service sshd --user alice | grep -q '\"code\":0,'");
+        let loops = vec![repeat(SSH).user("alice").spawn()?, repeat(&call).spawn()?];
         let stop = Arc::new(AtomicBool::new(false));
-        let places = [PLACE, OLDER].map(|it| format!("/proc/{}/root{it}", node.host_pid()));
+        let root = format!("/proc/{}/root", node.host_pid());
+        let places: Vec<String> = places.iter().map(|it| format!("{root}{it}")).collect();
         let until = Arc::clone(&stop);
         let look = thread::spawn(move || look(&places, &until));
-        Ok(Self { loops, stop, look })
+        Ok(Self {
+            node: node.clone(),
+            loops,
+            stop,
+            look,
+        })
     }
 
-    /// Waits for a login of each kind.
-    pub fn wait(&mut self) -> Result<()> {
+    /// Waits for a whole login of each kind.
+    ///
+    /// # Errors
+    /// There is none in a minute.
+    pub fn wait(&self) -> Result<()> {
         for background in &self.loops {
             let before = count(background)?;
-            poll::until("more logins", Duration::from_secs(60), || {
-                Ok((count(background)? > before).then_some(()))
+            poll::until_true("more logins", Duration::from_secs(60), || {
+                Ok(count(background)? > before + 1)
             })?;
         }
         Ok(())
     }
 
     /// Ends it.
-    pub fn end(mut self, node: &Node) -> Result<Seen> {
-        node.write(STOP, "", 0o644)?;
+    ///
+    /// # Errors
+    /// A login hangs.
+    pub fn end(mut self) -> Result<Seen> {
+        self.node.write(STOP, "", 0o644)?;
         let mut logins = Vec::new();
         for background in &mut self.loops {
             let ended = background.wait(Duration::from_secs(30))?;
@@ -77,7 +95,10 @@ impl Watch {
 }
 
 impl Seen {
-    /// Checks that each login succeeded, and that a whole module was there at every look.
+    /// Checks that each login succeeded, and that a whole one of these modules was there at every look.
+    ///
+    /// # Errors
+    /// Says what was not so.
     pub fn check(&self, modules: &[&[u8]]) -> Result<()> {
         let failed = self.logins.iter().filter(|it| *it != "0").count();
         ensure!(
@@ -128,4 +149,3 @@ const STOP: &str = "/run/no-more-logins";
 /// A login succeeds if it ends up in the job.
 const SSH: &str =
     "ssh -o BatchMode=yes -o ConnectTimeout=20 node1 grep -q step_extern /proc/self/cgroup";
-const CALL: &str = "pamcall --service sshd --user alice | grep -q '\"code\":0,'";
