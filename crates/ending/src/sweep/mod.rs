@@ -196,7 +196,6 @@ impl Broom<'_> {
         limit: &Deadline,
     ) -> Result<Outcome, Outcome> {
         let mut cause = None;
-        self.has_no_job(user)?;
         loop {
             let left = self.strays(user)?;
             if self.request.is_dry_run {
@@ -242,9 +241,19 @@ impl Broom<'_> {
         }
     }
 
-    fn strays(&self, user: &User) -> Result<Vec<Process>, Outcome> {
+    /// Asks again if a step has started since.
+    fn still_has_no_job(&mut self, user: &User) -> Result<(), Outcome> {
+        if !self.jobs.is_current(self.node) {
+            self.jobs = ask(self.node, &self.sparing.host.deadline).map_err(Outcome::Unknown)?;
+        }
+        self.has_no_job(user)
+    }
+
+    fn strays(&mut self, user: &User) -> Result<Vec<Process>, Outcome> {
         let all = process::all();
         let all = all.map_err(|it| Outcome::Unknown(format!("read /proc: {it}")))?;
+        // After the processes, among which may be those of a new job.
+        self.still_has_no_job(user)?;
         strays(&all, user.uid, &self.jobs).map_err(Outcome::Unknown)
     }
 
@@ -260,10 +269,7 @@ impl Broom<'_> {
             Ok(None) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
         };
-        if !self.jobs.is_current(self.node) {
-            self.jobs = ask(self.node, &self.sparing.host.deadline).map_err(Outcome::Unknown)?;
-        }
-        self.has_no_job(user)?;
+        self.still_has_no_job(user)?;
         Ok(match held.process.standing(&self.jobs) {
             Standing::Outside => held.signal(signal),
             Standing::Job(_) | Standing::UnknownJob(_) => Ok(()),
