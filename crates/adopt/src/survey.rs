@@ -1,7 +1,8 @@
-//! The node as the module finds it, its steps and daemons, for `slurm-adopt check` and `status`.
+//! The node as the module finds it, its steps and daemons, for `slurm-adopt check`, `status` and `sweep`.
 
 mod cgroups;
 mod daemons;
+mod jobs;
 mod place;
 mod steps;
 
@@ -16,6 +17,7 @@ use crate::stepd::spool;
 
 pub use cgroups::{Steps, cgroup_file, cgroups_of};
 pub use daemons::{AuthProblem, SlurmdProblem, ask_slurmd, make_credential};
+pub use jobs::{Holding, JobSeen, JobsSeen, Life, jobs};
 pub use place::{Cgroup, Place, cgroups, place};
 pub use steps::{Answer, JobCgroup, NotSockets, StepSeen, StepState, StepsSeen, steps};
 

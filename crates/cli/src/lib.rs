@@ -14,7 +14,7 @@ mod setup;
 mod stats;
 mod status;
 mod support;
-mod tidy;
+mod sweep;
 mod trial;
 mod undo;
 
@@ -26,7 +26,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// The exit status of a command that could not look, as for Nagios; also after a usage error.
 const COULD_NOT_LOOK: u8 = 3;
 
-/// Set a node up and check it, explain and show logins, and tidy up after pam_slurm_adopt.so
+/// Set a node up and check it, explain and show logins, and end what users leave behind
 #[derive(Debug, Parser)]
 #[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -43,10 +43,7 @@ enum Command {
     Status(status::Status),
     Stats(stats::Stats),
     Support(support::Support),
-    /// Remove the runtime directories of users whose sessions have ended with their job
-    ///
-    /// For runtime_dir=create, at the end of slurmd's Epilog.
-    Tidy,
+    Sweep(sweep::Sweep),
     Help(help::Help),
     #[command(name = ::check::trial::SUBCOMMAND, hide = true)]
     TrialLogin(trial::TrialLogin),
@@ -83,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status.run(),
         Command::Stats(stats) => stats.run(),
         Command::Support(support) => support.run(),
-        Command::Tidy => tidy::run(),
+        Command::Sweep(sweep) => sweep.run(),
         Command::Help(help) => help.run(),
         Command::TrialLogin(trial) => trial.run(),
     }

@@ -91,6 +91,11 @@ impl Steps {
         Some((*hierarchy, dir))
     }
 
+    /// Whether the stepd shows the job's directory.
+    pub(crate) fn is_known(&self) -> bool {
+        self.freezer.is_some()
+    }
+
     /// Whether cgroup v2 shows the place of a process.
     pub(crate) fn uses_v2(&self) -> bool {
         self.v2 != V2::Unused

@@ -65,6 +65,67 @@ pub fn find_sockets(node: &Node, log: Log<'_>) -> Found {
     found
 }
 
+/// The sockets of all steps of this node, of any kind.
+#[derive(Debug, Default)]
+pub(crate) struct EveryStep {
+    pub sockets: Vec<Socket>,
+    /// Steps whose sockets cannot be checked or are not root's, and the causes.
+    pub unreachable: Vec<(u32, DirectoryError)>,
+}
+
+/// Finds the sockets of all steps, under each of the node's names.
+///
+/// # Errors
+/// [`DirectoryError`] if no spool directory can be read.
+pub(crate) fn every_step(node: &Node) -> Result<EveryStep, DirectoryError> {
+    let mut all = EveryStep::default();
+    let mut problem = None;
+    let mut is_read = false;
+    for (name, dir) in node.names.iter().zip(&node.spool_dirs) {
+        match all.add(dir, name, &node.trusted) {
+            Ok(()) => is_read = true,
+            // Of a host with two names the directory of one is absent.
+            Err(error) if error.means_no_slurm() => problem = problem.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    match problem.filter(|_| !is_read) {
+        Some(problem) => Err(problem),
+        None => Ok(all),
+    }
+}
+
+impl EveryStep {
+    fn add(&mut self, dir: &Path, node: &str, trusted: &Trusted) -> Result<(), DirectoryError> {
+        let dir = safe_directory(dir, &|uid| trusted.owns(uid))?;
+        let failed = |cause| system("read", &dir)(cause);
+        for entry in read_dir(&dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let step = socket_name::step_socket(name.as_bytes());
+            let Some(step) = step.filter(|it| it.node == node.as_bytes()) else {
+                continue;
+            };
+            match entry.metadata() {
+                Ok(file) => {
+                    let file = FileStatus::from(&file);
+                    // Nobody but a stepd can put another file there, and what is no socket belongs to none.
+                    if file.is_socket && trusted.serves(file.uid) {
+                        let socket = Socket::new(entry.path(), step.job, name.as_bytes(), &file);
+                        self.sockets.push(socket);
+                    }
+                }
+                Err(error) if access::is_absent(&error) => {}
+                Err(error) => {
+                    let problem = system("stat", &entry.path())(error);
+                    self.unreachable.push((step.job, problem));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether a slurmstepd listens for an extern step of this node.
 #[must_use]
 pub fn has_stepds(node: &Node) -> bool {

@@ -1,0 +1,236 @@
+//! The processes of users, and how one of them is ended.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use adopt::survey::{JobsSeen, cgroups_of};
+use procfs::process::{Process as ProcProcess, all_processes};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Follows the job's directory in the path of a step's cgroup.
+const STEP: &str = "/step_";
+
+/// A process of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// Its start in clock ticks after the boot: with the pid it tells the process from any other.
+    pub start: u64,
+    /// Its real and its effective uid.
+    pub uid: u32,
+    /// Its name, cut to 15 bytes by the kernel; its user chose it.
+    pub name: String,
+    /// Its /proc/PID/cgroup.
+    pub cgroups: String,
+}
+
+/// Where a process stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// In the cgroup of this job.
+    Job(u32),
+    /// In the cgroup of a step of which no slurmstepd tells; the job's number, if the path has it.
+    UnknownJob(Option<u32>),
+    /// In no job.
+    Outside,
+}
+
+/// The processes whose real and effective uid is the same user's. What has two is a set-user-ID program, or a daemon
+/// that acts for a user: it is not the user's to lose. Leaves out the dead.
+///
+/// # Errors
+/// Those of proc(5).
+pub fn all() -> io::Result<Vec<Process>> {
+    let processes = all_processes().map_err(io::Error::other)?;
+    Ok(processes.filter_map(|it| read(&it.ok()?)).collect())
+}
+
+fn read(process: &ProcProcess) -> Option<Process> {
+    let status = process.status().ok()?;
+    let stat = process.stat().ok()?;
+    // A process's first thread may end before the others.
+    let is_dead = matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1;
+    let is_ones = status.ruid == status.euid;
+    let cgroups = cgroups_of(&process.pid.to_string()).ok().flatten()?;
+    (is_ones && !is_dead).then_some(Process {
+        pid: process.pid,
+        start: stat.starttime,
+        uid: status.ruid,
+        name: status.name,
+        cgroups,
+    })
+}
+
+impl Process {
+    /// Where it stands.
+    ///
+    /// Any line of a step counts, of any hierarchy. A path that names a step of no known job counts too, unless it is
+    /// below the user's own service manager, who may name cgroups at will.
+    #[must_use]
+    pub fn standing(&self, jobs: &JobsSeen) -> Standing {
+        if let Some(job) = jobs.holding(&self.cgroups) {
+            return Standing::Job(job);
+        }
+        let delegated = format!("/user@{}.service/", self.uid);
+        let mut steps = self.cgroups.lines().filter_map(|line| {
+            let (before, _) = line.split_once(STEP)?;
+            let job = before.rsplit_once("/job_").map(|(_, job)| job.parse().ok());
+            let is_slurms = job.is_some() || before.contains("slurmstepd.scope");
+            (is_slurms && !before.contains(&delegated)).then_some(job.flatten())
+        });
+        steps.next().map_or(Standing::Outside, Standing::UnknownJob)
+    }
+
+    /// What it is, by the part of systemd that has it.
+    #[must_use]
+    pub fn place(&self) -> &'static str {
+        let has = |text: &str| self.cgroups.contains(text);
+        match () {
+            () if has(&format!("/user@{}.service", self.uid)) => "user service manager",
+            () if has("/session-") => "session",
+            () => "no session",
+        }
+    }
+
+    /// Opens a descriptor of this very process; None if it has ended. Returns the process as it is now: it may have
+    /// entered a job.
+    ///
+    /// # Errors
+    /// Those of pidfd_open(2): Linux 5.3 and later have it.
+    pub fn hold(&self) -> io::Result<Option<Held>> {
+        let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.pid > 1) else {
+            return Ok(None);
+        };
+        let fd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // If the pid had been used again before the descriptor was opened, another start would be read here.
+        let now = ProcProcess::new(self.pid).ok().and_then(|it| read(&it));
+        let same = now.filter(|now| (now.start, now.uid) == (self.start, self.uid));
+        Ok(same.map(|process| Held { process, fd }))
+    }
+}
+
+/// A process that no other can take the place of.
+#[derive(Debug)]
+pub struct Held {
+    /// The process as it was when the descriptor was opened.
+    pub process: Process,
+    fd: OwnedFd,
+}
+
+impl Held {
+    /// Sends a signal; a process that has ended needs none.
+    ///
+    /// # Errors
+    /// Those of pidfd_send_signal(2).
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use adopt::survey::{JobSeen, JobsSeen, Life, Steps};
+
+    use super::*;
+
+    const SCOPE: &str = "/system.slice/n_slurmstepd.scope";
+
+    /// Job 7 runs.
+    fn jobs(stepd: &str) -> JobsSeen {
+        let job = JobSeen {
+            owner: Some(2001),
+            life: Life::Runs,
+            steps: Some(Steps::by(7, stepd)),
+        };
+        JobsSeen::of([(7, job)].into())
+    }
+
+    fn standing(stepd: &str, cgroups: &str) -> Standing {
+        let process = Process {
+            pid: 2,
+            start: 1,
+            uid: 2001,
+            name: "x".into(),
+            cgroups: cgroups.into(),
+        };
+        process.standing(&jobs(stepd))
+    }
+
+    #[test]
+    fn where_a_process_stands() {
+        use Standing::{Job, Outside, UnknownJob};
+        let v2 = format!("0::{SCOPE}/s0DNM8/step_extern/slurm\n");
+        let manager = "/user.slice/user-2001.slice/user@2001.service";
+        for (cgroups, expected) in [
+            (format!("0::{SCOPE}/s0DNM8/step_extern/user/task_0"), Job(7)),
+            (format!("0::{SCOPE}/s0DNM8/step_0/user/x/y"), Job(7)),
+            // A job whose slurmstepd does not tell, or of another slurmd.
+            (format!("0::{SCOPE}/s1XXXX/step_0/user"), UnknownJob(None)),
+            (format!("0::{SCOPE}/job_8/step_0"), UnknownJob(Some(8))),
+            ("0::/".into(), Outside),
+            (
+                "0::/user.slice/user-2001.slice/session-3.scope".into(),
+                Outside,
+            ),
+            (format!("0::{manager}/app.slice/x"), Outside),
+            // The user may have made these.
+            (format!("0::{manager}/job_8/step_0"), Outside),
+            (format!("0::{manager}/slurmstepd.scope/step_0"), Outside),
+            // Another user's manager is not theirs to name cgroups in.
+            (
+                "0::/x/user@9.service/job_8/step_0".into(),
+                UnknownJob(Some(8)),
+            ),
+            ("0::/user.slice/step_7".into(), Outside),
+            (String::new(), Outside),
+        ] {
+            assert_eq!(standing(&v2, &cgroups), expected, "{cgroups}");
+        }
+        let v1 = "4:freezer:/slurm/uid_2001/job_7\n";
+        for (cgroups, expected) in [
+            ("4:freezer:/slurm/uid_2001/job_7/step_extern\n0::/", Job(7)),
+            // Only its memory is the job's.
+            ("4:freezer:/\n3:memory:/slurm/uid_2001/job_7/step_0", Job(7)),
+            ("4:freezer:/slurm/uid_1/job_9/step_0", UnknownJob(Some(9))),
+            ("4:freezer:/\n3:memory:/\n0::/", Outside),
+        ] {
+            assert_eq!(standing(v1, cgroups), expected, "{cgroups}");
+        }
+    }
+
+    #[test]
+    fn only_the_process_that_was_seen_is_ended() {
+        let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep");
+        let pid = child.id() as i32;
+        let all = all().expect("processes");
+        let seen = all.iter().find(|it| it.pid == pid).expect("the child");
+        // The pid as it would be after another process has got it.
+        let earlier = Process {
+            start: seen.start - 1,
+            ..seen.clone()
+        };
+        assert!(earlier.hold().expect("hold").is_none());
+        let held = seen.hold().expect("hold").expect("it runs");
+        held.signal(Signal::TERM).expect("signal");
+        let status = child.wait().expect("wait");
+        assert_eq!(status.signal(), Some(15));
+        held.signal(Signal::KILL).expect("it has ended");
+        assert!(seen.hold().expect("hold").is_none());
+        let init = Process {
+            pid: 1,
+            ..seen.clone()
+        };
+        assert!(init.hold().expect("hold").is_none());
+    }
+}

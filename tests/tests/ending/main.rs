@@ -1,0 +1,53 @@
+//! The end of jobs on real nodes: what `slurm-adopt sweep` ends as an Epilog and what it leaves alone.
+
+#![forbid(unsafe_code)]
+
+mod sweep;
+
+use anyhow::Result;
+use lab::{Cluster, Suite};
+use tests::{CLI, Matrix, Shared};
+
+type Test = fn(&Cluster) -> Result<()>;
+
+/// Where the Epilog writes what sweep printed, and its status.
+const EPILOG_LOG: &str = "/var/log/epilog";
+const EPILOG: &str = "#!/bin/sh\nexec >>/var/log/epilog 2>&1\n/usr/local/sbin/slurm-adopt sweep --grace 1\n\
+                      status=$?; echo \"status $status of job $SLURM_JOB_ID\"; exit $status\n";
+
+fn start(suite: Suite, flags: &str) -> Result<Cluster> {
+    let conf = format!("Epilog=/usr/local/bin/epilog\nPrologFlags=contain{flags}");
+    tests::cluster(suite)?
+        .copy(tests::dist("slurm-adopt")?, CLI)
+        .file("/usr/local/bin/epilog", EPILOG, 0o755)
+        .slurm_conf(&conf)
+        .start()
+}
+
+fn main() {
+    let suites = [Suite::Bookworm, Suite::Trixie, Suite::Forky];
+    let mut matrix = Matrix::with_lanes(&suites, 1, |suite| {
+        Shared::new(suite, |suite| start(suite, ""))
+    });
+    for (name, test) in sweep::TESTS {
+        // One cluster is enough to see that it works.
+        matrix.add_on(&[Suite::Forky], name, |_, stage| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        });
+        let older = [Suite::Bookworm, Suite::Trixie];
+        matrix.add_long(&older, name, |_, stage| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        });
+    }
+    let (name, test) = sweep::LONG;
+    matrix.add_long(&suites, name, move |_, stage| {
+        stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+    });
+    // Slurm has it from 24.05 on.
+    let newer = [Suite::Trixie, Suite::Forky];
+    let name = "an Epilog that runs in the job does not count it";
+    matrix.add_long(&newer, name, |suite, _| {
+        sweep::as_epilog(&start(suite, ",RunInJob")?)
+    });
+    matrix.run();
+}
