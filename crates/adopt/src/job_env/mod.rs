@@ -6,6 +6,7 @@
 //! system, an execve(2) that does not end). So a copy of this process reads it, with a deadline; only names that are
 //! asked for are taken, and only values that are one line of text.
 
+mod names;
 mod parse;
 
 use std::io;
@@ -14,7 +15,8 @@ use sys::{Deadline, ProcessDir};
 
 use crate::access;
 use crate::adoption::processes::{First, JobProcesses};
-use crate::job_env::parse::Variable;
+pub(crate) use crate::job_env::names::{Known, for_login, wanted};
+pub(crate) use crate::job_env::parse::Variable;
 use crate::log::Log;
 use crate::stepd::Census;
 
@@ -64,7 +66,7 @@ impl JobEnv {
     }
 
     /// The end of the job in seconds since 1970, as it was when the process started: `SLURM_JOB_END_TIME`, which
-    /// slurmctld sets from 22.05 on. The user may have changed it.
+    /// Slurm sets from 23.02 on (`common/env.c`). The user may have changed it.
     pub fn end(&self) -> Option<u64> {
         self.value(END_TIME)?.parse().ok()
     }
