@@ -1,5 +1,7 @@
 //! Carries out a plan: the only effects that a login has on the process.
 
+use std::time::Duration;
+
 use pam::Handle;
 
 use crate::adoption::limits::JobLimits;
@@ -7,10 +9,11 @@ use crate::adoption::suspended;
 use crate::adoption::{self, AdoptError, Adopted, Join};
 use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
 use crate::gather::Stepds;
+use crate::job_env::{self, JobEnv, Known, Variable};
 use crate::log::Log;
 use crate::login::Entry;
-use crate::options::{Limits, Options};
-use crate::report::{self, Outcome};
+use crate::options::{EnvironmentLevel, Limits, Options};
+use crate::report::{self, Banner, Outcome};
 use crate::session::record::{Record, RecordKey};
 use crate::session::stack::Stack;
 use crate::session::{self, CallingProcess, NotSure};
@@ -23,6 +26,9 @@ pub trait Effects {
     /// # Errors
     /// [`AdoptError`].
     fn adopt(&mut self, job: u32) -> Result<Adopted, AdoptError>;
+
+    /// The variables of the job that the last adoption was about, for the login.
+    fn job_variables(&self, job: u32) -> Vec<Variable>;
 
     /// Sets a variable in the login's environment.
     ///
@@ -153,10 +159,13 @@ pub(crate) struct Live<'a> {
     pub service: &'a str,
     pub pid: u32,
     pub uid: u32,
+    pub user: &'a str,
     pub options: &'a Options,
     pub stepds: Stepds,
     /// The account phase's record.
     pub record: Option<&'a Record>,
+    /// Variables of the last job that was to adopt.
+    pub job_env: JobEnv,
     pub log: Log<'a>,
 }
 
@@ -201,20 +210,61 @@ impl Live<'_> {
     }
 
     fn adopt_in_session(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        let is_wanted = self.options.limits == Limits::Job;
-        let Stepds {
-            census, deadline, ..
-        } = &self.stepds;
         // Ask before entering the namespaces: the job's processes may be invisible from inside.
-        let limits = is_wanted.then(|| JobLimits::ask(census, job, deadline, self.log));
+        let limits = self.job_limits(job);
         let adopted = self.adopt_now(job)?;
-        if let Some(limits) = limits {
-            limits.set(self.log);
-        }
+        limits.set(self.log);
         Ok(adopted)
     }
 
+    /// Completes a session that is still in the job that the account phase has put it into.
+    pub fn stay(&mut self, job: u32) {
+        self.job_limits(job).set(self.log);
+        self.job_env = self.ask_job_env(job);
+        let log = self.log;
+        set_environment(job, &Adopted::default(), self, log);
+    }
+
+    /// The limits of the job, if they are wanted.
+    fn job_limits(&self, job: u32) -> JobLimits {
+        let Stepds {
+            census, deadline, ..
+        } = &self.stepds;
+        match self.options.limits {
+            Limits::Job => JobLimits::ask(census, job, deadline, self.log),
+            Limits::Sshd => JobLimits::default(),
+        }
+    }
+
+    /// The variables of the job, if any are wanted. The user's processes may keep the reader waiting: enough time is
+    /// left for adoption.
+    fn ask_job_env(&self, job: u32) -> JobEnv {
+        const LONGEST: Duration = Duration::from_millis(500);
+        let level = self.options.environment;
+        let has_banner = self.options.banner && self.entry == Entry::OpenSession;
+        if level < EnvironmentLevel::Allocation && !has_banner {
+            return JobEnv::default();
+        }
+        let Stepds {
+            census, deadline, ..
+        } = &self.stepds;
+        let limit = deadline.within((deadline.remaining() / 4).min(LONGEST));
+        JobEnv::ask(census, job, job_env::wanted(level), &limit, self.log)
+    }
+
+    /// What a login with a terminal is told of its job.
+    pub fn banner(&self, job: u32) -> Banner {
+        let own = self.stepds.census.own();
+        let others = own.iter().map(|it| it.job).filter(|it| *it != job);
+        Banner {
+            job,
+            end: self.job_env.end(),
+            others: others.collect(),
+        }
+    }
+
     fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
+        self.job_env = self.ask_job_env(job);
         let mut census = std::mem::take(&mut self.stepds.census);
         // Other applications need not open a session for a user whom they admit.
         let follows = || self.service == session::SSHD && self.session_follows().is_ok();
@@ -253,27 +303,32 @@ impl Effects for Live<'_> {
         }
     }
 
+    fn job_variables(&self, job: u32) -> Vec<Variable> {
+        let known = Known {
+            job,
+            uid: self.uid,
+            user: self.user,
+            node: self.stepds.node.as_deref(),
+            cluster: self.stepds.cluster.as_deref(),
+        };
+        job_env::for_login(self.options.environment, &known, &self.job_env)
+    }
+
     fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code> {
         self.handle.put_env(name, value)
     }
 }
 
-/// Sets the job's variable in the login's environment.
-pub(crate) fn put_job(job: u32, handle: &Handle, log: Log<'_>) {
-    if let Err(code) = handle.put_env(JOB_ID, &job.to_string()) {
-        log.error(|| format!("pam_putenv {JOB_ID}: {code}"));
-    }
-}
-
-const JOB_ID: &str = "SLURM_JOB_ID";
-
 fn set_environment(job: u32, adopted: &Adopted, effects: &mut dyn Effects, log: Log<'_>) {
+    let variables = effects.job_variables(job);
     let mut put = |name: &str, value: &str| {
         if let Err(code) = effects.put_env(name, value) {
             log.error(|| format!("pam_putenv {name}: {code}"));
         }
     };
-    put(JOB_ID, &job.to_string());
+    for Variable { name, value } in &variables {
+        put(name, value);
+    }
     if let Some(display) = &adopted.display {
         put("DISPLAY", display);
     }
@@ -309,6 +364,11 @@ mod tests {
             let (expected, answer) = self.stepds.remove(0);
             assert_eq!(job, expected);
             answer
+        }
+
+        fn job_variables(&self, job: u32) -> Vec<Variable> {
+            let (name, value) = ("SLURM_JOB_ID".into(), job.to_string());
+            vec![Variable { name, value }]
         }
 
         fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code> {

@@ -36,12 +36,29 @@ pub(crate) struct Stepds {
     pub census: Census,
     /// The node's name, if it is known.
     pub node: Option<String>,
+    /// ClusterName, if it is known.
+    pub cluster: Option<String>,
     /// ProctrackType, if it is not proctrack/cgroup.
     pub other_tracking: Option<String>,
     /// The deadline of the stepds: leaves time to look up exempt groups.
     pub deadline: Deadline,
     /// The deadline of the whole login.
     pub whole: Deadline,
+}
+
+impl Stepds {
+    /// None of them, with this much time left: nobody was asked.
+    pub fn unasked(left: Duration) -> Self {
+        let whole = Deadline::after(left);
+        Self {
+            census: Census::default(),
+            node: None,
+            cluster: None,
+            other_tracking: None,
+            deadline: whole,
+            whole,
+        }
+    }
 }
 
 /// Gathers the facts. The only thing it changes is the cache of answers, and that only if the state
@@ -85,14 +102,7 @@ pub(crate) fn ask(
                 steps: Err(error),
                 caller: Caller::NotAsked,
             };
-            let stepds = Stepds {
-                census: Census::default(),
-                node: None,
-                other_tracking: None,
-                deadline: whole,
-                whole,
-            };
-            (facts, stepds)
+            (facts, Stepds::unasked(whole.remaining()))
         }
     }
 }
@@ -140,6 +150,7 @@ fn of_node(
     let stepds = Stepds {
         census,
         node: node.names.first().cloned(),
+        cluster: node.conf.cluster_name.clone(),
         other_tracking: node.conf.other_tracking().map(str::to_owned),
         deadline,
         whole,

@@ -1,5 +1,6 @@
 //! Turns outcomes into PAM codes, the user's message and the admin's log line; nothing else does.
 
+mod banner;
 mod words;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use crate::options::message::Messages;
 use crate::prepare::Prepared;
 use crate::text::{cut, shown};
 use crate::trust::DirectoryError;
+
+pub(crate) use crate::report::banner::{Banner, greet};
 
 /// The result of a login.
 #[derive(Debug)]

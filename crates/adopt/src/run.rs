@@ -9,17 +9,17 @@ use pam::{Handle, ReturnCode};
 use sys::Deadline;
 
 use crate::adoption::cgroup::Origin;
-use crate::adoption::limits::JobLimits;
 use crate::apply::{self, Live};
 use crate::callerid;
 use crate::decide::{self, Answer, Phase, Plan, Reason, Verdict};
 use crate::exempt::{self, Exemption};
 use crate::facts::Facts;
 use crate::gather::{self, Stepds};
+use crate::job_env::JobEnv;
 use crate::log::SystemLog;
 use crate::login::{Entry, Login};
 use crate::node::Environment;
-use crate::options::{Limits, Mode, Options};
+use crate::options::{Mode, Options};
 use crate::prepare::Prepared;
 use crate::report::{self, Outcome};
 use crate::session::stack::Stack;
@@ -133,33 +133,46 @@ impl<'a> Call<'a> {
         let options = &stricter(&self.prepared.options, record.as_ref());
         let used = record.as_ref().map_or(Duration::ZERO, |it| it.used);
         let left = options.timeout.saturating_sub(used);
-        let stays = record.as_ref().and_then(Record::job_that_holds);
-        let (outcome, deadline) = match stays {
-            Some(job) => {
-                let deadline = Deadline::after(left);
-                apply::put_job(job, self.handle, *log);
-                if options.limits == Limits::Job {
-                    let (_, stepds) = self.gather(options, phase, uid, left);
-                    JobLimits::ask(&stepds.census, job, &stepds.deadline, *log).set(*log);
-                }
-                (Outcome::stays(job), deadline)
-            }
+        let (outcome, effects) = match record.as_ref().and_then(Record::job_that_holds) {
+            Some(job) => self.stay(options, phase, uid, job, left),
             None => {
                 let (facts, stepds) = self.gather(options, phase, uid, left);
-                let deadline = stepds.whole;
                 let plan = decide::plan(options, phase, facts);
                 if options.mode == Mode::Audit {
                     return self.audit(options, phase, plan, stepds);
                 }
                 let mut effects = self.effects(options, uid, stepds, record.as_ref());
-                (apply::apply(plan, &mut effects, *log), deadline)
+                (apply::apply(plan, &mut effects, *log), effects)
             }
         };
+        let deadline = effects.stepds.whole;
         let outcome = self.or_exempt(phase, outcome, record.as_ref(), &deadline);
         if outcome.verdict.answer == Answer::Adopted {
             session::make_runtime_dir(options, self.handle, login, &deadline, *log);
+            let job = outcome.job.filter(|_| options.banner);
+            if let Some(banner) = job.map(|job| effects.banner(job)) {
+                report::greet(&banner, self.handle, &self.prepared);
+            }
         }
         outcome
+    }
+
+    /// Completes a session that is still where the account phase has put it.
+    fn stay<'b>(
+        &'b self,
+        options: &'b Options,
+        phase: Phase,
+        uid: u32,
+        job: u32,
+        left: Duration,
+    ) -> (Outcome, Live<'b>) {
+        let stepds = match options.wants_more_of_job() {
+            true => self.gather(options, phase, uid, left).1,
+            false => Stepds::unasked(left),
+        };
+        let mut effects = self.effects(options, uid, stepds, None);
+        effects.stay(job);
+        (Outcome::stays(job), effects)
     }
 
     /// Admits everyone while the kill switch exists, and records that so the session phase takes it for no failure.
@@ -279,9 +292,11 @@ impl<'a> Call<'a> {
             service: self.prepared.service(),
             pid: self.prepared.login.pid,
             uid,
+            user: &self.prepared.login.user,
             options,
             stepds,
             record,
+            job_env: JobEnv::default(),
             log: self.prepared.log,
         }
     }

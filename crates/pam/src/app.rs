@@ -173,7 +173,7 @@ impl Transaction {
     pub fn set(&mut self, item: AppItem, value: &str) -> Result<(), Answer> {
         let kind = match item {
             AppItem::RemoteHost => ffi::PAM_RHOST,
-            AppItem::Tty => PAM_TTY,
+            AppItem::Tty => ffi::PAM_TTY,
             AppItem::User => ffi::PAM_USER,
         };
         let value = c_string(value)?;
@@ -512,8 +512,6 @@ struct Conversation {
     conv: Option<Converse>,
     appdata: *mut c_void,
 }
-
-const PAM_TTY: c_int = 3;
 
 // Linux-PAM 1.4 to 1.7 number the codes from 0 without a gap.
 const NAMES: [&str; 32] = [

@@ -11,6 +11,7 @@ pub(crate) struct OpaqueHandle {
 pub(crate) const PAM_SUCCESS: c_int = 0;
 pub(crate) const PAM_SERVICE: c_int = 1;
 pub(crate) const PAM_USER: c_int = 2;
+pub(crate) const PAM_TTY: c_int = 3;
 pub(crate) const PAM_RHOST: c_int = 4;
 
 #[link(name = "pam")]

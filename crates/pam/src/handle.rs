@@ -15,6 +15,8 @@ pub enum Item {
     User,
     /// PAM_RHOST: the remote host, a name or an address.
     RemoteHost,
+    /// PAM_TTY: the terminal; "ssh" with sshd, also without one.
+    Tty,
 }
 
 /// libpam's handle, valid for the duration of the call into the module.
@@ -38,6 +40,7 @@ impl Handle {
             Item::Service => ffi::PAM_SERVICE,
             Item::User => ffi::PAM_USER,
             Item::RemoteHost => ffi::PAM_RHOST,
+            Item::Tty => ffi::PAM_TTY,
         };
         let mut value: *const c_void = ptr::null();
         // SAFETY: the handle is libpam's and live for this call (entry.rs); pam_get_item(3)

@@ -21,7 +21,7 @@ mod socket;
 mod tcp;
 mod users;
 
-pub use copy::by_copy;
+pub use copy::{by_copy, bytes_by_copy};
 pub use deadline::Deadline;
 pub use files::{
     Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, read_identified, read_open,

@@ -81,6 +81,19 @@ pub enum Limits {
     Job,
 }
 
+/// The variables that a login gets of its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EnvironmentLevel {
+    /// None.
+    None,
+    /// The job's number.
+    JobId,
+    /// What the job has on this node.
+    Allocation,
+    /// What Slurm has set for the job's script, but for what belongs to a task.
+    Full,
+}
+
 /// The effect of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -168,6 +181,10 @@ pub struct Options {
     pub limits: Limits,
     /// `runtime_dir=`
     pub runtime_dir: RuntimeDir,
+    /// `environment=`
+    pub environment: EnvironmentLevel,
+    /// `banner=`
+    pub banner: bool,
     /// `strict`
     pub strict: bool,
     /// `mode=`
@@ -201,6 +218,8 @@ impl Default for Options {
             callerid_skip: Vec::new(),
             limits: Limits::Sshd,
             runtime_dir: RuntimeDir::Leave,
+            environment: EnvironmentLevel::JobId,
+            banner: false,
             strict: false,
             mode: Mode::Enforce,
             exempt: Exempt::default(),
@@ -218,6 +237,13 @@ impl Options {
         const SLURMSTEPD: &str = "slurm";
         let mut services = self.service.split(',');
         services.any(|it| it == service || it == "*" && service != SLURMSTEPD)
+    }
+
+    /// Whether a session that is already in its job needs more of it.
+    #[must_use]
+    pub fn wants_more_of_job(&self) -> bool {
+        let level = EnvironmentLevel::Allocation;
+        self.limits == Limits::Job || self.environment >= level || self.banner
     }
 
     /// Parses the options file and then the arguments of a PAM line; the last setting of an option wins. Also

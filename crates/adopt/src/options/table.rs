@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::options::message::Template;
 use crate::options::network::Network;
 use crate::options::{
-    AdoptFailure, GenericFailure, Limits, LogFormat, LogLevel, Mode, NoJobs, Options, RuntimeDir,
-    Unknown,
+    AdoptFailure, EnvironmentLevel, GenericFailure, Limits, LogFormat, LogLevel, Mode, NoJobs,
+    Options, RuntimeDir, Unknown,
 };
 
 /// One option, for the parser and for the documentation.
@@ -255,6 +255,40 @@ pub const TABLE: &[OptionSpec] = &[
             let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
             choose(&mut options.runtime_dir, value, &words)
         },
+    },
+    OptionSpec {
+        name: "environment",
+        values: &["jobid", "none", "allocation", "full"],
+        default: "jobid",
+        since_us: true,
+        doc: "What an adopted login gets of its job's environment. `jobid`: SLURM_JOB_ID. `none`: nothing. `allocation`: \
+              what the job has on this node: SLURM_JOB_*, SLURM_CLUSTER_NAME, SLURM_CPUS_ON_NODE, SLURM_GPUS_ON_NODE, \
+              SLURMD_NODENAME, TMPDIR and SLURM_TMPDIR, and the lists of GPUs (CUDA_VISIBLE_DEVICES and its like; \
+              empty if the job has none). `full`: also what else Slurm has set, such as SLURM_NTASKS and \
+              SLURM_CPUS_PER_TASK: srun, sbatch and training frameworks take some of it for options or for a task \
+              of their own. Never what belongs to a task or step (SLURM_PROCID, SLURM_STEP_ID). Values come from \
+              the job's batch script, else from its first step on this node; without either only the numbers and \
+              names that the node knows are set.",
+        set: |options, value| {
+            let words = [
+                ("jobid", EnvironmentLevel::JobId),
+                ("none", EnvironmentLevel::None),
+                ("allocation", EnvironmentLevel::Allocation),
+                ("full", EnvironmentLevel::Full),
+            ];
+            choose(&mut options.environment, value, &words)
+        },
+    },
+    OptionSpec {
+        name: "banner",
+        values: &["0", "1"],
+        default: "0",
+        since_us: true,
+        doc: "Session phase. `1`: an adopted login with a terminal and a shell reads one line: its job, the time that \
+              is left (if the job has a script or a step here, and Slurm is 23.02 or later), the user's other jobs \
+              here and how to reach them. sshd shows it to nobody else: not to scp, sftp or a command, nor with \
+              ~/.hushlogin.",
+        set: |options, value| choose(&mut options.banner, value, &[("0", false), ("1", true)]),
     },
     OptionSpec {
         name: "log_format",

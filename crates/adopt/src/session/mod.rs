@@ -39,6 +39,9 @@ use crate::text::said;
 /// The service whose application always calls the account phase before the session phase, and for the same user.
 pub const SSHD: &str = "sshd";
 
+/// The service of login(1).
+pub const LOGIN: &str = "login";
+
 /// Limit for the lock on the session notes: another login has it, and that login's job may be stopped.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
