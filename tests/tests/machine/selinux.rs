@@ -156,7 +156,7 @@ fn containers(site: &mut Site) -> Result<()> {
     let done = login_into_container(site);
     site.sh(
         "scancel --user=alice; while [ \"$(squeue --noheader)\" ]; do sleep 0.2; done
-             mv /root/slurm.conf /etc/slurm/slurm.conf; rm /etc/slurm/job_container.conf",
+             cp /root/slurm.conf /etc/slurm/slurm.conf; rm /etc/slurm/job_container.conf",
     )?;
     site.restart_slurm()?;
     done
