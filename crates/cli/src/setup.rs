@@ -3,12 +3,12 @@
 mod ask;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use ::setup::plan::{Part, Plan, Wish, plan};
-use ::setup::{DIR, End, Site};
+use ::setup::{End, Site};
 use check::Host;
 use check::host::tree::Tree;
 use clap::{Args, ValueEnum};
@@ -78,13 +78,14 @@ impl Setup {
         match self.set_up() {
             Ok(status) => ExitCode::from(status),
             Err(error) => {
-                eprintln!("slurm-adopt setup: {error}");
+                eprintln!("slurm-adopt setup{}: {error}", of(self.root.as_deref()));
                 ExitCode::from(COULD_NOT_LOOK)
             }
         }
     }
 
     fn set_up(&self) -> Result<u8, String> {
+        self.refuse_idle()?;
         let consent = consent(self.dry_run, self.yes)?;
         let site = Site::open(self.root.clone()).map_err(|it| it.to_string())?;
         if let Some(mut store) = site.store().map_err(|it| it.to_string())? {
@@ -94,10 +95,12 @@ impl Setup {
                 }
             } else {
                 recover(&site, &mut store)?;
-                store.close().map_err(|it| format!("remove {DIR}: {it}"))?;
+                let closed = store.close();
+                closed.map_err(|it| format!("remove {}: {it}", site.records().display()))?;
             }
         }
         let plan = self.plan(consent)?;
+        tree(self.root.as_deref());
         show::plan(&plan, self.root.is_none());
         if plan.changes.is_empty() {
             say("nothing to change");
@@ -113,10 +116,37 @@ impl Setup {
         }
         let end = site.carry_out(&plan, &mut |step| say(&format!("- {step}")));
         let is_left = || matches!(site.store(), Ok(Some(store)) if store.is_interrupted());
-        Ok(told(end.map_err(|failure| match is_left() {
-            true => format!("{failure}; slurm-adopt undo takes back what is changed by now"),
+        let undo = format!("slurm-adopt undo{}", of(self.root.as_deref()));
+        let end = end.map_err(|failure| match is_left() {
+            true => format!("{failure}; {undo} takes back what is changed by now"),
             false => failure.to_string(),
-        })?))
+        });
+        Ok(told(end?, &undo))
+    }
+
+    /// Refuses options of parts that `--only` leaves out: they would have no effect.
+    fn refuse_idle(&self) -> Result<(), String> {
+        let wish = self.wish();
+        let idle = [
+            (self.session, "--session", Part::Pam),
+            (self.no_session, "--no-session", Part::Pam),
+            (self.strict, "--strict", Part::Pam),
+            (self.admins.is_some(), "--admins", Part::Pam),
+            (self.slurm_conf, "--slurm-conf", Part::Slurm),
+            (self.user_manager, "--user-manager", Part::Systemd),
+            (self.no_user_manager, "--no-user-manager", Part::Systemd),
+        ];
+        let mut idle = idle.iter().filter(|(is_given, ..)| *is_given);
+        match idle.find(|(_, _, part)| !wish.wants(*part)) {
+            None => Ok(()),
+            Some((_, option, part)) => {
+                let part = format!("{part:?}").to_ascii_lowercase();
+                Err(format!(
+                    "{option} is about the part {part}, which --only leaves out; leave one of the two out, or add {part} \
+                     to --only"
+                ))
+            }
+        }
     }
 
     /// The plan, with the answer about users' service managers.
@@ -167,7 +197,7 @@ pub(crate) fn recover(site: &Site, store: &mut ::setup::Store<'_>) -> Result<(),
         say(INTERRUPTED);
         let undone = site.recover(store).map_err(|it| it.to_string())?;
         let undone = undone.unwrap_or_default();
-        fates(&undone.places);
+        fates(site, &undone.places);
         undone
             .worries
             .iter()
@@ -180,12 +210,27 @@ pub(crate) fn recover(site: &Site, store: &mut ::setup::Store<'_>) -> Result<(),
     Ok(())
 }
 
+/// The option that names a tree, for a command to be typed.
+pub(crate) fn of(root: Option<&Path>) -> String {
+    root.map_or(String::new(), |it| format!(" --root {}", it.display()))
+}
+
+/// Says that what follows is about a tree.
+pub(crate) fn tree(root: Option<&Path>) {
+    if let Some(root) = root {
+        say(&format!(
+            "In the tree {}, by the paths in it:\n",
+            root.display()
+        ));
+    }
+}
+
 /// Says how it ended; the exit status.
-fn told(end: End) -> u8 {
+fn told(end: End, undo: &str) -> u8 {
     match end {
         End::Done { worries } => {
             worries.iter().for_each(|it| say(&format!("warning: {it}")));
-            say("done; slurm-adopt undo takes it back");
+            say(&format!("done; {undo} takes it back"));
             u8::from(!worries.is_empty())
         }
         End::TakenBack { why, worries } => {

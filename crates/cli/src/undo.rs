@@ -7,7 +7,7 @@ use ::setup::{DIR, Failure, Site, Store, Way};
 use clap::Args;
 
 use crate::COULD_NOT_LOOK;
-use crate::setup::{Consent, REFUSED, consent, differences, fates, recover, say};
+use crate::setup::{Consent, REFUSED, consent, differences, fates, of, recover, say, tree};
 
 /// Take back all that setup has changed
 ///
@@ -15,7 +15,7 @@ use crate::setup::{Consent, REFUSED, consent, differences, fates, recover, say};
 /// byte; what setup made is removed. From a file that others have changed, only what setup changed is taken out; if that
 /// cannot be told apart, the file stays as it is, with a word on what to do.
 ///
-/// Exit status: 0 all is as before, 1 something was left or needs a look, 2 refused, or root is kept out, 3 could not.
+/// Exit status: 0 all is as before, 1 something was left or needs a look, or --root names a tree that was not set up, 2 refused, or root is kept out, 3 could not.
 #[derive(Debug, Args)]
 pub struct Undo {
     /// Show the changes and make none
@@ -35,7 +35,7 @@ impl Undo {
         match self.undo() {
             Ok(status) => ExitCode::from(status),
             Err(error) => {
-                eprintln!("slurm-adopt undo: {error}");
+                eprintln!("slurm-adopt undo{}: {error}", of(self.root.as_deref()));
                 ExitCode::from(COULD_NOT_LOOK)
             }
         }
@@ -46,9 +46,9 @@ impl Undo {
         let consent = consent(self.dry_run, self.yes)?;
         let site = Site::open(self.root.clone()).map_err(failed)?;
         let Some(mut store) = site.store().map_err(failed)? else {
-            say("nothing to undo: no setup is on record");
-            return Ok(0);
+            return Ok(nothing(&site));
         };
+        tree(self.root.as_deref());
         if consent != Consent::None {
             recover(&site, &mut store)?;
         }
@@ -56,7 +56,7 @@ impl Undo {
         let way = Way::of(&site.files, &store, &numbers).map_err(failed)?;
         differences(&way.changes());
         if consent == Consent::None {
-            fates(&way.places);
+            fates(&site, &way.places);
             say("nothing is changed (--dry-run)");
             return Ok(0);
         }
@@ -64,7 +64,28 @@ impl Undo {
             say("nothing is changed");
             return Ok(REFUSED);
         }
-        take_back(&site, store, &numbers).map_err(failed)
+        take_back(&site, store, &numbers).map_err(|it| {
+            let again = "then run undo again: it goes on from what is restored by now";
+            format!("{it}; {again}")
+        })
+    }
+}
+
+/// Says that no setup is on record; the exit status. In a tree, that may be another one than was meant.
+fn nothing(site: &Site) -> u8 {
+    match &site.root {
+        None => {
+            say("nothing to undo: no setup is on record");
+            0
+        }
+        Some(root) => {
+            let (root, records) = (root.display(), site.records());
+            let records = records.display();
+            say(&format!(
+                "nothing to undo: nothing was set up in {root}, which has no {records}"
+            ));
+            NOT_SET_UP
+        }
     }
 }
 
@@ -74,13 +95,17 @@ fn take_back(site: &Site, mut store: Store<'_>, numbers: &[u32]) -> Result<u8, F
         true => ::setup::Undone::default(),
         false => site.undo(&mut store, numbers)?,
     };
-    let has_left = fates(&undone.places);
+    let has_left = fates(site, &undone.places);
     for worry in &undone.worries {
         say(&format!("warning: {worry}"));
     }
     let gone = store.close();
     if !gone.map_err(|it| Failure::new("remove", DIR, it))? {
-        say(&format!("{DIR} keeps what is needed for that"));
+        let records = site.records();
+        say(&format!(
+            "{} keeps what is needed for that",
+            records.display()
+        ));
     }
     if let Some(why) = undone.refused {
         say(&format!("error: everything stays as setup left it: {why}"));
@@ -97,3 +122,6 @@ fn take_back(site: &Site, mut store: Store<'_>, numbers: &[u32]) -> Result<u8, F
     });
     Ok(u8::from(has_worries))
 }
+
+/// The exit status where a tree was named and no setup of it is on record.
+const NOT_SET_UP: u8 = 1;

@@ -154,6 +154,14 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The command that sets up with one more option.
+    fn again(&self, option: &str) -> String {
+        match self.host().tree.root() {
+            Some(root) => format!("slurm-adopt setup --root {} {option}", root.display()),
+            None => format!("slurm-adopt setup {option}"),
+        }
+    }
+
     /// Tells what was found and is left to the admin.
     fn leave(&mut self, finding: &Finding) {
         let place = finding
@@ -169,7 +177,9 @@ impl<'a> Work<'a> {
 }
 
 impl Wish {
-    fn wants(&self, part: Part) -> bool {
+    /// Whether a part is looked after.
+    #[must_use]
+    pub fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 }

@@ -127,7 +127,14 @@ impl Record {
     pub fn read(files: &Files, dir: &Path) -> io::Result<Self> {
         let path = dir.join(JOURNAL);
         let fault = |kind, it: &dyn fmt::Display| {
-            io::Error::new(kind, format!("{}: {it}; {}", path.display(), by_hand(dir)))
+            io::Error::new(
+                kind,
+                format!(
+                    "{}: {it}; {}",
+                    path.display(),
+                    by_hand(&files.tree().on_host(dir))
+                ),
+            )
         };
         let text = files.tree().read(&path);
         let text = text.map_err(|it| fault(it.kind(), &it))?;

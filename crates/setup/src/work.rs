@@ -66,8 +66,18 @@ impl Site {
         }
         let files = Files::open(root.as_deref());
         let name = root.clone().unwrap_or_else(|| PathBuf::from("/"));
-        let files = files.map_err(|it| Failure::new("open", name, it))?;
+        let files = files.map_err(|it| Failure::new("open", &name, it))?;
+        if !files.tree().exists("/etc") {
+            let cause = "it has no /etc, so it is not the root of a system";
+            return Err(Failure::new("open", name, io::Error::other(cause)));
+        }
         Ok(Self { root, files })
+    }
+
+    /// The directory of the records, as this host names it.
+    #[must_use]
+    pub fn records(&self) -> PathBuf {
+        self.files.tree().on_host(DIR)
     }
 
     /// The records; None if there are none.

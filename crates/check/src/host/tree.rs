@@ -53,6 +53,15 @@ impl Tree {
         self.root.as_ref().map(|(path, _)| path.as_path())
     }
 
+    /// The place of a path of the tree on this host, to be shown in a command.
+    pub fn on_host(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        match self.root() {
+            Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
+            None => path.to_owned(),
+        }
+    }
+
     /// Opens a path; links are followed within the tree.
     fn open(&self, path: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::CLOEXEC;

@@ -1,10 +1,11 @@
 //! Shows what is to be changed, and what became of it.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use ::setup::change::Change;
 use ::setup::plan::{Advice, Plan};
-use ::setup::{DIR, Fate, Place, difference, words};
+use ::setup::{Fate, Place, Site, difference, words};
 
 /// Prints a line. If nobody can be told, the work goes on all the same.
 pub(crate) fn say(text: &str) {
@@ -40,8 +41,10 @@ pub(super) fn advice(advice: &[Advice]) {
     }
 }
 
-/// Prints what became of places that are not simply as before; whether some were left as they are.
-pub(crate) fn fates(places: &[Place]) -> bool {
+/// Prints what became of places that are not simply as before; whether some were left as they are. What one types is
+/// with this host's paths.
+pub(crate) fn fates(site: &Site, places: &[Place]) -> bool {
+    let on_host = |path: &Path| site.files.tree().on_host(path);
     let mut has_left = false;
     for place in places {
         let path = place.path.display();
@@ -54,19 +57,22 @@ pub(crate) fn fates(places: &[Place]) -> bool {
                 has_left = true;
                 say(&format!("{path}: left as it is: {why}"));
                 match copy {
-                    Some(copy) => say(&format!("  before setup it was {}", copy.display())),
+                    Some(copy) => {
+                        let copy = on_host(copy);
+                        say(&format!("  before setup it was {}", copy.display()));
+                    }
                     None => say("  before setup there was none: remove it if nobody needs it"),
                 }
             }
             Fate::Damaged { copy, fault } => {
                 has_left = true;
+                let (copy, records) = (on_host(copy), site.records());
+                let (copy, records) = (copy.display(), records.display());
+                say(&format!("{path}: left as it is: {copy} {fault}"));
                 say(&format!(
-                    "{path}: left as it is: {} {fault}",
-                    copy.display()
-                ));
-                say(&format!(
-                    "  put {path} right by hand; {DIR}/*/before{path} is what was there before each setup, \
-                     {DIR}/*/after{path} what that wrote. Then rm -r {DIR} forgets the set-up"
+                    "  in {records}, the number of each setup, before{path} is what there was and after{path} what it \
+                     wrote. Put {path} right by hand and run undo again; if it still does not know the file, rm -r \
+                     {records} forgets the set-up"
                 ));
             }
         }

@@ -15,6 +15,8 @@ fn bad_requests_get_one_clear_text() {
         &["help", "SA000"],
         &["help", "\u{1b}[2J"],
         &["no-such-command"],
+        &["setup", "--only", "sshd", "--admins", "wheel"],
+        &["setup", "--only", "pam,sshd", "--slurm-conf"],
     ];
     let texts: Vec<_> = requests.iter().map(|it| session(it)).collect();
     compare("usage.txt", &texts.join("\n").replace('\u{1b}', "ESC"));

@@ -128,7 +128,10 @@ impl<'a> Draft<'a> {
             Err(error) if is_absent(&error) && tree.link_status(path).is_err() => {
                 Ok((path.to_owned(), None))
             }
-            Err(error) => Err(format!("open {}: {error}", path.display())),
+            Err(error) => match tree.link_target(path) {
+                Ok(target) if is_absent(&error) => Err(dangling(path, &target)),
+                _ => Err(format!("open {}: {error}", path.display())),
+            },
         }
     }
 
@@ -158,7 +161,11 @@ impl<'a> Draft<'a> {
             status => status.map_err(|error| format!("open {shown}: {error}"))?,
         };
         if tree.is_immutable(&file.path) {
-            return Err(format!("{shown} is immutable; chattr -i {shown} first"));
+            let file = tree.on_host(&file.path);
+            return Err(format!(
+                "{shown} is immutable; chattr -i {} first",
+                file.display()
+            ));
         }
         let bytes = self.read(&file.path)?;
         file.lines = Lines::of(&bytes);
@@ -190,8 +197,19 @@ impl<'a> Draft<'a> {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let read = self.host.tree.read(path);
-        read.map_err(|error| format!("read {}: {error}", path.display()))
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => format!("{} is not a regular file", path.display()),
+            _ => format!("read {}: {error}", path.display()),
+        })
     }
+}
+
+/// The text about a link that leads nowhere.
+pub(super) fn dangling(path: &Path, target: &Path) -> String {
+    let (path, target) = (path.display(), target.display());
+    format!(
+        "{path} is a link to {target}, and there is no such file: correct or remove the link first"
+    )
 }
 
 /// Whether a file belongs to a package, whose update writes it.

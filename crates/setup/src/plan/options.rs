@@ -54,7 +54,7 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
     if !work.wish.strict && lines.iter().any(|it| is_closed_by_strict(&file.text, it)) {
         let title = "by the defaults of the module users get in when they cannot be taken into their job, or slurm.conf \
                      cannot be read";
-        work.advise(title, &["slurm-adopt setup --strict"]);
+        work.advise(title, &[&work.again("--strict")]);
     }
     if let Some(group) = &work.wish.admins {
         let mut groups = options.exempt.groups.clone();

@@ -166,6 +166,8 @@ fn make_count(work: &mut Work<'_>, sshd: &Sshd) {
                 "sshd reads its configuration when it starts",
             );
         }
+        // A tree that does not run has no daemon.
+        None if !work.host().is_live() => {}
         None => {
             let pid = sshd
                 .server
@@ -188,7 +190,7 @@ fn keyboard(work: &mut Work<'_>, sshd: &Sshd, config: &Config) {
             "sshd offers keyboard-interactive authentication, and there is no session line: such logins cannot be \
              taken into their job, and action_adopt_failure decides about them",
             &[
-                "slurm-adopt setup --session",
+                &work.again("--session"),
                 "or, in sshd_config: KbdInteractiveAuthentication no",
             ],
         );

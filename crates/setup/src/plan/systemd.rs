@@ -50,7 +50,11 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     }
     if !is_changed {
         let title = "another drop-in for user@.service overrides slurm_adopt.conf";
-        work.advise(title, &["systemctl cat user@.service"]);
+        let how = match host.is_live() {
+            true => "systemctl cat user@.service",
+            false => "Look into the directories user@.service.d of the tree.",
+        };
+        work.advise(title, &[how]);
     } else if units::has_systemd(host) {
         work.command(
             "systemctl",

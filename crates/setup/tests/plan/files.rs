@@ -180,6 +180,26 @@ fn a_hand_made_mode_stays() {
 }
 
 #[test]
+fn what_is_no_file_in_the_place_of_sshds_is_told() {
+    let tree = bare(Tree::debian());
+    tree.remove(SSHD);
+    tree.link(SSHD, "../site/sshd");
+    let why = "/etc/pam.d/sshd is a link to ../site/sshd, and there is no such file: correct or remove the link first";
+    assert_eq!(refused(&tree), why);
+    tree.remove(SSHD);
+    tree.make_dir(SSHD);
+    let why = "/etc/pam.d/sshd is a directory: put the distribution's file there first";
+    assert_eq!(refused(&tree), why);
+    fs::remove_dir(tree.path(SSHD)).expect("remove");
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(tree.path(SSHD))
+        .status();
+    assert!(fifo.expect("coreutils").success());
+    let why = "/etc/pam.d/sshd is not a regular file: put the distribution's file there first";
+    assert_eq!(refused(&tree), why);
+}
+
+#[test]
 fn a_tree_without_sshd_is_refused() {
     let tree = Tree::debian();
     tree.remove(SSHD);

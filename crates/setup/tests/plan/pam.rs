@@ -80,7 +80,9 @@ fn a_line_with_defaults_keeps_them() {
     let tree = with(Tree::debian, "account required pam_slurm_adopt.so");
     let plan = set_up(&tree, &Wish::default());
     assert_eq!(difference(&plan, OPTIONS), [""; 0]);
-    assert_eq!(plan.advice[0].lines, ["slurm-adopt setup --strict"]);
+    let root = tree.path("/");
+    let again = format!("slurm-adopt setup --root {} --strict", root.display());
+    assert_eq!(plan.advice[0].lines, [again]);
     let found = tree.found();
     assert!(found.iter().all(|it| it.starts_with("SA11")), "{found:?}");
     let wish = Wish {

@@ -217,6 +217,13 @@ fn the_root_of_this_host_is_no_tree() {
 }
 
 #[test]
+fn a_directory_that_is_not_the_root_of_a_system_is_refused() {
+    let dir = directory();
+    let failure = setup::Site::open(Some(dir.path().into())).expect_err("no system");
+    assert!(failure.to_string().contains("it has no /etc"), "{failure}");
+}
+
+#[test]
 fn a_file_that_is_not_as_the_plan_found_it_stops_everything() {
     let dir = tree();
     let root = dir.path();
@@ -263,7 +270,8 @@ fn a_tree_with_links_to_the_host_does_not_change_the_host() {
     for target in [host.path().join("etc"), up.join("etc")] {
         let link = dir.path().join("etc");
         symlink(target, &link).expect("link");
-        let failed = site(dir.path()).carry_out(&plan(), &mut |_| {});
+        let opened = setup::Site::open(Some(dir.path().to_owned()));
+        let failed = opened.and_then(|it| it.carry_out(&plan(), &mut |_| {}));
         assert!(failed.is_err(), "{failed:?}");
         assert_eq!(snapshot(host.path()), before);
         fs::remove_file(&link).expect("remove");

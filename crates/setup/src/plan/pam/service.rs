@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adopt::options::{self, Options};
+use check::host::tree::is_absent;
 use check::host::{Host, ModuleCall, OwnLine, PAM_CONF};
 use check::{Finding, Spot};
 use pamconf::{Code, Facility, Item, Line, Problem, ProblemKind, ReadOther};
 
 use crate::plan::Work;
+use crate::plan::draft::dangling;
 use crate::plan::lines::Lines;
 
 /// A PAM service of sshd.
@@ -40,13 +42,15 @@ impl<'a> Service<'a> {
                  move its lines to files of {DIR}"
             ));
         }
+        let own = Path::new(DIR).join(name);
+        refuse_odd(host, &own)?;
         let Some(mut service) = Self::of(host, name) else {
-            let own = Path::new(DIR).join(name);
             if name == "sshd" {
                 return Err(format!("there is no {}: is sshd installed?", own.display()));
             }
             let title = format!("sshd names the PAM service {name}, which has no file");
-            work.advise(title, &[&format!("cp {DIR}/sshd {}", own.display())]);
+            let [from, to] = [&Path::new(DIR).join("sshd"), &own].map(|it| host.tree.on_host(it));
+            work.advise(title, &[&format!("cp {} {}", from.display(), to.display())]);
             return Ok(None);
         };
         service.findings = check::findings(host, &["pam/files", "pam/account", "pam/session"]);
@@ -252,6 +256,27 @@ impl<'a> Service<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses what stands in the place of a file and is none.
+fn refuse_odd(host: &Host, path: &Path) -> Result<(), String> {
+    let tree = &host.tree;
+    let shown = path.display();
+    match (tree.status(path), tree.link_target(path)) {
+        (Ok(status), _) if !status.is_file() => {
+            let kind = if status.is_dir() {
+                "a directory"
+            } else {
+                "not a regular file"
+            };
+            Err(format!(
+                "{shown} is {kind}: put the distribution's file there first"
+            ))
+        }
+        (Err(error), Ok(target)) if is_absent(&error) => Err(dangling(path, &target)),
+        (Err(error), _) if !is_absent(&error) => Err(format!("open {shown}: {error}")),
+        _ => Ok(()),
     }
 }
 
