@@ -161,7 +161,7 @@ fn held(cluster: &Cluster) -> Result<()> {
         ensure!(told.unseen == "[]", "{}", told.unseen);
     }
     cluster.cancel_all()?;
-    node.run(&[CLI, "tidy"])?;
+    node.run(&[CLI, "sweep", "root"])?;
     let left = node.sh("ls /run/user /run/slurm-adopt/sessions 2>&1 || :")?;
     ensure!(!left.contains("2001"), "{left}");
     Ok(())

@@ -77,6 +77,8 @@ pub enum Stage {
     Containment,
     /// Who is where on a node, as status shows it: clusters
     Status,
+    /// What sweep ends and notify writes at the end of jobs: clusters
+    Ending,
     /// A login's view of its job, namespaces, X11 and limits: clusters
     Inside,
     /// The place where a login ends up, by its method and PAM stack: clusters
@@ -226,6 +228,7 @@ impl Stage {
             Self::Setup => Work::Clusters("setup and undo", "setup"),
             Self::Containment => Work::Clusters("trial logins", "containment"),
             Self::Status => Work::Clusters("who is where", "status"),
+            Self::Ending => Work::Clusters("the end of jobs", "ending"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
             Self::Session => Work::Clusters("session", "session"),
             Self::Hostile => Work::Clusters("hostile users", "hostile"),
@@ -398,6 +401,7 @@ mod tests {
             Stage::Setup,
             Stage::Containment,
             Stage::Status,
+            Stage::Ending,
             Stage::Inside,
             Stage::Session,
             Stage::Hostile,

@@ -9,6 +9,7 @@
 mod check;
 mod explain;
 mod help;
+mod notify;
 mod output;
 mod setup;
 mod stats;
@@ -44,6 +45,7 @@ enum Command {
     Stats(stats::Stats),
     Support(support::Support),
     Sweep(sweep::Sweep),
+    Notify(notify::Notify),
     Help(help::Help),
     #[command(name = ::check::trial::SUBCOMMAND, hide = true)]
     TrialLogin(trial::TrialLogin),
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Support(support) => support.run(),
         Command::Sweep(sweep) => sweep.run(),
+        Command::Notify(notify) => notify.run(),
         Command::Help(help) => help.run(),
         Command::TrialLogin(trial) => trial.run(),
     }

@@ -4,5 +4,6 @@
 //! Both act as root on what users own: each module says what it relies on.
 #![forbid(unsafe_code)]
 
+pub mod notify;
 pub mod sweep;
 pub mod syslog;

@@ -65,31 +65,22 @@ pub fn look(request: &Request) -> Result<Status, NothingSeen> {
     let host = Host::new(Tree::live(), Deadline::after(request.limit));
     let caller = sys::effective_uid();
     let only = (request.is_mine || caller != 0).then_some(caller);
-    let nothing = |cause: &dyn fmt::Display| NothingSeen(cause.to_string());
-    let node = match host.node() {
-        Some(Ok(node)) => node,
-        Some(Err(error)) => return Err(nothing(error)),
-        None => return Err(nothing(&"the tree does not run")),
-    };
-    // A silent slurmstepd must leave time for the rest.
-    let steps = survey::steps(node, &host.deadline.within(PATIENCE));
-    if let Some(problem) = &steps.problem {
-        let told = match problem.means_no_slurm() {
-            true => " (no slurmd has run here)",
-            false => "",
-        };
-        return Err(nothing(&format!("spool directory: {problem}{told}")));
-    }
-    let places = Places::of(&steps, node.conf.other_tracking().is_none());
-    let processes = processes::all(&places);
-    let sight = Sight {
-        host: &host,
-        node,
-        steps,
-        processes,
-        only,
-    };
-    Ok(sight.status())
+    Ok(Sight::of(&host, only)?.status())
+}
+
+/// The jobs here and the logins in them, and nothing else: for who looks once a minute.
+///
+/// # Errors
+/// As [`look`].
+pub fn jobs(limit: Duration) -> Result<Vec<Job>, NothingSeen> {
+    let host = Host::new(Tree::live(), Deadline::after(limit));
+    let sight = Sight::of(&host, None)?;
+    let ordinary = Ordinary::read(&host.tree);
+    let found = logins::find(&sight.processes, &|uid| ordinary.has(uid));
+    let jobs = jobs::list(&sight.steps, &sight.processes);
+    let (names, peers) = (Names::default(), peers::Peers::default());
+    let logins: Vec<_> = found.iter().map(|it| it.named(&names, &peers)).collect();
+    Ok(jobs.iter().map(|it| it.named(&names, &logins)).collect())
 }
 
 /// What was seen, before it is put in order.
@@ -102,7 +93,34 @@ struct Sight<'a> {
     only: Option<u32>,
 }
 
-impl Sight<'_> {
+impl<'a> Sight<'a> {
+    fn of(host: &'a Host, only: Option<u32>) -> Result<Self, NothingSeen> {
+        let nothing = |cause: &dyn fmt::Display| NothingSeen(cause.to_string());
+        let node = match host.node() {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => return Err(nothing(error)),
+            None => return Err(nothing(&"the tree does not run")),
+        };
+        // A silent slurmstepd must leave time for the rest.
+        let steps = survey::steps(node, &host.deadline.within(PATIENCE));
+        if let Some(problem) = &steps.problem {
+            let told = match problem.means_no_slurm() {
+                true => " (no slurmd has run here)",
+                false => "",
+            };
+            return Err(nothing(&format!("spool directory: {problem}{told}")));
+        }
+        let places = Places::of(&steps, node.conf.other_tracking().is_none());
+        let processes = processes::all(&places);
+        Ok(Self {
+            host,
+            node,
+            steps,
+            processes,
+            only,
+        })
+    }
+
     fn status(self) -> Status {
         let ordinary = Ordinary::read(&self.host.tree);
         let is_shown = |uid: u32| self.only.is_none_or(|only| only == uid);

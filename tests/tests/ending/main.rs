@@ -1,7 +1,9 @@
-//! The end of jobs on real nodes: what `slurm-adopt sweep` ends as an Epilog and what it leaves alone.
+//! The end of jobs on real nodes: what `slurm-adopt sweep` ends as an Epilog and what it leaves alone, and what
+//! `slurm-adopt notify` writes to terminals.
 
 #![forbid(unsafe_code)]
 
+mod notify;
 mod sweep;
 
 use anyhow::Result;
@@ -29,7 +31,7 @@ fn main() {
     let mut matrix = Matrix::with_lanes(&suites, 1, |suite| {
         Shared::new(suite, |suite| start(suite, ""))
     });
-    for (name, test) in sweep::TESTS {
+    for (name, test) in sweep::TESTS.iter().chain(notify::TESTS) {
         // One cluster is enough to see that it works.
         matrix.add_on(&[Suite::Forky], name, |_, stage| {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())

@@ -12,7 +12,10 @@ use crate::place::{Place, STRICT, Test, inside, ssh, submit, use_lines, wait_for
 /// Where jobs have no namespaces of their own.
 pub const TESTS: &[(&str, Test)] = &[
     ("a process that kill(2) may not see still lives", forbidden),
-    ("tidy from another pid namespace removes nothing", elsewhere),
+    (
+        "sweep from another pid namespace removes nothing",
+        elsewhere,
+    ),
     ("an Epilog that finds the lock taken does not fail", locked),
     (
         "a runtime directory outlives the session of a server",
@@ -81,7 +84,7 @@ fn is_kept(cluster: &Cluster) -> Result<bool> {
 
 fn tidy(cluster: &Cluster) -> Result<()> {
     inside(cluster)
-        .sh("/usr/local/bin/slurm-adopt tidy")
+        .sh("/usr/local/bin/slurm-adopt sweep root")
         .map(drop)
 }
 
@@ -96,7 +99,7 @@ fn forbidden(_: &Place, cluster: &Cluster) -> Result<()> {
     ensure!(before.len() == 3, "a directory and two notes: {before:?}");
     for error in ["EACCES", "EPERM"] {
         let trace = node.sh(&format!(
-            "{STRACE} -f -e trace=kill -e inject=kill:error={error} /usr/local/bin/slurm-adopt tidy 2>&1"
+            "{STRACE} -f -e trace=kill -e inject=kill:error={error} /usr/local/bin/slurm-adopt sweep root 2>&1"
         ))?;
         ensure!(trace.contains(error), "kill(2) was not refused: {trace}");
         let after = left(cluster)?;
@@ -109,10 +112,16 @@ fn forbidden(_: &Place, cluster: &Cluster) -> Result<()> {
 fn locked(_: &Place, cluster: &Cluster) -> Result<()> {
     let node = inside(cluster);
     tidy(cluster)?;
-    let argv = ["flock", NOTES, "/usr/local/bin/slurm-adopt", "tidy"];
+    let argv = [
+        "flock",
+        NOTES,
+        "/usr/local/bin/slurm-adopt",
+        "sweep",
+        "root",
+    ];
     let output = node.run(&argv)?;
     ensure!(output.success(), "{output}");
-    let told = "another process has the lock; nothing is removed";
+    let told = "another process has the lock; no runtime directory is removed";
     ensure!(output.stderr.contains(told), "{output}");
     Ok(())
 }
@@ -129,7 +138,7 @@ fn elsewhere(_: &Place, cluster: &Cluster) -> Result<()> {
         "unshare --pid --fork --kill-child --mount-proc",
     ] {
         node.sh(&format!(
-            "{unshare} sh -c '/usr/local/bin/slurm-adopt tidy; :'"
+            "{unshare} sh -c '/usr/local/bin/slurm-adopt sweep root; :'"
         ))?;
         let after = left(cluster)?;
         ensure!(after == before, "{unshare}: {before:?} became {after:?}");
@@ -156,7 +165,7 @@ fn server(_: &Place, cluster: &Cluster) -> Result<()> {
     wait_for("the end of the session", || {
         Ok(!node.list(NOTES)?.iter().any(|it| it.contains('.')))
     })?;
-    for by in ["true", "/usr/local/bin/slurm-adopt tidy"] {
+    for by in ["true", "/usr/local/bin/slurm-adopt sweep root"] {
         node.sh(by)?;
         let login = ssh(cluster, LOOK).output()?;
         ensure!(login.stdout == "socket\n", "after {by}: {login}");

@@ -37,7 +37,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ),
     (
         "/usr/local/bin/epilog",
-        "#!/bin/sh\nexec /usr/local/bin/slurm-adopt tidy\n",
+        "#!/bin/sh\nexec /usr/local/bin/slurm-adopt sweep\n",
     ),
     (FAKE_DISPLAY, include_str!("fake-display.pl")),
     (X_CLIENT, include_str!("x-client.pl")),

@@ -264,7 +264,7 @@ fn runtime_dir_inside(_: &Place, cluster: &Cluster) -> Result<()> {
     cluster.cancel(job)?;
     // There is no Epilog here.
     wait_for("the end of the directory", || {
-        node.sh("/usr/local/bin/slurm-adopt tidy")?;
+        node.sh("/usr/local/bin/slurm-adopt sweep root")?;
         Ok(!is_there(cluster)?)
     })?;
     let left = node.sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;

@@ -125,6 +125,10 @@ impl Tree<'_> {
             let name = format!("systemd/{unit}/slurm_adopt.conf");
             self.add_from(&name, &format!("{SHARE}/{name}"))?;
         }
+        for unit in ["service", "timer"] {
+            let name = format!("systemd/slurm-adopt-notify.{unit}");
+            self.add_from(&name, &format!("{SHARE}/{name}"))?;
+        }
         match self.family {
             Family::Debian => self.add_all("pam-configs", "", "usr/share/pam-configs"),
             Family::RedHat => Ok(()),

@@ -249,7 +249,7 @@ pub const TABLE: &[OptionSpec] = &[
         doc: "Session phase. `create`: make /run/user/UID (a tmpfs of a tenth of the memory, private \
               to the user) and set XDG_RUNTIME_DIR for an adopted login that has none, or whose \
               XDG_RUNTIME_DIR names that directory but it is missing. It stays while the user has an \
-              adopted session or any process here; the next login of any user or `slurm-adopt tidy` \
+              adopted session or any process here; the next login of any user or `slurm-adopt sweep` \
               removes it after that. `leave`: leave it to pam_systemd.",
         set: |options, value| {
             let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];

@@ -5,7 +5,7 @@
 //! server that a session left in the job (tmux, VS Code's, a container) keeps its sockets. Any process counts,
 //! not only one in a job's cgroup: a directory removed too soon breaks something, one kept too long costs some
 //! memory until the job ends. A job that ends kills its sessions without closing them, so the next login, and
-//! `slurm-adopt tidy` in slurmd's Epilog, removes directories that are no longer used.
+//! `slurm-adopt sweep` in slurmd's Epilog, removes directories that are no longer used.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};

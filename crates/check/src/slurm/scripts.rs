@@ -38,8 +38,8 @@ pub(super) const KILLS_BY_USER: Check = Check {
     why: "When one job ends, the user's other jobs on the node lose their processes and logins, and an admin who \
           had a job loses his. The module and proctrack/cgroup end with the job what is in the job; there is \
           nothing left to kill but what other ways let in. prolog_epilog.html.",
-    fix: "Remove the line, or let the script ask Slurm first for other jobs of the user on this node (squeue \
-          --user --nodelist) and spare a user who has one.",
+    fix: "Put slurm-adopt sweep in its place, which spares a user with another job here, those exempt, and what \
+          stands in any job; or remove the line.",
 };
 
 pub(super) const LINGER: Check = Check {

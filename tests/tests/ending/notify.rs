@@ -1,0 +1,96 @@
+//! `slurm-adopt notify`: lines on the terminals of real logins.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::command::Background;
+use lab::{Cluster, Node, Status};
+use tests::CLI;
+
+use crate::Test;
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("a login is told three times when its job ends", three_lines),
+    ("who wants no messages gets none", no_messages),
+];
+
+/// A login with a terminal that stays.
+fn terminal(node: &Node, user: &str, first: &str) -> Result<Background> {
+    let argv = ["ssh", "-tt", "-o", "BatchMode=yes", node.name()];
+    let typed = format!("{first}echo 'I'n; exec sleep 1000\n");
+    let mut ssh = node.command(&argv).user(user).stdin(&typed).spawn()?;
+    lab::poll::until_true("the login", Duration::from_secs(20), || {
+        ensure!(ssh.is_running()?, "kept out: {}", ssh.stderr()?);
+        Ok(ssh.stdout()?.contains("In\r\n"))
+    })?;
+    Ok(ssh)
+}
+
+/// Moves the end of a job to this many seconds from now, and runs what the timer runs. Not at the end of a minute:
+/// the line would belong to the next run.
+fn notify(node: &Node, job: u32, seconds: u32) -> Result<()> {
+    node.sh(&format!(
+        "s=$(date +%S); s=${{s#0}}; test $s -lt 50 || sleep $((61 - s))\n\
+         scontrol update jobid={job} EndTime=$(date -d '{seconds} seconds' +%Y-%m-%dT%H:%M:%S)"
+    ))?;
+    let run = node.run(&[CLI, "notify"])?;
+    ensure!(
+        run.success() && run.stdout.is_empty() && run.stderr.is_empty(),
+        "{run}"
+    );
+    Ok(())
+}
+
+fn three_lines(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &["-t", "60"])?;
+    let others = cluster.submit("bob", &[])?;
+    let mut alices = terminal(node, "alice", "")?;
+    let mut bobs = terminal(node, "bob", "")?;
+    let on_node = format!("job {job} on {}", node.name());
+    let early = node.run(&[CLI, "notify"])?;
+    ensure!(
+        early.success() && !alices.stdout()?.contains(&on_node),
+        "{early}"
+    );
+    for (seconds, line) in [
+        (603, format!("\n{on_node} ends in 10 minutes, at ")),
+        (63, format!("\n{on_node} ends in 1 minute, at ")),
+        (
+            3,
+            format!("\n{on_node} reaches its time limit and ends now\r\n"),
+        ),
+    ] {
+        notify(node, job, seconds)?;
+        let told = || Ok(alices.stdout()?.matches(&line).count() == 1);
+        lab::poll::until_true(&line, Duration::from_secs(5), told)?;
+    }
+    ensure!(alices.stdout()?.matches(&on_node).count() == 3);
+    // Nothing of ours stays, and the login ends with the job.
+    let ours = node.processes(CLI)?;
+    ensure!(ours.is_empty(), "{ours:?}");
+    cluster.cancel(job)?;
+    lab::poll::until_true("the end of the login", Duration::from_secs(30), || {
+        Ok(!alices.is_running()?)
+    })?;
+    ensure!(
+        !bobs.stdout()?.contains(" ends "),
+        "bob's job {others} does not end"
+    );
+    Ok(())
+}
+
+fn no_messages(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &["-t", "60"])?;
+    let mut quiet = terminal(node, "alice", "mesg n; ")?;
+    let mut other = terminal(node, "alice", "")?;
+    notify(node, job, 602)?;
+    let line = "ends in 10 minutes";
+    let told = || Ok(other.stdout()?.contains(line));
+    lab::poll::until_true(line, Duration::from_secs(5), told)?;
+    ensure!(!quiet.stdout()?.contains(line));
+    let user = node.run_as("alice", &[CLI, "notify"])?;
+    ensure!(user.status == Status::Exited(3), "{user}");
+    Ok(())
+}
