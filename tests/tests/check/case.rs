@@ -9,7 +9,7 @@ use tests::CLI;
 
 pub use crate::proof::Proof;
 
-/// The suites of a row that does not depend on the release.
+/// The suites that a default run has.
 pub const SUITES: &[Suite] = &[Suite::Bullseye, Suite::Forky];
 
 /// Functions for the scripts of rows.
@@ -38,6 +38,8 @@ reload_sshd() { kill -HUP $(cat /run/sshd.pid); until_true listens 0016; }
 stop_sshd() { [ ! -s /run/sshd.pid ] || { pid=$(cat /run/sshd.pid); kill $pid; until_true is_gone $pid; }; }
 restart_sshd() { stop_sshd; /usr/sbin/sshd; until_true listens 0016; }
 sshd_refuses() { stop_sshd; if /usr/sbin/sshd; then echo 'sshd started' >&2; return 1; fi; }
+# A login from this node that the module refuses.
+refused() { ! as_user $1 ssh node1 true 2>/run/refusal || { echo \"$1 got in\" >&2; return 1; }; }
 # Runs by itself at the end; for daemons that are to read the old file.
 put_back() { [ ! -d /run/kept ] || { cp -a /run/kept/. /; rm -r /run/kept; }; }
 ";
@@ -47,7 +49,7 @@ put_back() { [ ! -d /run/kept ] || { cp -a /run/kept/. /; rm -r /run/kept; }; }
 pub struct Case {
     /// The test's name: what is broken.
     pub name: &'static str,
-    /// The suites whose nodes are broken.
+    /// The suites whose nodes are broken: those of [`SUITES`] in turn, others in long runs.
     pub suites: &'static [Suite],
     /// The users who have a job, before the node is broken.
     pub jobs: &'static [&'static str],
@@ -68,7 +70,7 @@ pub struct Case {
 /// The fields that most rows leave as they are.
 pub const CASE: Case = Case {
     name: "",
-    suites: SUITES,
+    suites: &Suite::ALL,
     jobs: &[],
     keeps_job: false,
     breaks: "",

@@ -11,7 +11,7 @@
 //!    `*` at the end is any rest.
 //! 4. `then`: what happens to the node before the proof, if the set-up only shows in a fault.
 //!    `proof`: what ssh then does, and what it did before: [`proof::Proof`]. Leave it out only for what no login shows.
-//! 5. `suites`, if it depends on the release; by default the oldest and the newest, in turn.
+//! 5. `suites`, if it depends on the release. A default run has the oldest or the newest of them in turn, a long one each.
 //!
 //! Run one with `cargo test -p tests --test check -- "26.05/a stopped"`, all with `cargo xtask test --only check`.
 
@@ -77,7 +77,7 @@ fn start(suite: Suite) -> Result<Cluster> {
 }
 
 fn main() {
-    // Most rows are on two of the suites, which have two clusters each.
+    // By default rows are on two of the suites, which have two clusters each.
     let suites = [&Suite::ALL[..], case::SUITES].concat();
     let mut matrix = Matrix::with_lanes(&suites, 1, |suite| Shared::new(suite, start));
     for (name, test) in TESTS {
@@ -90,9 +90,13 @@ fn main() {
         });
     }
     for case in PARTS.iter().copied().flatten() {
-        matrix.add_in_turn(case.suites, case.name, |_, stage| {
+        let test = |_, stage: &mut Shared<Cluster>| {
             stage.run(|cluster| case.run(cluster), |cluster| case.finish(cluster))
-        });
+        };
+        let is_usual = |it: &Suite| case::SUITES.contains(it);
+        let (usual, others): (Vec<_>, Vec<_>) = case.suites.iter().copied().partition(is_usual);
+        matrix.add_in_turn(&usual, case.name, test);
+        matrix.add_long(&others, case.name, test);
     }
     for (name, test) in CLUSTERS {
         matrix.add_in_turn(case::SUITES, name, |suite, _| test(suite));

@@ -6,6 +6,8 @@ use crate::case::{CASE, Case, Proof};
 
 /// How a row ends whose sshd has read a file that was changed.
 const RESTART: &str = "put_back; restart_sshd";
+/// The suites whose sshd penalizes the source of refused logins: OpenSSH 9.8 and later.
+const PENALIZING: &[Suite] = &[Suite::Trixie, Suite::Forky];
 
 pub const CASES: &[Case] = &[
     Case {
@@ -98,7 +100,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a service without a file",
-        suites: &[Suite::Forky],
+        suites: &[Suite::Trixie, Suite::Forky],
         breaks: "keep /etc/ssh/sshd_config; sed -i '4i PAMServiceName sshd-compute' /etc/ssh/sshd_config; restart_sshd",
         restores: RESTART,
         found: &[
@@ -112,7 +114,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "PAMServiceName in the file of an sshd that is too old for it",
-        suites: &[Suite::Bullseye],
+        suites: &[Suite::Bullseye, Suite::Bookworm],
         jobs: &["alice"],
         breaks: "keep /etc/ssh/sshd_config; sed -i '4i PAMServiceName sshd-compute' /etc/ssh/sshd_config; sshd_refuses",
         restores: RESTART,
@@ -205,10 +207,11 @@ AuthenticationMethods publickey,keyboard-interactive/' /etc/ssh/sshd_config; ssh
         jobs: &["alice"],
         breaks: "keep /etc/ssh/sshd_config
             printf 'UsePAM yes\\nPasswordAuthentication no\\nMaxSessions 100\\n' >/etc/ssh/sshd_config
+            grep ^PerSource /run/kept/etc/ssh/sshd_config >>/etc/ssh/sshd_config || :
             printf 'ChallengeResponseAuthentication no\\nMatch User *,!root\\n' >>/etc/ssh/sshd_config
             echo 'AuthenticationMethods publickey,password' >>/etc/ssh/sshd_config; restart_sshd",
         restores: RESTART,
-        found: &["SA311 failure /etc/ssh/sshd_config:6"],
+        found: &["SA311 failure /etc/ssh/sshd_config:*"],
         proof: Proof::KeptOut("alice"),
         ..CASE
     },
@@ -252,6 +255,58 @@ AuthenticationMethods publickey,keyboard-interactive/' /etc/ssh/sshd_config; ssh
         jobs: &["alice"],
         breaks: "keep /etc/ssh/sshd_config; chmod 666 /etc/ssh/sshd_config",
         found: &["SA305 failure /etc/ssh/sshd_config"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "four refused logins of one user shut out a user with a job, and root",
+        suites: PENALIZING,
+        jobs: &["alice"],
+        breaks: "keep /etc/ssh/sshd_config; sed -i /^PerSourcePenalties/d /etc/ssh/sshd_config; restart_sshd",
+        then: "for turn in 1 2 3 4; do refused carol; done",
+        restores: RESTART,
+        found: &["SA333 warning /etc/ssh/sshd_config"],
+        proof: Proof::EveryoneKeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "one refused login shuts out a user with a job, and root",
+        suites: PENALIZING,
+        jobs: &["alice"],
+        breaks: "keep /etc/ssh/sshd_config
+            sed -i 's/^PerSourcePenalties .*/PerSourcePenalties authfail:1h/' /etc/ssh/sshd_config; restart_sshd",
+        then: "refused carol",
+        restores: RESTART,
+        found: &["SA333 failure /etc/ssh/sshd_config:*"],
+        proof: Proof::EveryoneKeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a login that ends with its job is no refused login",
+        suites: PENALIZING,
+        jobs: &["alice"],
+        breaks: "keep /etc/ssh/sshd_config
+            sed -i 's/^PerSourcePenalties .*/PerSourcePenalties crash:1h authfail:1h/' /etc/ssh/sshd_config; restart_sshd
+            as_user alice ssh node1 exec sleep 1000 >/dev/null 2>&1 &
+            until_true pgrep -fx 'sleep 1000'; scancel $JOB; wait $! || :; until_true test ! -e $SOCKET
+            job=$(as_user alice sbatch --parsable --chdir=/tmp --output=/dev/null --wrap='exec sleep 100000')
+            until_true test -S /var/spool/slurmd/node1_$job.4294967292",
+        restores: RESTART,
+        found: &["SA333 failure /etc/ssh/sshd_config:*"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
+        name: "refused logins cost nothing, or the address is exempt: sound",
+        suites: PENALIZING,
+        jobs: &["alice"],
+        breaks: "keep /etc/ssh/sshd_config
+            sed -i 's/^PerSourcePenalties .*/PerSourcePenalties authfail:0/' /etc/ssh/sshd_config; restart_sshd
+            for turn in 1 2 3 4 5; do refused carol; done; as_user alice ssh node1 true
+            sed -i 's|^PerSourcePenalties .*|PerSourcePenaltyExemptList 10.88.0.0/16,fd88::/64|' /etc/ssh/sshd_config
+            restart_sshd",
+        then: "for turn in 1 2 3 4 5; do refused carol; done",
+        restores: RESTART,
         proof: Proof::StillInJob("alice"),
         ..CASE
     },

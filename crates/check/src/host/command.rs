@@ -12,6 +12,8 @@ use sys::Deadline;
 const DIRS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// The largest output that is kept, in bytes.
 const LARGEST: u64 = 16 << 20;
+/// The time in which the output of a program that has ended comes, on a busy host too.
+const REST: Duration = Duration::from_secs(1);
 
 /// What a program printed.
 #[derive(Debug)]
@@ -58,16 +60,18 @@ pub fn run(program: &str, args: &[&str], deadline: &Deadline) -> io::Result<Prin
         let _ = child.kill();
     }
     let status = ended?;
-    let rest = Duration::from_millis(200);
+    // A child of its own may hold the pipe open. What is not whole must not pass for an empty answer.
     let text = |from: mpsc::Receiver<Vec<u8>>| {
-        // A child of its own may hold the pipe open.
-        let bytes = from.recv_timeout(rest).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let bytes = from.recv_timeout(REST);
+        let cut = |_| io::Error::new(io::ErrorKind::TimedOut, "its output does not end");
+        bytes
+            .map(|it| String::from_utf8_lossy(&it).into_owned())
+            .map_err(cut)
     };
     Ok(Printed {
         status: status.code(),
-        out: text(out),
-        errors: text(errors),
+        out: text(out)?,
+        errors: text(errors)?,
     })
 }
 

@@ -96,6 +96,15 @@ impl Access {
         }
     }
 
+    /// The file of `accessfile=`, if it is not there.
+    pub fn missing(&self) -> Option<&str> {
+        let is_missing = matches!(self.problem, Some(Problem::NoFile));
+        self.files
+            .first()
+            .filter(|_| is_missing)
+            .map(String::as_str)
+    }
+
     /// The users and groups that rules let in by name, without root.
     pub fn exempt(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

@@ -13,6 +13,7 @@ use crate::pam::stack::{Call, Own, Stack};
 use crate::pam::{elsewhere, pair};
 use crate::{Finding, Notes, Room, Severity};
 
+mod missing;
 mod passed;
 mod texts;
 
@@ -38,6 +39,7 @@ pub(crate) const ROOM: Room = Room {
         &ROOT_DENIED,
         &TOO_MANY_WAYS,
         &ONLY_NAMED,
+        &NO_LIST,
     ],
     look,
 };
@@ -74,6 +76,7 @@ fn look(host: &Host, notes: &mut Notes) {
         expired(&stack, &own, notes);
         pam_slurm(&stack, &own, notes);
         only_named(&stack, notes);
+        missing::look(&stack, notes);
         root(&stack, &own, notes);
         twice(host, &name, notes);
     }

@@ -16,7 +16,7 @@ pub(super) struct ListFile {
     /// `sense=allow`; None if the module fails for lack of an argument.
     allows: Option<bool>,
     /// The answer if the file cannot be used.
-    on_error: Code,
+    pub on_error: Code,
     /// The words of the file.
     pub content: Content,
     /// The file's mode.

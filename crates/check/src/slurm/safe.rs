@@ -26,7 +26,8 @@ pub(super) const READABLE_KEY: Check = Check {
     severity: Severity::Failure,
     title: "others can read Slurm's key",
     why: "With AuthType=auth/slurm who has the key can pose as root or anybody else to all daemons of the \
-          cluster. Slurm's daemons refuse such a file and do not start. authentication.html.",
+          cluster. Slurm's daemons refuse such a file and do not start. With the key of auth/jwt (jwt_key=) anybody \
+          can make tokens of any user, and so run jobs as that user. authentication.html, jwt.html.",
     fix: "chown slurm and chmod 600 the key; if others could read it for some time, make a new one.",
 };
 
@@ -244,6 +245,20 @@ pub(super) fn report(
 }
 
 fn keys(slurm: &Slurm<'_>, owners: &Owners, notes: &mut Notes) {
+    let parameters = slurm.conf.value("AuthAltParameters").unwrap_or_default();
+    let mut parameters = parameters.split(',');
+    let jwt_key = parameters.find_map(|it| it.trim().strip_prefix("jwt_key="));
+    if let Some(key) = jwt_key.filter(|it| it.starts_with('/')) {
+        let mode = slurm
+            .host
+            .tree
+            .status(key)
+            .map_or(0, |it| it.mode() & 0o777);
+        if mode & 0o007 != 0 {
+            let detail = format!("its mode is {mode:04o}");
+            notes.find(Finding::of(&READABLE_KEY, detail).at(Spot::file(key)));
+        }
+    }
     if slurm.conf.value("AuthType") != Some("auth/slurm") {
         return;
     }

@@ -1,8 +1,9 @@
-//! Programs beside sshd that let users log in, on a running host.
+//! Programs beside sshd that let users log in: those that run; in a tree those that systemd starts.
 
 use crate::host::Host;
 use crate::host::processes::Process;
-use crate::{Check, Finding, Notes, Severity};
+use crate::host::unit::{Unit, is_enabled};
+use crate::{Check, Finding, Notes, Severity, Spot};
 
 pub(super) const OTHER_SERVER: Check = Check {
     id: "SA360",
@@ -40,7 +41,23 @@ const SERVERS: [(&str, &str); 8] = [
     ),
 ];
 
+/// Units that start one of them, and its program.
+const UNITS: [(&str, &str); 9] = [
+    ("dropbear.service", "dropbear"),
+    ("dropbear.socket", "dropbear"),
+    ("telnet.socket", "telnetd"),
+    ("telnetd.socket", "telnetd"),
+    ("rsh.socket", "in.rshd"),
+    ("rlogin.socket", "in.rlogind"),
+    ("rexec.socket", "in.rexecd"),
+    ("tinysshd.socket", "tinysshd"),
+    ("teleport.service", "teleport"),
+];
+
 pub(super) fn look(host: &Host, notes: &mut Notes) {
+    if !host.is_live() {
+        return enabled(host, notes);
+    }
     for process in host.processes() {
         if let Some(what) = other_server(process) {
             let detail = format!("{what}, runs as root (pid {})", process.pid);
@@ -49,6 +66,24 @@ pub(super) fn look(host: &Host, notes: &mut Notes) {
     }
     tailscale(host, notes);
     containers(host, notes);
+}
+
+/// Servers that a tree starts at boot.
+fn enabled(host: &Host, notes: &mut Notes) {
+    let is_on = |unit: &&str| {
+        let read = Unit::read(&host.tree, &[unit]);
+        is_enabled(&host.tree, unit) && read.exists && !read.is_masked
+    };
+    for (unit, program) in UNITS.iter().filter(|(unit, _)| is_on(unit)) {
+        let server = SERVERS.iter().find(|(name, _)| name == program);
+        let what = server.map_or(*program, |(_, what)| what);
+        let finding = Finding::of(&OTHER_SERVER, format!("{unit} is enabled: {what}"));
+        let place = Unit::read(&host.tree, &[unit]).settings.into_iter().next();
+        notes.find(match place {
+            Some(setting) => finding.at(Spot::file(setting.spot.file)),
+            None => finding,
+        });
+    }
 }
 
 /// The server that a process of root's is.

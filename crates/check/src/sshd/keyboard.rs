@@ -50,12 +50,14 @@ const SECOND_FACTORS: [&str; 12] = [
     "pam_linotp.so",
 ];
 /// Keywords that decide by which methods users get in.
-const KEYWORDS: [&str; 5] = [
+const KEYWORDS: [&str; 7] = [
     "authenticationmethods",
     "kbdinteractiveauthentication",
     "challengeresponseauthentication",
     "passwordauthentication",
     "pubkeyauthentication",
+    "hostbasedauthentication",
+    "gssapiauthentication",
 ];
 
 /// How keyboard-interactive gets users in.
@@ -176,6 +178,8 @@ fn methods_off(effective: Effective, notes: &mut Notes) {
         "publickey" => !effective.is_yes("pubkeyauthentication"),
         "password" => !effective.is_yes("passwordauthentication"),
         "keyboard-interactive" => !effective.has_keyboard(),
+        "hostbased" => !effective.is_yes("hostbasedauthentication"),
+        "gssapi-with-mic" => !effective.is_yes("gssapiauthentication"),
         _ => false,
     };
     let lists = line.arguments.iter();

@@ -6,6 +6,7 @@ mod files;
 mod keyboard;
 mod limits;
 mod lines;
+mod penalties;
 mod stale;
 mod told;
 mod usepam;
@@ -36,6 +37,7 @@ pub(crate) const ROOM: Room = Room {
         &limits::GRACE_TIME,
         &limits::SEVERAL_STARTUPS,
         &limits::FEW_STARTUPS,
+        &penalties::REFUSALS_PENALIZED,
         &users::NO_WAY_FOR_ROOT,
         &users::ONLY_SOME,
         &usepam::NO_SERVICE,
@@ -83,6 +85,7 @@ fn look(host: &Host, notes: &mut Notes) {
         keyboard::look(&daemon, notes);
         environment::look(&daemon, notes);
         limits::look(&daemon, notes);
+        penalties::look(&daemon, notes);
         users::look(&daemon, notes);
     }
 }

@@ -46,6 +46,10 @@ pub(super) fn ask(host: &Host, sshd: &Sshd, config: &Config, notes: &mut Notes) 
     };
     if printed.is_success() {
         let told = parse(&printed.out);
+        if told.is_empty() {
+            notes.unseen(format!("{} -T", sshd.server.program), "it prints nothing");
+            return None;
+        }
         compare(sshd, config, &told, notes);
         return Some(told);
     }

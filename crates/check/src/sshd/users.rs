@@ -55,8 +55,12 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
 fn denies_everyone(options: &Options) -> bool {
     let exempt = &options.exempt;
     let names_some = !exempt.users.is_empty() || !exempt.groups.is_empty() || exempt.uid_below > 0;
-    let is_enforced = options.mode == Mode::Enforce && options.no_jobs == NoJobs::Deny;
-    is_enforced && !names_some && options.kill_switch.is_none()
+    is_enforced(options) && !names_some && options.kill_switch.is_none()
+}
+
+/// Whether users without a job are denied.
+pub(super) fn is_enforced(options: &Options) -> bool {
+    options.mode == Mode::Enforce && options.no_jobs == NoJobs::Deny
 }
 
 /// Whether a line before ours may let admins in.

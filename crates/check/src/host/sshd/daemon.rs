@@ -56,12 +56,13 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("pamservicename", "sshd"),
 ];
 /// Keywords of which all lines count together.
-const LISTS: [&str; 5] = [
+const LISTS: [&str; 6] = [
     "acceptenv",
     "allowusers",
     "allowgroups",
     "denyusers",
     "denygroups",
+    "persourcepenalties",
 ];
 
 /// All sshds of a host: those that run, else those that systemd starts, else the usual one.

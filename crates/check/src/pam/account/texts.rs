@@ -128,6 +128,17 @@ pub(super) const OPEN_LIST: Check = Check {
     fix: "chown root:root FILE; chmod 644 FILE",
 };
 
+pub(super) const NO_LIST: Check = Check {
+    id: "SA239",
+    severity: Severity::Warning,
+    title: "the file with those who need no job is not there",
+    why: "pam_access fails without the file of accessfile=, pam_listfile without that of file= \
+          (unless onerr=succeed). The line then lets nobody past the module: whom it was to let \
+          in, such as administrators, needs a job like everyone else.",
+    fix: "Make the file, or name the one that is meant. exempt_groups= and exempt_users= of the \
+          module need none.",
+};
+
 pub(super) const PAM_SLURM_FIRST: Check = Check {
     id: "SA232",
     severity: Severity::Failure,

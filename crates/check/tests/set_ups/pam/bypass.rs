@@ -197,7 +197,7 @@ fn pam_access_with_rules_for_some_is_judged() {
         Case {
             name: "a file that is not there: the module fails",
             make: || before("account sufficient pam_access.so accessfile=/etc/security/gone.conf"),
-            found: &[],
+            found: &["SA239 warning /etc/pam.d/sshd:3"],
         },
     ]);
 }

@@ -237,7 +237,7 @@ fn what_depends_on_the_release() {
         Case {
             name: "a new sshd takes the first MaxStartups, from its own file",
             make: || {
-                let tree = debian_and("MaxStartups 10\n");
+                let tree = debian_and("MaxStartups 10\nPerSourcePenalties no\n");
                 tree.write(&format!("{DROP_INS}/10-startups.conf"), "MaxStartups 100\n");
                 tree.write("/usr/sbin/sshd", "OpenSSH_10.6p1\0");
                 tree

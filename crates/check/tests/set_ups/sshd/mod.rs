@@ -5,6 +5,7 @@ mod good;
 mod lines;
 mod methods;
 mod others;
+mod penalties;
 mod usepam;
 
 use crate::tree::Tree;
