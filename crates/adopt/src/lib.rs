@@ -14,6 +14,7 @@
 //! | `decide` | pure: makes a plan from options, login and facts |
 //! | `callerid` | finds the job that a connection comes from |
 //! | `stepd` | the extern steps of this node, and their owners |
+//! | `waiting` | waits for a job of the user to start here |
 //! | `exempt` | who gets in without a job: exempt users, the kill switch |
 //! | `node` | slurm.conf and the node's name |
 //!
@@ -46,6 +47,7 @@ pub mod stepd;
 pub mod survey;
 mod text;
 mod trust;
+mod waiting;
 
 pub use login::Entry;
 pub use run::{after_panic, run};

@@ -55,13 +55,21 @@ impl Outcome {
     }
 }
 
+/// What a call has found out besides its outcome.
+pub(crate) struct Known {
+    /// The node's name.
+    pub node: Option<String>,
+    /// The time that the login waited for a job to start.
+    pub waited: Option<Duration>,
+}
+
 /// Tells the user and the log how a call ended, and returns PAM's code.
 pub(crate) fn report(
     entry: Entry,
     handle: &Handle,
     prepared: &Prepared<'_>,
     outcome: &Outcome,
-    node: Option<&str>,
+    known: &Known,
 ) -> ReturnCode {
     let Prepared {
         login,
@@ -81,10 +89,22 @@ pub(crate) fn report(
         log.debug(|| format!("tell the user: {code}"));
     }
     let rhost = handle.item(Item::RemoteHost).ok();
-    log.event(severity(entry, verdict), || Event {
-        rhost: rhost.as_deref().map(name),
-        node: node.map(str::to_owned),
-        ..event(entry, login, outcome, started.elapsed())
+    log.event(severity(entry, verdict), || {
+        let waited = known.waited.unwrap_or_default();
+        let mut event = event(
+            entry,
+            login,
+            outcome,
+            started.elapsed().saturating_sub(waited),
+        );
+        if known.waited.is_some() {
+            event.message += &format!("; waited {:.1} s for a job", waited.as_secs_f32());
+        }
+        Event {
+            rhost: rhost.as_deref().map(name),
+            node: known.node.clone(),
+            ..event
+        }
     });
     code(entry, verdict.answer)
 }

@@ -159,6 +159,12 @@ impl<'a> Recorder<'a> {
         step.cause = cause;
     }
 
+    /// A login would wait here.
+    pub fn waits(&mut self) {
+        let fact = "unless exempt, a login waits here for a job; this one does not";
+        self.caused("waiting", fact, "wait_for_job");
+    }
+
     /// The option that decides, and those that decide if the stepd does not take the login.
     pub fn decision(&mut self, end: &End) {
         match end {

@@ -164,6 +164,10 @@ pub struct Options {
     pub callerid_timeout: Duration,
     /// `callerid_skip=`
     pub callerid_skip: Vec<Network>,
+    /// `wait_for_job=`; zero: a login does not wait.
+    pub wait_for_job: Duration,
+    /// `wait_from=`; empty: from anywhere.
+    pub wait_from: Vec<Network>,
     /// `limits=`
     pub limits: Limits,
     /// `runtime_dir=`
@@ -199,6 +203,8 @@ impl Default for Options {
             timeout: Duration::from_secs(5),
             callerid_timeout: Duration::from_secs(2),
             callerid_skip: Vec::new(),
+            wait_for_job: Duration::ZERO,
+            wait_from: Vec::new(),
             limits: Limits::Sshd,
             runtime_dir: RuntimeDir::Leave,
             strict: false,
