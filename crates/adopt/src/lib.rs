@@ -12,6 +12,7 @@
 //! | `session` | data passed from the account to the session phase; runtime directory |
 //! | `adoption` | asks one stepd to take the process in: namespaces, cgroup, X11, limits |
 //! | `decide` | pure: makes a plan from options, login and facts |
+//! | `job_env` | reads variables of a job's environment |
 //! | `callerid` | finds the job that a connection comes from |
 //! | `stepd` | the extern steps of this node, and their owners |
 //! | `waiting` | waits for a job of the user to start here |
@@ -34,6 +35,7 @@ pub mod facts;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gather;
+mod job_env;
 pub mod log;
 pub mod login;
 pub mod node;

@@ -24,6 +24,19 @@ use crate::socket::{Interest, poll};
 /// # Errors
 /// `TimedOut` at the deadline; `Other` if the copy ended without a result; otherwise the system's error.
 pub fn by_copy(deadline: &Deadline, work: &dyn Fn() -> u8) -> io::Result<u8> {
+    let bytes = bytes_by_copy(deadline, 1, &|| vec![work()])?;
+    Ok(bytes[0])
+}
+
+/// As [`by_copy`], for a result of at least one byte and at most `most`; the rest is cut off.
+///
+/// # Errors
+/// Those of [`by_copy`].
+pub fn bytes_by_copy(
+    deadline: &Deadline,
+    most: usize,
+    work: &dyn Fn() -> Vec<u8>,
+) -> io::Result<Vec<u8>> {
     let (answer, result) = pipe_with(PipeFlags::CLOEXEC)?;
     let blocked = Blocked::all()?;
     let Some(pid) = copy()? else {
@@ -32,7 +45,7 @@ pub fn by_copy(deadline: &Deadline, work: &dyn Fn() -> u8) -> io::Result<u8> {
     };
     drop(blocked);
     drop(result);
-    let read = read_byte(&answer, deadline);
+    let read = read_bytes(&answer, most, deadline);
     if read.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -54,31 +67,42 @@ fn copy() -> io::Result<Option<Pid>> {
 }
 
 /// Runs in the copy: does the work, reports its result and exits.
-fn run(result: &OwnedFd, work: &dyn Fn() -> u8) -> ! {
+fn run(result: &OwnedFd, work: &dyn Fn() -> Vec<u8>) -> ! {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    if let Ok(byte) = panic::catch_unwind(AssertUnwindSafe(work)) {
-        let _ = rustix::io::write(result, &[byte]);
+    if let Ok(bytes) = panic::catch_unwind(AssertUnwindSafe(work)) {
+        let mut rest = &bytes[..];
+        while let Ok(count @ 1..) = rustix::io::retry_on_intr(|| rustix::io::write(result, rest)) {
+            rest = rest.get(count..).unwrap_or_default();
+        }
     }
     // SAFETY: _exit(2) ends the process and runs no handlers of the application's.
     unsafe { libc::_exit(0) }
 }
 
-fn read_byte(answer: &OwnedFd, deadline: &Deadline) -> io::Result<u8> {
-    loop {
+fn read_bytes(answer: &OwnedFd, most: usize, deadline: &Deadline) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let mut length = 0;
+    // Not to the end at any rate: what the work has started may keep the pipe open.
+    while length < most {
         let mut interests = [Interest::readable(answer)];
         poll(&mut interests, deadline.remaining())?;
-        if interests[0].is_ready() {
-            break;
+        if !interests[0].is_ready() {
+            match deadline.has_passed() {
+                true => return Err(io::ErrorKind::TimedOut.into()),
+                false => continue,
+            }
         }
-        if deadline.has_passed() {
-            return Err(io::ErrorKind::TimedOut.into());
+        let rest = &mut bytes[length..];
+        match rustix::io::retry_on_intr(|| rustix::io::read(answer, &mut *rest))? {
+            0 if length == 0 => {
+                return Err(io::Error::other("the process ended without an answer"));
+            }
+            0 => break,
+            count => length += count,
         }
     }
-    let mut byte = [0];
-    match rustix::io::retry_on_intr(|| rustix::io::read(answer, &mut byte))? {
-        0 => Err(io::Error::other("the process ended without an answer")),
-        _ => Ok(byte[0]),
-    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Waits briefly for the end of the copy. One that cannot be killed now (a dead NFS server) is left to init.
@@ -132,6 +156,18 @@ mod tests {
         let pid = fs::read_to_string(&path).expect("its number");
         assert!(!Path::new("/proc").join(&pid).exists(), "{pid} is left");
         fs::remove_file(&path).expect("clean up");
+    }
+
+    #[test]
+    fn long_results_come_whole_or_cut() {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let long: Vec<u8> = (0..300_000_u32).map(|it| it as u8).collect();
+        for most in [1, 65_536, 299_999, 300_000, 400_000] {
+            let bytes = bytes_by_copy(&deadline, most, &|| long.clone()).expect("it answers");
+            assert!(bytes == long[..most.min(long.len())], "{most}");
+        }
+        let nothing = bytes_by_copy(&deadline, 10, &Vec::new).expect_err("no answer");
+        assert!(nothing.to_string().ends_with("without an answer"));
     }
 
     #[test]

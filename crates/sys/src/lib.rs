@@ -22,7 +22,7 @@ mod tcp;
 mod users;
 mod watch;
 
-pub use copy::by_copy;
+pub use copy::{by_copy, bytes_by_copy};
 pub use deadline::Deadline;
 pub use files::{
     Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, read_identified, read_open,

@@ -147,13 +147,21 @@ impl ProcessDir {
     /// # Errors
     /// Those of the system.
     pub fn read(&self, name: &CStr) -> io::Result<Option<String>> {
+        let text = self.read_bytes(name, MOST)?;
+        Ok(text.map(|it| String::from_utf8_lossy(&it).into_owned()))
+    }
+
+    /// Reads one of its files of at most `limit` bytes; `None` if the process has ended.
+    ///
+    /// # Errors
+    /// Those of the system; `Other` if the file is larger.
+    pub fn read_bytes(&self, name: &CStr, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let read = open_at(&self.0, name, OFlags::NONBLOCK).and_then(|fd| {
             let file = File::from(fd);
             let found = file.metadata()?;
-            files::read_open(file, &found, MOST)
+            files::read_open(file, &found, limit)
         });
-        let text = unless_gone(read)?;
-        Ok(text.map(|it| String::from_utf8_lossy(&it).into_owned()))
+        unless_gone(read)
     }
 
     /// Reads its stat file; `None` if the process has ended, or if the file cannot be parsed.

@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod hierarchy;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod processes;
 pub(crate) mod steps;
 pub mod suspended;
 

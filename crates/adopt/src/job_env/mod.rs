@@ -1,0 +1,112 @@
+//! Reads variables of a job's environment from a process of the job.
+//!
+//! slurmstepd starts a job's script, and a step's commands, with what slurmctld and it know of the job in
+//! the environment (`slurmctld/job_scheduler.c`, `slurmd/slurmstepd/slurmstepd_job.c`, `common/env.c`). The process
+//! is the user's: users can put there what they like, and can make whoever reads it wait (a page of it on a FUSE file
+//! system, an execve(2) that does not end). So a copy of this process reads it, with a deadline; only names that are
+//! asked for are taken, and only values that are one line of text.
+
+mod parse;
+
+use std::io;
+
+use sys::{Deadline, ProcessDir};
+
+use crate::access;
+use crate::adoption::processes::{First, JobProcesses};
+use crate::job_env::parse::Variable;
+use crate::log::Log;
+use crate::stepd::Census;
+
+/// Variables of a job's environment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct JobEnv {
+    /// Whether they are those of the batch script or the interactive step, which have all that the job has on this
+    /// node. Else they are a step's, or none.
+    pub is_of_whole_job: bool,
+    /// The names and values, in no order, each name once.
+    pub variables: Vec<Variable>,
+}
+
+impl JobEnv {
+    /// Reads the variables with the wanted names from the job's first process here: of its script, else of its lowest
+    /// step. Empty if the job has no process here. Only logs a failure.
+    pub fn ask(
+        census: &Census,
+        job: u32,
+        is_wanted: fn(&str) -> bool,
+        deadline: &Deadline,
+        log: Log<'_>,
+    ) -> Self {
+        let work = || match read(census, job, is_wanted, deadline) {
+            Ok(first) => answer(first),
+            Err(error) => [&[FAILED][..], error.to_string().as_bytes()].concat(),
+        };
+        let found = sys::bytes_by_copy(deadline, parse::MOST + 1, &work);
+        let found = found.and_then(|bytes| match bytes.split_first() {
+            Some((&FAILED, cause)) => Err(io::Error::other(String::from_utf8_lossy(cause))),
+            Some((&flag, block)) => Ok(Self {
+                is_of_whole_job: flag == WHOLE,
+                variables: parse::variables(block, is_wanted),
+            }),
+            None => Ok(Self::default()),
+        });
+        found.unwrap_or_else(|error| {
+            log.error(|| format!("the environment of job {job}: {error}"));
+            Self::default()
+        })
+    }
+
+    /// The value of a variable.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let mut all = self.variables.iter();
+        all.find(|it| it.name == name).map(|it| it.value.as_str())
+    }
+
+    /// The end of the job in seconds since 1970, as it was when the process started: `SLURM_JOB_END_TIME`, which
+    /// slurmctld sets from 22.05 on. The user may have changed it.
+    pub fn end(&self) -> Option<u64> {
+        self.value(END_TIME)?.parse().ok()
+    }
+}
+
+/// The name of the variable with the end of the job.
+pub(crate) const END_TIME: &str = "SLURM_JOB_END_TIME";
+
+/// The first byte of the copy's answer.
+const FAILED: u8 = b'!';
+const WHOLE: u8 = b'j';
+const PART: u8 = b's';
+
+/// The copy's answer: a flag, and the block of variables.
+fn answer(first: Option<First<Vec<Variable>>>) -> Vec<u8> {
+    let Some(first) = first else {
+        return vec![PART];
+    };
+    let flag = match first.is_of_whole_job {
+        true => WHOLE,
+        false => PART,
+    };
+    [&[flag][..], &parse::block(&first.read)].concat()
+}
+
+/// Finds and reads the process.
+fn read(
+    census: &Census,
+    job: u32,
+    is_wanted: fn(&str) -> bool,
+    deadline: &Deadline,
+) -> io::Result<Option<First<Vec<Variable>>>> {
+    /// execve(2) takes 6 MiB of arguments and variables at most.
+    const LARGEST: u64 = 8 << 20;
+    let Some(processes) = JobProcesses::find(census, job)? else {
+        return Ok(None);
+    };
+    processes.first(deadline, &|process: &ProcessDir| {
+        let read = process.read_bytes(c"environ", LARGEST);
+        let read = read.map_err(access::during("read the environ of a process"))?;
+        // It may have become another user's meanwhile, by execve(2).
+        let read = read.filter(|_| processes.is_users(process));
+        Ok(read.map(|block| parse::variables(&block, is_wanted)))
+    })
+}
