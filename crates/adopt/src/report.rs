@@ -13,6 +13,7 @@ use crate::decide::{Answer, Choice, Reason, SourceUnknown, Verdict};
 use crate::facts::Steps;
 use crate::log::Event;
 use crate::login::{Entry, Login};
+use crate::options::Unknown;
 use crate::options::message::Messages;
 use crate::prepare::Prepared;
 use crate::text::{cut, shown};
@@ -132,6 +133,8 @@ pub(crate) fn next_job_line(job: u32, choice: &Choice, cause: &AdoptError) -> St
         Choice::Caller { .. } => "where the connection comes from",
         Choice::Newest { .. } => "the newest here",
         Choice::NextNewest { .. } => "the next newest here",
+        Choice::Preferred { by, .. } => best(*by),
+        Choice::NextPreferred { .. } => "the next best here",
         Choice::Chosen => "which the account phase chose",
         Choice::Holder => "which the process comes from",
         Choice::OnlyJob => "the only one here",
@@ -347,6 +350,14 @@ impl fmt::Display for Reason {
             Self::Job(Choice::Newest { of, why }) => {
                 write!(f, "the newest of {of} jobs here; source job unknown: {why}")
             }
+            Self::Job(Choice::Preferred { by, of, why }) => {
+                let best = best(*by);
+                write!(f, "{best}, of {of} jobs; source job unknown: {why}")
+            }
+            Self::Job(Choice::NextPreferred { of, refused }) => write!(
+                f,
+                "the next best of {of} jobs here that accepts the login; job {refused} refused it"
+            ),
             Self::Job(Choice::NextNewest { of, refused }) => write!(
                 f,
                 "the newest of {of} jobs here that accepts the login; job {refused} refused it"
@@ -406,6 +417,16 @@ fn no_job_here(steps: &Steps, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "; {remark}")?;
     }
     Ok(())
+}
+
+/// The job that `action_unknown` prefers.
+pub(crate) fn best(by: Unknown) -> &'static str {
+    match by {
+        Unknown::Oldest => "the oldest here",
+        Unknown::Longest => "the one here that ends last",
+        Unknown::Largest => "the one with the most CPUs here",
+        Unknown::Newest | Unknown::Allow | Unknown::Deny => "the newest here",
+    }
 }
 
 /// Returns the word for an answer that an exemption or a mode replaces.

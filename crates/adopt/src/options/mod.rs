@@ -37,6 +37,12 @@ pub enum NoJobs {
 pub enum Unknown {
     /// Adopt into the job whose extern step started last on this node.
     Newest,
+    /// Adopt into the job whose extern step started first on this node.
+    Oldest,
+    /// Adopt into the job that ends last.
+    Longest,
+    /// Adopt into the job with the most CPUs on this node.
+    Largest,
     /// Admit the user without adoption.
     Allow,
     /// Deny the user.

@@ -47,16 +47,22 @@ pub const TABLE: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "action_unknown",
-        values: &["newest", "allow", "deny"],
+        values: &["newest", "oldest", "longest", "largest", "allow", "deny"],
         default: "newest",
         since_us: false,
         doc: "The user has several jobs on this node and the connection can't be traced to one of \
               them. `newest`: adopt into the one whose extern step started last or, if that job is \
-              ending, into the next one. `allow`: admit the user *without* adoption. `deny`: deny the \
-              login.",
+              ending, into the next one. `oldest`, `longest` and `largest` (not in SchedMD's module): likewise into \
+              the one that started first, that ends last as its environment says (SLURM_JOB_END_TIME, from Slurm \
+              23.02 on), or that has the most CPUs here (its cpuset, else SLURM_CPUS_ON_NODE). Jobs of which that is \
+              not known come last; of equal ones the newest is first. `allow`: admit the user *without* adoption. \
+              `deny`: deny the login.",
         set: |options, value| {
             let words = [
                 ("newest", Unknown::Newest),
+                ("oldest", Unknown::Oldest),
+                ("longest", Unknown::Longest),
+                ("largest", Unknown::Largest),
                 ("allow", Unknown::Allow),
                 ("deny", Unknown::Deny),
             ];
