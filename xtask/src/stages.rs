@@ -67,6 +67,8 @@ pub enum Stage {
     Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
+    /// Logins that wait for a job: clusters of two nodes
+    Waiting,
     /// The file of options, exemptions, modes and messages: clusters
     Site,
     /// What slurm-adopt check finds on broken nodes: clusters
@@ -223,6 +225,7 @@ impl Stage {
             Self::Finding => Work::Clusters("finding the node", "finding"),
             Self::Callerid => Work::Clusters("caller ID", "callerid"),
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
+            Self::Waiting => Work::Clusters("waiting for a job", "waiting"),
             Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Check => Work::Clusters("what check finds", "check"),
             Self::Setup => Work::Clusters("setup and undo", "setup"),
@@ -396,6 +399,7 @@ mod tests {
             Stage::Finding,
             Stage::Callerid,
             Stage::Mixed,
+            Stage::Waiting,
             Stage::Site,
             Stage::Check,
             Stage::Setup,

@@ -135,6 +135,22 @@ pub enum Choice {
         /// The reason why the source job is unknown.
         why: SourceUnknown,
     },
+    /// `action_unknown` prefers it for another reason than its age.
+    Preferred {
+        /// The value of `action_unknown`.
+        by: Unknown,
+        /// The number of the user's jobs.
+        of: usize,
+        /// The reason why the source job is unknown.
+        why: SourceUnknown,
+    },
+    /// `action_unknown` prefers it to the others that did not refuse the login.
+    NextPreferred {
+        /// The number of the user's jobs.
+        of: usize,
+        /// The last one that refused.
+        refused: u32,
+    },
     /// It started last of those that did not refuse the login.
     NextNewest {
         /// The number of the user's jobs.
@@ -411,7 +427,7 @@ fn strict_plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
     let is_own = |job: u32| steps.own.iter().any(|it| it.job == job);
     if let Some(job) = phase.chosen().filter(|job| is_own(*job)) {
         let why = SourceUnknown::ChosenRefused { job };
-        let instead = without_caller(options, &but(steps.own, job), count, why);
+        let instead = without_caller(options, &but(steps, job), count, why);
         return adopt(options, job, Choice::Chosen, instead);
     }
     if let Some(job) = steps.holder.filter(|job| is_own(*job)) {
@@ -420,7 +436,7 @@ fn strict_plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
     let why = match facts.caller {
         Caller::Job { job, source } if is_own(job) => {
             let why = SourceUnknown::SourceRefused { job };
-            let instead = without_caller(options, &but(steps.own, job), count, why);
+            let instead = without_caller(options, &but(steps, job), count, why);
             return adopt(options, job, Choice::Caller { source }, instead);
         }
         Caller::Job { job, .. } if steps.silent.contains(&job) => SourceUnknown::Silent { job },
@@ -428,15 +444,15 @@ fn strict_plan(options: &Options, phase: Phase, facts: Facts) -> Plan {
         Caller::Unknown(cause) => SourceUnknown::Failed(cause),
         Caller::NotAsked => SourceUnknown::NotAsked,
     };
-    match without_caller(options, &steps.own, count, why) {
+    match without_caller(options, &steps, count, why) {
         Some(plan) => plan,
         None => Plan::Settle(without_job(options, phase, steps)),
     }
 }
 
-fn but(mut own: Vec<OwnJob>, job: u32) -> Vec<OwnJob> {
-    own.retain(|it| it.job != job);
-    own
+fn but(mut steps: Steps, job: u32) -> Steps {
+    steps.own.retain(|it| it.job != job);
+    steps
 }
 
 /// The verdict on a user without a job here.
@@ -472,34 +488,45 @@ fn failed_after_account(options: &Options, job: Option<u32>, reason: Reason) -> 
     }
 }
 
-/// Makes the plan if the source job is unknown. `own` are the jobs left of the user's `count`; None if
+/// Makes the plan if the source job is unknown. `steps` has the jobs left of the user's `count`; None if
 /// there are none.
 fn without_caller(
     options: &Options,
-    own: &[OwnJob],
+    steps: &Steps,
     count: usize,
     why: SourceUnknown,
 ) -> Option<Plan> {
+    let own = &steps.own;
     if own.is_empty() {
         return None;
     }
     let choice = match (count, options.unknown) {
         (1, _) => Choice::OnlyJob,
         (of, Unknown::Newest) => Choice::Newest { of, why },
+        (of, Unknown::Longest | Unknown::Largest) if steps.measures.is_empty() => {
+            Choice::Newest { of, why }
+        }
+        (of, by @ (Unknown::Oldest | Unknown::Longest | Unknown::Largest)) => {
+            Choice::Preferred { by, of, why }
+        }
         (_, Unknown::Allow) => return Some(several(Answer::Allow, own, count, why)),
         (_, Unknown::Deny) => return Some(several(Answer::Deny, own, count, why)),
     };
-    // The newest job may be ending while another one runs, so the plan goes on to the next newest.
-    let mut oldest_first = own.to_vec();
-    oldest_first.sort_by_key(OwnJob::age_key);
+    // The best job may be ending while another one runs, so the plan goes on to the next best.
+    let mut best_last = own.clone();
+    best_last.sort_by_key(OwnJob::age_key);
+    match options.unknown {
+        Unknown::Oldest => best_last.reverse(),
+        // Stable: of equal ones the newest stays last.
+        _ => best_last.sort_by_key(|it| steps.measure(it.job)),
+    }
     let mut plan = None;
-    for (index, own) in oldest_first.iter().enumerate() {
-        let choice = match oldest_first.get(index + 1) {
-            Some(newer) => Choice::NextNewest {
-                of: count,
-                refused: newer.job,
-            },
-            None => choice.clone(),
+    for (index, own) in best_last.iter().enumerate() {
+        let refused = best_last.get(index + 1).map(|it| it.job);
+        let choice = match (refused, &choice) {
+            (None, _) => choice.clone(),
+            (Some(refused), Choice::Newest { .. }) => Choice::NextNewest { of: count, refused },
+            (Some(refused), _) => Choice::NextPreferred { of: count, refused },
         };
         plan = Some(adopt(options, own.job, choice, plan));
     }
@@ -540,13 +567,33 @@ pub fn may_stop_at_first_job(options: &Options) -> bool {
     options.unknown != Unknown::Deny
 }
 
+/// Whether the own jobs must be measured: their ages do not decide, and nothing better than `action_unknown` does.
+#[must_use]
+pub fn wants_measures(options: &Options, phase: Phase, steps: &Steps, caller: &Caller) -> bool {
+    let of_caller = match caller {
+        Caller::Job { job, .. } => Some(*job),
+        Caller::NotAsked | Caller::Unknown(_) => None,
+    };
+    let settled = [phase.chosen(), steps.holder, of_caller];
+    matches!(options.unknown, Unknown::Longest | Unknown::Largest)
+        && steps.own.len() > 1
+        && !steps.own.iter().any(|it| settled.contains(&Some(it.job)))
+}
+
+/// Whether each own stepd must answer: the newest of them need not be the one that is chosen.
+#[must_use]
+pub fn compares_all(options: &Options) -> bool {
+    use Unknown::{Largest, Longest, Oldest};
+    matches!(options.unknown, Oldest | Longest | Largest)
+}
+
 /// The number of own jobs that stepds must confirm, including the newest. If the newest is chosen anyway,
 /// one is enough: no other job changes the decision.
 #[must_use]
 pub fn enough_jobs(options: &Options) -> usize {
     match options.unknown {
         Unknown::Newest => 1,
-        Unknown::Allow | Unknown::Deny => 2,
+        _ => 2,
     }
 }
 

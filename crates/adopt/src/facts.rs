@@ -40,6 +40,8 @@ pub struct Steps {
     pub own: Vec<OwnJob>,
     /// The number of jobs of other users.
     pub others: usize,
+    /// What `action_unknown=longest` and `largest` compare, of the own jobs of which it is known.
+    pub measures: Vec<Measure>,
     /// The user's job that this process comes from, if that was checked.
     pub holder: Option<u32>,
     /// Jobs whose stepd did not answer in time: counted as nobody's.
@@ -56,7 +58,23 @@ pub struct Steps {
     pub remarks: Vec<Remark>,
 }
 
+/// What `action_unknown` compares of a job: its end in seconds since 1970, or its CPUs on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// The job.
+    pub job: u32,
+    /// The value.
+    pub value: u64,
+}
+
 impl Steps {
+    /// The measure of a job, if it is known.
+    #[must_use]
+    pub fn measure(&self, job: u32) -> Option<u64> {
+        let mut all = self.measures.iter();
+        all.find(|it| it.job == job).map(|it| it.value)
+    }
+
     /// Adds a job whose stepd is silent; keeps the list sorted by job number.
     pub(crate) fn add_silent(&mut self, job: u32) {
         let place = self.silent.partition_point(|other| *other < job);

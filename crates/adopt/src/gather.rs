@@ -10,6 +10,7 @@ use crate::callerid;
 use crate::decide::{self, Phase};
 use crate::facts::{Caller, Facts};
 use crate::log::Log;
+use crate::measure::measure;
 use crate::node::search::Search;
 use crate::node::{Environment, Node, NodeError};
 use crate::options::Options;
@@ -123,7 +124,9 @@ fn of_node(
         may_stop: decide::may_stop_at_first_job(options),
         enough: decide::enough_jobs(options),
         // A session is moved back by its job's stepd; a process that comes from a job looks for that job.
-        asks_all: &|| query.phase != Phase::Account || *comes_from_job,
+        asks_all: &|| {
+            decide::compares_all(options) || query.phase != Phase::Account || *comes_from_job
+        },
     };
     let mut census = stepd::census(node, asked, &query.state_dir, &before_adoption, log);
     let mut steps = std::mem::take(&mut census.steps);
@@ -145,6 +148,9 @@ fn of_node(
     };
     if let Caller::Job { job, .. } = caller {
         census.ask_unasked(&mut steps, job, &before_adoption, log);
+    }
+    if decide::wants_measures(options, query.phase, &steps, &caller) {
+        steps.measures = measure(&census, options.unknown, &before_adoption, log);
     }
     let steps = Ok(steps);
     let stepds = Stepds {

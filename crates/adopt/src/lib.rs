@@ -15,6 +15,8 @@
 //! | `job_env` | reads variables of a job's environment |
 //! | `callerid` | finds the job that a connection comes from |
 //! | `stepd` | the extern steps of this node, and their owners |
+//! | `measure` | the end and the CPUs of a user's jobs |
+//! | `waiting` | waits for a job of the user to start here |
 //! | `exempt` | who gets in without a job: exempt users, the kill switch |
 //! | `node` | slurm.conf and the node's name |
 //!
@@ -37,6 +39,7 @@ mod gather;
 mod job_env;
 pub mod log;
 pub mod login;
+mod measure;
 pub mod node;
 pub mod options;
 mod prepare;
@@ -48,6 +51,7 @@ pub mod stepd;
 pub mod survey;
 mod text;
 mod trust;
+mod waiting;
 
 pub use login::Entry;
 pub use run::{after_panic, run};

@@ -68,6 +68,11 @@ impl<'a> Log<'a> {
         self.write(Severity::Error, &text);
     }
 
+    /// Logs what is neither a fault nor a decision.
+    pub fn info(&self, text: impl Fn() -> String) {
+        self.write(Severity::Info, &text);
+    }
+
     /// Logs a step on the way.
     pub fn debug(&self, text: impl Fn() -> String) {
         self.write(Severity::Debug, &text);

@@ -111,8 +111,13 @@ impl Login {
     /// The system's error.
     pub fn connection(handle: &Handle) -> io::Result<Option<Connection>> {
         let connections = sys::tcp_connections()?;
-        let told = handle.item(Item::RemoteHost).ok();
-        Ok(choose(&connections, told.as_deref()))
+        Ok(choose(&connections, Self::remote_address(handle)))
+    }
+
+    /// PAM_RHOST; None if it is no address but a name (`UseDNS`), which is not looked up.
+    pub fn remote_address(handle: &Handle) -> Option<IpAddr> {
+        let told = handle.item(Item::RemoteHost).ok()?;
+        address(&told)
     }
 
     /// The uid, if the account is known.
@@ -125,11 +130,12 @@ impl Login {
     }
 }
 
-/// `told` is PAM_RHOST: an address, or a name (`UseDNS`), which is not looked up.
-fn choose(connections: &[Connection], told: Option<&[u8]>) -> Option<Connection> {
-    let source = told
-        .and_then(|told| std::str::from_utf8(told).ok()?.parse().ok())
-        .map(|source: IpAddr| source.to_canonical());
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let address: IpAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+fn choose(connections: &[Connection], source: Option<IpAddr>) -> Option<Connection> {
     let is_told = |it: &&Connection| Some(it.peer.ip()) == source;
     let first = || connections.first();
     connections.iter().find(is_told).or_else(first).copied()
@@ -159,8 +165,8 @@ mod tests {
             (&[ldap, six], Some("2001:db8::9"), Some(six)),
             (&[ssh, ldap], Some("UNKNOWN"), Some(ssh)),
         ] {
-            let told = told.map(str::as_bytes);
-            assert_eq!(choose(connections, told), chosen, "{told:?}");
+            let source = told.and_then(|it: &str| address(it.as_bytes()));
+            assert_eq!(choose(connections, source), chosen, "{told:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::decide::{Answer, Choice, Reason, SourceUnknown, Verdict};
 use crate::facts::Steps;
 use crate::log::Event;
 use crate::login::{Entry, Login};
+use crate::options::Unknown;
 use crate::options::message::Messages;
 use crate::prepare::Prepared;
 use crate::text::{cut, shown};
@@ -58,13 +59,21 @@ impl Outcome {
     }
 }
 
+/// What a call has found out besides its outcome.
+pub(crate) struct Known {
+    /// The node's name.
+    pub node: Option<String>,
+    /// The time that the login waited for a job to start.
+    pub waited: Option<Duration>,
+}
+
 /// Tells the user and the log how a call ended, and returns PAM's code.
 pub(crate) fn report(
     entry: Entry,
     handle: &Handle,
     prepared: &Prepared<'_>,
     outcome: &Outcome,
-    node: Option<&str>,
+    known: &Known,
 ) -> ReturnCode {
     let Prepared {
         login,
@@ -84,10 +93,22 @@ pub(crate) fn report(
         log.debug(|| format!("tell the user: {code}"));
     }
     let rhost = handle.item(Item::RemoteHost).ok();
-    log.event(severity(entry, verdict), || Event {
-        rhost: rhost.as_deref().map(name),
-        node: node.map(str::to_owned),
-        ..event(entry, login, outcome, started.elapsed())
+    log.event(severity(entry, verdict), || {
+        let waited = known.waited.unwrap_or_default();
+        let mut event = event(
+            entry,
+            login,
+            outcome,
+            started.elapsed().saturating_sub(waited),
+        );
+        if known.waited.is_some() {
+            event.message += &format!("; waited {:.1} s for a job", waited.as_secs_f32());
+        }
+        Event {
+            rhost: rhost.as_deref().map(name),
+            node: known.node.clone(),
+            ..event
+        }
     });
     code(entry, verdict.answer)
 }
@@ -115,6 +136,8 @@ pub(crate) fn next_job_line(job: u32, choice: &Choice, cause: &AdoptError) -> St
         Choice::Caller { .. } => "where the connection comes from",
         Choice::Newest { .. } => "the newest here",
         Choice::NextNewest { .. } => "the next newest here",
+        Choice::Preferred { by, .. } => best(*by),
+        Choice::NextPreferred { .. } => "the next best here",
         Choice::Chosen => "which the account phase chose",
         Choice::Holder => "which the process comes from",
         Choice::OnlyJob => "the only one here",
@@ -330,6 +353,14 @@ impl fmt::Display for Reason {
             Self::Job(Choice::Newest { of, why }) => {
                 write!(f, "the newest of {of} jobs here; source job unknown: {why}")
             }
+            Self::Job(Choice::Preferred { by, of, why }) => {
+                let best = best(*by);
+                write!(f, "{best}, of {of} jobs; source job unknown: {why}")
+            }
+            Self::Job(Choice::NextPreferred { of, refused }) => write!(
+                f,
+                "the next best of {of} jobs here that accepts the login; job {refused} refused it"
+            ),
             Self::Job(Choice::NextNewest { of, refused }) => write!(
                 f,
                 "the newest of {of} jobs here that accepts the login; job {refused} refused it"
@@ -389,6 +420,16 @@ fn no_job_here(steps: &Steps, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "; {remark}")?;
     }
     Ok(())
+}
+
+/// The job that `action_unknown` prefers.
+pub(crate) fn best(by: Unknown) -> &'static str {
+    match by {
+        Unknown::Oldest => "the oldest here",
+        Unknown::Longest => "the one here that ends last",
+        Unknown::Largest => "the one with the most CPUs here",
+        Unknown::Newest | Unknown::Allow | Unknown::Deny => "the newest here",
+    }
 }
 
 /// Returns the word for an answer that an exemption or a mode replaces.

@@ -21,10 +21,11 @@ use crate::login::{Entry, Login};
 use crate::node::Environment;
 use crate::options::{Mode, Options};
 use crate::prepare::Prepared;
-use crate::report::{self, Outcome};
+use crate::report::{self, Known, Outcome};
 use crate::session::stack::Stack;
 use crate::session::{self, record::Record};
 use crate::state_dir::{self, StateDir};
+use crate::waiting::{self, Progress};
 
 /// Runs one phase of a login, from the PAM line's arguments to PAM's code.
 #[must_use]
@@ -94,6 +95,8 @@ struct Call<'a> {
     prepared: Prepared<'a>,
     /// The node's name, once it is known.
     node: OnceCell<String>,
+    /// The time that the login waited for a job, if it did.
+    waited: OnceCell<Duration>,
 }
 
 impl<'a> Call<'a> {
@@ -103,6 +106,7 @@ impl<'a> Call<'a> {
             handle,
             prepared: Prepared::from_pam(handle, args, log),
             node: OnceCell::new(),
+            waited: OnceCell::new(),
         }
     }
 
@@ -110,7 +114,11 @@ impl<'a> Call<'a> {
     fn account(&self, uid: u32) -> Outcome {
         let Prepared { options, log, .. } = &self.prepared;
         session::forget_earlier_call(options, self.handle, self.prepared.service(), *log);
-        let (facts, stepds) = self.gather(options, Phase::Account, uid, options.timeout);
+        let gather = || self.gather(options, Phase::Account, uid, options.timeout);
+        let (mut facts, mut stepds) = gather();
+        if self.has_waited(uid, &facts, &stepds) {
+            (facts, stepds) = gather();
+        }
         let deadline = stepds.whole;
         let plan = decide::plan(options, Phase::Account, facts);
         let outcome = match options.mode {
@@ -124,6 +132,31 @@ impl<'a> Call<'a> {
         let used = options.timeout.saturating_sub(deadline.remaining());
         self.leave_word(uid, &outcome, used);
         outcome
+    }
+
+    /// Waits for a job if the options say so. Whether it did: then there may be other facts.
+    fn has_waited(&self, uid: u32, facts: &Facts, stepds: &Stepds) -> bool {
+        let Prepared {
+            options,
+            login,
+            log,
+            ..
+        } = &self.prepared;
+        let from = || Login::remote_address(self.handle);
+        if facts.steps.is_err()
+            || !waiting::may_wait(options, self.prepared.service())
+            || !waiting::may_wait_from(options, from())
+        {
+            return false;
+        }
+        let progress = Progress::of(&stepds.census.own());
+        let is_exempt = || exempt::find(&options.exempt, login, &stepds.whole, *log).is_some();
+        if progress == Progress::Ready || is_exempt() {
+            return false;
+        }
+        let query = self.query(options, Phase::Account, uid, options.timeout);
+        let waited = waiting::wait(&query, &login.user, &progress);
+        waited.is_some_and(|it| self.waited.set(it).is_ok())
     }
 
     /// Makes sure that the session runs in the user's job.
@@ -254,22 +287,7 @@ impl<'a> Call<'a> {
         uid: u32,
         limit: Duration,
     ) -> (Facts, Stepds) {
-        let Prepared { log, .. } = &self.prepared;
-        let service = self.prepared.service();
-        let query = gather::Query {
-            options,
-            phase,
-            uid,
-            environment: Environment::of_service(service),
-            state_dir: StateDir::open(Path::new(state_dir::DIR), true, *log),
-            limit,
-            // su and its like are started from within a job; sshd is not.
-            origin: match service {
-                session::SSHD => Origin::Process,
-                _ => Origin::ProcessOrParent,
-            },
-            log: *log,
-        };
+        let query = self.query(options, phase, uid, limit);
         let (facts, stepds) = gather::gather(&query, |scope| {
             callerid::ask(Login::connection(self.handle), scope)
         });
@@ -277,6 +295,31 @@ impl<'a> Call<'a> {
             self.node.get_or_init(|| node.clone());
         }
         (facts, stepds)
+    }
+
+    fn query<'b>(
+        &'b self,
+        options: &'b Options,
+        phase: Phase,
+        uid: u32,
+        limit: Duration,
+    ) -> gather::Query<'b> {
+        let log = self.prepared.log;
+        let service = self.prepared.service();
+        gather::Query {
+            options,
+            phase,
+            uid,
+            environment: Environment::of_service(service),
+            state_dir: StateDir::open(Path::new(state_dir::DIR), true, log),
+            limit,
+            // su and its like are started from within a job; sshd is not.
+            origin: match service {
+                session::SSHD => Origin::Process,
+                _ => Origin::ProcessOrParent,
+            },
+            log,
+        }
     }
 
     fn effects<'b>(
@@ -321,8 +364,11 @@ impl<'a> Call<'a> {
     }
 
     fn report(&self, outcome: &Outcome) -> ReturnCode {
-        let node = self.node.get().map(String::as_str);
-        let code = report::report(self.entry, self.handle, &self.prepared, outcome, node);
+        let known = Known {
+            node: self.node.get().cloned(),
+            waited: self.waited.get().copied(),
+        };
+        let code = report::report(self.entry, self.handle, &self.prepared, outcome, &known);
         let is_unenforced = outcome.verdict.answer == Answer::Unenforced;
         // An unenforced denial must not end the stack as a success would, for example on a `sufficient` line.
         if is_unenforced

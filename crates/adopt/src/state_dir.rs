@@ -171,6 +171,25 @@ impl StateDir {
         told(replace(), &path, log);
     }
 
+    /// Takes the lock of that name; None if another process has it. It ends with the file, or the process.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn try_lock(&self, name: &CStr) -> io::Result<Option<File>> {
+        make(&self.path)?;
+        let file = File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(sys::NO_FOLLOW)
+            .open(self.path_of(name))?;
+        match sys::try_lock(&file) {
+            Ok(()) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn path_of(&self, name: &CStr) -> PathBuf {
         self.path.join(OsStr::from_bytes(name.to_bytes()))
     }

@@ -20,6 +20,7 @@ mod proxy;
 mod socket;
 mod tcp;
 mod users;
+mod watch;
 
 pub use copy::{by_copy, bytes_by_copy};
 pub use deadline::Deadline;
@@ -41,3 +42,4 @@ pub use socket::{
 };
 pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
 pub use users::{UserLookupError, gid_of_group, gid_of_user, groups_of_user, uid_of_user};
+pub use watch::Watch;

@@ -7,6 +7,8 @@ use sys::UserLookupError;
 
 use super::*;
 
+mod several;
+
 fn options(line: &str) -> Options {
     let (options, bad) = Options::parse(&line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(bad, [], "{line}");
@@ -233,6 +235,8 @@ fn chain(plan: Plan) -> String {
                 Choice::Caller { .. } => "caller",
                 Choice::Newest { .. } => "newest",
                 Choice::NextNewest { .. } => "next",
+                Choice::Preferred { by, .. } => crate::report::best(by),
+                Choice::NextPreferred { .. } => "next best",
             };
             let rest = match instead {
                 Some(plan) => chain(*plan),
@@ -415,6 +419,7 @@ fn silence_is_nobodys_job_and_is_named() {
         ("action_unknown=newest", 1),
         ("action_unknown=allow", 2),
         ("action_unknown=deny", 2),
+        ("action_unknown=oldest", 2),
     ] {
         assert_eq!(enough_jobs(&options(line)), enough, "{line}");
     }

@@ -29,6 +29,7 @@ use crate::report::{self, Reader};
 use crate::session::stack::{Line, OwnLine, Stack};
 use crate::state_dir::{self, StateDir};
 use crate::text::shown;
+use crate::waiting::{self, Progress};
 
 pub use crate::explain::steps::{Cause, Step};
 
@@ -200,6 +201,12 @@ fn end(
     let (facts, mut stepds) = gather::ask(&query, node, ask_caller);
     let (of_stepds, of_caller) = asked.unwrap_or((started.elapsed(), started.elapsed()));
     recorder.facts(&facts, connection, of_stepds, of_caller);
+    let from = connection.map(|it| it.peer.ip());
+    let may_wait = waiting::may_wait(options, prepared.service())
+        && (from.is_none() || waiting::may_wait_from(options, from));
+    if may_wait && facts.steps.is_ok() && Progress::of(&stepds.census.own()) != Progress::Ready {
+        recorder.waits();
+    }
     let plan = decide::plan(options, Phase::Account, facts);
     let plan = apply::without_suspended(plan, &mut stepds, *log);
     let find = || exempt::find(&options.exempt, &prepared.login, &stepds.whole, *log);

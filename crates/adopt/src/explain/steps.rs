@@ -13,6 +13,7 @@ use crate::login::{Account, Login};
 use crate::node::{Node, NodeError};
 use crate::options;
 use crate::options::origin::{SetBy, Settings};
+use crate::report;
 use crate::text::shown;
 
 /// One step.
@@ -159,6 +160,12 @@ impl<'a> Recorder<'a> {
         step.cause = cause;
     }
 
+    /// A login would wait here.
+    pub fn waits(&mut self) {
+        let fact = "unless exempt, a login waits here for a job; this one does not";
+        self.caused("waiting", fact, "wait_for_job");
+    }
+
     /// The option that decides, and those that decide if the stepd does not take the login.
     pub fn decision(&mut self, end: &End) {
         match end {
@@ -167,6 +174,13 @@ impl<'a> Recorder<'a> {
                 match choice {
                     Choice::Newest { .. } | Choice::NextNewest { .. } => {
                         self.caused("several jobs", "the newest", "action_unknown");
+                    }
+                    Choice::Preferred { by, .. } => {
+                        let best = report::best(*by);
+                        self.caused("several jobs", best, "action_unknown");
+                    }
+                    Choice::NextPreferred { .. } => {
+                        self.caused("several jobs", "the next best here", "action_unknown");
                     }
                     Choice::OnlyJob | Choice::Chosen | Choice::Holder | Choice::Caller { .. } => {}
                 }

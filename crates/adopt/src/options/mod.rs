@@ -37,6 +37,12 @@ pub enum NoJobs {
 pub enum Unknown {
     /// Adopt into the job whose extern step started last on this node.
     Newest,
+    /// Adopt into the job whose extern step started first on this node.
+    Oldest,
+    /// Adopt into the job that ends last.
+    Longest,
+    /// Adopt into the job with the most CPUs on this node.
+    Largest,
     /// Admit the user without adoption.
     Allow,
     /// Deny the user.
@@ -177,6 +183,10 @@ pub struct Options {
     pub callerid_timeout: Duration,
     /// `callerid_skip=`
     pub callerid_skip: Vec<Network>,
+    /// `wait_for_job=`; zero: a login does not wait.
+    pub wait_for_job: Duration,
+    /// `wait_from=`; empty: from anywhere.
+    pub wait_from: Vec<Network>,
     /// `limits=`
     pub limits: Limits,
     /// `runtime_dir=`
@@ -216,6 +226,8 @@ impl Default for Options {
             timeout: Duration::from_secs(5),
             callerid_timeout: Duration::from_secs(2),
             callerid_skip: Vec::new(),
+            wait_for_job: Duration::ZERO,
+            wait_from: Vec::new(),
             limits: Limits::Sshd,
             runtime_dir: RuntimeDir::Leave,
             environment: EnvironmentLevel::JobId,

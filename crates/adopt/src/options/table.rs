@@ -1,6 +1,7 @@
 //! All options: names, values, descriptions and setters. The parser, the man page and the README use this
 //! table.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::options::message::Template;
@@ -46,16 +47,22 @@ pub const TABLE: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "action_unknown",
-        values: &["newest", "allow", "deny"],
+        values: &["newest", "oldest", "longest", "largest", "allow", "deny"],
         default: "newest",
         since_us: false,
         doc: "The user has several jobs on this node and the connection can't be traced to one of \
               them. `newest`: adopt into the one whose extern step started last or, if that job is \
-              ending, into the next one. `allow`: admit the user *without* adoption. `deny`: deny the \
-              login.",
+              ending, into the next one. `oldest`, `longest` and `largest` (not in SchedMD's module): likewise into \
+              the one that started first, that ends last as its environment says (SLURM_JOB_END_TIME, from Slurm \
+              23.02 on), or that has the most CPUs here (its cpuset, else SLURM_CPUS_ON_NODE). Jobs of which that is \
+              not known come last; of equal ones the newest is first. `allow`: admit the user *without* adoption. \
+              `deny`: deny the login.",
         set: |options, value| {
             let words = [
                 ("newest", Unknown::Newest),
+                ("oldest", Unknown::Oldest),
+                ("longest", Unknown::Longest),
+                ("largest", Unknown::Largest),
                 ("allow", Unknown::Allow),
                 ("deny", Unknown::Deny),
             ];
@@ -202,7 +209,7 @@ pub const TABLE: &[OptionSpec] = &[
         default: "5",
         since_us: true,
         doc: "Deadline for all questions of one login, both phases together, 0.1 to 60 seconds.",
-        set: |options, value| duration(&mut options.timeout, value),
+        set: |options, value| duration(&mut options.timeout, value, TIMEOUT),
     },
     OptionSpec {
         name: "callerid_timeout",
@@ -211,7 +218,7 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "How long to wait for the slurmd where the connection comes from, 0.1 to 60 seconds, and \
               never longer than *timeout* leaves.",
-        set: |options, value| duration(&mut options.callerid_timeout, value),
+        set: |options, value| duration(&mut options.callerid_timeout, value, TIMEOUT),
     },
     OptionSpec {
         name: "callerid_skip",
@@ -220,10 +227,29 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "Networks that no job connects from, such as those of login nodes: nobody is asked there. \
               `192.0.2.0/24`, `2001:db8::/32` or single addresses, separated by commas.",
-        set: |options, value| {
-            let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
-            networks.map(|it| options.callerid_skip = it).is_some()
-        },
+        set: |options, value| networks(&mut options.callerid_skip, value),
+    },
+    OptionSpec {
+        name: "wait_for_job",
+        values: &["SECONDS"],
+        default: "0",
+        since_us: true,
+        doc: "Account phase, service `sshd`, `mode=enforce`. How long the login of a user without a job here waits for \
+              one to start, and the login of a user whose only job here is still being set up until that is done (with \
+              PrologFlags=RunInJob that includes the prolog); 0 to 3600. What then is there counts, with a new *timeout*. \
+              Both together must stay below sshd's LoginGraceTime. A waiting login takes one of sshd's MaxStartups; at \
+              most 16 wait on a node, 4 of them of one user, and the others are answered at once. Root and exempt users \
+              do not wait.",
+        set: |options, value| duration(&mut options.wait_for_job, value, 0..=3_600_000),
+    },
+    OptionSpec {
+        name: "wait_from",
+        values: &["NETWORKS"],
+        default: "any address",
+        since_us: true,
+        doc: "The networks from which a login waits for a job, such as that of the compute nodes, written as for \
+              *callerid_skip*. A name in PAM_RHOST (`UseDNS yes`) is in none.",
+        set: |options, value| networks(&mut options.wait_from, value),
     },
     OptionSpec {
         name: "limits",
@@ -415,6 +441,12 @@ pub const TABLE: &[OptionSpec] = &[
     },
 ];
 
+/// Sets networks that are separated by commas.
+fn networks(place: &mut Vec<Network>, value: &str) -> bool {
+    let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
+    networks.map(|it| *place = it).is_some()
+}
+
 /// Sets names that are separated by commas.
 fn list(place: &mut Vec<String>, value: &str) -> bool {
     const MOST: usize = 200;
@@ -483,18 +515,20 @@ fn log_level(options: &mut Options, value: &str) -> bool {
     choose(&mut options.log_level, value, &words)
 }
 
-/// Sets a duration: seconds with at most three decimals.
-fn duration(place: &mut Duration, value: &str) -> bool {
-    const MILLIS: std::ops::RangeInclusive<u64> = 100..=60_000;
+/// The bounds of a timeout in milliseconds.
+const TIMEOUT: RangeInclusive<u64> = 100..=60_000;
+
+/// Sets a duration: seconds with at most three decimals, within these milliseconds.
+fn duration(place: &mut Duration, value: &str, range: RangeInclusive<u64>) -> bool {
     let (seconds, decimals) = value.split_once('.').unwrap_or((value, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_digit());
-    if !digits(seconds) || !digits(decimals) || seconds.len() > 3 || decimals.len() > 3 {
+    if !digits(seconds) || !digits(decimals) || seconds.len() > 4 || decimals.len() > 3 {
         return false;
     }
     let Ok(millis) = format!("{seconds}{decimals:0<3}").parse() else {
         return false;
     };
-    if !MILLIS.contains(&millis) {
+    if !range.contains(&millis) {
         return false;
     }
     *place = Duration::from_millis(millis);

@@ -3,6 +3,7 @@
 use crate::decide::{Answer, Choice, Reason};
 use crate::facts::Steps;
 use crate::log::Decision;
+use crate::options::Unknown;
 use crate::trust::DirectoryError;
 
 /// The decision, as the log names it.
@@ -40,6 +41,12 @@ pub(super) fn reason(reason: &Reason) -> &'static str {
         Reason::Job(Choice::Caller { .. }) => "source-job",
         Reason::Job(Choice::Newest { .. }) => "newest-job",
         Reason::Job(Choice::NextNewest { .. }) => "next-newest-job",
+        Reason::Job(Choice::Preferred { by, .. }) => match by {
+            Unknown::Longest => "longest-job",
+            Unknown::Largest => "largest-job",
+            _ => "oldest-job",
+        },
+        Reason::Job(Choice::NextPreferred { .. }) => "next-job",
         Reason::Refused(_) => "adoption-failed",
         Reason::AfterAccount { job: Some(_), .. } => "job-lost",
         Reason::AfterAccount { job: None, .. } => "record-lost",
@@ -78,6 +85,11 @@ mod tests {
         let job = |choice| Reason::Job(choice);
         let source = std::net::IpAddr::from([10, 0, 0, 1]);
         let why = SourceUnknown::NotAsked;
+        let preferred = |by| Choice::Preferred {
+            by,
+            of: 2,
+            why: SourceUnknown::NotAsked,
+        };
         vec![
             Reason::OtherService("x".into()),
             Reason::NoService(ItemError::Missing),
@@ -102,6 +114,10 @@ mod tests {
             job(Choice::Chosen),
             job(Choice::Holder),
             job(Choice::Caller { source }),
+            job(preferred(Unknown::Oldest)),
+            job(preferred(Unknown::Longest)),
+            job(preferred(Unknown::Largest)),
+            job(Choice::NextPreferred { of: 2, refused: 1 }),
             job(Choice::Newest { of: 2, why }),
             job(Choice::NextNewest { of: 2, refused: 1 }),
             Reason::Refused("x".into()),

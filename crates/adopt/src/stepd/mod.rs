@@ -10,7 +10,7 @@ pub mod owners;
 mod remarks;
 pub mod spool;
 
-pub use census::{Census, CensusRequest, ConverseError, OwnStepd, census};
+pub use census::{Census, CensusRequest, ConverseError, OwnStepd, census, look};
 pub use inquiry::Conversation;
 
 #[cfg(test)]

@@ -156,6 +156,9 @@ fn tls(slurm: &Slurm<'_>, lines: &[OwnLine], notes: &mut Notes) {
         .map_or(Unknown::Newest, |it| it.options.unknown);
     let then = match unknown {
         Unknown::Newest => "are adopted into their newest job",
+        Unknown::Oldest => "are adopted into their oldest job",
+        Unknown::Longest => "are adopted into the job that ends last",
+        Unknown::Largest => "are adopted into the job with the most CPUs",
         Unknown::Allow => "get in without adoption",
         Unknown::Deny => "are refused",
     };

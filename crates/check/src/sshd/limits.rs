@@ -12,9 +12,9 @@ pub(super) const GRACE_TIME: Check = Check {
     severity: Severity::Warning,
     title: "LoginGraceTime may end a login while the module still asks",
     why: "sshd hangs up when LoginGraceTime is over, whatever the module is waiting for: the log then has no reason. \
-          The module takes up to timeout= (both phases together) when slurmstepds or another node do not answer; \
-          before that people type passwords. From OpenSSH 9.8 on up to 4 seconds are added by chance. 0 is no limit.",
-    fix: "Set LoginGraceTime to at least 30, or a shorter timeout= on the module's lines.",
+          The module takes up to timeout= (both phases together) when slurmstepds or another node do not answer, and \
+          before that wait_for_job= when the user has no job here yet; before that people type passwords. From OpenSSH 9.8 on up to 4 seconds are added by chance. 0 is no limit.",
+    fix: "Set LoginGraceTime to at least 30, or a shorter timeout= or wait_for_job= on the module's lines.",
 };
 
 pub(super) const SEVERAL_STARTUPS: Check = Check {
@@ -32,8 +32,8 @@ pub(super) const FEW_STARTUPS: Check = Check {
     title: "sshd lets few users log in at the same time",
     why: "MaxStartups counts the connections that have not logged in yet. While slurmstepds are slow to answer each \
           takes up to timeout=, and launchers that start on many nodes by ssh come all at once: sshd then drops \
-          connections at random.",
-    fix: "Set MaxStartups to 10:30:100 (the default) or more.",
+          connections at random. With wait_for_job= up to 16 logins wait for their job besides.",
+    fix: "Set MaxStartups to 10:30:100 (the default) or more; with wait_for_job= to 30:30:120 or more.",
 };
 
 /// The time that a person needs to type a password.
@@ -42,6 +42,8 @@ const TYPING: Duration = Duration::from_secs(10);
 const EXCHANGE: Duration = Duration::from_secs(2);
 /// Fewer are noted.
 const FEW: u32 = 5;
+/// Logins of a node that may wait for a job at the same time (wait_for_job=).
+const WAITING: u32 = 16;
 
 pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
     grace_time(daemon, notes);
@@ -50,23 +52,28 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
 
 fn grace_time(daemon: &Daemon, notes: &mut Notes) {
     let effective = daemon.effective;
-    let Some(timeout) = daemon.own_lines.iter().map(|it| it.options.timeout).max() else {
+    let lines = || daemon.own_lines.iter().map(|it| &it.options);
+    let Some(timeout) = lines().map(|it| it.timeout).max() else {
         return;
     };
+    let wait = lines().map(|it| it.wait_for_job).max().unwrap_or_default();
     let grace = seconds(&effective.value("logingracetime")).filter(|it| *it != 0);
     let Some(grace) = grace.map(Duration::from_secs) else {
         return;
     };
     let is_typed = effective.is_yes("passwordauthentication") || effective.has_keyboard();
     let others = if is_typed { TYPING } else { EXCHANGE };
-    if grace >= timeout + others {
+    if grace >= wait + timeout + others {
         return;
     }
-    let detail = format!(
+    let mut detail = format!(
         "{} s for the login, of which the module may take {} s",
         grace.as_secs(),
-        timeout.as_secs_f32()
+        (wait + timeout).as_secs_f32()
     );
+    if !wait.is_zero() {
+        detail += " (wait_for_job= and timeout=)";
+    }
     notes.find(Finding::of(&GRACE_TIME, detail).at(effective.spot("logingracetime")));
 }
 
@@ -104,8 +111,14 @@ fn startups(daemon: &Daemon, notes: &mut Notes) {
         notes.find(Finding::of(&SEVERAL_STARTUPS, detail).at(line.spot()));
     }
     let begin = parsed(&effective.value("maxstartups"));
-    if let Some(begin) = begin.filter(|it| *it < FEW && !daemon.own_lines.is_empty()) {
-        let detail = format!("from {begin} connections on, others are dropped");
+    let mut lines = daemon.own_lines.iter();
+    let waits = lines.any(|it| !it.options.wait_for_job.is_zero());
+    let few = if waits { FEW + WAITING } else { FEW };
+    if let Some(begin) = begin.filter(|it| *it < few && !daemon.own_lines.is_empty()) {
+        let mut detail = format!("from {begin} connections on, others are dropped");
+        if waits {
+            detail += &format!("; {WAITING} logins may wait for a job (wait_for_job=)");
+        }
         notes.find(Finding::of(&FEW_STARTUPS, detail).at(effective.spot("maxstartups")));
     }
 }

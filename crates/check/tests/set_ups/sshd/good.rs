@@ -213,6 +213,15 @@ fn users_and_limits() {
             found: &[],
         },
         Case {
+            name: "logins that wait for a job within LoginGraceTime",
+            make: || {
+                let tree = debian_and("LoginGraceTime 60\nMaxStartups 30:30:120\n");
+                tree.write("/etc/security/slurm_adopt.conf", "wait_for_job = 40\n");
+                tree
+            },
+            found: &[],
+        },
+        Case {
             name: "LoginGraceTime without a limit",
             make: || {
                 debian_and("LoginGraceTime 0\nAcceptEnv LANG LC_* GIT_* S_COLORS\nSetEnv TZ=UTC\n")

@@ -50,6 +50,24 @@ fn sshd_hangs_up_too_early() {
             found: &["SA330 warning /etc/ssh/sshd_config:8"],
         },
         Case {
+            name: "logins that wait beyond LoginGraceTime",
+            make: || {
+                let tree = debian_and("LoginGraceTime 60\nMaxStartups 30:30:120\n");
+                tree.write("/etc/security/slurm_adopt.conf", "wait_for_job = 55\n");
+                tree
+            },
+            found: &["SA330 warning /etc/ssh/sshd_config:8"],
+        },
+        Case {
+            name: "logins that wait, and the default MaxStartups",
+            make: || {
+                let tree = debian_and("MaxStartups 10:30:100\n");
+                tree.write("/etc/security/slurm_adopt.conf", "wait_for_job = 30\n");
+                tree
+            },
+            found: &["SA332 note /etc/ssh/sshd_config:8"],
+        },
+        Case {
             name: "MaxStartups 2",
             make: || debian_and("MaxStartups 2\n"),
             found: &["SA332 note /etc/ssh/sshd_config:8"],

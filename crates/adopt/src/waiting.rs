@@ -1,0 +1,286 @@
+//! Waits for a job of the user to start here (`wait_for_job=`).
+//!
+//! slurmd runs the prolog first, and only then starts the slurmstepd of the extern step (`req.c: _rpc_prolog`,
+//! 20.11 to 26.05): during the prolog nothing here tells that a job is coming. With PrologFlags=RunInJob (24.05 on)
+//! the slurmstepd is first: it listens, says that it is running and runs the prolog (`mgr.c: _spawn_job_container`).
+//! A process that it adopts then is in the job before the node is ready for it.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sys::{Deadline, Watch};
+
+use crate::access;
+use crate::gather::{self, Query};
+use crate::node::Node;
+use crate::options::{Mode, Options};
+use crate::session;
+use crate::state_dir::StateDir;
+use crate::stepd::{self, CensusRequest, OwnStepd};
+use crate::text::shown;
+
+/// Whether logins to this service may wait.
+#[must_use]
+pub(crate) fn may_wait(options: &Options, service: &str) -> bool {
+    // Other applications have no LoginGraceTime, and other modes keep nobody out.
+    !options.wait_for_job.is_zero() && service == session::SSHD && options.mode == Mode::Enforce
+}
+
+/// Whether logins from there may wait; None: PAM_RHOST is no address.
+#[must_use]
+pub(crate) fn may_wait_from(options: &Options, from: Option<IpAddr>) -> bool {
+    let has = |from: IpAddr| options.wait_from.iter().any(|it| it.contains(from));
+    options.wait_from.is_empty() || from.is_some_and(has)
+}
+
+/// The jobs of a user here, for one who waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// None.
+    NoJob,
+    /// The slurmstepd of this one, and of each other, is still setting it up.
+    Starting(u32),
+    /// At least one is set up.
+    Ready,
+}
+
+impl Progress {
+    /// The progress of these jobs.
+    pub fn of(own: &[OwnStepd]) -> Self {
+        Self::with(own, is_set_up)
+    }
+
+    fn with(own: &[OwnStepd], is_set_up: impl Fn(i32) -> bool) -> Self {
+        match own.last() {
+            None => Self::NoJob,
+            Some(_) if own.iter().any(|it| is_set_up(it.pid)) => Self::Ready,
+            Some(last) => Self::Starting(last.job),
+        }
+    }
+}
+
+/// Whether a slurmstepd has set up its step: until then its standard input is a pipe from slurmd
+/// (`slurmstepd.c: close_slurmd_conn`; seen with 20.11, 22.05, 24.11 and 26.05). True if that cannot be seen.
+fn is_set_up(pid: i32) -> bool {
+    let input = fs::read_link(format!("/proc/{pid}/fd/0"));
+    !input.is_ok_and(|it| it.as_os_str().as_bytes().starts_with(b"pipe:"))
+}
+
+/// Waits until a job of the user is set up here, or the time is over. Returns the time waited; None if the login
+/// cannot wait, and the log says why.
+pub(crate) fn wait(query: &Query<'_>, user: &str, seen: &Progress) -> Option<Duration> {
+    let log = query.log;
+    let node = gather::find_node(query).ok()?;
+    let _slot = match slot(&query.state_dir, query.uid) {
+        Ok(Some(slot)) => slot,
+        Ok(None) => {
+            log.error(|| {
+                format!(
+                    "{} does not wait for a job: too many do already",
+                    shown(user)
+                )
+            });
+            return None;
+        }
+        Err(error) => {
+            log.error(|| format!("wait for a job: {error}"));
+            return None;
+        }
+    };
+    log.info(|| {
+        let seconds = query.options.wait_for_job.as_secs();
+        let what = match seen {
+            Progress::Starting(job) => format!("job {job} to be set up"),
+            Progress::NoJob | Progress::Ready => "a job to start here".to_owned(),
+        };
+        format!("{} waits for {what}, up to {seconds} s", shown(user))
+    });
+    let started = Instant::now();
+    if let Err(error) = watch(query, &node) {
+        log.error(|| format!("wait for a job: {error}"));
+    }
+    Some(started.elapsed())
+}
+
+/// Watches first and looks then, so that nothing is missed in between.
+fn watch(query: &Query<'_>, node: &Node) -> io::Result<()> {
+    /// Nothing tells when a slurmstepd has set up its step.
+    const AGAIN: Duration = Duration::from_millis(100);
+    /// Changes come in groups, and nobody may keep this loop busy.
+    const PAUSE: Duration = Duration::from_millis(20);
+    let request = CensusRequest {
+        uid: query.uid,
+        may_stop: true,
+        enough: 1,
+        asks_all: &|| true,
+    };
+    let watch = Watch::new()?;
+    let deadline = Deadline::after(query.options.wait_for_job);
+    loop {
+        for dir in &node.spool_dirs {
+            add(&watch, dir)?;
+        }
+        let of_look = deadline.within(query.limit);
+        let census = stepd::look(node, request, &query.state_dir, &of_look);
+        let left = deadline.remaining();
+        let at_most = match Progress::of(&census.own()) {
+            Progress::Ready => return Ok(()),
+            _ if left.is_zero() => return Ok(()),
+            Progress::Starting(_) => left.min(AGAIN),
+            Progress::NoJob => left,
+        };
+        watch.wait(at_most)?;
+        sys::poll(&mut [], PAUSE.min(left))?;
+    }
+}
+
+/// Watches a directory, or the one in which it is to appear.
+fn add(watch: &Watch, dir: &Path) -> io::Result<()> {
+    for dir in dir.ancestors() {
+        match watch.add(dir) {
+            Err(error) if access::is_absent(&error) => {}
+            result => return result.map_err(access::at("watch", dir)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes one of the places for waiting logins: each has one of sshd's MaxStartups and one of root's inotify
+/// instances (`fs.inotify.max_user_instances`, 128). A user gets at most a quarter of them.
+fn slot(state_dir: &StateDir, uid: u32) -> io::Result<Option<fs::File>> {
+    const NAMES: [&[&std::ffi::CStr; 4]; 4] = [
+        &[c"waits-0", c"waits-1", c"waits-2", c"waits-3"],
+        &[c"waits-4", c"waits-5", c"waits-6", c"waits-7"],
+        &[c"waits-8", c"waits-9", c"waits-10", c"waits-11"],
+        &[c"waits-12", c"waits-13", c"waits-14", c"waits-15"],
+    ];
+    for name in NAMES[uid as usize % NAMES.len()] {
+        if let Some(slot) = state_dir.try_lock(name)? {
+            return Ok(Some(slot));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> Options {
+        let words: Vec<_> = line.split(' ').filter(|it| !it.is_empty()).collect();
+        let (options, bad) = Options::parse(&words);
+        assert!(bad.is_empty(), "{line}");
+        options
+    }
+
+    #[test]
+    fn logins_that_may_wait() {
+        let nodes = "wait_for_job=30 wait_from=10.1.0.0/16,2001:db8::/32";
+        for (line, service, from, may) in [
+            ("", "sshd", "10.1.2.3", false),
+            ("wait_for_job=0", "sshd", "10.1.2.3", false),
+            ("wait_from=10.1.0.0/16", "sshd", "10.1.2.3", false),
+            ("wait_for_job=30", "sshd", "10.1.2.3", true),
+            ("wait_for_job=30", "sshd", "login1.example.org", true),
+            ("wait_for_job=30 service=*", "su", "", false),
+            ("wait_for_job=30 mode=audit", "sshd", "10.1.2.3", false),
+            ("wait_for_job=30 mode=adopt-only", "sshd", "", false),
+            (nodes, "sshd", "10.1.2.3", true),
+            (nodes, "sshd", "::ffff:10.1.2.3", true),
+            (nodes, "sshd", "2001:db8::7", true),
+            (nodes, "sshd", "10.2.0.1", false),
+            (nodes, "sshd", "::10.1.2.3", false),
+            (nodes, "sshd", "10.1.2.3.example.org", false),
+            (nodes, "sshd", "UNKNOWN", false),
+            (nodes, "sshd", "", false),
+        ] {
+            let options = options(line);
+            let from_there = may_wait_from(&options, from.parse().ok());
+            let found = may_wait(&options, service) && from_there;
+            assert_eq!(found, may, "{line}: {service} from {from}");
+        }
+    }
+
+    #[test]
+    fn one_job_that_is_set_up_is_enough() {
+        let own = |pids: &[i32]| -> Vec<OwnStepd> {
+            let jobs = (7..).zip(pids);
+            jobs.map(|(job, pid)| OwnStepd { job, pid: *pid }).collect()
+        };
+        for (pids, progress) in [
+            (&[][..], Progress::NoJob),
+            (&[1], Progress::Starting(7)),
+            (&[1, 3], Progress::Starting(8)),
+            (&[1, 2], Progress::Ready),
+            (&[2, 1], Progress::Ready),
+        ] {
+            let is_set_up = |pid: i32| pid % 2 == 0;
+            assert_eq!(Progress::with(&own(pids), is_set_up), progress, "{pids:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_from_slurmd_shows_a_step_that_is_not_set_up() {
+        let start = |input| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg("60").stdin(input).spawn().expect("sleep")
+        };
+        for (input, is) in [
+            (std::process::Stdio::piped(), false),
+            (std::process::Stdio::null(), true),
+        ] {
+            let mut process = start(input);
+            assert_eq!(is_set_up(process.id() as i32), is);
+            process.kill().expect("it runs");
+            process.wait().expect("it ends");
+        }
+        assert!(is_set_up(0), "invisible");
+    }
+
+    #[test]
+    fn a_user_takes_a_quarter_of_the_places() {
+        let path = std::env::temp_dir().join(format!("adopt-{}-waits", std::process::id()));
+        let dir = StateDir::open(&path, true, crate::log::Log::silent());
+        let mut taken = Vec::new();
+        let mut take = |uid| {
+            let slot = slot(&dir, uid).expect("the directory is ours");
+            let is_some = slot.is_some();
+            taken.extend(slot);
+            is_some
+        };
+        assert!((0..4).all(|_| take(2001)));
+        assert!(!take(2001) && !take(2005), "the same quarter");
+        assert!(
+            [2002, 2003, 2000]
+                .iter()
+                .all(|uid| (0..4).all(|_| take(*uid)))
+        );
+        assert!(!take(2002));
+        taken.pop();
+        let again = slot(&dir, 2000).expect("the directory is ours");
+        assert!(again.is_some(), "a login that ends leaves its place");
+        fs::remove_dir_all(&path).expect("removal");
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_is_waited_for() {
+        let path = std::env::temp_dir().join(format!("adopt-{}-spool", std::process::id()));
+        fs::create_dir(&path).expect("a directory");
+        let watch = Watch::new().expect("inotify");
+        let spool = path.join("slurm/spool");
+        let long = Duration::from_secs(60);
+        add(&watch, &spool).expect("what is above is there");
+        for made in ["slurm", "slurm/spool", "slurm/spool/node1_7.4294967292"] {
+            fs::create_dir(path.join(made)).expect("a directory");
+            let start = Instant::now();
+            watch.wait(long).expect("it waits");
+            assert!(start.elapsed() < long, "{made}");
+            add(&watch, &spool).expect("one of them is there");
+        }
+        fs::remove_dir_all(&path).expect("removal");
+    }
+}

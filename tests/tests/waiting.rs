@@ -1,0 +1,287 @@
+//! Logins that wait for a job (`wait_for_job=`): on two nodes whose prolog lasts as long as a file is there.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lab::{Cluster, Node, Status, Suite};
+use tests::{Call, End, Matrix, Module, Shared, job_of_cgroup};
+
+/// While it is there, the prolog goes on.
+const SLOW: &str = "/run/slow";
+const PROLOG: &str = "#!/bin/sh\nwhile [ -e /run/slow ]; do sleep 0.05; done\n";
+const NO_JOB: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
+const CGROUP: &[&str] = &["cat", "/proc/self/cgroup"];
+const LIMIT: Duration = Duration::from_secs(30);
+
+type Test = fn(&Cluster) -> Result<()>;
+
+const TESTS: &[(&str, Test)] = &[
+    (
+        "a job's ssh to its second node waits for the prolog there",
+        second_node,
+    ),
+    (
+        "a stranger without a job is refused when the time is over",
+        stranger,
+    ),
+    ("only logins from wait_from wait", from_networks),
+    ("exempt users and root do not wait", exempt),
+    ("a user waits four times at most", four_times),
+    ("a spool directory may be missing at first", no_spool),
+];
+
+fn main() {
+    let mut matrix = Matrix::new(|suite| Shared::new(suite, |suite| start(suite, "contain")));
+    let long = [Suite::Bullseye, Suite::Bookworm, Suite::Trixie];
+    let run = |test: Test| {
+        move |_: Suite, stage: &mut Shared<Cluster>| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        }
+    };
+    for (name, test) in TESTS {
+        matrix.add_on(&[Suite::Forky], name, run(*test));
+        matrix.add_long(&long, name, run(*test));
+    }
+    let name = "a prolog that runs in the job is waited for";
+    matrix.add_on(&[Suite::Forky], name, |suite, _| run_in_job(suite));
+    matrix.add_long(&[Suite::Trixie], name, |suite, _| run_in_job(suite));
+    matrix.run();
+}
+
+fn start(suite: Suite, flags: &str) -> Result<Cluster> {
+    let conf = format!("PrologFlags={flags}\nProlog=/etc/slurm/prolog\n");
+    let cluster = tests::cluster(suite)?.nodes(2).slurm_conf(&conf);
+    cluster.file("/etc/slurm/prolog", PROLOG, 0o755).start()
+}
+
+/// Gives sshd of node 2 a line of the module with these options.
+fn with_options(cluster: &Cluster, options: &str) -> Result<()> {
+    let stack = format!(
+        "auth required pam_permit.so\naccount required pam_slurm_adopt.so {options}\n\
+         session required pam_permit.so\n"
+    );
+    cluster.node(2).write("/etc/pam.d/sshd", stack, 0o644)
+}
+
+/// Waits until node 2 has logged that.
+fn logged(node: &Node, mark: usize, text: &str) -> Result<()> {
+    let has = || Ok(node.syslog_since(mark)?.contains(text));
+    lab::poll::until_true(text, LIMIT, has).with_context(|| node.syslog().unwrap_or_default())
+}
+
+/// A job of both nodes whose script logs in to the second one, as mpirun and deepspeed do.
+fn launcher(cluster: &Cluster) -> Result<u32> {
+    let script = "--wrap=ssh -o BatchMode=yes node2 cat /proc/self/cgroup >/tmp/login 2>&1; \
+                  echo ended >>/tmp/login; exec sleep 100000";
+    cluster.submit_only("alice", &["--nodes=2", script])
+}
+
+/// What the login of that script has said, once it has ended.
+fn login_of_launcher(cluster: &Cluster) -> Result<String> {
+    let node = cluster.node(1);
+    let text = || node.read_text("/tmp/login").unwrap_or_default();
+    lab::poll::until_true("the login", LIMIT, || Ok(text().contains("ended")))?;
+    Ok(text())
+}
+
+fn second_node(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    for options in ["", "wait_for_job=60 wait_from=10.88.0.0/24,fd00::/8"] {
+        with_options(cluster, options)?;
+        cluster.node(1).remove("/tmp/login")?;
+        node.write(SLOW, "", 0o644)?;
+        let mark = node.syslog_mark()?;
+        let job = launcher(cluster)?;
+        if !options.is_empty() {
+            logged(
+                node,
+                mark,
+                "alice waits for a job to start here, up to 60 s",
+            )?;
+            node.remove(SLOW)?;
+        }
+        let said = login_of_launcher(cluster)?;
+        node.remove(SLOW)?;
+        cluster.wait_running(job)?;
+        match options.is_empty() {
+            true => ensure!(said.contains(NO_JOB), "without the option: {said}"),
+            false => {
+                ensure!(
+                    job_of_cgroup(node, &said)? == Some(job),
+                    "{options}: {said}"
+                );
+                logged(node, mark, "the user's only job here; waited ")?;
+            }
+        }
+        cluster.cancel(job)?;
+    }
+    Ok(())
+}
+
+/// Refused by ssh after at least and at most so many seconds; the log.
+fn refused(cluster: &Cluster, user: &str, least: u64, most: u64) -> Result<String> {
+    let node = cluster.node(2);
+    let (mark, start) = (node.syslog_mark()?, Instant::now());
+    let output = cluster.node(1).ssh(user, &node.ipv4(), &["true"])?;
+    let took = start.elapsed();
+    ensure!(output.stderr.contains(NO_JOB), "{output}");
+    let bounds = Duration::from_secs(least)..Duration::from_secs(most);
+    ensure!(bounds.contains(&took), "{user} was refused after {took:?}");
+    node.syslog_since(mark)
+}
+
+fn stranger(cluster: &Cluster) -> Result<()> {
+    with_options(cluster, "wait_for_job=2")?;
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    let log = refused(cluster, "bob", 2, 12)?;
+    ensure!(
+        log.contains("bob waits for a job to start here, up to 2 s"),
+        "{log}"
+    );
+    ensure!(log.contains("; waited 2."), "{log}");
+    // alice has one, and does not wait.
+    let mark = cluster.node(2).syslog_mark()?;
+    let login = cluster.node(1).ssh("alice", "node2", CGROUP)?.ok()?;
+    ensure!(
+        job_of_cgroup(cluster.node(2), &login)? == Some(job),
+        "{login}"
+    );
+    let log = cluster.node(2).syslog_since(mark)?;
+    ensure!(!log.contains("wait"), "{log}");
+    Ok(())
+}
+
+fn from_networks(cluster: &Cluster) -> Result<()> {
+    for (from, waits) in [("10.88.0.2,10.89.0.0/16", false), ("10.88.0.1", true)] {
+        with_options(cluster, &format!("wait_for_job=1 wait_from={from}"))?;
+        let log = refused(cluster, "bob", u64::from(waits), 12)?;
+        let has_waited = log.contains("bob waits for a job") && log.contains("; waited 1.");
+        ensure!(has_waited == waits, "{from}: {log}");
+    }
+    Ok(())
+}
+
+fn exempt(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    let options = "wait_for_job=60 exempt_users=bob";
+    let mark = node.syslog_mark()?;
+    for (user, code) in [("bob", 0), ("root", 25)] {
+        let call = Call::new(user, options).make(node, Module::Ours)?;
+        ensure!(call.end == End::Code(code), "{user}: {call}");
+    }
+    // Nor is anybody else held up by what keeps nobody out.
+    for (options, service, codes) in [
+        // As the stack has other account modules or not.
+        ("wait_for_job=60 mode=audit", "sshd", [0, 25]),
+        ("wait_for_job=60 service=*", "login", [6, 6]),
+    ] {
+        let mut call = Call::new("alice", options);
+        call.service = service.into();
+        let outcome = call.make(node, Module::Ours)?;
+        let is_expected = codes.iter().any(|it| outcome.end == End::Code(*it));
+        ensure!(is_expected, "{options}: {outcome}");
+    }
+    let log = node.syslog_since(mark)?;
+    ensure!(!log.contains("waits for a job"), "{log}");
+    Ok(())
+}
+
+fn four_times(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    with_options(cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    let login = |user| cluster.node(1).ssh_command(user, "node2", CGROUP);
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(login("alice").spawn()?);
+    }
+    let texts = || {
+        let log = node.syslog_since(mark)?;
+        Ok(log.matches("alice waits for a job").count() == 4)
+    };
+    lab::poll::until_true("four logins to wait", LIMIT, texts)?;
+    refused(cluster, "alice", 0, 12)?;
+    logged(
+        node,
+        mark,
+        "alice does not wait for a job: too many do already",
+    )?;
+    let mut other = login("bob").spawn()?;
+    logged(node, mark, "bob waits for a job to start here")?;
+    // One job ends the waits of its user alone.
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    for mut login in waiting {
+        ensure!(
+            login.wait(LIMIT)? == Some(Status::Exited(0)),
+            "a login of alice"
+        );
+        ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
+    }
+    ensure!(other.wait(Duration::ZERO)?.is_none(), "bob still waits");
+    cluster.submit("bob", &["--nodelist=node2"])?;
+    ensure!(
+        other.wait(LIMIT)? == Some(Status::Exited(0)),
+        "the login of bob"
+    );
+    Ok(())
+}
+
+fn no_spool(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    with_options(cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    node.stop_slurmd()?;
+    node.sh("rm -r /var/spool/slurmd")?;
+    let mut login = cluster
+        .node(1)
+        .ssh_command("alice", "node2", CGROUP)
+        .spawn()?;
+    logged(node, mark, "alice waits for a job to start here")?;
+    node.sh("mkdir /var/spool/slurmd")?;
+    node.start_slurmd()?;
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    ensure!(login.wait(LIMIT)? == Some(Status::Exited(0)), "the login");
+    ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
+    Ok(())
+}
+
+/// The slurmstepd is there and says that it runs: who does not wait is in the job before its prolog is done.
+fn run_in_job(suite: Suite) -> Result<()> {
+    let cluster = start(suite, "contain,RunInJob")?;
+    let node = cluster.node(2);
+    node.write(SLOW, "", 0o644)?;
+    let job = cluster.submit_only("alice", &["--nodelist=node2"])?;
+    let socket = node.extern_socket(job);
+    let listens = || Ok(node.unix_sockets()?.contains(&socket));
+    lab::poll::until_true(&socket, LIMIT, listens)?;
+    let is_running = || Ok(!node.processes("/etc/slurm/prolog")?.is_empty());
+    lab::poll::until_true("the prolog", LIMIT, is_running)?;
+    with_options(&cluster, "")?;
+    let during = cluster.node(1).ssh("alice", "node2", CGROUP)?.ok()?;
+    ensure!(job_of_cgroup(node, &during)? == Some(job), "{during}");
+
+    with_options(&cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    let mut login = cluster
+        .node(1)
+        .ssh_command("alice", "node2", CGROUP)
+        .spawn()?;
+    let text = format!("alice waits for job {job} to be set up, up to 60 s");
+    logged(node, mark, &text)?;
+    ensure!(
+        login.wait(Duration::from_secs(1))?.is_none(),
+        "it did not wait"
+    );
+    node.remove(SLOW)?;
+    ensure!(login.wait(LIMIT)? == Some(Status::Exited(0)), "the login");
+    ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
+    // Who comes when it runs does not wait.
+    cluster.wait_running(job)?;
+    let mark = node.syslog_mark()?;
+    cluster.node(1).ssh("alice", "node2", CGROUP)?.ok()?;
+    let log = node.syslog_since(mark)?;
+    ensure!(!log.contains("wait"), "{log}");
+    Ok(())
+}
