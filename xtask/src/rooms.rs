@@ -52,7 +52,7 @@ const ORDER: &[&str] = &[
 const ADOPT: &str = "crates/adopt/src/";
 
 /// The crates in crates/, and those of them that each may depend on.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("pam", &[]),
     ("pamconf", &[]),
     ("proto", &[]),
@@ -67,11 +67,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
         "setup",
         &["adopt", "check", "pam", "pamconf", "proto", "sys"],
     ),
+    ("connect", &["proto"]),
     ("module", &["adopt", "pam", "pamconf", "proto", "sys"]),
     (
         "cli",
         &[
-            "adopt", "check", "pam", "pamconf", "proto", "setup", "status", "sys",
+            "adopt", "check", "connect", "pam", "pamconf", "proto", "setup", "status", "sys",
         ],
     ),
 ];

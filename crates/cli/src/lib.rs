@@ -1,4 +1,4 @@
-//! slurm-adopt(8): for the admin of a node.
+//! slurm-adopt(8): for the admin of a node, and for users who connect to their jobs.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -7,9 +7,11 @@
 )]
 
 mod check;
+mod connect;
 mod explain;
 mod help;
 mod output;
+mod proxy;
 mod setup;
 mod stats;
 mod status;
@@ -26,7 +28,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// The exit status of a command that could not look, as for Nagios; also after a usage error.
 const COULD_NOT_LOOK: u8 = 3;
 
-/// Set a node up and check it, explain and show logins, and tidy up after pam_slurm_adopt.so
+/// Set a node up and check it, explain and show logins, tidy up after pam_slurm_adopt.so, and connect to jobs
 #[derive(Debug, Parser)]
 #[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -47,7 +49,13 @@ enum Command {
     ///
     /// For runtime_dir=create, at the end of slurmd's Epilog.
     Tidy,
+    Proxy(proxy::Proxy),
+    Connect(connect::Connect),
     Help(help::Help),
+    #[command(hide = true)]
+    Relay(proxy::Relay),
+    #[command(hide = true)]
+    HostKeys(proxy::HostKeys),
     #[command(name = ::check::trial::SUBCOMMAND, hide = true)]
     TrialLogin(trial::TrialLogin),
 }
@@ -84,6 +92,10 @@ pub fn main() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Support(support) => support.run(),
         Command::Tidy => tidy::run(),
+        Command::Proxy(proxy) => proxy.run(),
+        Command::Connect(connect) => connect.run(),
+        Command::Relay(relay) => relay.run(),
+        Command::HostKeys(keys) => keys.run(),
         Command::Help(help) => help.run(),
         Command::TrialLogin(trial) => trial.run(),
     }
