@@ -52,7 +52,7 @@ const ORDER: &[&str] = &[
 const ADOPT: &str = "crates/adopt/src/";
 
 /// The crates in crates/, and those of them that each may depend on.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("pam", &[]),
     ("pamconf", &[]),
     ("proto", &[]),
@@ -71,11 +71,13 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "ending",
         &["adopt", "check", "pam", "pamconf", "proto", "status", "sys"],
     ),
+    ("connect", &["proto"]),
     ("module", &["adopt", "pam", "pamconf", "proto", "sys"]),
     (
         "cli",
         &[
-            "adopt", "check", "ending", "pam", "pamconf", "proto", "setup", "status", "sys",
+            "adopt", "check", "connect", "ending", "pam", "pamconf", "proto", "setup", "status",
+            "sys",
         ],
     ),
 ];

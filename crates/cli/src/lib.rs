@@ -1,4 +1,4 @@
-//! slurm-adopt(8): for the admin of a node.
+//! slurm-adopt(8): for the admin of a node, and for users who connect to their jobs.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -7,10 +7,12 @@
 )]
 
 mod check;
+mod connect;
 mod explain;
 mod help;
 mod notify;
 mod output;
+mod proxy;
 mod setup;
 mod stats;
 mod status;
@@ -27,7 +29,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// The exit status of a command that could not look, as for Nagios; also after a usage error.
 const COULD_NOT_LOOK: u8 = 3;
 
-/// Set a node up and check it, explain and show logins, and end what users leave behind
+/// Set a node up and check it, explain and show logins, end what users leave behind, and connect to jobs
 #[derive(Debug, Parser)]
 #[command(name = "slurm-adopt", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -46,7 +48,13 @@ enum Command {
     Support(support::Support),
     Sweep(sweep::Sweep),
     Notify(notify::Notify),
+    Proxy(proxy::Proxy),
+    Connect(connect::Connect),
     Help(help::Help),
+    #[command(hide = true)]
+    Relay(proxy::Relay),
+    #[command(hide = true)]
+    HostKeys(proxy::HostKeys),
     #[command(name = ::check::trial::SUBCOMMAND, hide = true)]
     TrialLogin(trial::TrialLogin),
 }
@@ -84,6 +92,10 @@ pub fn main() -> ExitCode {
         Command::Support(support) => support.run(),
         Command::Sweep(sweep) => sweep.run(),
         Command::Notify(notify) => notify.run(),
+        Command::Proxy(proxy) => proxy.run(),
+        Command::Connect(connect) => connect.run(),
+        Command::Relay(relay) => relay.run(),
+        Command::HostKeys(keys) => keys.run(),
         Command::Help(help) => help.run(),
         Command::TrialLogin(trial) => trial.run(),
     }

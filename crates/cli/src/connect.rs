@@ -1,0 +1,153 @@
+//! `slurm-adopt connect`: ssh to a job.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use ::connect::{Client, Found, Target};
+use clap::{Args, ValueEnum as _};
+
+use crate::output;
+use crate::proxy::{Route, find, program, say};
+
+/// ssh's own exit status when there is no connection.
+const NO_CONNECTION: u8 = 255;
+
+/// Log in to a job
+///
+/// Runs ssh by way of `slurm-adopt proxy`, with all arguments after JOB: `slurm-adopt connect 4711`, `slurm-adopt connect
+/// 4711.1 -L 8888:localhost:8888`, `slurm-adopt connect train nvidia-smi`. JOB is written as in `slurm-adopt proxy`. The
+/// node's key is checked as by `ssh NODE`.
+///
+/// Exit status: that of ssh, 255 if there is no connection, 3 wrong usage.
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Print lines for ssh_config(5), by which ssh, scp, rsync and editors take job-4711 as a host
+    #[arg(long)]
+    print_config: bool,
+    /// With --print-config: the lines for a computer outside the cluster, by way of this login node
+    #[arg(long, value_name = "LOGIN", requires = "print_config")]
+    from_laptop: Option<String>,
+    #[command(flatten)]
+    route: Route,
+    /// The job, and a node of it
+    #[arg(
+        required_unless_present = "print_config",
+        conflicts_with = "print_config"
+    )]
+    job: Option<String>,
+    /// More arguments of ssh: options and a command
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        conflicts_with = "print_config"
+    )]
+    argument: Vec<OsString>,
+}
+
+impl Connect {
+    /// Becomes ssh, or prints the lines.
+    pub fn run(&self) -> ExitCode {
+        let done = match &self.job {
+            Some(job) => self.ssh(job),
+            None => self.print_config(),
+        };
+        done.unwrap_or_else(|error| {
+            say("connect", &error);
+            ExitCode::from(NO_CONNECTION)
+        })
+    }
+
+    /// Becomes ssh, once the job runs.
+    fn ssh(&self, job: &str) -> Result<ExitCode, String> {
+        let target = Target::parse(job).map_err(|it| it.to_string())?;
+        let found = find("connect", &target, &Client::nobody())?;
+        let mut ssh = self.command(&found, target.node)?;
+        Err(format!("run ssh: {}", ssh.exec()))
+    }
+
+    fn command(&self, found: &Found, node: u32) -> Result<Command, String> {
+        let program = program()?;
+        let host = format!("job-{}.{node}", found.job.id);
+        let Route { port, via } = &self.route;
+        let via = via.to_possible_value();
+        let via = via.map_or(String::new(), |it| format!(" --via {}", it.get_name()));
+        let program = quoted(&program.to_string_lossy());
+        let mut ssh = Command::new("ssh");
+        ssh.arg("-o");
+        ssh.arg(format!(
+            "ProxyCommand={program} proxy --port {port}{via} {host}"
+        ));
+        // The key is known by the name under which people log in to the node.
+        ssh.arg("-o").arg(format!("HostKeyAlias={}", found.node));
+        ssh.arg(host).args(&self.argument);
+        Ok(ssh)
+    }
+
+    fn print_config(&self) -> Result<ExitCode, String> {
+        let program = program()?;
+        let text = config(&program.to_string_lossy(), self.from_laptop.as_deref());
+        Ok(output::print("connect", 0, |out| {
+            out.write_all(text.as_bytes())
+        }))
+    }
+}
+
+/// The lines for ssh_config(5).
+fn config(program: &str, login: Option<&str>) -> String {
+    let program = quoted(program);
+    let (file, proxy, keys) = match login {
+        None => (
+            "~/.ssh/config, or for all users /etc/ssh/ssh_config",
+            String::new(),
+            String::new(),
+        ),
+        Some(login) => (
+            "~/.ssh/config",
+            format!("ssh {login} "),
+            format!("/usr/bin/ssh {login} "),
+        ),
+    };
+    format!(
+        "# {file}\n\
+         Host job-*\n    \
+         ProxyCommand {proxy}{program} proxy --port %p %n\n    \
+         # The nodes' keys as known on the login node; OpenSSH before 8.5 asks instead.\n    \
+         IgnoreUnknown KnownHostsCommand\n    \
+         KnownHostsCommand {keys}{program} host-keys %H\n    \
+         # A name such as job-latest leads to another node each time.\n    \
+         UserKnownHostsFile /dev/null\n"
+    )
+}
+
+/// A word for the shell by which ssh runs its ProxyCommand, and without what ssh itself would replace.
+fn quoted(word: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "/._-+,:@".contains(it);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''").replace('%', "%%")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_for_the_shell_and_for_ssh() {
+        assert_eq!(quoted("/usr/sbin/slurm-adopt"), "/usr/sbin/slurm-adopt");
+        assert_eq!(quoted("/a b/100%/it's"), r"'/a b/100%%/it'\''s'");
+    }
+
+    #[test]
+    fn the_lines_of_a_login_node_and_a_laptop() {
+        let here = config("/usr/sbin/slurm-adopt", None);
+        assert!(here.contains("    ProxyCommand /usr/sbin/slurm-adopt proxy --port %p %n\n"));
+        let there = config("/usr/sbin/slurm-adopt", Some("me@login"));
+        let line = "    ProxyCommand ssh me@login /usr/sbin/slurm-adopt proxy --port %p %n\n";
+        assert!(there.contains(line), "{there}");
+        let line =
+            "    KnownHostsCommand /usr/bin/ssh me@login /usr/sbin/slurm-adopt host-keys %H\n";
+        assert!(there.contains(line), "{there}");
+    }
+}

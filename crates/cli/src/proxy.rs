@@ -1,0 +1,148 @@
+//! `slurm-adopt proxy`: ssh's way to a job.
+
+use std::fmt::Display;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ::connect::{Client, Found, Target, Way};
+use clap::{Args, ValueEnum};
+
+use crate::output;
+
+/// Relay ssh to a node of a job, for ProxyCommand
+///
+/// Finds the user's job by Slurm's commands, waits until it runs, and relays standard input and output to the sshd of its
+/// node, so that the login lands in this job though its user may have others there. `slurm-adopt connect --print-config`
+/// prints the lines for ssh_config(5).
+///
+/// HOST is job-4711, job-4711_3 (a task of an array), job-4711+1 (a component of a heterogeneous job), each also
+/// followed by .2 for the third node; job-NAME; or job-latest, the job that started last. The prefix job- may be missing.
+///
+/// Exit status: 0 the connection has ended, 1 there was none, 3 wrong usage.
+#[derive(Debug, Args)]
+pub struct Proxy {
+    /// The job, and a node of it
+    host: String,
+    #[command(flatten)]
+    route: Route,
+}
+
+/// The way to the node.
+#[derive(Debug, Args)]
+pub struct Route {
+    /// sshd's port
+    #[arg(long, value_name = "PORT", default_value_t = 22)]
+    pub port: u16,
+    /// Connect straight to the node (direct), from within the job by srun (srun), or straight if the user has no other
+    /// job on that node and it can be reached (auto)
+    #[arg(long, value_name = "WAY", default_value = "auto")]
+    pub via: Via,
+}
+
+/// The way to a node.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Via {
+    /// Straight if that leads into the job.
+    Auto,
+    /// Straight.
+    Direct,
+    /// From within the job.
+    Srun,
+}
+
+/// Relay to the sshd of this node, as a step of a job
+#[derive(Debug, Args)]
+pub struct Relay {
+    node: String,
+    port: u16,
+}
+
+/// Print the keys of a job's node as lines of a known_hosts file, for KnownHostsCommand
+#[derive(Debug, Args)]
+pub struct HostKeys {
+    host: String,
+}
+
+impl Proxy {
+    /// Relays until the connection ends.
+    pub fn run(&self) -> ExitCode {
+        self.relay().unwrap_or_else(|error| failed("proxy", error))
+    }
+
+    fn relay(&self) -> Result<ExitCode, String> {
+        let target = Target::parse(&self.host).map_err(|it| it.to_string())?;
+        let stdout = io::stdout();
+        let client = Client::behind(stdout.as_fd());
+        let found = find("proxy", &target, &client)?;
+        let Route { port, via } = self.route;
+        let way = match via {
+            Via::Auto => Way::Auto,
+            Via::Direct => Way::Direct,
+            Via::Srun => Way::Srun,
+        };
+        let program = program()?;
+        ::connect::reach(&found, way, port, &program, &mut |it| say("proxy", it))
+            .map_err(|it| it.to_string())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Relay {
+    /// Relays until the connection ends.
+    pub fn run(&self) -> ExitCode {
+        let Self { node, port } = self;
+        let stream = match ::connect::connect_here(node, *port) {
+            Ok(stream) => stream,
+            Err(error) => {
+                return failed("relay", format!("connect to {node}, port {port}: {error}"));
+            }
+        };
+        match ::connect::relay(stream) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed("relay", error),
+        }
+    }
+}
+
+impl HostKeys {
+    /// Prints the keys.
+    pub fn run(&self) -> ExitCode {
+        let keys = || {
+            let node = match self.host.starts_with(::connect::PREFIX) {
+                true => {
+                    let target = Target::parse(&self.host).map_err(|it| it.to_string())?;
+                    find("host-keys", &target, &Client::nobody())?.node
+                }
+                // `slurm-adopt connect` has ssh ask for the node itself.
+                false => self.host.clone(),
+            };
+            ::connect::host_keys(&node, &self.host).map_err(|it| it.to_string())
+        };
+        match keys() {
+            Ok(text) => output::print("host-keys", 0, |out| out.write_all(text.as_bytes())),
+            Err(error) => failed("host-keys", error),
+        }
+    }
+}
+
+/// Finds the job and waits until it runs; tells the user on standard error.
+pub fn find(command: &str, target: &Target, client: &Client<'_>) -> Result<Found, String> {
+    ::connect::find(target, client, &mut |it| say(command, it)).map_err(|it| it.to_string())
+}
+
+/// This program's path, the same on each node that has it.
+pub fn program() -> Result<PathBuf, String> {
+    std::env::current_exe().map_err(|error| format!("find this program: {error}"))
+}
+
+/// Tells the user.
+pub fn say(command: &str, text: &str) {
+    eprintln!("slurm-adopt {command}: {}", output::safe(text));
+}
+
+fn failed(command: &str, error: impl Display) -> ExitCode {
+    say(command, &error.to_string());
+    ExitCode::FAILURE
+}

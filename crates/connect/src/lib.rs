@@ -1,0 +1,26 @@
+//! The user's side: finds a job, waits until it runs, and connects to the sshd of one of its nodes so that the login lands
+//! in that job.
+//!
+//! Runs as the user, asks Slurm by its own commands alone, and leaves nothing behind.
+
+#![forbid(unsafe_code)]
+
+mod choose;
+mod client;
+mod error;
+mod find;
+mod keys;
+mod queue;
+mod reach;
+mod relay;
+mod slurm;
+mod target;
+
+pub use client::Client;
+pub use error::Error;
+pub use find::{Found, find};
+pub use keys::host_keys;
+pub use reach::{Way, reach};
+pub use relay::{connect_here, relay};
+pub use slurm::Slurm;
+pub use target::{PREFIX, Target, TargetError, Which};

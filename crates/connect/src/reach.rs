@@ -1,0 +1,200 @@
+//! The way to the node: straight to its sshd, or from within the job.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::error::Error;
+use crate::find::Found;
+use crate::queue::Job;
+use crate::relay::{connect, relay};
+use crate::slurm::Slurm;
+
+/// The way to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Straight if the user has no other job there and the node can be reached, or else from within the job.
+    Auto,
+    /// Straight to the node's sshd, which then takes the login for the newest job of the user.
+    Direct,
+    /// By srun, from within the job: caller ID names it.
+    Srun,
+}
+
+/// What runs in the job's step: slurm-adopt if the node has it, or else what relays as well, but for the half of a
+/// connection that is closed. `$1` is the node, `$2` sshd's port, `$3` slurm-adopt's path on the host of the user.
+/// The address is an IPv4 one where there is one, because slurmd listens on no other by default and could not be asked.
+const STEP: &str = r#"PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+for it in "$3" slurm-adopt; do
+    if "$it" relay --help >/dev/null 2>&1; then exec "$it" relay "$1" "$2"; fi
+done
+at=$(getent ahostsv4 "$1") && at=${at%% *} || at=127.0.0.1
+if command -v nc >/dev/null; then exec nc "$at" "$2"; fi
+exec bash -c 'exec 3<>"/dev/tcp/$0/$1" && { cat <&0 >&3 & cat <&3; kill $!; }' "$at" "$2""#;
+
+/// Connects this process's input and output to the sshd of the node. `program` is slurm-adopt's path.
+///
+/// # Errors
+/// [`Error`]; what srun has to say, it tells by itself.
+pub fn reach(
+    found: &Found,
+    way: Way,
+    port: u16,
+    program: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), Error> {
+    let is_direct = match way {
+        Way::Auto => !found.has_others,
+        Way::Direct => true,
+        Way::Srun => false,
+    };
+    if is_direct {
+        match connect_to_node(&found.node, port) {
+            Ok(stream) => {
+                leave_terminal();
+                return relay(stream).map_err(Error::Relay);
+            }
+            Err(error) if way == Way::Direct => return Err(error),
+            Err(error) => say(&format!("{error}; trying by srun")),
+        }
+    }
+    leave_terminal();
+    // ssh ends this process as it goes, and srun sees the end of its input: ended itself, it would tell the user so.
+    let status = srun(&found.job, &found.node, port, program).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Error::Failed {
+            program: "srun",
+            status,
+            said: String::new(),
+        }),
+        Err(cause) => Err(Error::Run {
+            program: "srun",
+            cause,
+        }),
+    }
+}
+
+/// Connects to the node by its name, or by its address in slurm.conf if the name has none here.
+fn connect_to_node(node: &str, port: u16) -> Result<std::net::TcpStream, Error> {
+    let failed = |cause| Error::Connect {
+        node: node.to_owned(),
+        port,
+        cause,
+    };
+    match connect(node, port) {
+        Err(error) if !has_tried(&error) => {}
+        result => return result.map_err(failed),
+    }
+    let address = Slurm.address_of(node)?;
+    connect(address.as_deref().unwrap_or(node), port).map_err(failed)
+}
+
+/// Whether the name had an address: an error of the resolver has no number.
+fn has_tried(error: &io::Error) -> bool {
+    error.raw_os_error().is_some() || error.kind() == io::ErrorKind::TimedOut
+}
+
+/// A signal that the terminal sends to all its processes is for ssh, which ends this process as it goes.
+fn leave_terminal() {
+    // The leader of a group cannot; then there is no terminal, as below sshd.
+    let _ = rustix::process::setsid();
+}
+
+/// The command that runs [`STEP`] on that node, in a step of the job that takes nothing from its other steps.
+fn srun(job: &Job, node: &str, port: u16, program: &Path) -> Command {
+    let mut srun = Slurm.command("srun");
+    srun.args([
+        // Or srun holds back what is no whole line.
+        "--unbuffered",
+        "--quiet",
+        "--overlap",
+        "--nodes=1",
+        "--ntasks=1",
+        "--mem=0",
+        "--gres=none",
+        "--cpu-bind=none",
+        "--mpi=none",
+        // Nothing of this host is of use there: directory, variables, limits.
+        "--chdir=/",
+        "--export=NONE",
+        "--propagate=NONE",
+        "--job-name=ssh",
+    ]);
+    srun.arg(format!("--nodelist={node}"));
+    match job.part() {
+        // Only a leader's number is taken, srun's man page on --het-group.
+        (leader, Some(('+', offset))) => {
+            srun.args([format!("--jobid={leader}"), format!("--het-group={offset}")])
+        }
+        _ => srun.arg(format!("--jobid={}", job.number)),
+    };
+    srun.args(["/bin/sh", "-c", STEP, "sh", node, &port.to_string()]);
+    srun.arg(program);
+    srun.stdin(Stdio::inherit()).stdout(Stdio::inherit());
+    srun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::samples::QUEUE;
+
+    fn arguments(number: u32) -> Vec<String> {
+        let jobs = Job::parse(QUEUE);
+        let job = jobs.iter().find(|it| it.number == number).expect("a job");
+        let command = srun(job, "node1", 2222, Path::new("/opt/it"));
+        let arguments = command.get_args();
+        arguments
+            .map(|it| it.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_step_is_in_the_job_that_is_named() {
+        let of_task = arguments(12);
+        assert!(of_task.contains(&"--jobid=12".to_owned()), "{of_task:?}");
+        assert!(of_task.contains(&"--nodelist=node1".to_owned()));
+        assert_eq!(
+            of_task[of_task.len() - 4..],
+            ["sh", "node1", "2222", "/opt/it"]
+        );
+        let of_component = arguments(9);
+        let leader = ["--jobid=8".to_owned(), "--het-group=1".to_owned()];
+        assert!(
+            of_component.windows(2).any(|it| it == leader),
+            "{of_component:?}"
+        );
+    }
+
+    /// A server that sends back what it gets until the end of its input, and then a word more.
+    fn echo() -> u16 {
+        use std::io::{Read as _, Write as _};
+        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let port = server.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().expect("a connection");
+            let mut bytes = [0; 5];
+            stream.read_exact(&mut bytes).expect("input");
+            stream.write_all(&bytes).expect("output");
+        });
+        port
+    }
+
+    #[test]
+    fn a_node_without_slurm_adopt_relays_by_other_programs() {
+        use std::io::Write as _;
+        let port = echo().to_string();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", STEP, "sh", "localhost", &port, "/nonexistent"]);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("a shell");
+        let mut stdin = shell.stdin.take().expect("a pipe");
+        stdin.write_all(b"hello").expect("input");
+        // The other end closes the connection: it ends although its input stays open.
+        let output = shell.wait_with_output().expect("its end");
+        drop(stdin);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "hello");
+    }
+}

@@ -1,0 +1,85 @@
+//! Runs Slurm's own commands as the user.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::error::Error;
+use crate::queue::{FORMAT, Job};
+
+/// Beginnings of the variables by which the environment would change what Slurm's commands do.
+const VARIABLES: [&str; 5] = ["SLURM_", "SQUEUE_", "SBATCH_", "SRUN_", "SALLOC_"];
+/// Those that say which cluster, and how to prove who asks.
+const KEPT: [&str; 3] = ["SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"];
+
+/// Slurm, through its commands, which PATH leads to.
+#[derive(Debug, Clone, Copy)]
+pub struct Slurm;
+
+impl Slurm {
+    /// A command of Slurm's that does the same whatever the environment says about jobs, as in a shell inside of one.
+    #[must_use]
+    pub fn command(self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            let is_slurms = VARIABLES.iter().any(|it| text.starts_with(it));
+            if is_slurms && !KEPT.contains(&&*text) {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
+
+    /// The caller's jobs that are not over, each task of an array by itself.
+    ///
+    /// # Errors
+    /// squeue failed.
+    pub fn own_jobs(self) -> Result<Vec<Job>, Error> {
+        let user = format!("--user={}", rustix::process::getuid().as_raw());
+        let output = self.run("squeue", &["--noheader", "--array", &user, FORMAT])?;
+        succeeded("squeue", output).map(|it| Job::parse(&it))
+    }
+
+    /// Anyone's jobs of that number, also those that are over; none if Slurm does not know it, or does not show it.
+    ///
+    /// # Errors
+    /// squeue failed.
+    pub(crate) fn jobs_of_number(self, number: u32) -> Result<Vec<Job>, Error> {
+        let job = format!("--jobs={number}");
+        let output = self.run(
+            "squeue",
+            &["--noheader", "--array", "--states=all", &job, FORMAT],
+        )?;
+        // squeue.c: the error of slurm_load_job, in each release.
+        if String::from_utf8_lossy(&output.stderr).contains("Invalid job id") {
+            return Ok(Vec::new());
+        }
+        succeeded("squeue", output).map(|it| Job::parse(&it))
+    }
+
+    /// The address that slurm.conf gives for a node (NodeAddr).
+    pub(crate) fn address_of(self, node: &str) -> Result<Option<String>, Error> {
+        let output = self.run("scontrol", &["--oneliner", "show", "node", "--", node])?;
+        let text = succeeded("scontrol", output)?;
+        let mut words = text.split_whitespace();
+        Ok(words.find_map(|it| it.strip_prefix("NodeAddr=").map(str::to_owned)))
+    }
+
+    fn run(self, program: &'static str, arguments: &[&str]) -> Result<Output, Error> {
+        let mut command = self.command(program);
+        command.args(arguments).stdin(Stdio::null());
+        let output = command.output();
+        output.map_err(|cause| Error::Run { program, cause })
+    }
+}
+
+/// What it printed, if it succeeded.
+fn succeeded(program: &'static str, output: Output) -> Result<String, Error> {
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(Error::Failed {
+            program,
+            status: output.status,
+            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        }),
+    }
+}
