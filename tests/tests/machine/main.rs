@@ -46,6 +46,7 @@ fn main() {
         "the job's memory, cores and devices",
         "the journal has each login once, with fields",
         "SELinux allows what options need",
+        "SELinux without the policy",
     ];
     for name in always {
         let mut all = tests.iter().chain(selinux::TESTS);

@@ -7,7 +7,7 @@ use tests::CLI;
 use tests::session::{Lines, Method};
 
 use crate::Test;
-use crate::site::{AS_ADVISED, Job, STRICT, Setup, Site};
+use crate::site::{AS_ADVISED, Job, Setup, Site};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("SELinux allows what options need", options),
@@ -24,12 +24,26 @@ const TYPE: &str = "cut -d : -f 3";
 /// Caller ID, limits and the runtime directory, each with the domain that it happens in.
 fn options(site: &mut Site) -> Result<()> {
     ensure!(site.sh("getenforce")? == "Enforcing\n", "SELinux enforces");
+    state_made_at_boot(site)?;
     site.set_up(AS_ADVISED)?;
-    add_options(site, "action_unknown=deny limits=job runtime_dir=create")?;
+    site.add_options("action_unknown=deny limits=job runtime_dir=create")?;
     site.without_pam_systemd()?;
     let done = login_from_job(site);
     site.with_pam_systemd()?;
     done
+}
+
+/// systemd-tmpfiles makes /run/slurm-adopt with the type that logins use, at boot and again.
+fn state_made_at_boot(site: &mut Site) -> Result<()> {
+    let look = "echo $(stat --format '%a %U' /run/slurm-adopt) $(stat --format %C /run/slurm-adopt | cut -d : -f 3)";
+    let made = site.sh(&format!(
+        "{look}; rm -rf /run/slurm-adopt; systemd-run --quiet --wait systemd-tmpfiles --create slurm-adopt.conf; {look}
+         # The logins of this test make it themselves.
+         rm -rf /run/slurm-adopt"
+    ))?;
+    let line = format!("700 root {STATE_TYPE}\n");
+    ensure!(made == line.repeat(2), "{made}");
+    Ok(())
 }
 
 /// One of two jobs, with a limit of its own, logs in to the node.
@@ -192,7 +206,7 @@ fn login_into_container(site: &mut Site) -> Result<()> {
 /// The runtime directory of a user whose job has ended is unmounted and removed by the next login.
 fn runtime_dirs(site: &mut Site) -> Result<()> {
     site.set_up(AS_ADVISED)?;
-    add_options(site, "runtime_dir=create")?;
+    site.add_options("runtime_dir=create")?;
     site.without_pam_systemd()?;
     let done = leave_runtime_dir(site);
     site.with_pam_systemd()?;
@@ -222,11 +236,4 @@ fn leave_runtime_dir(site: &mut Site) -> Result<()> {
     ))?;
     ensure!(left == "2002\n", "{left}{}", site.log()?);
     Ok(())
-}
-
-fn add_options(site: &mut Site, options: &str) -> Result<()> {
-    site.sh(&format!(
-        "sed -i '/{STRICT}/s/$/ {options}/' /etc/pam.d/sshd; grep -c '{options}' /etc/pam.d/sshd"
-    ))
-    .map(drop)
 }

@@ -1,5 +1,6 @@
 //! A machine with an sshd for each way in, and logins there.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -15,6 +16,11 @@ const NO_MANAGER: &str =
 const ROOTS_MANAGER: &str =
     include_str!("../../../packaging/systemd/user@0.service.d/slurm_adopt.conf");
 const UNITS: &str = "/etc/systemd/system";
+/// Has systemd make /run/slurm-adopt when it boots, as shipped.
+const TMPFILES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../packaging/tmpfiles.d/slurm-adopt.conf"
+);
 /// How long what is to come of something may take on an emulated machine.
 pub const SETTLE: Duration = Duration::from_secs(40);
 
@@ -52,14 +58,26 @@ pub struct Site {
 
 impl Site {
     pub fn start(suite: Suite) -> Result<Self> {
+        let has_selinux = suite == lab::selinux::SUITE;
+        Self::set_up_on(has_selinux, |files| match has_selinux {
+            true => SystemdNode::start_enforcing(&policy()?, files),
+            false => SystemdNode::start(suite, files),
+        })
+    }
+
+    /// Prepares a machine that is started with the files under test.
+    fn set_up_on(
+        has_selinux: bool,
+        start: impl FnOnce(&[(&Path, &str)]) -> Result<SystemdNode>,
+    ) -> Result<Self> {
         let module = dist("pam_slurm_adopt.so")?;
         let program = dist("slurm-adopt")?;
-        let files = [(&*module, tests::OURS), (&*program, tests::CLI)];
-        let has_selinux = suite == lab::selinux::SUITE;
-        let mut node = match has_selinux {
-            true => SystemdNode::start_enforcing(&policy()?, &files)?,
-            false => SystemdNode::start(suite, &files)?,
-        };
+        let tmpfiles = Path::new(TMPFILES);
+        let mut node = start(&[
+            (&*module, tests::OURS),
+            (&*program, tests::CLI),
+            (tmpfiles, "/usr/lib/tmpfiles.d/slurm-adopt.conf"),
+        ])?;
         if has_selinux {
             // Debian's policy lets sshd listen at port 22.
             node.sh("setsebool sshd_port_forwarding on; dmesg --clear")?;
@@ -77,7 +95,7 @@ impl Site {
             format!("Match LocalPort {port}\nAuthenticationMethods {it}\n")
         });
         // A refused login must not penalize the next one from the same address.
-        let penalties = match suite >= Suite::Trixie {
+        let penalties = match node.suite() >= Suite::Trixie {
             true => "PerSourcePenalties no\n",
             false => "",
         };
@@ -151,6 +169,14 @@ impl Site {
             }
         }
         self.node.sh("systemctl daemon-reload").map(drop)
+    }
+
+    /// Adds options to the module's lines.
+    pub fn add_options(&mut self, options: &str) -> Result<()> {
+        let file = "/etc/pam.d/sshd";
+        let script =
+            format!("sed -i '/{STRICT}/s/$/ {options}/' {file}; grep -c '{options}' {file}");
+        self.sh(&script).map(drop)
     }
 
     /// A job of alice's with one core and 200 MB. Its extern step listens when this returns.
