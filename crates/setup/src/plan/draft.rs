@@ -1,5 +1,6 @@
 //! The files as they are to be, while a plan grows.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -87,9 +88,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The files that change, as they are to be.
+    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let content = |it: &File| (it.path.clone(), it.lines.bytes());
+        self.files.iter().map(content).collect()
+    }
+
     /// The changes, in the order in which the files were first edited.
-    pub fn changes(self) -> Vec<Change> {
-        let changes = self.files.into_iter().filter_map(|file| {
+    pub fn changes(&self) -> Vec<Change> {
+        let changes = self.files.iter().filter_map(|file| {
             let after = Content::File {
                 bytes: file.lines.bytes(),
                 mode: file.mode,
@@ -98,8 +105,8 @@ impl<'a> Draft<'a> {
             };
             let after = Some(after);
             (after != file.before).then(|| Change {
-                path: file.path,
-                before: file.before,
+                path: file.path.clone(),
+                before: file.before.clone(),
                 after,
                 why: file.whys.join("; "),
             })

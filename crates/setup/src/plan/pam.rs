@@ -6,6 +6,7 @@ mod account;
 mod edit;
 mod line;
 mod module;
+mod proof;
 mod service;
 mod session;
 mod su;
@@ -50,7 +51,7 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     if work.wish.session != Some(false) {
         su::plan(work)?;
     }
-    Ok(())
+    proof::look(work)
 }
 
 /// Tells faults of other lines, which keep everybody out or show that root is kept out.
