@@ -3,6 +3,7 @@
 //! Neither authselect nor pam-auth-update writes that file, so that both lines outlive them.
 
 mod account;
+mod authselect;
 mod edit;
 mod line;
 mod module;
@@ -51,6 +52,7 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     if work.wish.session != Some(false) {
         su::plan(work)?;
     }
+    authselect::tell(work);
     proof::look(work)
 }
 

@@ -9,8 +9,8 @@ use pamconf::{Action, Code, Control, Handler};
 
 use crate::plan::Work;
 use crate::plan::lines::Lines;
-use crate::plan::pam::line;
 use crate::plan::pam::service::{Service, extent};
+use crate::plan::pam::{authselect, line};
 
 /// A line of the module and its new text and place.
 pub(super) struct Edit<'a, 'b> {
@@ -120,7 +120,8 @@ impl<'a, 'b> Edit<'a, 'b> {
             actions(it).any(|it| matches!(it, Action::Jump(count) if count >= left))
         };
         let mut before = stack.iter().enumerate().take(self.own.entry);
-        !is_there && !is_shared && is_plain && !before.any(jumps_over)
+        let is_of_profile = authselect::has(self.service.host, &line.place.file);
+        !is_there && !is_of_profile && !is_shared && is_plain && !before.any(jumps_over)
     }
 
     /// Moves the line.
