@@ -42,6 +42,19 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// The reason why the file cannot be changed, in words.
     pub fn edit(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
+        let (place, _) = self.place(path)?;
+        let is_known = self.files.iter().any(|it| it.path == place);
+        if !is_known {
+            self.refuse_unsafe(&place)?;
+        }
+        self.edit_of_others(path, why)
+    }
+
+    /// The same for a file that may belong to another user, such as `SlurmUser`, and stays that user's.
+    ///
+    /// # Errors
+    /// As [`Draft::edit`]; a directory that others than root can change.
+    pub fn edit_of_others(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
         let (place, target) = self.place(path)?;
         let known = self.files.iter().position(|it| it.path == place);
         let at = match known {
@@ -66,6 +79,7 @@ impl<'a> Draft<'a> {
     pub fn copy(&mut self, vendor: &Path, path: &Path, why: &str) -> Result<(), String> {
         let is_known = self.files.iter().any(|it| it.path == path);
         if !is_known {
+            self.refuse_unsafe(path)?;
             let mut file = self.open(path.to_owned(), None)?;
             file.lines = Lines::of(&self.read(vendor)?);
             file.whys.push(why.to_owned());
@@ -155,7 +169,8 @@ impl<'a> Draft<'a> {
             whys: Vec::new(),
             path,
         };
-        self.refuse_unsafe(&file.path)?;
+        let dir = file.path.parent().map(Path::to_owned);
+        self.refuse_unsafe(&dir.unwrap_or_default())?;
         if let Some(real) = target {
             let link = tree.link_target(&file.path);
             let target = link.map_err(|error| format!("read the link {shown}: {error}"))?;
@@ -188,7 +203,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Refuses a file that others than root can change, or put something else in its place.
-    fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
         let tree = &self.host.tree;
         let mut above = path.ancestors();
         let existing = above.find(|it| tree.exists(it)).unwrap_or(path);
