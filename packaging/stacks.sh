@@ -10,10 +10,18 @@ lines() {
     done
 }
 
+# A line of lines() with the name of a service out of its way, which the lines of pam.conf begin with.
+typed() {
+    case $1 in
+    */etc/pam.conf:*) printf '%s\n' "$1" | sed 's,^\(.*/etc/pam\.conf:[0-9]*:\)[[:space:]]*[^[:space:]]*[[:space:]]*,\1,' ;;
+    *) printf '%s\n' "$1" ;;
+    esac
+}
+
 # The lines below $1 that SchedMD's module at $2 would not serve: other lines than account lines, and other paths.
 unserved() {
     lines "$1" | while IFS= read -r line; do
-        if ! printf '%s\n' "$line" | grep -Eiq ':[0-9]+:[[:space:]]*-?account[[:space:]]'; then
+        if ! typed "$line" | grep -Eiq ':[0-9]+:[[:space:]]*-?account[[:space:]]'; then
             printf '%s\n' "$line"
             continue
         fi

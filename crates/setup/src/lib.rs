@@ -11,6 +11,7 @@ mod back;
 pub mod change;
 pub mod difference;
 mod failure;
+mod fault;
 mod files;
 mod judge;
 pub mod plan;

@@ -243,6 +243,12 @@ impl Host {
     /// The options file as the module takes it.
     pub fn options_file(&self) -> OptionsFile {
         let path = options::FILE;
+        if let Some(bytes) = self.tree.change(path) {
+            return OptionsFile {
+                text: String::from_utf8_lossy(bytes).into_owned(),
+                fault: None,
+            };
+        }
         let read = self.tree.read(path).and_then(|bytes| {
             let status = self.tree.status(path)?;
             let is_safe = owner::is_roots(&self.tree, &status) && status.mode() & 0o022 == 0;

@@ -2,6 +2,7 @@
 
 mod inside;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -21,13 +22,18 @@ const LARGEST: u64 = 64 << 20;
 pub struct Tree {
     /// None: this host's own.
     root: Option<(PathBuf, OwnedFd)>,
+    /// Files as they are to be, by their paths: what is read instead of what is there.
+    changes: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Tree {
     /// This host.
     #[must_use]
     pub fn live() -> Self {
-        Self { root: None }
+        Self {
+            root: None,
+            changes: BTreeMap::new(),
+        }
     }
 
     /// A directory that has the files of a host.
@@ -38,7 +44,35 @@ impl Tree {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
         let root = Some((root.to_owned(), directory));
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            changes: BTreeMap::new(),
+        })
+    }
+
+    /// The same tree with other contents of some files, which are read and exist here alone.
+    ///
+    /// # Errors
+    /// Those of dup(2).
+    pub fn with_changes(&self, changes: BTreeMap<PathBuf, Vec<u8>>) -> io::Result<Self> {
+        let same = |(path, directory): &(PathBuf, OwnedFd)| -> io::Result<_> {
+            Ok((path.clone(), directory.try_clone()?))
+        };
+        Ok(Self {
+            root: self.root.as_ref().map(same).transpose()?,
+            changes,
+        })
+    }
+
+    /// The content that a file is to have, if it is to have another one.
+    pub fn change(&self, path: impl AsRef<Path>) -> Option<&Vec<u8>> {
+        let path = path.as_ref();
+        let real = match self.changes.is_empty() {
+            true => return None,
+            false => self.resolve(path).ok(),
+        };
+        let changes = |it: &Path| self.changes.get(it);
+        changes(path).or_else(|| changes(real.as_deref()?))
     }
 
     /// Whether this is the running host.
@@ -104,6 +138,9 @@ impl Tree {
     /// # Errors
     /// Those of open(2) and read(2); `InvalidInput` for another kind of file; a file of more than 64 MB.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        if let Some(bytes) = self.change(&path) {
+            return Ok(bytes.clone());
+        }
         let (file, status) = self.open_file(path.as_ref())?;
         sys::read_open(file, &status, LARGEST)
     }
@@ -200,7 +237,7 @@ impl Tree {
 
     /// Whether a file exists.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
-        self.status(path).is_ok()
+        self.change(&path).is_some() || self.status(path).is_ok()
     }
 
     /// The names in a directory, sorted; none if there is no such directory.

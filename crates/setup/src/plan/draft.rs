@@ -1,5 +1,6 @@
 //! The files as they are to be, while a plan grows.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,19 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// The reason why the file cannot be changed, in words.
     pub fn edit(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
+        let (place, _) = self.place(path)?;
+        let is_known = self.files.iter().any(|it| it.path == place);
+        if !is_known {
+            self.refuse_unsafe(&place)?;
+        }
+        self.edit_of_others(path, why)
+    }
+
+    /// The same for a file that may belong to another user, such as `SlurmUser`, and stays that user's.
+    ///
+    /// # Errors
+    /// As [`Draft::edit`]; a directory that others than root can change.
+    pub fn edit_of_others(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
         let (place, target) = self.place(path)?;
         let known = self.files.iter().position(|it| it.path == place);
         let at = match known {
@@ -65,6 +79,7 @@ impl<'a> Draft<'a> {
     pub fn copy(&mut self, vendor: &Path, path: &Path, why: &str) -> Result<(), String> {
         let is_known = self.files.iter().any(|it| it.path == path);
         if !is_known {
+            self.refuse_unsafe(path)?;
             let mut file = self.open(path.to_owned(), None)?;
             file.lines = Lines::of(&self.read(vendor)?);
             file.whys.push(why.to_owned());
@@ -87,9 +102,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The files that change, as they are to be.
+    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let content = |it: &File| (it.path.clone(), it.lines.bytes());
+        self.files.iter().map(content).collect()
+    }
+
     /// The changes, in the order in which the files were first edited.
-    pub fn changes(self) -> Vec<Change> {
-        let changes = self.files.into_iter().filter_map(|file| {
+    pub fn changes(&self) -> Vec<Change> {
+        let changes = self.files.iter().filter_map(|file| {
             let after = Content::File {
                 bytes: file.lines.bytes(),
                 mode: file.mode,
@@ -98,8 +119,8 @@ impl<'a> Draft<'a> {
             };
             let after = Some(after);
             (after != file.before).then(|| Change {
-                path: file.path,
-                before: file.before,
+                path: file.path.clone(),
+                before: file.before.clone(),
                 after,
                 why: file.whys.join("; "),
             })
@@ -148,7 +169,8 @@ impl<'a> Draft<'a> {
             whys: Vec::new(),
             path,
         };
-        self.refuse_unsafe(&file.path)?;
+        let dir = file.path.parent().map(Path::to_owned);
+        self.refuse_unsafe(&dir.unwrap_or_default())?;
         if let Some(real) = target {
             let link = tree.link_target(&file.path);
             let target = link.map_err(|error| format!("read the link {shown}: {error}"))?;
@@ -181,7 +203,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Refuses a file that others than root can change, or put something else in its place.
-    fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
         let tree = &self.host.tree;
         let mut above = path.ancestors();
         let existing = above.find(|it| tree.exists(it)).unwrap_or(path);

@@ -3,9 +3,11 @@
 //! Neither authselect nor pam-auth-update writes that file, so that both lines outlive them.
 
 mod account;
+mod authselect;
 mod edit;
 mod line;
 mod module;
+mod proof;
 mod service;
 mod session;
 mod su;
@@ -50,7 +52,8 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     if work.wish.session != Some(false) {
         su::plan(work)?;
     }
-    Ok(())
+    authselect::tell(work);
+    proof::look(work)
 }
 
 /// Tells faults of other lines, which keep everybody out or show that root is kept out.

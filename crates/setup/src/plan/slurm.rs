@@ -49,12 +49,28 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     if wanted.slurm.is_empty() && wanted.cgroup.is_empty() {
         return Ok(());
     }
-    match work.wish.slurm_conf && !conf.path.starts_with(FETCHED) {
-        true => change(work, conf, &wanted)?,
-        false => tell(work, conf, &wanted),
+    let is_asked = work.wish.slurm_conf && !conf.path.starts_with(FETCHED);
+    match is_asked.then(|| refuse_unsafe(work, conf)) {
+        Some(Ok(())) => change(work, conf, &wanted)?,
+        Some(Err(why)) => {
+            work.advise(format!("slurm.conf is not changed here. {why}"), &[]);
+            tell(work, conf, &wanted);
+        }
+        None => tell(work, conf, &wanted),
     }
     take_up(work, &wanted);
     Ok(())
+}
+
+/// Refuses files whose directories others than root can change: a file there may become another one at any moment.
+fn refuse_unsafe(work: &Work<'_>, conf: &SlurmConf) -> Result<(), String> {
+    let real = work.host().tree.resolve(&conf.path);
+    let dirs = [
+        conf.path.parent(),
+        real.as_deref().ok().and_then(Path::parent),
+    ];
+    let mut dirs = dirs.into_iter().flatten();
+    dirs.try_for_each(|it| work.draft.refuse_unsafe(it))
 }
 
 /// The lines for the admin.
@@ -122,7 +138,7 @@ fn set(
     setting: &Setting,
 ) -> Result<(), String> {
     let Some(last) = last else {
-        let lines = work.draft.edit(file, setting.why)?;
+        let lines = work.draft.edit_of_others(file, setting.why)?;
         let end = lines.count() + 1;
         lines.insert(end, setting.to_string().as_bytes());
         return Ok(());
@@ -138,7 +154,7 @@ fn set(
     let bytes = bytes.map_err(|error| format!("read {}: {error}", last.file))?;
     let pair = Pair::at(&Lines::of(&bytes), last.line);
     let pair = pair.ok_or_else(|| format!("{shown}: cannot write {setting} there"))?;
-    let lines = work.draft.edit(&path, setting.why)?;
+    let lines = work.draft.edit_of_others(&path, setting.why)?;
     lines.remove(pair.numbers.start + 1..pair.numbers.end);
     lines.replace(pair.numbers.start, pair.with(&setting.value));
     Ok(())

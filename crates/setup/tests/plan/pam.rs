@@ -232,6 +232,27 @@ fn a_line_that_does_not_bind_becomes_required() {
 }
 
 #[test]
+fn a_line_that_another_one_forgets_ends_the_stack() {
+    for account in [
+        format!("account required pam_slurm_adopt.so {DENY}"),
+        format!("account optional pam_slurm_adopt.so {DENY}"),
+        String::new(),
+    ] {
+        let lines = format!("{account}\naccount [success=reset default=ignore] pam_x.so");
+        let tree = with(Tree::debian, &lines);
+        tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
+        set_up(&tree, &Wish::default());
+        let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
+        let line = text
+            .lines()
+            .find(|it| it.starts_with("account") && it.contains("adopt"));
+        let line = line.expect("the line");
+        assert!(line.contains("requisite"), "{line}");
+        assert_eq!(tree.found(), [""; 0], "{line}");
+    }
+}
+
+#[test]
 fn a_sufficient_line_before_a_rule_for_administrators_stays() {
     let lines =
         format!("account sufficient pam_slurm_adopt.so {DENY}\naccount required pam_access.so");

@@ -2,7 +2,7 @@
 
 use setup::plan::{Part, Wish};
 
-use crate::planned::{DENY, SESSION, SSHD, advice, bare, difference, set_up};
+use crate::planned::{DENY, SESSION, SSHD, bare, difference, planned, set_up};
 use crate::tree::Tree;
 
 #[test]
@@ -43,24 +43,27 @@ fn the_session_line_comes_before_what_leads_past_it() {
 }
 
 #[test]
-fn what_leads_past_the_session_line_is_told_where_pam_systemd_comes_after_it() {
-    let tree = bare(Tree::debian());
-    tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
-    tree.replace(
-        SSHD,
-        "@include common-session",
-        "session sufficient pam_x.so\n@include common-session",
-    );
-    let plan = set_up(&tree, &Wish::default());
-    let last = "session    required     pam_slurm_adopt.so\n@include common-password";
-    let text = std::fs::read_to_string(tree.path(SSHD)).expect("the file");
-    assert!(text.contains(last), "{text}");
-    assert!(
-        advice(&plan)[0].ends_with("may lead past the session line"),
-        "{:?}",
-        plan.advice
-    );
-    assert!(!tree.found().is_empty());
+fn what_leads_past_the_session_line_is_told_before_anything_is_changed() {
+    let own = |control: &str| format!("session {control} pam_x.so\n");
+    for (file, line) in [
+        (SSHD, "@include common-session\n"),
+        (
+            "/etc/pam.d/common-session",
+            "session\toptional\tpam_systemd.so",
+        ),
+    ] {
+        for control in ["sufficient", "[success=done default=ignore]"] {
+            let tree = bare(Tree::debian());
+            tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
+            tree.replace(file, line, &format!("{}{line}", own(control)));
+            let why = planned(&tree, &Wish::default()).expect_err("a way past the line");
+            assert!(why.contains("\n  SA254 "), "{why}");
+            assert!(
+                why.ends_with("without the session line: --no-session."),
+                "{why}"
+            );
+        }
+    }
 }
 
 #[test]

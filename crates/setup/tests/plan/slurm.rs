@@ -220,3 +220,31 @@ fn the_copy_of_a_configless_slurmd_is_not_changed() {
     assert_eq!(plan.changes, []);
     assert!(told(&plan).contains(&"PrologFlags=Alloc,Contain".to_owned()));
 }
+
+#[test]
+fn a_file_of_slurm_user_is_written_where_its_directory_is_roots_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tree = with(FLAGS, "PrologFlags=Alloc\n");
+    // Stands for another owner, whom only root could give it.
+    tree.chmod(CONF, 0o666);
+    let plan = set_up(&tree, &slurm(true));
+    assert_eq!(
+        difference(&plan, CONF),
+        ["+PrologFlags=Alloc,Contain", "-PrologFlags=Alloc"]
+    );
+    let status = fs::metadata(tree.path(CONF)).expect("the file");
+    assert_eq!(status.permissions().mode() & 0o7777, 0o666);
+    let tree = with(FLAGS, "PrologFlags=Alloc\n");
+    tree.chmod("/etc/slurm", 0o777);
+    let plan = set_up(&tree, &slurm(true));
+    assert_eq!(plan.changes, []);
+    let title = &plan.advice[0].title;
+    assert!(
+        title.starts_with("slurm.conf is not changed here. /etc/slurm has owner"),
+        "{title}"
+    );
+    assert!(
+        told(&plan).contains(&"PrologFlags=Alloc,Contain".to_owned()),
+        "{plan:?}"
+    );
+}

@@ -90,9 +90,13 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
             }
             let at = place(service);
             let why = "the account line lets users in only while they have a job";
+            let control = service.control(Facility::Account, 0);
             let lines = work.draft.edit(&service.own, why)?;
             lines.insert(at, COMMENT.as_bytes());
-            lines.insert(at, &line::new("account", &module, &arguments));
+            lines.insert(
+                at,
+                &line::new(Facility::Account, control, &module, &arguments),
+            );
         }
     }
     Ok(Caller {
@@ -144,7 +148,7 @@ fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Cal
     let name = String::from_utf8_lossy(&module).into_owned();
     let maker = module::verify(work.host(), &name)?;
     let mut edit = Edit::of(service, own);
-    if edit.is_unbound("SA228") || edit.is_unbound("SA235") {
+    if edit.is_unbound("SA228") || edit.is_unbound("SA235") || edit.is_forgotten() {
         edit.bind();
     }
     let place = place(service);

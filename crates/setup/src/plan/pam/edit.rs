@@ -9,8 +9,8 @@ use pamconf::{Action, Code, Control, Handler};
 
 use crate::plan::Work;
 use crate::plan::lines::Lines;
-use crate::plan::pam::line;
 use crate::plan::pam::service::{Service, extent};
+use crate::plan::pam::{authselect, line};
 
 /// A line of the module and its new text and place.
 pub(super) struct Edit<'a, 'b> {
@@ -49,14 +49,23 @@ impl<'a, 'b> Edit<'a, 'b> {
         self.is_unread() || self.finding(id).is_some()
     }
 
+    /// Whether a later line can have libpam forget a denial by the line.
+    pub fn is_forgotten(&self) -> bool {
+        let service = self.service;
+        let ends = |it: Control| it.action(Code::PERM_DENIED) == Action::Die;
+        service.control(self.own.facility, self.own.entry + 1) == line::REQUISITE
+            && !Control::parse(&self.own.line.control).is_ok_and(ends)
+    }
+
     /// Whether libpam cannot read the line's control.
     fn is_unread(&self) -> bool {
         Control::parse(&self.own.line.control).is_err()
     }
 
-    /// Makes the line required.
+    /// Makes the line required, or requisite.
     pub fn bind(&mut self) {
-        if let Some(text) = line::with_required(&self.text) {
+        let control = self.service.control(self.own.facility, self.own.entry);
+        if let Some(text) = line::with_control(&self.text, control) {
             self.text = text;
             self.is_required = true;
             self.whys.push("a failure of the module's line must count");
@@ -111,7 +120,8 @@ impl<'a, 'b> Edit<'a, 'b> {
             actions(it).any(|it| matches!(it, Action::Jump(count) if count >= left))
         };
         let mut before = stack.iter().enumerate().take(self.own.entry);
-        !is_there && !is_shared && is_plain && !before.any(jumps_over)
+        let is_of_profile = authselect::has(self.service.host, &line.place.file);
+        !is_there && !is_of_profile && !is_shared && is_plain && !before.any(jumps_over)
     }
 
     /// Moves the line.

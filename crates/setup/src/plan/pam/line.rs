@@ -2,12 +2,22 @@
 
 use std::ops::Range;
 
+use pamconf::Facility;
+
 /// The module as new lines name it.
 pub(super) const MODULE: &str = "pam_slurm_adopt.so";
 
+/// The control of a line whose failure ends the stack.
+pub(super) const REQUISITE: &str = "requisite";
+
 /// A new line, in the columns of the distributions' files.
-pub(super) fn new(facility: &str, module: &[u8], arguments: &[Vec<u8>]) -> Vec<u8> {
-    let mut line = format!("{facility:<10} required     ").into_bytes();
+pub(super) fn new(
+    facility: Facility,
+    control: &str,
+    module: &[u8],
+    arguments: &[Vec<u8>],
+) -> Vec<u8> {
+    let mut line = format!("{:<10} {control:<12} ", facility.name()).into_bytes();
     line.extend_from_slice(module);
     for argument in arguments {
         line.push(b' ');
@@ -32,10 +42,10 @@ fn written(argument: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Writes `required` in the place of a line's control.
-pub(super) fn with_required(text: &[u8]) -> Option<Vec<u8>> {
-    let control = words(text).into_iter().nth(1)?;
-    Some(spliced(text, control, b"required"))
+/// Writes another control in the place of a line's own.
+pub(super) fn with_control(text: &[u8], control: &str) -> Option<Vec<u8>> {
+    let old = words(text).into_iter().nth(1)?;
+    Some(spliced(text, old, control.as_bytes()))
 }
 
 /// Has a line act for a service alone: by `service=` in the place of the one that it has, or behind its last word.
@@ -111,7 +121,12 @@ mod tests {
     fn a_new_line_has_the_options_of_another() {
         let arguments = [&b"strict=1"[..], b"message_no_jobs=See [{url}]"].map(<[u8]>::to_vec);
         assert_eq!(
-            text(new("session", MODULE.as_bytes(), &arguments)),
+            text(new(
+                Facility::Session,
+                "required",
+                MODULE.as_bytes(),
+                &arguments
+            )),
             "session    required     pam_slurm_adopt.so strict=1 [message_no_jobs=See [{url\\]\\]]"
                 .replace("{url\\]", "{url}")
         );
@@ -133,7 +148,7 @@ mod tests {
                 "account \\\n  required \\\n a.so\n",
             ),
         ] {
-            let found = with_required(line.as_bytes()).map(text);
+            let found = with_control(line.as_bytes(), "required").map(text);
             assert_eq!(found.as_deref(), Some(expected));
         }
     }

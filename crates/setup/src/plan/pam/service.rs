@@ -7,11 +7,12 @@ use adopt::options::{self, Options};
 use check::host::tree::is_absent;
 use check::host::{Host, ModuleCall, OwnLine, PAM_CONF};
 use check::{Finding, Spot};
-use pamconf::{Code, Facility, Item, Line, Problem, ProblemKind, ReadOther};
+use pamconf::{Action, Code, Facility, Handler, Item, Line, Problem, ProblemKind, ReadOther};
 
 use crate::plan::Work;
 use crate::plan::draft::dangling;
 use crate::plan::lines::Lines;
+use crate::plan::pam::line;
 
 /// A PAM service of sshd.
 pub(super) struct Service<'a> {
@@ -163,6 +164,17 @@ impl<'a> Service<'a> {
             is_here && it.facility == facility && !self.is_meant_by(&it.options)
         });
         lines
+    }
+
+    /// The control with which a failure of a line counts: where a later line than this entry can have libpam forget it,
+    /// the stack is to end there.
+    pub fn control(&self, facility: Facility, entry: usize) -> &'static str {
+        let forgets =
+            |it: &Handler| Code::all().any(|code| it.control.action(code) == Action::Reset);
+        match self.read.stack(facility).iter().skip(entry).any(forgets) {
+            true => line::REQUISITE,
+            false => "required",
+        }
     }
 
     /// Has a line with these arguments act for the service: without `service=`, unless its default or the options file

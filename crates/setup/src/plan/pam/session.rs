@@ -49,7 +49,13 @@ fn add(work: &mut Work<'_>, service: &Service<'_>, caller: &Caller) -> Result<()
         edit.revive(place.line);
         return edit.write(work);
     }
-    let text = line::new("session", &caller.module, &caller.arguments);
+    let control = service.control(Facility::Session, 0);
+    let text = line::new(
+        Facility::Session,
+        control,
+        &caller.module,
+        &caller.arguments,
+    );
     let place = place(service, &text, None);
     if let Some(by) = &place.passed_by {
         advise(work, by);

@@ -34,7 +34,12 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
             return Ok(());
         }
         service.prepare(work)?;
-        let text = line::new("session", line::MODULE.as_bytes(), &[ARGUMENT.to_vec()]);
+        let text = line::new(
+            Facility::Session,
+            service.control(Facility::Session, 0),
+            line::MODULE.as_bytes(),
+            &[ARGUMENT.to_vec()],
+        );
         let place = session::place(&service, &text, None);
         let why = "su opens a session of its own, which pam_systemd takes out of the job";
         let lines = work.draft.edit(&service.own, why)?;
