@@ -195,7 +195,7 @@ impl Machine {
 const MODULE: &str = "target/release/libpam_slurm_adopt.so";
 
 /// Path of the lab's program in the checkout, where ./demo looks for it.
-const PROGRAM: &str = "target/tool/slurm-adopt-lab";
+const PROGRAM: &str = "target/demo/slurm-adopt-lab";
 
 /// Makes the disk image from the machine's root, the files in `upper` beside it, and what the shell command
 /// `add` puts into `disk`; `add` gets `argument` as `$3`.

@@ -33,12 +33,11 @@ impl Dist {
         Self(workspace.target("dist").join(arch.target()))
     }
 
-    /// Collects what `cargo build` made for hosts like this one: the module of profile release, the program of
-    /// profile tool.
+    /// Collects what `cargo build --profile demo` made for hosts like this one.
     pub fn of_host(workspace: &Workspace) -> Result<Self> {
         let dist = Self(workspace.target("dist/host"));
-        copy(&workspace.target(RELEASE).join(MODULE), &dist.module())?;
-        copy(&workspace.target(TOOL).join("slurm-adopt"), &dist.cli())?;
+        copy(&workspace.target(DEMO).join(MODULE), &dist.module())?;
+        copy(&workspace.target(DEMO).join("slurm-adopt"), &dist.cli())?;
         Ok(dist)
     }
 
@@ -164,6 +163,7 @@ fn target_dir(workspace: &Workspace, arch: Arch) -> PathBuf {
 const RELEASE: &str = "release";
 /// The profile of programs.
 const TOOL: &str = "tool";
+const DEMO: &str = "demo";
 
 /// Directory where cargo leaves the files of a profile.
 fn built(workspace: &Workspace, arch: Arch, profile: &str) -> PathBuf {

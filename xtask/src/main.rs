@@ -80,7 +80,7 @@ enum Task {
         /// Only this kind.
         #[arg(long, value_enum)]
         only: Option<package::Kind>,
-        /// For Debian and Ubuntu hosts like this one, what `cargo build --release` and `--profile tool` made.
+        /// For Debian and Ubuntu hosts like this one, what `cargo build --profile demo` made.
         #[arg(long, conflicts_with_all = ["arch", "only"])]
         host: bool,
     },

@@ -74,8 +74,7 @@ pub fn write(
     Ok(written)
 }
 
-/// Packs what `cargo build` made for Debian and Ubuntu hosts like this one, into target/packages/host: profile
-/// release has the module, profile tool the program.
+/// Packs what `cargo build --profile demo` made for Debian and Ubuntu hosts like this one, into target/packages/host.
 ///
 /// # Errors
 /// They are not built; those of the file system and of dpkg-deb.
@@ -173,5 +172,5 @@ impl Source<'_> {
 
 /// The version of all that the packages contain.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Who answers for the packages.
-const MAINTAINER: &str = "slurm-adopt authors <slurm-adopt@example.org>";
+/// Who answers for the packages: `authors` in Cargo.toml.
+const MAINTAINER: &str = env!("CARGO_PKG_AUTHORS");
