@@ -18,7 +18,7 @@ pub const TESTS: &[(&str, Test)] = &[
 fn terminal(node: &Node, user: &str, first: &str) -> Result<Background> {
     let argv = ["ssh", "-tt", "-o", "BatchMode=yes", node.name()];
     let typed = format!("{first}echo 'I'n; exec sleep 1000\n");
-    let mut ssh = node.command(&argv).user(user).stdin(&typed).spawn()?;
+    let mut ssh = node.command(&argv).user(user).stdin(typed).spawn()?;
     lab::poll::until_true("the login", Duration::from_secs(20), || {
         ensure!(ssh.is_running()?, "kept out: {}", ssh.stderr()?);
         Ok(ssh.stdout()?.contains("In\r\n"))
@@ -46,7 +46,7 @@ fn three_lines(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &["-t", "60"])?;
     let others = cluster.submit("bob", &[])?;
     let mut alices = terminal(node, "alice", "")?;
-    let mut bobs = terminal(node, "bob", "")?;
+    let bobs = terminal(node, "bob", "")?;
     let on_node = format!("job {job} on {}", node.name());
     let early = node.run(&[CLI, "notify"])?;
     ensure!(
@@ -83,8 +83,9 @@ fn three_lines(cluster: &Cluster) -> Result<()> {
 fn no_messages(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let job = cluster.submit("alice", &["-t", "60"])?;
-    let mut quiet = terminal(node, "alice", "mesg n; ")?;
-    let mut other = terminal(node, "alice", "")?;
+    // As mesg n does.
+    let quiet = terminal(node, "alice", "chmod g-w $(tty); ")?;
+    let other = terminal(node, "alice", "")?;
     notify(node, job, 602)?;
     let line = "ends in 10 minutes";
     let told = || Ok(other.stdout()?.contains(line));

@@ -62,7 +62,7 @@ pub fn lines() -> Result<Vec<Line>, NothingSeen> {
     let mut lines = Vec::new();
     for job in jobs {
         if let Some(end) = end(job, told.get(&job.job)) {
-            lines.extend(lines_of(job, &Window::at(now).due(end, now)));
+            lines.extend(lines_of(job, &Window::at(now).due(end)));
         }
     }
     lines.sort_by_key(|it| it.due.at);

@@ -35,20 +35,17 @@ impl Window {
         }
     }
 
-    /// The lines about a job with this end that are due in this minute, past or future. Of those that are late by then
-    /// only the last makes sense.
+    /// The lines about a job with this end that are due in this minute, past or future: slurmctld looks for jobs over
+    /// their limit every half minute, so that the last line may come late too.
     #[must_use]
-    pub fn due(self, end: i64, now: i64) -> Vec<Due> {
+    pub fn due(self, end: i64) -> Vec<Due> {
         let at = |before: i64| Due {
             at: end.saturating_sub(before),
             before,
             end,
         };
         let is_here = |it: &Due| (self.from..self.until).contains(&it.at);
-        // A job that has ended needs no line.
-        let is_of_use = |it: &Due| it.at >= now || it.before > 0;
-        let due = BEFORE.into_iter().map(at);
-        due.filter(is_here).filter(is_of_use).collect()
+        BEFORE.into_iter().map(at).filter(is_here).collect()
     }
 
     /// The last moment at which this run may still be at work: systemd skips a timer's run while the last one lasts.
@@ -87,27 +84,28 @@ mod tests {
                 let now = 999_999_240 + 60 * minute;
                 let window = Window::at(now);
                 assert_eq!(window.from, now, "whole minutes");
-                told.extend(window.due(end, now).iter().map(|it| it.at));
+                told.extend(window.due(end).iter().map(|it| it.at));
             }
             assert_eq!(told, [end - 600, end - 60, end], "{end}");
         }
     }
 
     #[test]
-    fn what_is_late_is_told_within_the_minute_unless_the_job_has_ended() {
+    fn what_is_late_is_told_within_the_minute() {
         let now = 1_000_000_050;
         let at = |end| {
-            let due = Window::at(now).due(end, now);
+            let due = Window::at(now).due(end);
             due.iter().map(|it| it.before).collect::<Vec<_>>()
         };
         // From ...020 to ...079.
         assert_eq!(at(now + 600 - 10), [600]);
         assert_eq!(at(now + 60 - 10), [60]);
-        assert_eq!(at(now - 10), [0; 0]);
-        assert_eq!(at(now), [0]);
-        assert_eq!(at(now + 10), [0]);
-        assert_eq!(at(now + 300), [0; 0]);
-        assert_eq!(at(i64::MIN), [0; 0]);
+        for end in [now - 10, now, now + 10] {
+            assert_eq!(at(end), [0]);
+        }
+        for end in [now - 40, now + 300, i64::MIN] {
+            assert_eq!(at(end), [0; 0]);
+        }
     }
 
     #[test]

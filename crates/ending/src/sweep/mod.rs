@@ -267,6 +267,10 @@ impl Broom<'_> {
         let held = match process.hold() {
             Ok(Some(held)) => held,
             Ok(None) => return Ok(Ok(())),
+            // Linux before 5.3.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                return Err(Outcome::Unknown(format!("pidfd_open: {error}")));
+            }
             Err(error) => return Ok(Err(error)),
         };
         self.still_has_no_job(user)?;
