@@ -1,4 +1,5 @@
-//! Logins that wait for a job (`wait_for_job=`): on two nodes whose prolog lasts as long as a file is there.
+//! Which job a login gets into if several are there, or none yet (`action_unknown=`, `wait_for_job=`): on two nodes
+//! whose prolog lasts as long as a file is there.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ const TESTS: &[(&str, Test)] = &[
     ("exempt users and root do not wait", exempt),
     ("a user waits four times at most", four_times),
     ("a spool directory may be missing at first", no_spool),
+    ("action_unknown chooses among several jobs", several),
 ];
 
 fn main() {
@@ -140,7 +142,7 @@ fn stranger(cluster: &Cluster) -> Result<()> {
         log.contains("bob waits for a job to start here, up to 2 s"),
         "{log}"
     );
-    ensure!(log.contains("; waited 2."), "{log}");
+    ensure!(log.contains("; waited "), "{log}");
     // alice has one, and does not wait.
     let mark = cluster.node(2).syslog_mark()?;
     let login = cluster.node(1).ssh("alice", "node2", CGROUP)?.ok()?;
@@ -157,7 +159,7 @@ fn from_networks(cluster: &Cluster) -> Result<()> {
     for (from, waits) in [("10.88.0.2,10.89.0.0/16", false), ("10.88.0.1", true)] {
         with_options(cluster, &format!("wait_for_job=1 wait_from={from}"))?;
         let log = refused(cluster, "bob", u64::from(waits), 12)?;
-        let has_waited = log.contains("bob waits for a job") && log.contains("; waited 1.");
+        let has_waited = log.contains("bob waits for a job") && log.contains("; waited ");
         ensure!(has_waited == waits, "{from}: {log}");
     }
     Ok(())
@@ -244,6 +246,55 @@ fn no_spool(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &["--nodelist=node2"])?;
     ensure!(login.wait(LIMIT)? == Some(Status::Exited(0)), "the login");
     ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
+    Ok(())
+}
+
+/// Each of the four jobs is the best in another way.
+fn several(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    let submit = |more: [&str; 2]| {
+        let arguments = [&["--nodelist=node2"][..], &more].concat();
+        cluster.submit("alice", &arguments)
+    };
+    let oldest = submit(["--time=20", "--cpus-per-task=1"])?;
+    let longest = submit(["--time=60", "--cpus-per-task=1"])?;
+    let largest = submit(["--time=10", "--cpus-per-task=2"])?;
+    let newest = submit(["--time=30", "--cpus-per-task=1"])?;
+    // Their environment is there when their scripts are.
+    let scripts = || {
+        let all = node.processes("sleep 100000")?;
+        Ok(all
+            .iter()
+            .filter(|(_, line)| line == "sleep 100000")
+            .count()
+            == 4)
+    };
+    lab::poll::until_true("the scripts", LIMIT, scripts)?;
+    let knows_end = cluster.suite() >= Suite::Trixie;
+    for (by, job) in [
+        ("newest", newest),
+        ("oldest", oldest),
+        ("longest", if knows_end { longest } else { newest }),
+        ("largest", largest),
+    ] {
+        let mark = node.syslog_mark()?;
+        let outcome =
+            Call::new("alice", &format!("action_unknown={by}")).make(node, Module::Ours)?;
+        ensure!(
+            outcome.job(node)? == Some(job),
+            "{by}, not {job}: {outcome}"
+        );
+        let log = node.syslog_since(mark)?;
+        let is_unknown = log.contains("action_unknown: the end is not known of job");
+        ensure!(is_unknown == (by == "longest" && !knows_end), "{by}: {log}");
+    }
+    // The best one is ending: the next best takes the login.
+    cluster.cancel(largest)?;
+    let outcome = Call::new("alice", "action_unknown=largest").make(node, Module::Ours)?;
+    ensure!(
+        outcome.job(node)? == Some(newest),
+        "of equal ones the newest: {outcome}"
+    );
     Ok(())
 }
 

@@ -67,7 +67,7 @@ pub enum Stage {
     Callerid,
     /// Steps of two releases on one node: clusters
     Mixed,
-    /// Logins that wait for a job: clusters of two nodes
+    /// Which of several jobs a login gets into, and logins that wait for one: clusters of two nodes
     Waiting,
     /// The file of options, exemptions, modes and messages: clusters
     Site,
@@ -225,7 +225,7 @@ impl Stage {
             Self::Finding => Work::Clusters("finding the node", "finding"),
             Self::Callerid => Work::Clusters("caller ID", "callerid"),
             Self::Mixed => Work::Clusters("mixed versions", "mixed"),
-            Self::Waiting => Work::Clusters("waiting for a job", "waiting"),
+            Self::Waiting => Work::Clusters("waiting for a job, and which", "waiting"),
             Self::Site => Work::Clusters("what a site sets", "site"),
             Self::Check => Work::Clusters("what check finds", "check"),
             Self::Setup => Work::Clusters("setup and undo", "setup"),
