@@ -81,13 +81,13 @@ pub fn devices(suite: Suite) -> Result<()> {
         )?;
     }
     node.write(
-        "/usr/local/sbin/stay",
-        "#!/bin/sh\nsleep 300 >/dev/null 2>&1 &\n",
+        "/usr/local/sbin/make",
+        "#!/bin/sh\nmkdir -p /run/user/2001\n",
         0o755,
     )?;
-    let stays = "session required pam_exec.so type=open_session /usr/local/sbin/stay";
-    node.write("/etc/pam.d/sshd", stack("", stays), 0o644)?;
-    expect(node, "a process that stays", "SA930 warning", &[])?;
+    let makes = "session required pam_exec.so type=open_session /usr/local/sbin/make";
+    node.write("/etc/pam.d/sshd", stack("", makes), 0o644)?;
+    expect(node, "a directory that stays", "SA930 warning", &[])?;
     cluster.stop()
 }
 
@@ -114,6 +114,8 @@ pub fn namespaces(suite: Suite) -> Result<()> {
         )
         .start()?;
     let node = cluster.node(1);
+    // slurmd mounts it when it has started; a job that comes sooner fails.
+    node.sh("for turn in $(seq 50); do grep -q containers /proc/mounts && break; sleep 0.1; done")?;
     cluster.submit("alice", &[])?;
     let mine = "touch /tmp/mine; test -e /tmp/mine";
     for (options, is_inside) in [("", true), ("join_container=false", false)] {
