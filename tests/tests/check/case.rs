@@ -15,13 +15,13 @@ pub const SUITES: &[Suite] = &[Suite::Bullseye, Suite::Forky];
 /// Functions for the scripts of rows.
 pub const PRELUDE: &str = "
 # Saves files before a change; they are put back when the row ends.
-keep() { for it; do [ -e /run/kept$it ] || { mkdir -p /run/kept$(dirname $it); cp -a $it /run/kept$it; }; done; }
+keep() { for it; do it=$(readlink -f $(dirname $it))/$(basename $it); [ -e /run/kept$it ] || { mkdir -p /run/kept$(dirname $it); cp -a $it /run/kept$it; }; done; }
 # Writes a new file, which the row removes.
 file() { mkdir -p $(dirname $1); printf '%b\\n' \"$2\" >$1; }
 # Replaces the module's account line.
 account() { keep /etc/pam.d/sshd; sed -i \"4s|.*|account $*|\" /etc/pam.d/sshd; }
 as_user() { user=$1; shift; setpriv --reuid=$user --regid=$user --clear-groups \"$@\"; }
-# Takes away the module that Debian 11's package has in libpam's second directory.
+# Takes away the module that the packages of Debian 11 and 12 have in libpam's second directory.
 alone() { [ ! -e /lib/security/$OURS ] || { keep /lib/security/$OURS; rm /lib/security/$OURS; }; }
 OURS=pam_slurm_adopt.so
 DENY='action_adopt_failure=deny action_generic_failure=deny'
@@ -38,6 +38,12 @@ reload_sshd() { kill -HUP $(cat /run/sshd.pid); until_true listens 0016; }
 stop_sshd() { [ ! -s /run/sshd.pid ] || { pid=$(cat /run/sshd.pid); kill $pid; until_true is_gone $pid; }; }
 restart_sshd() { stop_sshd; /usr/sbin/sshd; until_true listens 0016; }
 sshd_refuses() { stop_sshd; if /usr/sbin/sshd; then echo 'sshd started' >&2; return 1; fi; }
+# Listens at a path, does that with each connection $c and closes it.
+listen_with() {
+    perl -MSocket -e '$p = shift; socket($l, PF_UNIX, SOCK_STREAM, 0) && bind($l, sockaddr_un($p)) && listen($l, 9)
+        or die $!; while (accept($c, $l)) { '\"$1\"'; close $c }' $2 >/dev/null 2>&1 &
+    echo $! >/run/listener; until_true test -S $2
+}
 # A login from this node that the module refuses.
 refused() { ! as_user $1 ssh node1 true 2>/run/refusal || { echo \"$1 got in\" >&2; return 1; }; }
 # Runs by itself at the end; for daemons that are to read the old file.
@@ -233,7 +239,7 @@ struct Names {
 /// The module's path on a node as its libpam has it.
 fn module(suite: Suite) -> &'static str {
     match suite {
-        Suite::Bullseye => lab::config::MODULE,
+        Suite::Bullseye | Suite::Bookworm => lab::config::MODULE,
         _ => "/usr/lib/x86_64-linux-gnu/security/pam_slurm_adopt.so",
     }
 }

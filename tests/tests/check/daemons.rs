@@ -57,6 +57,24 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a listener of root's instead of a slurmstepd, which answers nonsense",
+        jobs: &["alice"],
+        breaks: "mv $SOCKET $SOCKET.away; listen_with 'syswrite($c, qq{SSH-2.0-nonsense, and more of it})' $SOCKET",
+        restores: "kill $(cat /run/listener); mv $SOCKET.away $SOCKET",
+        found: &["SA524 failure {socket}"],
+        proof: Proof::KeptOut("alice"),
+        ..CASE
+    },
+    Case {
+        name: "a listener of root's instead of a slurmstepd, which closes the connection",
+        jobs: &["alice"],
+        breaks: "mv $SOCKET $SOCKET.away; listen_with '' $SOCKET",
+        restores: "kill $(cat /run/listener); mv $SOCKET.away $SOCKET",
+        found: &["SA524 failure {socket}"],
+        proof: Proof::KeptOut("alice"),
+        ..CASE
+    },
+    Case {
         name: "a file that is named like a socket",
         jobs: &["alice"],
         breaks: ": >/var/spool/slurmd/node1_9999.4294967292",
@@ -148,6 +166,21 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "a slurmd of a release that is not known",
+        // On Debian 11 it also seems to be new enough for DeferBatch.
+        suites: &[Suite::Bookworm, Suite::Trixie, Suite::Forky],
+        jobs: &["alice"],
+        // The same program, which prints another release.
+        breaks: "file=$(readlink /proc/$(cat /run/slurmd.pid)/exe); was=$($file -V | grep -o '[0-9.]*$')
+            stop_slurmd; for it in $file $(ldd $file | grep -o '/[^ ]*libslurmfull[^ ]*'); do
+                it=$(readlink -f $it); keep $it; sed -i \"s/$was/99.11${was#?????}/g\" $it
+            done; start_slurmd",
+        restores: "stop_slurmd; put_back; start_slurmd",
+        found: &["SA503 warning"],
+        proof: Proof::StillInJob("alice"),
+        ..CASE
+    },
+    Case {
         name: "slurmd's program was replaced",
         jobs: &["alice"],
         breaks: "file=$(readlink /proc/$(cat /run/slurmd.pid)/exe); cp -a $file $file.new; mv $file.new $file",
@@ -180,6 +213,14 @@ pub fn peers(suite: Suite) -> Result<()> {
         "{one}"
     );
     ensure!(one.contains("logins from node2 cannot be"), "{one}");
+    // Its answer comes with a credential of another key.
+    cluster.node(3).sh(
+        "pid=$(cat /run/munge/munged.pid); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.1; done
+         head -c 1024 /dev/urandom >/etc/munge/munge.key
+         setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2",
+    )?;
+    let found = check(node)?;
+    ensure!(found.contains("SA532 warning"), "{found:?}");
     // What is stopped takes connections.
     let pid = cluster.node(3).read_text("/run/slurmd.pid")?;
     let pid = pid.trim().parse().context("a pid")?;

@@ -21,6 +21,7 @@ mod bounds;
 mod captures;
 mod case;
 mod daemons;
+mod login;
 mod module;
 mod pam;
 mod proof;
@@ -67,6 +68,7 @@ const CLUSTERS: &[(&str, ClusterTest)] = &[
     ("settings of slurm.conf", slurm::settings),
     ("limits of a login's CPUs", slurm::cpus),
     ("an Epilog that ends a user's other login", slurm::epilog),
+    ("a trial login and GPUs, memlock", login::devices),
 ];
 
 fn start(suite: Suite) -> Result<Cluster> {
@@ -101,6 +103,11 @@ fn main() {
     for (name, test) in CLUSTERS {
         matrix.add_in_turn(case::SUITES, name, |suite, _| test(suite));
     }
+    matrix.add_in_turn(
+        &[Suite::Bookworm, Suite::Trixie, Suite::Forky],
+        "a trial login outside its job's namespaces",
+        |suite, _| login::namespaces(suite),
+    );
     // The first release with it is 23.11.
     matrix.add_on(
         &[Suite::Forky],

@@ -90,6 +90,18 @@ const FAULT: &str = "keep /etc/slurm/slurm.conf; echo 'Epilog =' >>/etc/slurm/sl
 /// What can be wrong with options, their file and the module's directory.
 pub const OPTIONS: &[Case] = &[
     Case {
+        name: "slurm_conf= is an older copy of the file that slurmd reads",
+        breaks: "sed '1i # A copy' /etc/slurm/slurm.conf >/etc/slurm/copy.conf
+            account required $OURS $DENY slurm_conf=/etc/slurm/copy.conf",
+        restores: "rm /etc/slurm/copy.conf",
+        found: &[
+            "SA131 warning /etc/pam.d/sshd:4",
+            "SA404 note /etc/slurm/copy.conf:*",
+        ],
+        proof: Proof::StillInJob("alice"),
+        ..WITH_JOB
+    },
+    Case {
         name: "a typo in an option",
         breaks: "account required $OURS action_adopt_failure=deny action_generic_failur=deny",
         then: FAULT,

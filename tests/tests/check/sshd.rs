@@ -99,6 +99,16 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "an sshd in a container",
+        // It opens its files anew: what stands here for a container shares them.
+        breaks: "unshare --pid --fork --kill-child /usr/sbin/sshd -D -p 2222 -o PidFile=none >/dev/null 2>&1 &
+            echo $! >/run/container; until_true listens 08AE",
+        restores: "pid=$(cat /run/container); kill -KILL $pid; until_true eval '! listens 08AE'",
+        found: &["SA361 note"],
+        proof: Proof::StillOut("bob"),
+        ..CASE
+    },
+    Case {
         name: "a service without a file",
         suites: &[Suite::Trixie, Suite::Forky],
         breaks: "keep /etc/ssh/sshd_config; sed -i '4i PAMServiceName sshd-compute' /etc/ssh/sshd_config; restart_sshd",

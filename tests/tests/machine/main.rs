@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod escapes;
 mod inside;
 mod journal;
@@ -34,6 +35,7 @@ fn main() {
         tracking::TESTS,
         journal::TESTS,
         trial::TESTS,
+        check::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.

@@ -143,10 +143,13 @@ pub(super) fn namespaces(references: &[Reference], pid: u32) -> Vec<Namespace> {
     const KINDS: [(&str, &str); 3] = [("mount", "mnt"), ("pid", "pid"), ("user", "user")];
     let of = |pid: &str, name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).ok();
     let mut found = Vec::new();
+    // The extern step's own process may be outside although all tasks are within.
+    let has_tasks = references.iter().any(|it| it.step != "extern");
     for (kind, name) in KINDS {
         let node = of("self", name);
         let jobs: Option<Vec<PathBuf>> = references
             .iter()
+            .filter(|it| !has_tasks || it.step != "extern")
             .map(|it| of(&it.pid.to_string(), name))
             .collect();
         let (Some(node), Some(jobs), Some(login)) = (node, jobs, of(&pid.to_string(), name)) else {

@@ -82,7 +82,7 @@ fn look(host: &Host, notes: &mut Notes) {
 /// The newest protocol version that a stepd here speaks: a login asks slurmds in that one.
 fn newest(seen: &StepsSeen) -> Option<Version> {
     let versions = seen.steps.iter().map(|it| match it.answer {
-        Answer::Step { version, .. } => Some(version),
+        Answer::Step { version, .. } if steps::is_slurms(version) => Some(version),
         _ => None,
     });
     versions.max().flatten()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use adopt::survey::{Answer, StepSeen, StepState, StepsSeen};
 use procfs::process::Process;
+use proto::Version;
 
 use crate::host::Host;
 use crate::running::shown;
@@ -159,7 +160,8 @@ fn judge_directory(seen: &StepsSeen, notes: &mut Notes) {
 
 /// What is wrong with a step; `job_of` names its job.
 fn finding(step: &StepSeen, job_of: impl FnOnce() -> String) -> Option<Finding> {
-    if matches!(step.answer, Answer::Step { .. }) && step.took < SLOW_FROM {
+    let is_slow = step.took >= SLOW_FROM;
+    if matches!(step.answer, Answer::Step { version, .. } if !is_slow && is_slurms(version)) {
         return None;
     }
     let job = job_of();
@@ -176,12 +178,25 @@ fn finding(step: &StepSeen, job_of: impl FnOnce() -> String) -> Option<Finding> 
         }
         Answer::Stale => Finding::of(&STALE, format!("{job}: nobody listens")),
         Answer::Failed(cause) => Finding::of(&FAILED, format!("{job}, {}: {cause}", process())),
+        Answer::Step { version, .. } if !is_slurms(*version) => Finding::of(
+            &FAILED,
+            format!(
+                "job {}, {}: the answer is not Slurm's (it begins with no protocol version)",
+                step.job,
+                process()
+            ),
+        ),
         Answer::Step { .. } => Finding::of(
             &SLOW,
             format!("{job}, {}: answered after {took} ms", process()),
         ),
     };
     Some(finding.at(socket_of(step)))
+}
+
+/// Whether a slurmstepd speaks this version. The module takes any number as that of a later release.
+pub(super) fn is_slurms(version: Version) -> bool {
+    version >= Version::OLDEST && version.for_messages().is_some()
 }
 
 fn socket_of(step: &StepSeen) -> Spot {
@@ -222,7 +237,7 @@ fn state_word(state: char) -> Option<&'static str> {
 /// `2 stepds answered within 1 ms, 1 of a suspended job`; None without a stepd.
 fn summary(steps: &[StepSeen]) -> Option<String> {
     let mut states = steps.iter().filter_map(|it| match it.answer {
-        Answer::Step { state, .. } => Some((it.took, state)),
+        Answer::Step { state, version } if is_slurms(version) => Some((it.took, state)),
         _ => None,
     });
     let slowest = states.clone().map(|(took, _)| took).max();
@@ -249,8 +264,6 @@ fn summary(steps: &[StepSeen]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use proto::Version;
-
     use super::*;
 
     fn step(answer: Answer, millis: u64) -> StepSeen {
@@ -272,6 +285,10 @@ mod tests {
             state: StepState::Running,
             version: Version::V26_05,
         };
+        let foreign = Answer::Step {
+            state: StepState::Ending,
+            version: Version::from_stepd(0x2d48_5353).expect("a number"),
+        };
         for (step, id, detail) in [
             (step(running.clone(), 999), "", ""),
             (
@@ -288,6 +305,11 @@ mod tests {
                 step(Answer::Stale, 0),
                 "SA523",
                 "job 7: nobody listens, and other steps of the job run",
+            ),
+            (
+                step(foreign, 0),
+                "SA524",
+                "job 7, pid unknown: the answer is not Slurm's (it begins with no protocol version)",
             ),
             (
                 step(Answer::Failed("it closed the connection".into()), 0),

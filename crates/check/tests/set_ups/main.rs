@@ -3,6 +3,7 @@
 mod elf;
 mod field;
 mod good;
+mod ids;
 mod module;
 mod options;
 mod pam;

@@ -37,16 +37,26 @@ impl Tree {
         // The tests of crates/setup use this file too.
         let bases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../check/tests/bases");
         copy_files(&bases.join(base), tree.0.path());
-        let mut names = BTreeSet::from(["pam_slurm_adopt.so".to_owned()]);
-        for file in fs::read_dir(tree.path("/etc/pam.d")).expect("etc/pam.d") {
+        tree.write_module(&format!("{modules}/pam_slurm_adopt.so"));
+        tree.add_modules();
+        tree
+    }
+
+    /// Writes the modules that lines of /etc/pam.d name, where the base has its modules.
+    pub fn add_modules(&self) {
+        let mut names = BTreeSet::new();
+        for file in fs::read_dir(self.path("/etc/pam.d")).expect("etc/pam.d") {
             let text = fs::read_to_string(file.expect("an entry").path()).expect("a text");
-            let words = text.split_whitespace().filter(|it| it.ends_with(".so"));
+            let words = text.split_whitespace();
+            let words = words.filter(|it| it.ends_with(".so") && !it.contains('/'));
             names.extend(words.map(str::to_owned));
         }
-        for name in names {
-            tree.write_module(&format!("{modules}/{name}"));
+        let dirs = [DEBIAN_MODULES, REDHAT_MODULES];
+        for dir in dirs.iter().filter(|it| self.has(it)) {
+            let paths = names.iter().map(|name| format!("{dir}/{name}"));
+            let missing = paths.filter(|it| !self.has(it));
+            missing.for_each(|it| self.write_module(&it));
         }
-        tree
     }
 
     /// Writes a file that stands for a module.

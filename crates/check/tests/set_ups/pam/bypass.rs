@@ -267,7 +267,7 @@ fn administrators_in_a_list_are_a_note() {
         Case {
             name: "no list, onerr=fail",
             make: || before(ALLOW),
-            found: &[],
+            found: &["SA239 warning /etc/pam.d/sshd:3"],
         },
     ]);
 }
