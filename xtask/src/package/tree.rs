@@ -213,7 +213,7 @@ const SHARE: &str = "usr/share/slurm-adopt";
 /// The directory of documents.
 pub const DOC: &str = "usr/share/doc/slurm-adopt";
 /// The pages for admins, of docs.
-const DOCS: [&str; 11] = [
+const DOCS: [&str; 12] = [
     "check.schema.json",
     "differences.md",
     "explain.schema.json",
@@ -221,6 +221,7 @@ const DOCS: [&str; 11] = [
     "install.md",
     "log.schema.json",
     "migration.md",
+    "podman.md",
     "session.md",
     "setup.md",
     "status.schema.json",
