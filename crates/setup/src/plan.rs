@@ -9,6 +9,8 @@ mod sshd;
 mod systemd;
 mod units;
 
+use std::os::unix::fs::MetadataExt as _;
+
 use check::{Finding, Host};
 
 use crate::change::Change;
@@ -109,8 +111,10 @@ pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
     if wish.wants(Part::Slurm) {
         slurm::plan(&mut work)?;
     }
+    let changes = work.draft.changes();
+    tell_links(&mut work, &changes);
     Ok(Plan {
-        changes: work.draft.changes(),
+        changes,
         commands: work.commands,
         advice: work.advice,
         accepted: match wish.session {
@@ -118,6 +122,27 @@ pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
             _ => Vec::new(),
         },
     })
+}
+
+/// Tells of files with several names: each change replaces the file under one of them.
+fn tell_links(work: &mut Work<'_>, changes: &[Change]) {
+    let links = |it: &Change| {
+        let status = work.host().tree.link_status(&it.path).ok()?;
+        let count = status.nlink();
+        (status.is_file() && count > 1).then(|| (it.path.display().to_string(), count))
+    };
+    let files: Vec<(String, u64)> = changes.iter().filter_map(links).collect();
+    for (file, count) in files {
+        let title = format!(
+            "{file} has {count} names (hard links): it is replaced under this one, and keeps its content under the others"
+        );
+        let find = format!("find / -xdev -samefile {file}   # its names, before the change");
+        let how = match work.host().is_live() {
+            true => vec![find.as_str()],
+            false => Vec::new(),
+        };
+        work.advise(title, &how);
+    }
 }
 
 /// A plan that grows.

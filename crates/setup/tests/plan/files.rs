@@ -180,6 +180,19 @@ fn a_hand_made_mode_stays() {
 }
 
 #[test]
+fn a_file_with_several_names_is_told() {
+    let tree = bare(Tree::debian());
+    fs::hard_link(tree.path(SSHD), tree.path("/etc/pam.d/other-name")).expect("link");
+    let plan = planned(&tree, &pam()).expect("a plan");
+    let title = &plan.advice[0].title;
+    assert!(
+        title.starts_with("/etc/pam.d/sshd has 2 names (hard links)"),
+        "{title}"
+    );
+    assert_eq!(set_up(&bare(Tree::debian()), &pam()).advice, []);
+}
+
+#[test]
 fn what_is_no_file_in_the_place_of_sshds_is_told() {
     let tree = bare(Tree::debian());
     tree.remove(SSHD);
