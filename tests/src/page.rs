@@ -149,7 +149,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     (
         "README.md",
         "./demo",
-        "it takes minutes; machines of the lab run what it shows",
+        "its build takes minutes; machines of the lab run it with --no-build",
     ),
     ("README.md", "./test", "it is this run"),
     ("docs/reliability.md", "./test", "it is this run"),

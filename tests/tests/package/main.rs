@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod aborts;
+mod ansible;
 mod files;
 mod life;
 mod node;
@@ -85,5 +86,8 @@ fn main() {
     for (name, test) in IN_TURN {
         matrix.add_in_turn(&SUITES, name, |_, packages| run(*test, packages));
     }
+    // One release is enough for what is Ansible's.
+    let trixie = &SUITES[1..2];
+    matrix.add_long(trixie, "the Ansible role", |suite, _| ansible::role(suite));
     matrix.run();
 }

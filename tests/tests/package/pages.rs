@@ -1,6 +1,6 @@
 //! The commands of the pages for admins as they stand there, on a node that comes from SchedMD's module and goes back.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lab::Status;
 use tests::{job_of_cgroup, page};
 
@@ -69,11 +69,12 @@ fn by_package(packages: &Packages) -> Result<()> {
         let argv = of_this_node.iter().fold(call, |call, (name, value)| {
             call.replace(&format!(" {name}"), &format!(" {value}"))
         });
-        let more = match argv.split(' ').nth(1) {
-            Some("setup") if !argv.contains("--dry-run") => " --dry-run",
+        let more = match argv.split(' ').nth(1).unwrap_or_default() {
+            "setup" if !argv.contains("--dry-run") => " --dry-run",
             // The node has no journal.
-            Some("stats") => " --input /dev/null",
-            _ => "",
+            "stats" => " --input /dev/null",
+            "check" | "explain" | "help" | "setup" | "status" | "support" => "",
+            _ => bail!("{argv}: say here how to run it, or show it in a block"),
         };
         page::run(packages.node(), DIR, &[argv + more], &[&[0]])?;
     }

@@ -53,7 +53,7 @@ fn start_and_go_back(packages: &Packages) -> Result<()> {
         "removed before undo: {told}"
     );
     packages.run("slurm-adopt undo --yes")?;
-    packages.run("dpkg -P slurm-adopt")?;
+    packages.run("apt-get purge -y slurm-adopt")?;
     ensure!(packages.served()? == packages.theirs, "{PLACE} is ours");
     Ok(())
 }
