@@ -10,8 +10,8 @@ use crate::output;
 
 /// Tell the terminals of logins when their job ends
 ///
-/// Writes a line to the terminals of the logins in a job ten minutes and one minute before its time limit, and when it is
-/// reached. For a timer that starts it at each full minute (slurm-adopt-notify.timer): a run ends before the next minute, and
+/// Writes a line to the terminals of the logins in a job ten minutes, one minute, and five seconds before it reaches its time
+/// limit. For a timer that starts it at each full minute (slurm-adopt-notify.timer): a run ends before the next minute, and
 /// keeps nothing. Asks squeue about jobs that have a login with a terminal, at most eight; without an answer it goes by
 /// the end that the job was started with (Slurm 23.02 and later). Who wants no lines: mesg n.
 ///

@@ -1,4 +1,4 @@
-//! Tells the terminals of a job's logins when the job ends: ten minutes before, one minute before, and then.
+//! Tells the terminals of a job's logins when the job ends: ten minutes, one minute, and five seconds before.
 //!
 //! A timer runs it once a minute, outside all jobs: the end of a job signals every process in it (`req.c`, SIGTERM, then
 //! SIGKILL after KillWait), so that nothing in the job could say the last line, and an Epilog is too late. A run looks

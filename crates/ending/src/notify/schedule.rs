@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The seconds before the end at which a line is due.
-const BEFORE: [i64; 3] = [600, 60, 0];
+/// The seconds before the end at which a line is due. At the very end slurmctld may be faster.
+const BEFORE: [i64; 3] = [600, 60, 5];
 
 /// The time that one run looks after: from a whole minute to the next. Each line belongs to exactly one run, so that
 /// nothing needs to be kept between them.
@@ -61,14 +61,12 @@ impl Due {
     pub fn text(&self, job: u32, host: &str, zone: &TimeZone) -> String {
         let time = Timestamp::from_second(self.end).unwrap_or_default();
         let time = zone.to_datetime(time).strftime("%H:%M:%S").to_string();
-        match self.before {
-            0 => format!("job {job} on {host} reaches its time limit and ends now"),
-            60 => format!("job {job} on {host} ends in 1 minute, at {time}"),
-            seconds => format!(
-                "job {job} on {host} ends in {} minutes, at {time}",
-                seconds / 60
-            ),
-        }
+        let left = match self.before {
+            600 => "10 minutes",
+            60 => "1 minute",
+            _ => "5 seconds",
+        };
+        format!("job {job} on {host} ends in {left}, at {time}")
     }
 }
 
@@ -86,7 +84,7 @@ mod tests {
                 assert_eq!(window.from, now, "whole minutes");
                 told.extend(window.due(end).iter().map(|it| it.at));
             }
-            assert_eq!(told, [end - 600, end - 60, end], "{end}");
+            assert_eq!(told, [end - 600, end - 60, end - 5], "{end}");
         }
     }
 
@@ -101,7 +99,7 @@ mod tests {
         assert_eq!(at(now + 600 - 10), [600]);
         assert_eq!(at(now + 60 - 10), [60]);
         for end in [now - 10, now, now + 10] {
-            assert_eq!(at(end), [0]);
+            assert_eq!(at(end), [5]);
         }
         for end in [now - 40, now + 300, i64::MIN] {
             assert_eq!(at(end), [0; 0]);
@@ -121,9 +119,6 @@ mod tests {
             "job 4711 on node1 ends in 10 minutes, at 05:38:20"
         );
         assert_eq!(text(60), "job 4711 on node1 ends in 1 minute, at 05:38:20");
-        assert_eq!(
-            text(0),
-            "job 4711 on node1 reaches its time limit and ends now"
-        );
+        assert_eq!(text(5), "job 4711 on node1 ends in 5 seconds, at 05:38:20");
     }
 }
