@@ -100,13 +100,9 @@ fn opens_both(cluster: &Cluster) -> Result<()> {
 
 /// join_container=false leaves a login in the node's /tmp.
 pub fn namespaces(suite: Suite) -> Result<()> {
-    let plugin = match suite {
-        Suite::Forky => "NamespaceType=namespace/tmpfs",
-        _ => "JobContainerType=job_container/tmpfs",
-    };
     let cluster = tests::cluster(suite)?
         .copy(tests::dist("slurm-adopt")?, CLI)
-        .slurm_conf(plugin)
+        .slurm_conf("JobContainerType=job_container/tmpfs")
         .file(
             "/etc/slurm/job_container.conf",
             "AutoBasePath=true\nBasePath=/var/spool/containers\n",
@@ -114,8 +110,6 @@ pub fn namespaces(suite: Suite) -> Result<()> {
         )
         .start()?;
     let node = cluster.node(1);
-    // slurmd mounts it when it has started; a job that comes sooner fails.
-    node.sh("for turn in $(seq 50); do grep -q containers /proc/mounts && break; sleep 0.1; done")?;
     cluster.submit("alice", &[])?;
     let mine = "touch /tmp/mine; test -e /tmp/mine";
     for (options, is_inside) in [("", true), ("join_container=false", false)] {

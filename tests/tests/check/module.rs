@@ -1,5 +1,7 @@
 //! The module's file, its options, and what stands beside them.
 
+use lab::Suite;
+
 use crate::case::{CASE, Case, WITH_JOB};
 use crate::proof::Proof;
 
@@ -91,6 +93,8 @@ const FAULT: &str = "keep /etc/slurm/slurm.conf; echo 'Epilog =' >>/etc/slurm/sl
 pub const OPTIONS: &[Case] = &[
     Case {
         name: "slurm_conf= is an older copy of the file that slurmd reads",
+        // 20.11 has no DeferBatch.
+        suites: &[Suite::Bookworm, Suite::Trixie, Suite::Forky],
         breaks: "sed '1i # A copy' /etc/slurm/slurm.conf >/etc/slurm/copy.conf
             account required $OURS $DENY slurm_conf=/etc/slurm/copy.conf",
         restores: "rm /etc/slurm/copy.conf",
