@@ -212,9 +212,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 const SHARE: &str = "usr/share/slurm-adopt";
 /// The directory of documents.
 pub const DOC: &str = "usr/share/doc/slurm-adopt";
-/// The pages for admins, of docs.
-const DOCS: [&str; 11] = [
+/// The pages for admins and users, of docs.
+const DOCS: [&str; 13] = [
     "check.schema.json",
+    "connect.txt",
     "differences.md",
     "explain.schema.json",
     "images.md",
@@ -225,4 +226,5 @@ const DOCS: [&str; 11] = [
     "setup.md",
     "status.schema.json",
     "tool.md",
+    "users.md",
 ];
