@@ -22,6 +22,7 @@ TEST_PACKAGES=(
     qemu-user                                         # what is built for aarch64
     valgrind                                          # instruction counts
     strace                                            # logins stopped at a system call
+    rsync                                             # files by way of a job
     lintian                                           # what Debian's policy says of the package
     rpm rpmlint                                       # the package for rpm
     secilc                                            # the SELinux policy with the names of EL

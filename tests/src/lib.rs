@@ -26,7 +26,7 @@ use serde_json::Value;
 pub use long::{is_long, left_out, record};
 pub use matrix::Matrix;
 pub use shared::Shared;
-pub use strace::{STRACE, bring_strace};
+pub use strace::{STRACE, bring, bring_strace};
 pub use watch::Watch;
 
 /// Our module under its own name, beside SchedMD's, on every node of [`cluster`].

@@ -81,6 +81,8 @@ pub enum Stage {
     Status,
     /// What sweep ends and notify writes at the end of jobs: clusters
     Ending,
+    /// ssh, scp, rsync and editors by slurm-adopt proxy: clusters
+    Connect,
     /// A login's view of its job, namespaces, X11 and limits: clusters
     Inside,
     /// The place where a login ends up, by its method and PAM stack: clusters
@@ -232,6 +234,7 @@ impl Stage {
             Self::Containment => Work::Clusters("trial logins", "containment"),
             Self::Status => Work::Clusters("who is where", "status"),
             Self::Ending => Work::Clusters("the end of jobs", "ending"),
+            Self::Connect => Work::Clusters("ssh to a job", "connect"),
             Self::Inside => Work::Clusters("inside the job", "inside"),
             Self::Session => Work::Clusters("session", "session"),
             Self::Hostile => Work::Clusters("hostile users", "hostile"),
@@ -406,6 +409,7 @@ mod tests {
             Stage::Containment,
             Stage::Status,
             Stage::Ending,
+            Stage::Connect,
             Stage::Inside,
             Stage::Session,
             Stage::Hostile,

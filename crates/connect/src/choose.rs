@@ -30,8 +30,9 @@ pub(crate) fn choose<'a>(jobs: &'a [Job], which: &Which) -> Option<Choice<'a>> {
         Which::Name(_) | Which::Latest => by_start?,
         _ => by_part?,
     };
-    let others = match which {
-        Which::Latest => Vec::new(),
+    let others = match (which, job.part().1) {
+        // A component has its own number, a task may have the array's.
+        (Which::Latest, _) | (_, Some(('+', _))) => Vec::new(),
         _ => among.into_iter().filter(|it| it.id != job.id).collect(),
     };
     Some(Choice { job, others })
@@ -88,7 +89,7 @@ mod tests {
         let (job, others) = chosen(QUEUE, &Which::Number(4)).expect("an array");
         assert_eq!((job.as_str(), others.len()), ("4_3", 2));
         let (job, others) = chosen(QUEUE, &Which::Number(8)).expect("components");
-        assert_eq!((job.as_str(), others.len()), ("8+0", 1));
+        assert_eq!((job.as_str(), others.len()), ("8+0", 0));
         // The first that waits does not count while another runs.
         let queue = "4|4_1|PENDING|x|N/A|N/A||1|a|x\n7|4_2|RUNNING|x|N/A|N/A|n|1|a|x\n";
         let (job, others) = chosen(queue, &Which::Number(4)).expect("an array");

@@ -31,7 +31,7 @@ for it in "$3" slurm-adopt; do
 done
 at=$(getent ahostsv4 "$1") && at=${at%% *} || at=127.0.0.1
 if command -v nc >/dev/null; then exec nc "$at" "$2"; fi
-exec bash -c 'exec 3<>"/dev/tcp/$0/$1" && { cat <&0 >&3 & cat <&3; kill $!; }' "$at" "$2""#;
+exec bash -c 'exec 3<>"/dev/tcp/$0/$1" && { cat <&0 >&3 & cat <&3; kill $! 2>/dev/null; :; }' "$at" "$2""#;
 
 /// Connects this process's input and output to the sshd of the node. `program` is slurm-adopt's path.
 ///

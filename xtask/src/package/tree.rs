@@ -212,9 +212,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 const SHARE: &str = "usr/share/slurm-adopt";
 /// The directory of documents.
 pub const DOC: &str = "usr/share/doc/slurm-adopt";
-/// The pages for admins, of docs.
-const DOCS: [&str; 12] = [
+/// The pages for admins and users, of docs.
+const DOCS: [&str; 14] = [
     "check.schema.json",
+    "connect.txt",
     "differences.md",
     "explain.schema.json",
     "images.md",
@@ -226,4 +227,5 @@ const DOCS: [&str; 12] = [
     "setup.md",
     "status.schema.json",
     "tool.md",
+    "users.md",
 ];
