@@ -1,7 +1,5 @@
 //! Carries out a plan: the only effects that a login has on the process.
 
-use std::time::Duration;
-
 use pam::Handle;
 
 use crate::adoption::limits::JobLimits;
@@ -239,7 +237,6 @@ impl Live<'_> {
     /// The variables of the job, if any are wanted. The user's processes may keep the reader waiting: enough time is
     /// left for adoption.
     fn ask_job_env(&self, job: u32) -> JobEnv {
-        const LONGEST: Duration = Duration::from_millis(500);
         let level = self.options.environment;
         let has_banner = self.options.banner && self.entry == Entry::OpenSession;
         if level < EnvironmentLevel::Allocation && !has_banner {
@@ -248,7 +245,7 @@ impl Live<'_> {
         let Stepds {
             census, deadline, ..
         } = &self.stepds;
-        let limit = deadline.within((deadline.remaining() / 4).min(LONGEST));
+        let limit = deadline.within(deadline.remaining() / 4);
         JobEnv::ask(census, job, job_env::wanted(level), &limit, self.log)
     }
 

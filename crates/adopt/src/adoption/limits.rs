@@ -6,7 +6,7 @@
 
 use std::io;
 
-use sys::{Deadline, Limit, Resource};
+use sys::{Deadline, Limit, ProcessDir, Resource};
 
 use crate::adoption::processes::{JobProcesses, text};
 use crate::log::Log;
@@ -69,9 +69,10 @@ fn find(census: &Census, job: u32, deadline: &Deadline) -> io::Result<Limits> {
     let Some(processes) = JobProcesses::find(census, job)? else {
         return Ok(Limits::new());
     };
-    let first = processes.first(deadline, &|it| text(it, c"limits"))?;
+    let read = |it: &ProcessDir| Ok(text(it, c"limits")?.map(String::into_bytes));
+    let first = processes.first(deadline, &read)?;
     let limits = match (first, &processes.stepd) {
-        (Some(first), _) => first.read,
+        (Some(first), _) => String::from_utf8_lossy(&first.read).into_owned(),
         (None, Some(stepd)) => {
             text(stepd, c"limits")?.ok_or_else(|| io::Error::other("its slurmstepd has ended"))?
         }

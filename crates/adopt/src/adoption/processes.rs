@@ -25,11 +25,11 @@ pub(crate) struct JobProcesses {
 }
 
 /// What the first process of a job says.
-pub(crate) struct First<T> {
+pub(crate) struct First {
     /// Whether it is of the batch script or the interactive step, which have all that the job has on this node.
     pub is_of_whole_job: bool,
     /// What was read of it.
-    pub read: T,
+    pub read: Vec<u8>,
 }
 
 impl JobProcesses {
@@ -82,12 +82,12 @@ impl JobProcesses {
     ///
     /// # Errors
     /// The system's error, with the operation; `Other` at the deadline.
-    pub fn first<T>(
+    pub fn first(
         &self,
         deadline: &Deadline,
-        read: &dyn Fn(&ProcessDir) -> io::Result<Option<T>>,
-    ) -> io::Result<Option<First<T>>> {
-        let mut best: Option<((u64, u64), T)> = None;
+        read: &dyn Fn(&ProcessDir) -> io::Result<Option<Vec<u8>>>,
+    ) -> io::Result<Option<First>> {
+        let mut best: Option<((u64, u64), Vec<u8>)> = None;
         let mut unseen = None;
         for pid in self.proc.pids().map_err(access::during("list /proc"))? {
             if deadline.has_passed() {

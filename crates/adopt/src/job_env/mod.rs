@@ -14,7 +14,7 @@ use std::io;
 use sys::{Deadline, ProcessDir};
 
 use crate::access;
-use crate::adoption::processes::{First, JobProcesses};
+use crate::adoption::processes::JobProcesses;
 pub(crate) use crate::job_env::names::{Known, for_login, wanted};
 pub(crate) use crate::job_env::parse::Variable;
 use crate::log::Log;
@@ -40,13 +40,15 @@ impl JobEnv {
         deadline: &Deadline,
         log: Log<'_>,
     ) -> Self {
-        let work = || match read(census, job, is_wanted, deadline) {
-            Ok(first) => answer(first),
-            Err(error) => [&[FAILED][..], error.to_string().as_bytes()].concat(),
+        let work = || {
+            let read = read(census, job, is_wanted, deadline);
+            read.unwrap_or_else(|error| format!("{FAILED}{error}").into_bytes())
         };
         let found = sys::bytes_by_copy(deadline, parse::MOST + 1, &work);
         let found = found.and_then(|bytes| match bytes.split_first() {
-            Some((&FAILED, cause)) => Err(io::Error::other(String::from_utf8_lossy(cause))),
+            Some((&flag, cause)) if flag == FAILED as u8 => {
+                Err(io::Error::other(String::from_utf8_lossy(cause)))
+            }
             Some((&flag, block)) => Ok(Self {
                 is_of_whole_job: flag == WHOLE,
                 variables: parse::variables(block, is_wanted),
@@ -76,39 +78,35 @@ impl JobEnv {
 pub(crate) const END_TIME: &str = "SLURM_JOB_END_TIME";
 
 /// The first byte of the copy's answer.
-const FAILED: u8 = b'!';
+const FAILED: char = '!';
 const WHOLE: u8 = b'j';
 const PART: u8 = b's';
 
-/// The copy's answer: a flag, and the block of variables.
-fn answer(first: Option<First<Vec<Variable>>>) -> Vec<u8> {
-    let Some(first) = first else {
-        return vec![PART];
-    };
-    let flag = match first.is_of_whole_job {
-        true => WHOLE,
-        false => PART,
-    };
-    [&[flag][..], &parse::block(&first.read)].concat()
-}
-
-/// Finds and reads the process.
+/// Finds and reads the process; the answer of the copy is a flag, and the block of variables.
 fn read(
     census: &Census,
     job: u32,
     is_wanted: fn(&str) -> bool,
     deadline: &Deadline,
-) -> io::Result<Option<First<Vec<Variable>>>> {
+) -> io::Result<Vec<u8>> {
     /// execve(2) takes 6 MiB of arguments and variables at most.
     const LARGEST: u64 = 8 << 20;
+    let mut answer = vec![PART];
     let Some(processes) = JobProcesses::find(census, job)? else {
-        return Ok(None);
+        return Ok(answer);
     };
-    processes.first(deadline, &|process: &ProcessDir| {
+    let first = processes.first(deadline, &|process: &ProcessDir| {
         let read = process.read_bytes(c"environ", LARGEST);
         let read = read.map_err(access::during("read the environ of a process"))?;
         // It may have become another user's meanwhile, by execve(2).
         let read = read.filter(|_| processes.is_users(process));
-        Ok(read.map(|block| parse::variables(&block, is_wanted)))
-    })
+        Ok(read.map(|block| parse::block(&parse::variables(&block, is_wanted))))
+    })?;
+    if let Some(first) = first {
+        if first.is_of_whole_job {
+            answer = vec![WHOLE];
+        }
+        answer.extend(first.read);
+    }
+    Ok(answer)
 }

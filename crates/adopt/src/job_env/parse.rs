@@ -33,12 +33,15 @@ pub(crate) fn variables(block: &[u8], is_wanted: fn(&str) -> bool) -> Vec<Variab
 }
 
 fn variable(entry: &[u8]) -> Option<Variable> {
+    if entry.len() > LONGEST {
+        return None;
+    }
     let text = std::str::from_utf8(entry).ok()?;
     let (name, value) = text.split_once('=')?;
     let is_plain = |it: u8| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b'_';
     let is_name =
         name.starts_with(|it: char| it.is_ascii_uppercase()) && name.bytes().all(is_plain);
-    let is_good = is_name && text.len() <= LONGEST && !value.contains(char::is_control);
+    let is_good = is_name && !value.contains(char::is_control);
     is_good.then(|| Variable {
         name: name.to_owned(),
         value: value.to_owned(),
