@@ -310,10 +310,10 @@ pub const TABLE: &[OptionSpec] = &[
         values: &["0", "1"],
         default: "0",
         since_us: true,
-        doc: "Session phase. `1`: an adopted login with a terminal and a shell reads one line: its job, the time that \
-              is left (if the job has a script or a step here, and Slurm is 23.02 or later), the user's other jobs \
-              here and how to reach them. sshd shows it to nobody else: not to scp, sftp or a command, nor with \
-              ~/.hushlogin.",
+        doc: "Session phase. `1`: an adopted login with a shell reads one line: its job, the time that is left (as when \
+              the job's script or step started here, with Slurm 23.02 or later), the user's other jobs here and \
+              how to reach them. sshd shows it where it shows the message of the day: not to scp, sftp, rsync or a \
+              command, nor with ~/.hushlogin.",
         set: |options, value| choose(&mut options.banner, value, &[("0", false), ("1", true)]),
     },
     OptionSpec {

@@ -1,7 +1,8 @@
 //! The line for the user of an adopted login with a terminal.
 //!
-//! In the session phase sshd keeps texts and shows them where it shows /etc/motd: before a login shell on a terminal
-//! (OpenSSH 8.4 to 10.6, auth-pam.c: `sshpam_store_conv`; session.c: `do_login`, `check_quietlogin`).
+//! In the session phase sshd keeps texts, and shows them before a login shell, if no command was given and there is no
+//! ~/.hushlogin (OpenSSH 8.4 to 10.6, auth-pam.c: `sshpam_store_conv`; session.c: `do_login`, `do_child`,
+//! `check_quietlogin`). A module can't tell such a login from others: PAM_TTY is always "ssh".
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -220,8 +220,8 @@ pub(super) const NO_SESSION_PHASE: Check = Check {
     id: "SA127",
     severity: Severity::Warning,
     title: "an option of the session phase has no effect",
-    why: "limits=job and runtime_dir=create are carried out by the session line, which reads the options file and its \
-          own arguments. An account line does nothing with them.",
+    why: "limits=job, runtime_dir=create and banner=1 are carried out by the session line, which reads the options \
+          file and its own arguments. An account line does nothing with them.",
     fix: "Add the session line, and put the option on it or into the options file: docs/session.md.",
 };
 

@@ -121,9 +121,10 @@ fn url(settings: Settings<'_>) -> Option<Finding> {
 /// An option of the session phase, and whether it is set to something that the phase does.
 type PhaseOption = (&'static str, fn(&Options) -> bool);
 
-const PHASE_OPTIONS: [PhaseOption; 2] = [
+const PHASE_OPTIONS: [PhaseOption; 3] = [
     ("limits", |it| it.limits == Limits::Job),
     ("runtime_dir", |it| it.runtime_dir == RuntimeDir::Create),
+    ("banner", |it| it.banner),
 ];
 
 /// The findings about options of the session phase that no session line carries out.
