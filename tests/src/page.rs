@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use lab::{Node, Output, Status};
 
-/// Returns the commands in the blocks of shell below a heading of a page, one a line, without those of [`NOT_RUN`].
+/// Returns the commands in the blocks of shell below a heading of a page, one a line, without those of `NOT_RUN`.
 ///
 /// # Errors
 /// The page or its commands are not there.
