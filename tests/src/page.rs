@@ -234,6 +234,24 @@ mod tests {
             "package",
             PAGES,
         ],
+        [
+            "docs/users.md",
+            "The short way",
+            "connect",
+            "the commands of docs/users.md",
+        ],
+        [
+            "docs/users.md",
+            "ssh, scp, rsync and editors",
+            "connect",
+            "the commands of docs/users.md",
+        ],
+        [
+            "docs/users.md",
+            "From your own computer",
+            "connect",
+            "the commands of docs/users.md",
+        ],
         // This test compares the whole page.
         [
             "docs/tool.md",

@@ -8,6 +8,7 @@ mod jobs;
 mod route;
 mod shown;
 mod site;
+mod users;
 
 use lab::{Cluster, Suite};
 use tests::{Matrix, Shared};
@@ -32,6 +33,7 @@ const IN_TURN: &[(&str, Test)] = &[
         "an editor starts its server and finds its port",
         editor::editor,
     ),
+    ("the commands of docs/users.md", users::page),
 ];
 
 /// What the others show in part.
