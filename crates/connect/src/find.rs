@@ -97,6 +97,8 @@ fn absence(which: &Which, own: &[Job]) -> Result<Error, Error> {
         Which::Latest => return Ok(Error::NoJob),
         Which::Name(_) if own.is_empty() => return Ok(Error::NoJob),
         Which::Name(name) => {
+            let mut own: Vec<_> = own.iter().collect();
+            own.sort_by_key(|it| it.number);
             let jobs: Vec<_> = own
                 .iter()
                 .map(|it| format!("{} {}", it.id, it.name))

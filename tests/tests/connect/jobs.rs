@@ -54,6 +54,10 @@ pub fn absent(cluster: &Cluster) -> Result<()> {
         &format!("job {bobs} is not yours: it belongs to bob"),
     )?;
     cluster.cancel(job)?;
+    lab::poll::until_true("the job's end", Duration::from_secs(20), || {
+        let argv = ["squeue", "-h", "--format=%T", "--jobs", &job.to_string()];
+        Ok(!cluster.node(1).run(&argv)?.stdout.contains("COMPLETING"))
+    })?;
     told(
         &format!("job-{job}"),
         &format!("job {job} is over (CANCELLED, "),

@@ -13,7 +13,7 @@ const FIRST: u32 = 4711;
 const TYPED: [&str; 11] = [
     "sbatch -J train -w node2 --wrap 'sleep 1h'",
     "sbatch -J eval -w node2 --wrap 'sleep 1h'",
-    "squeue --me -o '%i %j %T %N'",
+    "squeue --me -S i -o '%i %j %T %N'",
     "ssh job-{0} 'hostname; echo job $SLURM_JOB_ID'",
     "ssh job-eval 'hostname; echo job $SLURM_JOB_ID'",
     "echo hello >note; scp -q note job-train:/tmp/",
