@@ -66,7 +66,7 @@ pub enum Holding {
 /// Asks the stepd of each step here, at the same time. Takes no longer than twice the deadline.
 ///
 /// # Errors
-/// [`DirectoryError`] if the steps cannot be found.
+/// `DirectoryError` if the steps cannot be found.
 pub fn jobs(node: &Node, deadline: &Deadline) -> Result<JobsSeen, DirectoryError> {
     let found = spool::every_step(node)?;
     let asked = found.sockets.iter().map(|it| it.identity).collect();

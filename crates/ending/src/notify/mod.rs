@@ -104,7 +104,7 @@ fn lines_of(job: &Job, due: &[Due]) -> Vec<Line> {
 /// Waits until a line is due and writes it. The last lines of a minute come up to two seconds early.
 ///
 /// # Errors
-/// Those of writing to a terminal: see [`terminal::write_line`].
+/// Those of writing to a terminal: see `terminal::write_line`.
 pub fn write(line: &Line) -> io::Result<()> {
     let now = Timestamp::now();
     let at = line.due.at.min(Window::at(line.due.at).last());
