@@ -45,7 +45,7 @@ pub fn shown(cluster: &Cluster) -> Result<()> {
         }
         text += &format!(
             "alice@login:~$ {show}\n{}",
-            renumbered(&output.stdout, &jobs)
+            renumbered(&without_news(&output.stdout), &jobs)
         );
     }
     if std::env::var_os("UPDATE_EXPECT").is_some() {
@@ -57,6 +57,18 @@ pub fn shown(cluster: &Cluster) -> Result<()> {
         "{FILE} differs; UPDATE_EXPECT=1 writes it:\n{text}"
     );
     Ok(())
+}
+
+/// The text with the first line about a job that waits: whether others follow is chance.
+fn without_news(text: &str) -> String {
+    let mut waited = false;
+    let is_kept = |line: &&str| {
+        let waits = line.contains(": waiting: ");
+        let is_repeated = waits && waited;
+        waited = waits;
+        !is_repeated
+    };
+    text.split_inclusive('\n').filter(is_kept).collect()
 }
 
 /// The text with the numbers that are shown, and without times.
