@@ -248,6 +248,12 @@ mod tests {
         ],
         [
             "docs/users.md",
+            "A host that starts its own job",
+            "connect",
+            "the commands of docs/users.md",
+        ],
+        [
+            "docs/users.md",
             "From your own computer",
             "connect",
             "the commands of docs/users.md",

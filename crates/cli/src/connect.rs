@@ -8,7 +8,7 @@ use ::connect::{Client, Found, Target};
 use clap::{Args, ValueEnum as _};
 
 use crate::output;
-use crate::proxy::{Route, find, program, say};
+use crate::proxy::{Route, SharedJob, find, program, say};
 
 /// ssh's own exit status when there is no connection.
 const NO_CONNECTION: u8 = 255;
@@ -29,11 +29,13 @@ pub struct Connect {
     #[arg(long, value_name = "LOGIN", requires = "print_config")]
     from_laptop: Option<String>,
     #[command(flatten)]
+    shared: SharedJob,
+    #[command(flatten)]
     route: Route,
     /// The job, and a node of it
     #[arg(
         required_unless_present = "print_config",
-        conflicts_with = "print_config"
+        conflicts_with_all = ["print_config", "name", "alloc"]
     )]
     job: Option<String>,
     /// More arguments of ssh: options and a command
@@ -86,15 +88,78 @@ impl Connect {
 
     fn print_config(&self) -> Result<ExitCode, String> {
         let program = program()?;
-        let text = config(&program.to_string_lossy(), self.from_laptop.as_deref());
+        let login = self.from_laptop.as_deref();
+        let host = match &self.shared {
+            SharedJob {
+                name: None,
+                alloc: None,
+                ..
+            } => Host::any(),
+            shared => Host::of(shared, login.is_some())?,
+        };
+        let text = config(&program.to_string_lossy(), login, &host);
         Ok(output::print("connect", 0, |out| {
             out.write_all(text.as_bytes())
         }))
     }
 }
 
+/// What the lines of a host are about.
+struct Host {
+    /// Its name, or a pattern.
+    pattern: String,
+    /// What proxy gets.
+    arguments: String,
+    /// Another name for its key.
+    alias: String,
+}
+
+impl Host {
+    /// Each job.
+    fn any() -> Self {
+        Self {
+            pattern: format!("{}*", ::connect::PREFIX),
+            arguments: "%n".to_owned(),
+            alias: String::new(),
+        }
+    }
+
+    /// One job that is submitted where needed. With `is_remote`, two shells read the arguments.
+    fn of(shared: &SharedJob, is_remote: bool) -> Result<Self, String> {
+        let name = shared.name.as_deref();
+        let name = name.ok_or("--alloc needs --name here, which becomes the host's name")?;
+        let is_host = |it: char| it.is_ascii_alphanumeric() || "._-".contains(it);
+        if !name.chars().all(is_host) || name.starts_with('-') {
+            return Err(format!(
+                "--name {name}: letters, digits and ._- alone can be a host's name"
+            ));
+        }
+        let mut arguments = format!("--name {name}");
+        if let Some(options) = &shared.alloc {
+            // Told here, not at the first ssh.
+            shared.allocation(&Target::named(name))?;
+            let word = match is_remote {
+                true => shell_word(options),
+                false => options.clone(),
+            };
+            let keep = &shared.keep.text;
+            arguments += &format!(" --alloc {} --keep {keep}", quoted(&word));
+        }
+        Ok(Self {
+            pattern: name.to_owned(),
+            arguments,
+            alias: format!("HostKeyAlias {}{name}\n    ", ::connect::PREFIX),
+        })
+    }
+}
+
 /// The lines for ssh_config(5).
-fn config(program: &str, login: Option<&str>) -> String {
+fn config(program: &str, login: Option<&str>, host: &Host) -> String {
+    let Host {
+        pattern,
+        arguments,
+        alias,
+    } = host;
     let program = quoted(program);
     let (file, proxy, keys) = match login {
         None => (
@@ -110,8 +175,9 @@ fn config(program: &str, login: Option<&str>) -> String {
     };
     format!(
         "# {file}\n\
-         Host job-*\n    \
-         ProxyCommand {proxy}{program} proxy --port %p %n\n    \
+         Host {pattern}\n    \
+         ProxyCommand {proxy}{program} proxy --port %p {arguments}\n    \
+         {alias}\
          # The nodes' keys as known on the login node; OpenSSH before 8.5 asks instead.\n    \
          IgnoreUnknown KnownHostsCommand\n    \
          KnownHostsCommand {keys}{program} host-keys %H\n    \
@@ -122,16 +188,24 @@ fn config(program: &str, login: Option<&str>) -> String {
 
 /// A word for the shell by which ssh runs its ProxyCommand, and without what ssh itself would replace.
 fn quoted(word: &str) -> String {
-    let is_plain = |it: char| it.is_ascii_alphanumeric() || "/._-+,:@".contains(it);
-    match word.chars().all(is_plain) {
+    shell_word(word).replace('%', "%%")
+}
+
+fn shell_word(word: &str) -> String {
+    match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''").replace('%', "%%")),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
+}
+
+fn is_plain(sign: char) -> bool {
+    sign.is_ascii_alphanumeric() || "/._-+,:@".contains(sign)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::minutes;
 
     #[test]
     fn a_word_is_quoted_for_the_shell_and_for_ssh() {
@@ -141,13 +215,47 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_login_node_and_a_laptop() {
-        let here = config("/usr/sbin/slurm-adopt", None);
+        let here = config("/usr/sbin/slurm-adopt", None, &Host::any());
         assert!(here.contains("    ProxyCommand /usr/sbin/slurm-adopt proxy --port %p %n\n"));
-        let there = config("/usr/sbin/slurm-adopt", Some("me@login"));
+        let there = config("/usr/sbin/slurm-adopt", Some("me@login"), &Host::any());
         let line = "    ProxyCommand ssh me@login /usr/sbin/slurm-adopt proxy --port %p %n\n";
         assert!(there.contains(line), "{there}");
         let line =
             "    KnownHostsCommand /usr/bin/ssh me@login /usr/sbin/slurm-adopt host-keys %H\n";
         assert!(there.contains(line), "{there}");
+    }
+    fn shared(options: &str) -> SharedJob {
+        SharedJob {
+            name: Some("dev".to_owned()),
+            alloc: Some(options.to_owned()),
+            keep: minutes("5").expect("minutes"),
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_job_that_is_submitted() {
+        let host = Host::of(&shared("-c4 --mem=8G"), false).expect("a host");
+        let lines = config("/usr/sbin/slurm-adopt", None, &host);
+        let start = "Host dev\n    ProxyCommand /usr/sbin/slurm-adopt proxy --port %p \
+            --name dev --alloc '-c4 --mem=8G' --keep 5\n    HostKeyAlias job-dev\n";
+        assert!(lines.contains(start), "{lines}");
+        // One shell here, and one at the login node.
+        let host = Host::of(&shared("-c4 -C 'a b'"), true).expect("a host");
+        let remote = shlex::split(&host.arguments).expect("words").join(" ");
+        let words = shlex::split(&remote).expect("words");
+        assert_eq!(words[3], "-c4 -C 'a b'", "{words:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_such_a_job_is_told_at_once() {
+        assert!(Host::of(&shared("--array=1-2"), false).is_err());
+        for name in [None, Some("a b"), Some("*"), Some("-x"), Some("a/b")] {
+            let name = name.map(str::to_owned);
+            let shared = SharedJob {
+                name,
+                ..shared("-c1")
+            };
+            assert!(Host::of(&shared, false).is_err());
+        }
     }
 }

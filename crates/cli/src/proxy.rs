@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use ::connect::{Client, Found, Target, Way};
+use ::connect::{Allocation, Client, Found, Target, Way, Which};
 use clap::{Args, ValueEnum};
 
 use crate::output;
@@ -20,13 +21,42 @@ use crate::output;
 /// HOST is job-4711, job-4711_3 (a task of an array), job-4711+1 (a component of a heterogeneous job), each also
 /// followed by .2 for the third node; job-NAME; or job-latest, the job that started last. The prefix job- may be missing.
 ///
+/// With --alloc the job need not be there: if none of this name runs or waits, one is submitted that holds the allocation
+/// until --keep minutes after the last login. Any number of ssh share it. If all on this host give up before it starts, it is
+/// cancelled.
+///
 /// Exit status: 0 the connection has ended, 1 there was none, 3 wrong usage.
 #[derive(Debug, Args)]
 pub struct Proxy {
     /// The job, and a node of it
-    host: String,
+    #[arg(required_unless_present = "name", conflicts_with = "name")]
+    host: Option<String>,
+    #[command(flatten)]
+    shared: SharedJob,
     #[command(flatten)]
     route: Route,
+}
+
+/// A job that is submitted if there is none of its name.
+#[derive(Debug, Args)]
+pub struct SharedJob {
+    /// The job's name, instead of HOST; with connect --print-config also that of the host
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// If no job of this name runs or waits, submit one with these options of sbatch(1), such as "-c4 --mem=8G -t 4:0:0"
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub alloc: Option<String>,
+    /// Minutes for which a job that --alloc submits stays after the last login, and at least two for the first
+    #[arg(long, value_name = "MINUTES", requires = "alloc", default_value = "10", value_parser = minutes)]
+    pub keep: Minutes,
+}
+
+/// A time in minutes, as it was written.
+#[derive(Debug, Clone)]
+pub struct Minutes {
+    /// What was written.
+    pub text: String,
+    time: Duration,
 }
 
 /// The way to the node.
@@ -75,10 +105,30 @@ impl Proxy {
     }
 
     fn relay(&self) -> Result<ExitCode, String> {
-        let target = Target::parse(&self.host).map_err(|it| it.to_string())?;
+        let target = self.target()?;
         let stdout = io::stdout();
         let client = Client::behind(stdout.as_fd());
-        let found = find("proxy", &target, &client)?;
+        let Some(allocation) = self.shared.allocation(&target)? else {
+            let found = find("proxy", &target, &client)?;
+            return self.reach(&found);
+        };
+        let client = client
+            .or_signalled()
+            .map_err(|error| format!("catch signals: {error}"))?;
+        let held = ::connect::allocate(&allocation, &client, &mut |it| say("proxy", it));
+        // It lives as long as the connection.
+        let held = held.map_err(|it| it.to_string())?;
+        self.reach(&held.found)
+    }
+
+    fn target(&self) -> Result<Target, String> {
+        match (&self.host, &self.shared.name) {
+            (Some(host), _) => Target::parse(host).map_err(|it| it.to_string()),
+            (None, name) => Ok(Target::named(name.as_deref().unwrap_or_default())),
+        }
+    }
+
+    fn reach(&self, found: &Found) -> Result<ExitCode, String> {
         let Route { port, via } = self.route;
         let way = match via {
             Via::Auto => Way::Auto,
@@ -86,9 +136,23 @@ impl Proxy {
             Via::Srun => Way::Srun,
         };
         let program = program()?;
-        ::connect::reach(&found, way, port, &program, &mut |it| say("proxy", it))
+        ::connect::reach(found, way, port, &program, &mut |it| say("proxy", it))
             .map_err(|it| it.to_string())?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl SharedJob {
+    /// The job to submit if the target is not there.
+    pub fn allocation(&self, target: &Target) -> Result<Option<Allocation>, String> {
+        let Some(options) = &self.alloc else {
+            return Ok(None);
+        };
+        let Which::Name(name) = &target.which else {
+            return Err("--alloc needs the job's name: give --name, or job-NAME".to_owned());
+        };
+        let allocation = Allocation::parse(name, options, self.keep.time);
+        allocation.map(Some).map_err(|it| it.to_string())
     }
 }
 
@@ -135,6 +199,16 @@ impl HostKeys {
 /// Finds the job and waits until it runs; tells the user on standard error.
 pub fn find(command: &str, target: &Target, client: &Client<'_>) -> Result<Found, String> {
     ::connect::find(target, client, &mut |it| say(command, it)).map_err(|it| it.to_string())
+}
+
+/// Parses minutes, whole ones or not.
+pub fn minutes(text: &str) -> Result<Minutes, String> {
+    let seconds = text.parse::<f64>().ok().map(|it| it * 60.0);
+    let time = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+    let time = time.filter(|it| it.as_secs() < u64::from(u32::MAX));
+    let text = text.to_owned();
+    let time = time.ok_or_else(|| "no number of minutes".to_owned())?;
+    Ok(Minutes { text, time })
 }
 
 /// This program's path, the same on each node that has it.

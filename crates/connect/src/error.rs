@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use proto::hostlist::HostListError;
@@ -72,6 +73,15 @@ pub enum Error {
         /// The cause.
         cause: HostListError,
     },
+    /// sbatch did not tell a job's number.
+    NoNumber(String),
+    /// The file by which a user's proxies know of each other cannot be used.
+    Waiters {
+        /// Its path.
+        path: PathBuf,
+        /// The cause.
+        cause: io::Error,
+    },
     /// ssh has gone.
     Gone,
     /// Nothing can be said to ssh.
@@ -124,6 +134,8 @@ impl fmt::Display for Error {
                 "job {job} has no node {node}: it has {nodes}, counted from 0"
             ),
             Self::Nodes { list, cause } => write!(f, "read the list of nodes {list}: {cause}"),
+            Self::NoNumber(said) => write!(f, "sbatch: no job's number in \"{said}\""),
+            Self::Waiters { path, cause } => write!(f, "lock {}: {cause}", path.display()),
             Self::Gone => f.write_str("ssh has gone"),
             Self::Client(cause) => write!(f, "watch ssh: {cause}"),
             Self::Connect { node, port, cause } => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::hostlist;
 
-use crate::choose::choose;
+use crate::choose::{Choice, choose};
 use crate::client::Client;
 use crate::error::Error;
 use crate::queue::{Job, Phase};
@@ -36,6 +36,28 @@ pub fn find(
     client: &Client<'_>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Found, Error> {
+    wait(
+        target.node,
+        client,
+        say,
+        &mut |jobs, _| match choose(jobs, &target.which) {
+            Some(choice) => Ok(Some(choice)),
+            None => Err(absence(&target.which, jobs)?),
+        },
+    )
+}
+
+/// Finds the job among the user's; none if it was submitted only now, and is to be looked for again.
+pub(crate) type Pick<'p> =
+    dyn for<'a> FnMut(&'a [Job], &mut dyn FnMut(&str)) -> Result<Option<Choice<'a>>, Error> + 'p;
+
+/// Waits until the job that `pick` finds runs, while `client` is there.
+pub(crate) fn wait(
+    node: u32,
+    client: &Client<'_>,
+    say: &mut dyn FnMut(&str),
+    pick: &mut Pick<'_>,
+) -> Result<Found, Error> {
     let mut progress = Progress::default();
     let mut failures = FAILURES;
     let mut pause = PAUSES[0];
@@ -43,17 +65,16 @@ pub fn find(
         match Slurm.own_jobs() {
             Ok(jobs) => {
                 failures = 0;
-                let Some(choice) = choose(&jobs, &target.which) else {
-                    return Err(absence(&target.which, &jobs)?);
-                };
-                if choice.job.phase() == Phase::Running {
-                    if let Some(line) = others(choice.job, &choice.others) {
+                if let Some(choice) = pick(&jobs, say)? {
+                    if choice.job.phase() == Phase::Running {
+                        if let Some(line) = others(choice.job, &choice.others) {
+                            say(&line);
+                        }
+                        return found(choice.job, node, &jobs);
+                    }
+                    if let Some(line) = progress.news(choice.job) {
                         say(&line);
                     }
-                    return found(choice.job, target.node, &jobs);
-                }
-                if let Some(line) = progress.news(choice.job) {
-                    say(&line);
                 }
             }
             // slurmctld may be restarted while somebody waits; but the first look must succeed.
@@ -91,7 +112,7 @@ fn found(job: &Job, node: u32, jobs: &[Job]) -> Result<Found, Error> {
 }
 
 /// Why none of the user's jobs is the one that is named.
-fn absence(which: &Which, own: &[Job]) -> Result<Error, Error> {
+pub(crate) fn absence(which: &Which, own: &[Job]) -> Result<Error, Error> {
     let number = match which {
         Which::Number(number) | Which::Task(number, _) | Which::Component(number, _) => *number,
         Which::Latest => return Ok(Error::NoJob),

@@ -1,21 +1,25 @@
 //! The user's side: finds a job, waits until it runs, and connects to the sshd of one of its nodes so that the login lands
 //! in that job.
 //!
-//! Runs as the user, asks Slurm by its own commands alone, and leaves nothing behind.
+//! Runs as the user, asks Slurm by its own commands alone, and leaves nothing behind but a job that it was to submit.
 
 #![forbid(unsafe_code)]
 
+mod allocate;
 mod choose;
 mod client;
 mod error;
 mod find;
+mod holder;
 mod keys;
 mod queue;
 mod reach;
 mod relay;
 mod slurm;
 mod target;
+mod waiters;
 
+pub use allocate::{Allocation, AllocationError, Held, allocate};
 pub use client::Client;
 pub use error::Error;
 pub use find::{Found, find};

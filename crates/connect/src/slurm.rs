@@ -1,5 +1,6 @@
 //! Runs Slurm's own commands as the user.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 use crate::error::Error;
@@ -62,6 +63,41 @@ impl Slurm {
         let text = succeeded("scontrol", output)?;
         let mut words = text.split_whitespace();
         Ok(words.find_map(|it| it.strip_prefix("NodeAddr=").map(str::to_owned)))
+    }
+
+    /// Submits a job with these arguments of sbatch; its number.
+    ///
+    /// # Errors
+    /// sbatch failed.
+    pub(crate) fn submit(self, arguments: &[String]) -> Result<u32, Error> {
+        let mut command = self.command("sbatch");
+        // A Ctrl-C is for the caller: a sbatch that it ended might have submitted, and told no number.
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .process_group(0);
+        let output = command.output().map_err(|cause| Error::Run {
+            program: "sbatch",
+            cause,
+        })?;
+        let said = succeeded("sbatch", output)?;
+        // With --parsable: the number, and a cluster's name after a semicolon.
+        let number = said.trim().split(';').next().and_then(|it| it.parse().ok());
+        number.ok_or_else(|| Error::NoNumber(said.trim().to_owned()))
+    }
+
+    /// Cancels a job of this name with these options; that it is over already is no failure.
+    pub(crate) fn cancel(self, number: u32, name: &str, options: &[&str]) -> Result<(), Error> {
+        let mut command = self.command("scancel");
+        command.arg("--quiet").args(options);
+        command.arg(format!("--jobname={name}"));
+        command.arg(number.to_string());
+        let output = command.stdin(Stdio::null()).process_group(0).output();
+        let output = output.map_err(|cause| Error::Run {
+            program: "scancel",
+            cause,
+        })?;
+        succeeded("scancel", output).map(drop)
     }
 
     fn run(self, program: &'static str, arguments: &[&str]) -> Result<Output, Error> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alloc;
 mod copies;
 mod editor;
 mod jobs;
@@ -33,12 +34,22 @@ const IN_TURN: &[(&str, Test)] = &[
         "an editor starts its server and finds its port",
         editor::editor,
     ),
+    ("two ssh at once submit one job and share it", alloc::shared),
+    (
+        "a job is cancelled if nobody waits for it any more",
+        alloc::given_up,
+    ),
     ("the commands of docs/users.md", users::page),
 ];
 
 /// What the others show in part.
 const LONG: &[(&str, Test)] = &[
     ("tasks, components and nodes are told apart", jobs::parts),
+    ("--alloc uses and keeps a job of the user's own", alloc::own),
+    (
+        "a cancelled job is submitted again, and refusals are told",
+        alloc::taken_over,
+    ),
     ("connect and a laptop", route::connect_and_laptop),
     (
         "a node without slurm-adopt is reached by srun",

@@ -7,14 +7,15 @@ use tests::{bring, page};
 use crate::site::CONFIG;
 
 const PAGE: &str = "docs/users.md";
-const HEADINGS: [&str; 3] = [
+const HEADINGS: [&str; 4] = [
     "The short way",
     "ssh, scp, rsync and editors",
+    "A host that starts its own job",
     "From your own computer",
 ];
 
-/// Runs them as they stand there, but for the job's number, a program that nodes without GPUs lack, and the place of
-/// rsync.
+/// Runs them as they stand there, but for the job's number, a program that nodes without GPUs lack, what small nodes have
+/// not, and the place of rsync.
 pub fn page(cluster: &Cluster) -> Result<()> {
     let (here, there) = (cluster.node(1), cluster.node(2));
     let job = cluster.submit("alice", &["--nodes=2", "--job-name=train"])?;
@@ -29,6 +30,7 @@ pub fn page(cluster: &Cluster) -> Result<()> {
             let here_too = command
                 .replace("4711", &job.to_string())
                 .replace("nvidia-smi", "hostname")
+                .replace("-c4 --mem=8G", "-c1")
                 .replace("rsync -a", "$rsync --rsync-path=\"$rsync\" -a");
             let script = format!("rsync='{rsync}'; {here_too}");
             let done = here.run_as("alice", &["sh", "-c", &script])?;
@@ -48,9 +50,17 @@ pub fn page(cluster: &Cluster) -> Result<()> {
 fn shows(command: &str, done: &Output) -> Result<()> {
     let expected = match command {
         it if it.contains("nvidia-smi") => "node1\n",
+        "ssh dev" => return ensure_dev(done),
         it if it.contains("--from-laptop") => "ProxyCommand ssh login.example.org ",
         _ => return Ok(()),
     };
     ensure!(done.stdout.contains(expected), "{command}: {done}");
+    Ok(())
+}
+
+/// The first ssh submits the job.
+fn ensure_dev(done: &Output) -> Result<()> {
+    let submitted = done.stderr.contains("submitted job ") && done.stderr.contains(" \"dev\"");
+    ensure!(submitted, "{done}");
     Ok(())
 }

@@ -1,0 +1,110 @@
+//! The script of a job that holds an allocation.
+
+use std::time::Duration;
+
+/// The signal after which it ends at once if nobody is connected.
+pub(crate) const SIGNAL: &str = "USR1";
+/// The least time for the first connection, which a proxy makes within its pause between two looks.
+const FIRST: Duration = Duration::from_secs(120);
+/// The longest pause between two counts.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// A script of sh that ends so long after the last connection: a sshd of the user's among the processes of the job on its
+/// first node, which each adopted login has. `scontrol listpids` asks the node's slurmstepds and not slurmctld. While they cannot be
+/// asked, somebody counts as connected.
+pub(crate) fn script(keep: Duration) -> String {
+    let pause = (keep / 4).clamp(Duration::from_secs(1), PAUSE).as_secs();
+    let (keep, first) = (keep.as_secs(), keep.max(FIRST).as_secs());
+    format!(
+        r#"# Holds an allocation for logins by slurm-adopt proxy, and ends it {keep} seconds after the last one.
+PATH=${{PATH:-/usr/bin:/bin}}:/usr/local/bin:/usr/bin:/bin
+export PATH
+is_used() {{
+    pids=$(scontrol listpids "$SLURM_JOB_ID" "$SLURMD_NODENAME" 2>/dev/null | sed -n 's/^ *\([0-9][0-9]*\) .*/\1/p')
+    test -n "$pids" || return 0
+    for pid in $pids; do
+        case $(cat "/proc/$pid/comm" 2>/dev/null) in
+        sshd*) return 0 ;;
+        esac
+    done
+    return 1
+}}
+trap 'is_used || exit 0' {SIGNAL}
+idle=0 limit={first}
+while test "$idle" -lt "$limit"; do
+    sleep {pause} &
+    wait $!
+    if is_used; then
+        idle=0 limit={keep}
+    else
+        idle=$((idle + {pause}))
+    fi
+done
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// The script below a scontrol that lists a process of this name for so many seconds.
+    fn hold(dir: &Path, keep: u64, comm: &str, time: f32) -> Command {
+        fs::copy("/bin/sleep", dir.join(comm)).expect("a program");
+        let scontrol = format!(
+            "#!/bin/sh\necho 'PID JOBID STEPID LOCALID GLOBALID'\ncat {}/pid\n",
+            dir.display()
+        );
+        fs::write(dir.join("scontrol"), scontrol).expect("scontrol");
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(dir.join("scontrol"), mode).expect("its mode");
+        let start = format!(
+            "{0}/{comm} {time} & echo \"$!  7  extern - -\" >{0}/pid\n{1}",
+            dir.display(),
+            script(Duration::from_secs(keep))
+        );
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &start]).stdin(Stdio::null());
+        shell.env("PATH", format!("{}:/usr/bin:/bin", dir.display()));
+        shell
+    }
+
+    #[test]
+    fn it_ends_after_the_last_connection() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let start = Instant::now();
+        let status = hold(dir.path(), 2, "sshd-session", 2.5).status();
+        assert!(status.expect("sh").success());
+        let time = start.elapsed().as_secs_f32();
+        assert!((4.0..20.0).contains(&time), "{time}");
+    }
+
+    #[test]
+    fn a_signal_ends_it_if_nobody_is_connected() {
+        for (comm, is_used) in [("other", false), ("sshd", true)] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let mut shell = hold(dir.path(), 600, comm, 60.0).spawn().expect("sh");
+            let mut status = None;
+            let end = Instant::now() + Duration::from_secs(if is_used { 2 } else { 20 });
+            while status.is_none() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(500));
+                let kill = ["-USR1", &shell.id().to_string()];
+                Command::new("kill").args(kill).status().expect("kill");
+                std::thread::sleep(Duration::from_millis(500));
+                status = shell.try_wait().expect("its status");
+            }
+            assert_eq!(status.is_none(), is_used, "{comm}: {status:?}");
+            let _ = shell.kill();
+            shell.wait().expect("its end");
+            let pid = fs::read_to_string(dir.path().join("pid")).expect("its number");
+            let pid = pid.split_whitespace().next().expect("a number").to_owned();
+            Command::new("kill").arg(pid).status().expect("kill");
+        }
+    }
+}
