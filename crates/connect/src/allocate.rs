@@ -18,7 +18,7 @@ use crate::target::Which;
 use crate::waiters::Waiters;
 
 /// Options of sbatch that make no job to log in to, or another than the one that is looked for.
-const REFUSED: [&str; 10] = [
+const REFUSED: [&str; 11] = [
     ":",
     "-a",
     "--array",
@@ -28,6 +28,7 @@ const REFUSED: [&str; 10] = [
     "--wait",
     "--wrap",
     "--test-only",
+    "-M",
     "--clusters",
 ];
 
@@ -126,8 +127,8 @@ pub fn allocate(
             })
         }
         Err(error) => {
-            if let Some(number) = waiters.leave(own)? {
-                end(number, name)?;
+            if let Err(failure) = leave(waiters, own, name) {
+                say(&format!("cancel the job \"{name}\": {failure}"));
             }
             Err(error)
         }
@@ -201,6 +202,14 @@ fn arguments(allocation: &Allocation) -> Vec<String> {
     let last = ["--parsable", "--no-requeue", "--dependency=singleton"];
     words.extend(last.map(str::to_owned));
     words
+}
+
+/// Waits no more.
+fn leave(waiters: Waiters, own: Option<u32>, name: &str) -> Result<(), Error> {
+    match waiters.leave(own)? {
+        Some(number) => end(number, name),
+        None => Ok(()),
+    }
 }
 
 /// Ends a job for which nobody waits. If it has just started, its holder ends it unless somebody has connected.

@@ -19,7 +19,7 @@ const ENDS: [(&str, &str); 4] = [
 
 /// Two at the same moment get one job, a third one shares it, and it ends after the last of them.
 pub fn shared(cluster: &Cluster) -> Result<()> {
-    let script = format!("{LOOK}; sleep 8");
+    let script = format!("{LOOK}; sleep 4");
     let logins = [
         login(cluster.node(1), "-w node2 --comment='two words'", &script)?,
         login(cluster.node(1), "-w node2 --comment='two words'", &script)?,
@@ -131,9 +131,41 @@ pub fn taken_over(cluster: &Cluster) -> Result<()> {
     nothing_left(cluster)
 }
 
+/// A job that starts while its proxy pauses, and has nobody then, ends at once; that it is cancelled by hand is told.
+pub fn in_between(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let mut waiting = login(node, "--hold", "true")?;
+    waits(&waiting)?;
+    node.run_as("alice", &["scancel", "--name=dev"])?.ok()?;
+    let status = waiting.wait(LIMIT)?;
+    let told = waiting.stderr()?;
+    ensure!(status == Some(Status::Exited(255)), "{told}");
+    let line = told.lines().filter(|it| it.contains("slurm-adopt")).last();
+    ensure!(
+        line.is_some_and(|it| it.contains(" is over (CANCELLED")),
+        "{told}"
+    );
+    nothing_left(cluster)?;
+
+    let waiting = login_keeping(node, "--hold", "sleep 1000", "10")?;
+    waits(&waiting)?;
+    // The pauses grow: this one lasts for seconds.
+    std::thread::sleep(Duration::from_secs(6));
+    let job: u32 = names(cluster)?.first().context("no job")?.parse()?;
+    node.run(&["scontrol", "release", &job.to_string()])?.ok()?;
+    cluster.wait_running(job)?;
+    node.signal(waiting.pid(), "KILL")?;
+    lab::poll::until_true("the job's end", LIMIT, || Ok(names(cluster)?.is_empty()))?;
+    nothing_left(cluster)
+}
+
 fn login(node: &Node, options: &str, command: &str) -> Result<Background> {
+    login_keeping(node, options, command, "0.05")
+}
+
+fn login_keeping(node: &Node, options: &str, command: &str, keep: &str) -> Result<Background> {
     let options = options.replace('\'', r"'\''");
-    let proxy = format!("ProxyCommand={CLI} proxy --name dev --alloc '{options}' --keep 0.05");
+    let proxy = format!("ProxyCommand={CLI} proxy --name dev --alloc '{options}' --keep {keep}");
     let argv = ["ssh", "-o", &proxy, "-oBatchMode=yes", "dev", command];
     node.command(&argv).user("alice").spawn()
 }

@@ -47,6 +47,10 @@ const LONG: &[(&str, Test)] = &[
     ("tasks, components and nodes are told apart", jobs::parts),
     ("--alloc uses and keeps a job of the user's own", alloc::own),
     (
+        "a job that starts as its last ssh goes is ended",
+        alloc::in_between,
+    ),
+    (
         "a cancelled job is submitted again, and refusals are told",
         alloc::taken_over,
     ),
