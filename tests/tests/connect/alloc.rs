@@ -159,6 +159,27 @@ pub fn in_between(cluster: &Cluster) -> Result<()> {
     nothing_left(cluster)
 }
 
+/// From another host, where two shells read the options.
+pub fn laptop(cluster: &Cluster) -> Result<()> {
+    // Into node1 she gets by a job.
+    crate::site::job_on(cluster, 1, &[])?;
+    let print = format!(
+        "{CLI} connect --print-config --from-laptop node1 --name dev --alloc \"-wnode2 --comment='it is 100%'\""
+    );
+    let script =
+        format!("{print} >/tmp/dev.conf; ssh -F /tmp/dev.conf -o BatchMode=yes dev '{LOOK}'");
+    let login = cluster.node(2).run_as("alice", &["sh", "-ec", &script])?;
+    ensure!(login.success(), "{login}");
+    let jobs = known(cluster)?;
+    ensure!(
+        jobs.len() == 1 && jobs[0].ends_with("RUNNING it is 100%"),
+        "{jobs:?}"
+    );
+    let job = job_of_cgroup(cluster.node(2), &login.stdout)?.context("no job")?;
+    ensure!(jobs[0].starts_with(&format!("{job} ")), "{jobs:?}: {job}");
+    cluster.node(2).remove("/tmp/dev.conf")
+}
+
 fn login(node: &Node, options: &str, command: &str) -> Result<Background> {
     login_keeping(node, options, command, "0.05")
 }

@@ -46,6 +46,7 @@ const IN_TURN: &[(&str, Test)] = &[
 const LONG: &[(&str, Test)] = &[
     ("tasks, components and nodes are told apart", jobs::parts),
     ("--alloc uses and keeps a job of the user's own", alloc::own),
+    ("a laptop's ssh submits a job", alloc::laptop),
     (
         "a job that starts as its last ssh goes is ended",
         alloc::in_between,
