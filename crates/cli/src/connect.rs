@@ -175,11 +175,13 @@ fn config(program: &str, login: Option<&str>, host: &Host) -> String {
     };
     format!(
         "# {file}\n\
+         # OpenSSH before 8.5 must ignore it for other hosts too: it reads the lines of all.\n\
+         Host *\n    \
+         IgnoreUnknown KnownHostsCommand\n\
          Host {pattern}\n    \
          ProxyCommand {proxy}{program} proxy --port %p {arguments}\n    \
          {alias}\
          # The nodes' keys as known on the login node; OpenSSH before 8.5 asks instead.\n    \
-         IgnoreUnknown KnownHostsCommand\n    \
          KnownHostsCommand {keys}{program} host-keys %H\n    \
          # A name such as job-latest leads to another node each time.\n    \
          UserKnownHostsFile /dev/null\n"

@@ -140,7 +140,7 @@ pub fn in_between(cluster: &Cluster) -> Result<()> {
     let status = waiting.wait(LIMIT)?;
     let told = waiting.stderr()?;
     ensure!(status == Some(Status::Exited(255)), "{told}");
-    let line = told.lines().filter(|it| it.contains("slurm-adopt")).last();
+    let line = told.lines().rfind(|it| it.contains("slurm-adopt"));
     ensure!(
         line.is_some_and(|it| it.contains(" is over (CANCELLED")),
         "{told}"
