@@ -20,9 +20,10 @@ const ENDS: [(&str, &str); 4] = [
 /// Two at the same moment get one job, a third one shares it, and it ends after the last of them.
 pub fn shared(cluster: &Cluster) -> Result<()> {
     let script = format!("{LOOK}; sleep 4");
+    // On two hosts, which no lock of one can hold apart.
     let logins = [
         login(cluster.node(1), "-w node2 --comment='two words'", &script)?,
-        login(cluster.node(1), "-w node2 --comment='two words'", &script)?,
+        login(cluster.node(2), "-w node2 --comment='two words'", &script)?,
     ];
     for login in &logins {
         lab::poll::until_true("a login", LIMIT, || Ok(login.stdout()?.contains("node2")))
