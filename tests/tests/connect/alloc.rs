@@ -8,6 +8,8 @@ use tests::{CLI, job_of_cgroup};
 
 use crate::site::LOOK;
 
+/// Of the job that two share.
+const COMMENT: &str = "two words";
 const LIMIT: Duration = Duration::from_secs(40);
 /// The signals by which ssh or a terminal ends a proxy, and what ends ssh alone.
 const ENDS: [(&str, &str); 4] = [
@@ -43,11 +45,11 @@ pub fn shared(cluster: &Cluster) -> Result<()> {
     ensure!(jobs[0].is_some(), "{jobs:?}");
     ensure!(jobs.iter().all(|it| *it == jobs[0]), "{jobs:?}");
     // One that lost may be known still, but was cancelled before it began.
-    let list = known(cluster)?;
+    let list = known(cluster, COMMENT)?;
     let begun = list.iter().filter(|it| !it.contains("CANCELLED"));
     ensure!(begun.count() == 1, "{list:?}");
     lab::poll::until_true("the job's end", LIMIT, || {
-        let list = known(cluster)?;
+        let list = known(cluster, COMMENT)?;
         Ok(list.iter().any(|it| it.contains("COMPLETED two words")))
     })?;
     nothing_left(cluster)
@@ -171,7 +173,7 @@ pub fn laptop(cluster: &Cluster) -> Result<()> {
         format!("{print} >/tmp/dev.conf; ssh -F /tmp/dev.conf -o BatchMode=yes dev '{LOOK}'");
     let login = cluster.node(2).run_as("alice", &["sh", "-ec", &script])?;
     ensure!(login.success(), "{login}");
-    let jobs = known(cluster)?;
+    let jobs = known(cluster, "it is 100%")?;
     ensure!(
         jobs.len() == 1 && jobs[0].ends_with("RUNNING it is 100%"),
         "{jobs:?}"
@@ -218,8 +220,8 @@ fn names(cluster: &Cluster) -> Result<Vec<String>> {
     Ok(list.lines().map(str::to_owned).collect())
 }
 
-/// All jobs of the name that Slurm still knows, with their states.
-fn known(cluster: &Cluster) -> Result<Vec<String>> {
+/// All jobs of the name with this comment that Slurm still knows, with their states.
+fn known(cluster: &Cluster, comment: &str) -> Result<Vec<String>> {
     let argv = [
         "squeue",
         "-h",
@@ -228,7 +230,8 @@ fn known(cluster: &Cluster) -> Result<Vec<String>> {
         "--format=%A %T %k",
     ];
     let list = cluster.node(1).run(&argv)?.ok()?;
-    Ok(list.lines().map(str::to_owned).collect())
+    let lines = list.lines().filter(|it| it.ends_with(comment));
+    Ok(lines.map(str::to_owned).collect())
 }
 
 /// Neither a proxy nor a file.
