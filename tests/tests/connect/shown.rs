@@ -45,7 +45,7 @@ pub fn shown(cluster: &Cluster) -> Result<()> {
         }
         text += &format!(
             "alice@login:~$ {show}\n{}",
-            renumbered(&without_news(&output.stdout), &jobs)
+            renumbered(&without_news(&output.stdout.replace('\r', "")), &jobs)
         );
     }
     if std::env::var_os("UPDATE_EXPECT").is_some() {
@@ -79,7 +79,10 @@ fn renumbered(text: &str, jobs: &[String]) -> String {
         let is_digit = |it: char| it.is_ascii_digit();
         let digits = rest.find(|it| !is_digit(it)).unwrap_or(rest.len());
         let word = &rest[..digits];
-        match (0..).zip(jobs).find(|(_, it)| *it == word) {
+        // "node2" has no job's number.
+        let is_part = shown.ends_with(char::is_alphabetic);
+        let job = (0..).zip(jobs).find(|(_, it)| *it == word && !is_part);
+        match job {
             Some((number, _)) => shown += &(FIRST + number).to_string(),
             None => shown += word,
         }
