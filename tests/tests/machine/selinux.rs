@@ -26,7 +26,7 @@ fn options(site: &mut Site) -> Result<()> {
     ensure!(site.sh("getenforce")? == "Enforcing\n", "SELinux enforces");
     state_made_at_boot(site)?;
     site.set_up(AS_ADVISED)?;
-    site.add_options("action_unknown=deny limits=job runtime_dir=create")?;
+    site.add_options("action_unknown=deny limits=job environment=allocation runtime_dir=create")?;
     site.without_pam_systemd()?;
     let done = login_from_job(site);
     site.with_pam_systemd()?;
@@ -53,7 +53,7 @@ fn login_from_job(site: &mut Site) -> Result<()> {
         "cat >/home/alice/job <<'END'
 #!/bin/sh
 until [ -e /home/alice/go ]; do sleep 0.2; done
-ssh -p {} node1 'cat /proc/self/cgroup; ulimit -Sn
+ssh -p {} node1 'cat /proc/self/cgroup; ulimit -Sn; echo $SLURM_JOB_NODELIST
     stat --format %C $XDG_RUNTIME_DIR | {TYPE}; ps -C sshd-session -o label= | {TYPE} | sort -u
 ' >.told 2>&1
 mv .told told
@@ -71,7 +71,7 @@ END
          cat /home/alice/told",
     )?;
     let lines: Vec<&str> = told.lines().collect();
-    let [cgroup, "777", "user_runtime_t", "sshd_t"] = lines[..] else {
+    let [cgroup, "777", "node1", "user_runtime_t", "sshd_t"] = lines[..] else {
         anyhow::bail!("{told}{}", site.log()?);
     };
     ensure!(job.has(cgroup), "{told}");

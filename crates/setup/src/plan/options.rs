@@ -28,13 +28,15 @@ const SAFE: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Plans the options that are asked for. Where no line of ours decides about ssh logins yet, the safe answers are set
-/// too; a line that is there keeps the module's defaults.
+/// Plans the options that are asked for. Where no line of ours decides about ssh logins yet, the safe answers and the
+/// session line's banner are set too; a line that is there keeps the module's defaults.
 pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String> {
     let is_new = lines.is_empty();
     let file = work.host().options_file();
     let options = Options::of_text::<&str>(Path::new(FILE), &file.text, &[]).0;
     let mut settings = Vec::new();
+    let is_unset =
+        |name: &str| !options::settings(&file.text).any(|it| is_of(&it.argument, name));
     if work.wish.strict && !options.strict {
         settings.push((
             "strict",
@@ -43,13 +45,15 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
         ));
     }
     if is_new && !work.wish.strict && !options.strict {
-        let is_unset =
-            |name: &str| !options::settings(&file.text).any(|it| is_of(&it.argument, name));
         for (name, value, comment) in SAFE {
             if is_unset(name) {
                 settings.push((name, value.to_owned(), comment));
             }
         }
+    }
+    if is_new && work.wish.session != Some(false) && is_unset("banner") {
+        let comment = "# Tell logins with a terminal their job and the time that is left.";
+        settings.push(("banner", "1".to_owned(), comment));
     }
     if !work.wish.strict && lines.iter().any(|it| is_closed_by_strict(&file.text, it)) {
         let title = "by the defaults of the module users get in when they cannot be taken into their job, or slurm.conf \

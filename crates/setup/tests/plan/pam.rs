@@ -45,6 +45,8 @@ fn a_bare_host_gets_both_lines_and_safe_options() {
                 "+action_adopt_failure = deny",
                 "+# Deny logins while slurm.conf cannot be read.",
                 "+action_generic_failure = deny",
+                "+# Tell logins with a terminal their job and the time that is left.",
+                "+banner = 1",
             ]
         );
         assert_eq!(tree.found(), [""; 0]);
