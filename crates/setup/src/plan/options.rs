@@ -35,8 +35,7 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
     let file = work.host().options_file();
     let options = Options::of_text::<&str>(Path::new(FILE), &file.text, &[]).0;
     let mut settings = Vec::new();
-    let is_unset =
-        |name: &str| !options::settings(&file.text).any(|it| is_of(&it.argument, name));
+    let is_unset = |name: &str| !options::settings(&file.text).any(|it| is_of(&it.argument, name));
     if work.wish.strict && !options.strict {
         settings.push((
             "strict",
