@@ -94,12 +94,7 @@ impl Site {
             let port = it.port();
             format!("Match LocalPort {port}\nAuthenticationMethods {it}\n")
         });
-        // A refused login must not penalize the next one from the same address.
-        let penalties = match node.suite() >= Suite::Trixie {
-            true => "PerSourcePenalties no\n",
-            false => "",
-        };
-        let lines = [penalties, &ports.concat(), &methods.concat()].concat();
+        let lines = [ports.concat(), methods.concat()].concat();
         node.sh(&format!(
             "chmod 755 {askpass}; echo '{lines}' >>/etc/ssh/sshd_config; systemctl restart ssh"
         ))?;

@@ -8,7 +8,7 @@ use std::path::Path;
 const NOT_PROVOKED: [(&str, &str); 5] = [
     (
         "SA001",
-        "true of every running host that slurm.conf does not name; outputs of crates/cli have it",
+        "told of running hosts alone, and each node of the lab is a compute node",
     ),
     (
         "SA526",
