@@ -4,6 +4,7 @@
 
 mod arch;
 mod bench;
+mod beside;
 mod budgets;
 mod crates;
 mod debian;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// Totals that a test program like libtest's prints at its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub struct Report {
     left_out: Vec<String>,
     stages: Vec<(String, Duration)>,
     tests: Vec<(f64, String)>,
+    begun: Instant,
     ci: bool,
 }
 
@@ -73,6 +74,7 @@ impl Report {
             left_out: Vec::new(),
             stages: Vec::new(),
             tests: Vec::new(),
+            begun: Instant::now(),
             ci,
         }
     }
@@ -188,21 +190,50 @@ impl Report {
             .extend(what.into_iter().map(|it| format!("{stage}: {it}")));
     }
 
+    /// Adds the results of another run of this program, by the closing lines of its output; returns how many failed.
+    pub fn take_over(&mut self, output: &str) -> Result<u32> {
+        let closing = output.lines().rev().find_map(totals);
+        let (passed, failed) = closing.context("it did not print how many passed")?;
+        self.passed += passed;
+        self.failed += failed;
+        let mut lines = output.lines().skip_while(|line| *line != CLOSING);
+        lines.next();
+        for line in lines {
+            if let Some(failure) = line.strip_prefix(FAILED) {
+                self.failures.push(failure.to_owned());
+            } else if let Some(ignored) = line.strip_prefix(IGNORED) {
+                self.ignored.push(ignored.to_owned());
+            } else if let Some(left_out) = line.strip_prefix(LEFT_OUT) {
+                self.left_out.push(left_out.to_owned());
+            } else if let Some((seconds, what)) = time(line) {
+                match what.strip_prefix(SLOW) {
+                    Some(test) => self.tests.push((seconds, test.to_owned())),
+                    None if what == ALL => {}
+                    None => {
+                        let took = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                        self.stages.push((format!("{what}, beside others"), took));
+                    }
+                }
+            }
+        }
+        Ok(failed)
+    }
+
     /// Prints the times of the stages and the slowest tests, what was left out, ignored or failed, and last
     /// the numbers of passed and failed.
     pub fn finish(mut self) -> ExitCode {
         self.print_times();
         for line in &self.left_out {
-            println!("left out: {line}");
+            println!("{LEFT_OUT}{line}");
         }
         for line in &self.ignored {
-            println!("ignored: {line}");
+            println!("{IGNORED}{line}");
         }
         for line in &self.failures {
-            println!("failed: {line}");
+            println!("{FAILED}{line}");
         }
         if self.passed + self.failed == 0 {
-            println!("failed: nothing ran");
+            println!("{FAILED}nothing ran");
         }
         println!("{} passed, {} failed", self.passed, self.failed);
         if self.failed == 0 && self.passed > 0 {
@@ -213,20 +244,37 @@ impl Report {
     }
 
     fn print_times(&mut self) {
-        let all: Duration = self.stages.iter().map(|(_, took)| *took).sum();
+        println!("{CLOSING}");
         for (name, took) in &self.stages {
             println!("{:>7.1} s  {name}", took.as_secs_f64());
         }
-        if !self.stages.is_empty() {
-            println!("{:>7.1} s  all stages", all.as_secs_f64());
-        }
+        println!("{:>7.1} s  {ALL}", self.begun.elapsed().as_secs_f64());
         self.tests.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         for (took, test) in self.tests.iter().take(SLOWEST) {
-            println!("{took:>7.1} s  slow test: {test}");
+            println!("{took:>7.1} s  {SLOW}{test}");
         }
     }
 }
 
+/// Parses `12 passed, 3 failed`.
+fn totals(line: &str) -> Option<(u32, u32)> {
+    let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
+    Some((passed.parse().ok()?, failed.parse().ok()?))
+}
+
+/// Parses `   12.5 s  what`.
+fn time(line: &str) -> Option<(f64, &str)> {
+    let (seconds, what) = line.trim_start().split_once(" s  ")?;
+    Some((seconds.parse().ok()?, what))
+}
+
+/// Parts of the closing lines, as they are printed and as they are read.
+const CLOSING: &str = "closing report";
+const FAILED: &str = "failed: ";
+const IGNORED: &str = "ignored: ";
+const LEFT_OUT: &str = "left out: ";
+const SLOW: &str = "slow test: ";
+const ALL: &str = "in all";
 /// Number of slowest tests that the report names.
 const SLOWEST: usize = 10;
 
@@ -241,6 +289,32 @@ mod tests {
             ci,
             ..Report::new()
         }
+    }
+
+    #[test]
+    fn takes_over_what_another_run_counted() {
+        let output = "FAILED  fuzz (1.0 s) failed: x\n\
+            closing report\n   12.5 s  fuzz\n   20.0 s  in all\n    7.5 s  slow test: vm: a\n\
+            left out: b\nignored: c\nfailed: fuzz: d\n41 passed, 2 failed\n";
+        let mut report = report(false);
+        report.stage("lab", Duration::from_secs(3));
+        assert_eq!(report.take_over(output).expect("totals"), 2);
+        assert_eq!((report.passed, report.failed), (41, 2));
+        assert_eq!(report.failures, ["fuzz: d"]);
+        assert_eq!(report.ignored, ["c"]);
+        assert_eq!(report.left_out, ["b"]);
+        assert_eq!(report.tests, [(7.5, String::from("vm: a"))]);
+        let beside = Duration::from_millis(12_500);
+        assert_eq!(
+            report.stages[1],
+            (String::from("fuzz, beside others"), beside)
+        );
+        assert_eq!(report.stages.len(), 2);
+    }
+
+    #[test]
+    fn a_run_that_broke_off_is_not_taken_over() {
+        assert!(report(false).take_over("ok      fuzz (1.0 s)\n").is_err());
     }
 
     #[test]

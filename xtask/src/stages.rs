@@ -8,6 +8,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::arch::Arch;
+use crate::beside::Beside;
 use crate::budgets;
 use crate::crates;
 use crate::dist;
@@ -116,6 +117,8 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
     let mut runner = Runner::new(workspace, size, long);
     let before = kept_on_host();
     let mut has_session = false;
+    let is_whole = only.is_empty() && size == Size::Default;
+    let mut beside = None;
     for stage in Stage::value_variants() {
         if !only.is_empty() && !only.contains(stage) {
             continue;
@@ -124,14 +127,23 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
             println!("left out by --quick: {}", stage.name());
             continue;
         }
+        if is_whole && stage.is_beside() {
+            continue;
+        }
         if *stage == Stage::Clippy && only.is_empty() && size != Size::Quick {
             runner.begin_roots();
+        }
+        if is_whole && *stage == Stage::Lab {
+            beside = begin_beside(&mut runner);
         }
         if *stage >= Stage::Lab {
             runner.finish_roots();
         }
         has_session |= *stage == Stage::Session;
         runner.stage(*stage);
+    }
+    if let Some(beside) = beside {
+        beside.end(&mut runner.report);
     }
     if let Some(results) = &runner.long {
         let workspace = &runner.workspace;
@@ -152,6 +164,20 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
         Ok("")
     });
     runner.report.finish()
+}
+
+/// Starts the stages that need no attention while the clusters' run.
+fn begin_beside(runner: &mut Runner) -> Option<Beside> {
+    let stages = Stage::value_variants().iter().filter(|it| it.is_beside());
+    let names: Vec<String> = stages.map(|it| it.name()).collect();
+    match Beside::begin(&runner.workspace, &names) {
+        Ok(beside) => Some(beside),
+        Err(error) => {
+            let reason = format!("{error:#}");
+            runner.report.not_run(&names.join(", "), &reason);
+            None
+        }
+    }
 }
 
 /// The module's files on this host, which no test may change.
@@ -248,6 +274,11 @@ impl Stage {
     /// Whether it needs no cluster, no machine, no other processor and no long build.
     fn is_quick(self) -> bool {
         self < Self::Lab && ![Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
+    }
+
+    /// Whether a whole run has it in another process, beside the clusters: it keeps a processor busy for minutes.
+    fn is_beside(self) -> bool {
+        [Self::Sanitize, Self::Aarch64, Self::Fuzz, Self::Vm].contains(&self)
     }
 
     /// Name in `--only`.
