@@ -514,11 +514,10 @@ fn without_caller(
     };
     // The best job may be ending while another one runs, so the plan goes on to the next best.
     let mut best_last = own.clone();
-    best_last.sort_by_key(OwnJob::age_key);
-    match options.unknown {
-        Unknown::Oldest => best_last.reverse(),
-        // Stable: of equal ones the newest stays last.
-        _ => best_last.sort_by_key(|it| steps.measure(it.job)),
+    // Of equal ones the newest comes last.
+    best_last.sort_unstable_by_key(|it| (steps.measure(it.job), it.age_key()));
+    if options.unknown == Unknown::Oldest {
+        best_last.reverse();
     }
     let mut plan = None;
     for (index, own) in best_last.iter().enumerate() {

@@ -102,7 +102,8 @@ pub(crate) fn report(
             started.elapsed().saturating_sub(waited),
         );
         if known.waited.is_some() {
-            event.message += &format!("; waited {:.1} s for a job", waited.as_secs_f32());
+            let tenths = waited.subsec_millis() / 100;
+            event.message += &format!("; waited {}.{tenths} s for a job", waited.as_secs());
         }
         Event {
             rhost: rhost.as_deref().map(name),

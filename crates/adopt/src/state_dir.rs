@@ -4,12 +4,10 @@
 //! another one. Content carries a checksum; torn or foreign content counts as absent.
 
 use std::ffi::{CStr, OsStr};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -230,18 +228,11 @@ pub(crate) fn make(dir: &Path) -> io::Result<()> {
     if sys::is_file_size_limited() {
         return Err(io::Error::other("RLIMIT_FSIZE is set"));
     }
-    create(dir).map_err(access::at("make", dir))?;
+    sys::make_dir(dir, OWN).map_err(access::at("make", dir))?;
     let found = fs::symlink_metadata(dir).map_err(access::at("look at", dir))?;
     match own(dir, &found, true) {
         Err(error) if is_fault(&error) => replace(dir).map(drop),
         result => result,
-    }
-}
-
-fn create(dir: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -278,12 +269,12 @@ fn replace(dir: &Path) -> io::Result<String> {
     let is_unchanged = found.is_dir() && found.uid() == sys::effective_uid();
     if is_unchanged && found.mode() & 0o022 == 0 {
         // Others could read it but change nothing.
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(OWN)).map_err(failed)?;
         return Ok(fault);
     }
     let aside = unused_name(dir).map_err(failed)?;
     fs::rename(dir, aside).map_err(failed)?;
-    create(dir).map_err(failed)?;
+    sys::make_dir(dir, OWN).map_err(failed)?;
     Ok(fault)
 }
 
@@ -344,6 +335,9 @@ pub(crate) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
     add(sum, word)
 }
 
+/// Permissions of a directory of root's alone.
+const OWN: u32 = 0o700;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,14 +386,11 @@ mod tests {
     fn the_lock_of_who_replaces_a_directory() {
         let scratch = std::env::temp_dir().join(format!("run-lock-{}", std::process::id()));
         let _ = fs::remove_dir_all(&scratch);
-        DirBuilder::new()
-            .mode(0o755)
-            .create(&scratch)
-            .expect("make it");
+        sys::make_dir(&scratch, 0o755).expect("make it");
         let dir = scratch.join("dir");
         let lock = scratch.join("dir.lock");
         let spoil = || {
-            create(&dir).expect("make it");
+            sys::make_dir(&dir, OWN).expect("make it");
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("mode");
         };
         spoil();

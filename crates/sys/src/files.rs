@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _}
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 /// For opening a file: fail if its name is a symbolic link, open(2).
 pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
@@ -140,6 +141,18 @@ pub(crate) fn status_at(dir: impl AsFd, name: &CStr) -> io::Result<FileStatus> {
         inode: found.st_ino,
         changed: (found.st_ctime, found.st_ctime_nsec as i64),
     })
+}
+
+/// Creates a directory with these permission bits, less the umask, unless something is there already.
+///
+/// # Errors
+/// Those of mkdir(2) but EEXIST; `InvalidInput` for a relative path.
+pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    absolute(path)?;
+    match fs::mkdir(path, Mode::from_bits_truncate(mode)) {
+        Err(error) if error != Errno::EXIST => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a regular file of at most `limit` bytes. Never blocks on opening something else (a FIFO, a

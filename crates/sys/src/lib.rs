@@ -25,8 +25,8 @@ mod watch;
 pub use copy::{by_copy, bytes_by_copy};
 pub use deadline::Deadline;
 pub use files::{
-    Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, read_identified, read_open,
-    read_regular, read_with_metadata,
+    Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, make_dir, read_identified,
+    read_open, read_regular, read_with_metadata,
 };
 pub use limits::{Limit, Resource, limit, limit_in, set_limit};
 pub use login::{become_user, end_process, lead_session, take_standard_input};

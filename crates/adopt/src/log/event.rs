@@ -156,8 +156,8 @@ impl Event {
 
     /// Milliseconds with one decimal.
     fn millis(&self) -> String {
-        let took = self.took;
-        format!("{}.{}", took.as_millis(), took.as_micros() % 1000 / 100)
+        let whole = self.took.as_secs() * 1000 + u64::from(self.took.subsec_millis());
+        format!("{whole}.{}", self.took.subsec_micros() % 1000 / 100)
     }
 }
 

@@ -239,7 +239,8 @@ impl fmt::Display for Record {
                 write!(f, "{flag}")?;
             }
         }
-        write!(f, " {}", self.used.as_millis())?;
+        let used = u64::try_from(self.used.as_millis()).unwrap_or(u64::MAX);
+        write!(f, " {used}")?;
         write!(f, "\n{}", self.held)
     }
 }

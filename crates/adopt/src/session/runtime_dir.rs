@@ -8,9 +8,9 @@
 //! `slurm-adopt sweep` in slurmd's Epilog, removes directories that are no longer used.
 
 use std::fmt;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -180,10 +180,7 @@ impl Users {
     }
 
     fn make(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
-        match DirBuilder::new().mode(0o755).create(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        sys::make_dir(&self.path, 0o755)?;
         let found = fs::symlink_metadata(&self.path)?;
         let is_safe = found.is_dir() && found.mode() & 0o022 == 0;
         if !is_safe || found.uid() != sys::effective_uid() {
@@ -195,10 +192,7 @@ impl Users {
             count: 0,
         };
         self.notes.write(&uid.to_string(), &made.to_string())?;
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        sys::make_dir(path, 0o700)?;
         sys::mount_tmpfs(path, &format!("mode=0700,uid={uid},gid={gid},{SIZE}"))
     }
 
