@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 const LIBRARIES: [&str; 2] = ["libc.so.6", "libpam.so.0"];
 
 /// Size limit of the file, in bytes; a larger module contains something that nobody intended.
-const MAX_SIZE: u64 = 1 << 20;
+const MAX_SIZE: u64 = 1_000_000;
 
 /// Functions that neither our code nor what we link with may call, grouped by their effect on the host.
 /// Functions of this kind that the module does call: write(2) and abort(3), with which std and the unwinder
