@@ -4,6 +4,7 @@ mod draft;
 mod lines;
 mod options;
 mod pam;
+mod refusal;
 mod slurm;
 mod sshd;
 mod systemd;
@@ -15,6 +16,8 @@ use check::{Finding, Host};
 
 use crate::change::Change;
 use crate::plan::draft::Draft;
+
+pub use refusal::{FileRefusal, PamRefusal, Refusal, SettingRefusal};
 
 /// What the admin asks for.
 #[derive(Debug, Clone, Default)]
@@ -91,8 +94,8 @@ pub struct Advice {
 /// Works out what is to be changed. A host that is set up already gives an empty plan.
 ///
 /// # Errors
-/// The reason why the host cannot be set up, in words.
-pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, String> {
+/// [`Refusal`] if the host cannot be set up.
+pub fn plan(host: &Host, wish: &Wish) -> Result<Plan, Refusal> {
     let mut work = Work {
         wish,
         draft: Draft::of(host),

@@ -1,5 +1,6 @@
 //! The whole of a setup and of an undo, once they are wanted.
 
+use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -164,9 +165,7 @@ impl Site {
         if self.root.is_none() {
             for command in &plan.commands {
                 tell(&format!("run {}", words(command)));
-                if let Err(why) = run(command) {
-                    return Err(vec![why]);
-                }
+                run(command).map_err(|it| vec![it.to_string()])?;
             }
         }
         tell("look at the host as it is now");
@@ -224,7 +223,7 @@ impl Site {
         back::remove_directories(&self.files, &record)?;
         if self.root.is_none() {
             let failed = record.commands.iter().filter_map(|it| run(it).err());
-            undone.worries.extend(failed);
+            undone.worries.extend(failed.map(|it| it.to_string()));
         }
         store.end_undo().map_err(on_record)?;
         Ok(undone)
@@ -258,14 +257,38 @@ pub fn words(command: &Command) -> String {
     words.join(" ")
 }
 
-fn run(command: &Command) -> Result<(), String> {
+fn run(command: &Command) -> Result<(), CommandError> {
     let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let ended = command::run(&command.program, &arguments, &Deadline::after(PATIENCE));
     let text = words(command);
-    let printed = ended.map_err(|it| format!("run {text}: {it}"))?;
-    match printed.is_success() {
-        true => Ok(()),
-        false => Err(format!("{text} failed: {}", printed.errors.trim())),
+    match ended {
+        Ok(printed) if printed.is_success() => Ok(()),
+        Ok(printed) => Err(CommandError::Failed {
+            command: text,
+            said: printed.errors.trim().to_owned(),
+        }),
+        Err(cause) => Err(CommandError::Run {
+            command: text,
+            cause,
+        }),
+    }
+}
+
+/// Reason why a command has not done its work.
+#[derive(Debug)]
+enum CommandError {
+    /// It cannot be run, or does not end.
+    Run { command: String, cause: io::Error },
+    /// It failed; what it wrote to standard error.
+    Failed { command: String, said: String },
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run { command, cause } => write!(f, "run {command}: {cause}"),
+            Self::Failed { command, said } => write!(f, "{command} failed: {said}"),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use check::host::owner;
 use check::host::tree::is_absent;
 
 use crate::change::{Change, Content};
+use crate::plan::FileRefusal;
 use crate::plan::lines::Lines;
 
 /// The files that a plan changes.
@@ -40,8 +41,8 @@ impl<'a> Draft<'a> {
     /// unless it leads to a file that belongs to a package: then a copy replaces the link.
     ///
     /// # Errors
-    /// The reason why the file cannot be changed, in words.
-    pub fn edit(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
+    /// [`FileRefusal`] if the file must not be changed.
+    pub fn edit(&mut self, path: &Path, why: &str) -> Result<&mut Lines, FileRefusal> {
         let (place, _) = self.place(path)?;
         let is_known = self.files.iter().any(|it| it.path == place);
         if !is_known {
@@ -54,18 +55,16 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// As [`Draft::edit`]; a directory that others than root can change.
-    pub fn edit_of_others(&mut self, path: &Path, why: &str) -> Result<&mut Lines, String> {
+    pub fn edit_of_others(&mut self, path: &Path, why: &str) -> Result<&mut Lines, FileRefusal> {
         let (place, target) = self.place(path)?;
-        let known = self.files.iter().position(|it| it.path == place);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let file = self.open(place, target)?;
-                self.files.push(file);
-                self.files.len() - 1
-            }
-        };
-        let file = self.files.get_mut(at).ok_or("no such file")?;
+        if !self.files.iter().any(|it| it.path == place) {
+            let file = self.open(place.clone(), target)?;
+            self.files.push(file);
+        }
+        let mut files = self.files.iter_mut();
+        let file = files.find(|it| it.path == place);
+        let gone = io::ErrorKind::NotFound.into();
+        let file = file.ok_or_else(|| FileRefusal::io("open", place, gone))?;
         if !file.whys.iter().any(|it| it == why) {
             file.whys.push(why.to_owned());
         }
@@ -76,7 +75,7 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// As [`Draft::edit`].
-    pub fn copy(&mut self, vendor: &Path, path: &Path, why: &str) -> Result<(), String> {
+    pub fn copy(&mut self, vendor: &Path, path: &Path, why: &str) -> Result<(), FileRefusal> {
         let is_known = self.files.iter().any(|it| it.path == path);
         if !is_known {
             self.refuse_unsafe(path)?;
@@ -129,36 +128,34 @@ impl<'a> Draft<'a> {
     }
 
     /// The path to change, and for a link that is to be replaced the path whose text it gets.
-    fn place(&self, path: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
+    fn place(&self, path: &Path) -> Result<(PathBuf, Option<PathBuf>), FileRefusal> {
         let tree = &self.host.tree;
         match tree.resolve(path) {
             Ok(real) if GENERATED.iter().any(|it| real.starts_with(it)) => {
-                let (path, real) = (path.display(), real.display());
-                Err(format!(
-                    "{path} is {real}, which is generated: declare its lines there"
-                ))
+                let path = path.to_owned();
+                Err(FileRefusal::Generated { path, real })
             }
             Ok(real) if !is_vendors(&real) => Ok((real, None)),
             Ok(real) if tree.link_target(path).is_ok() => Ok((path.to_owned(), Some(real))),
             Ok(real) => {
-                let (path, real) = (path.display(), real.display());
-                Err(format!(
-                    "{path} is {real}, a package's file: its update would undo the change"
-                ))
+                let path = path.to_owned();
+                Err(FileRefusal::Packaged { path, real })
             }
             Err(error) if is_absent(&error) && tree.link_status(path).is_err() => {
                 Ok((path.to_owned(), None))
             }
             Err(error) => match tree.link_target(path) {
-                Ok(target) if is_absent(&error) => Err(dangling(path, &target)),
-                _ => Err(format!("open {}: {error}", path.display())),
+                Ok(target) if is_absent(&error) => {
+                    let path = path.to_owned();
+                    Err(FileRefusal::Dangling { path, target })
+                }
+                _ => Err(FileRefusal::io("open", path, error)),
             },
         }
     }
 
-    fn open(&self, path: PathBuf, target: Option<PathBuf>) -> Result<File, String> {
+    fn open(&self, path: PathBuf, target: Option<PathBuf>) -> Result<File, FileRefusal> {
         let tree = &self.host.tree;
-        let shown = path.display().to_string();
         let root = owner::stand_in(tree);
         let group = root.and_then(|_| Some(tree.status("/").ok()?.gid()));
         let mut file = File {
@@ -173,21 +170,20 @@ impl<'a> Draft<'a> {
         self.refuse_unsafe(&dir.unwrap_or_default())?;
         if let Some(real) = target {
             let link = tree.link_target(&file.path);
-            let target = link.map_err(|error| format!("read the link {shown}: {error}"))?;
+            let target = link.map_err(|it| FileRefusal::io("read the link", &file.path, it))?;
             file.before = Some(Content::Link { target });
             file.lines = Lines::of(&self.read(&real)?);
             return Ok(file);
         }
         let status = match tree.link_status(&file.path) {
             Err(error) if is_absent(&error) => return Ok(file),
-            status => status.map_err(|error| format!("open {shown}: {error}"))?,
+            status => status.map_err(|it| FileRefusal::io("open", &file.path, it))?,
         };
         if tree.is_immutable(&file.path) {
-            let file = tree.on_host(&file.path);
-            return Err(format!(
-                "{shown} is immutable; chattr -i {} first",
-                file.display()
-            ));
+            return Err(FileRefusal::Immutable {
+                on_host: tree.on_host(&file.path),
+                path: file.path,
+            });
         }
         let bytes = self.read(&file.path)?;
         file.lines = Lines::of(&bytes);
@@ -205,36 +201,28 @@ impl<'a> Draft<'a> {
     /// Refuses a file that others than root can change, or put something else in its place.
     ///
     /// # Errors
-    /// The reason, in words.
-    pub fn refuse_unsafe(&self, path: &Path) -> Result<(), String> {
+    /// [`FileRefusal::Unsafe`].
+    pub fn refuse_unsafe(&self, path: &Path) -> Result<(), FileRefusal> {
         let tree = &self.host.tree;
         let mut above = path.ancestors();
         let existing = above.find(|it| tree.exists(it)).unwrap_or(path);
         match owner::unsafe_part(tree, existing) {
             Ok(None) => Ok(()),
-            Ok(Some(part)) => Err(format!(
-                "{part}: others than root can change {}; make it root's alone first",
-                path.display()
-            )),
-            Err(error) => Err(format!("open {}: {error}", existing.display())),
+            Ok(Some(part)) => {
+                let path = path.to_owned();
+                Err(FileRefusal::Unsafe { path, part })
+            }
+            Err(error) => Err(FileRefusal::io("open", existing, error)),
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, FileRefusal> {
         let read = self.host.tree.read(path);
         read.map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => format!("{} is not a regular file", path.display()),
-            _ => format!("read {}: {error}", path.display()),
+            io::ErrorKind::InvalidInput => FileRefusal::NotRegular(path.to_owned()),
+            _ => FileRefusal::io("read", path, error),
         })
     }
-}
-
-/// The text about a link that leads nowhere.
-pub(super) fn dangling(path: &Path, target: &Path) -> String {
-    let (path, target) = (path.display(), target.display());
-    format!(
-        "{path} is a link to {target}, and there is no such file: correct or remove the link first"
-    )
 }
 
 /// Whether a file belongs to a package, whose update writes it.

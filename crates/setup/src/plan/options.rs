@@ -6,8 +6,8 @@ use adopt::options::{self, Options};
 use check::host::OwnLine;
 use pamconf::Item;
 
-use crate::plan::Work;
 use crate::plan::lines::Lines;
+use crate::plan::{Refusal, SettingRefusal, Work};
 
 const FILE: &str = options::FILE;
 
@@ -30,7 +30,7 @@ const SAFE: [(&str, &str, &str); 2] = [
 
 /// Plans the options that are asked for. Where no line of ours decides about ssh logins yet, the safe answers and the
 /// session line's banner are set too; a line that is there keeps the module's defaults.
-pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String> {
+pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), Refusal> {
     let is_new = lines.is_empty();
     let file = work.host().options_file();
     let options = Options::of_text::<&str>(Path::new(FILE), &file.text, &[]).0;
@@ -63,27 +63,22 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), String>
         let mut groups = options.exempt.groups.clone();
         if !groups.contains(group) {
             let alone = value_of(&[group]);
-            alone.ok_or_else(|| format!("\"{}\" is no name of a group", group.escape_default()))?;
+            alone.ok_or_else(|| SettingRefusal::Group(group.clone()))?;
             groups.push(group.clone());
             let value = value_of(&groups);
-            let value =
-                value.ok_or_else(|| format!("{FILE}: cannot add \"{group}\" to exempt_groups"))?;
+            let value = value.ok_or_else(|| SettingRefusal::Groups(group.clone()))?;
             let comment = "# Members of these groups get in without a job.";
             settings.push(("exempt_groups", value, comment));
         }
     }
     if let Some(own) = lines.iter().find(|it| overrides(work, it)) {
-        return Err(format!(
-            "{}: an argument of this line overrides what --strict or --admins would write to {FILE}; change it there \
-             first, or remove it",
-            own.line.place
-        ));
+        return Err(SettingRefusal::Overridden(own.line.place.clone()).into());
     }
     if settings.is_empty() {
         return Ok(());
     }
-    if let Some(fault) = &file.fault {
-        return Err(format!("{FILE}: {fault}; correct that first"));
+    if let Some(fault) = file.fault {
+        return Err(SettingRefusal::Options(fault).into());
     }
     let lines = work
         .draft

@@ -18,10 +18,10 @@ use check::host::ModuleCall;
 use pamconf::{Facility, ReadOther};
 
 use crate::plan::pam::service::Service;
-use crate::plan::{Work, options};
+use crate::plan::{PamRefusal, Refusal, Work, options};
 
 /// Plans the lines and the options.
-pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
+pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
     let host = work.host();
     let mut services: Vec<Service<'_>> = Vec::new();
     for name in host.ssh_services() {
@@ -35,9 +35,7 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
     }
     if services.is_empty() {
         let names = host.ssh_services().join(", ");
-        return Err(format!(
-            "sshd names the PAM service {names}, which has no file in /etc/pam.d; copy /etc/pam.d/sshd to it first"
-        ));
+        return Err(PamRefusal::NoService(names).into());
     }
     let lines = services.iter().flat_map(|it| it.acting(Facility::Account));
     options::plan(work, &lines.collect::<Vec<_>>())?;

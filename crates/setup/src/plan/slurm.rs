@@ -10,10 +10,10 @@ use check::host::Host;
 use check::host::slurm_conf::SlurmConf;
 use proto::conf;
 
-use crate::plan::Work;
 use crate::plan::lines::Lines;
 use crate::plan::slurm::text::Pair;
 use crate::plan::slurm::wanted::{Setting, Wanted};
+use crate::plan::{FileRefusal, Refusal, SettingRefusal, Work};
 
 /// From this release on `scontrol reconfigure` replaces the daemons, and keeps the old ones if the new ones do not
 /// start: scontrol(1).
@@ -22,7 +22,7 @@ const RECONFIGURES: u16 = 2311;
 const FETCHED: &str = "/run/";
 
 /// Plans the settings that jobs need to take logins in and hold them.
-pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
+pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
     let host = work.host();
     let conf = match host.slurm_conf() {
         Ok(conf) => conf,
@@ -63,7 +63,7 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
 }
 
 /// Refuses files whose directories others than root can change: a file there may become another one at any moment.
-fn refuse_unsafe(work: &Work<'_>, conf: &SlurmConf) -> Result<(), String> {
+fn refuse_unsafe(work: &Work<'_>, conf: &SlurmConf) -> Result<(), FileRefusal> {
     let real = work.host().tree.resolve(&conf.path);
     let dirs = [
         conf.path.parent(),
@@ -113,7 +113,7 @@ fn take_up(work: &mut Work<'_>, wanted: &Wanted) {
 }
 
 /// Changes the files on this host.
-fn change(work: &mut Work<'_>, conf: &SlurmConf, wanted: &Wanted) -> Result<(), String> {
+fn change(work: &mut Work<'_>, conf: &SlurmConf, wanted: &Wanted) -> Result<(), Refusal> {
     for setting in &wanted.slurm {
         let last = conf.setting(setting.key).map(|(line, _)| line);
         set(work, &conf.path, last, setting)?;
@@ -136,7 +136,7 @@ fn set(
     file: &Path,
     last: Option<&conf::Setting>,
     setting: &Setting,
-) -> Result<(), String> {
+) -> Result<(), Refusal> {
     let Some(last) = last else {
         let lines = work.draft.edit_of_others(file, setting.why)?;
         let end = lines.count() + 1;
@@ -145,15 +145,18 @@ fn set(
     };
     let path = PathBuf::from(&last.file);
     let shown = format!("{}:{}", last.file, last.line);
+    let of = |place: String| (place, setting.to_string());
     if last.pairs.len() != 1 {
-        return Err(format!(
-            "{shown} sets several keys: write {setting} by hand"
-        ));
+        let (place, setting) = of(shown);
+        return Err(SettingRefusal::SeveralKeys { place, setting }.into());
     }
     let bytes = work.host().tree.read(&path);
-    let bytes = bytes.map_err(|error| format!("read {}: {error}", last.file))?;
+    let bytes = bytes.map_err(|it| FileRefusal::io("read", &path, it))?;
     let pair = Pair::at(&Lines::of(&bytes), last.line);
-    let pair = pair.ok_or_else(|| format!("{shown}: cannot write {setting} there"))?;
+    let pair = pair.ok_or_else(|| {
+        let (place, setting) = of(shown);
+        SettingRefusal::Odd { place, setting }
+    })?;
     let lines = work.draft.edit_of_others(&path, setting.why)?;
     lines.remove(pair.numbers.start + 1..pair.numbers.end);
     lines.replace(pair.numbers.start, pair.with(&setting.value));
@@ -179,7 +182,7 @@ fn settings_of(work: &Work<'_>, file: &Path) -> Vec<conf::Setting> {
 }
 
 /// Makes sure that the settings count as the file is to be.
-fn verify(work: &Work<'_>, file: &Path, settings: &[Setting]) -> Result<(), String> {
+fn verify(work: &Work<'_>, file: &Path, settings: &[Setting]) -> Result<(), Refusal> {
     let lines = settings_of(work, file);
     let counts = |setting: &&Setting| {
         let mut values = lines.iter().rev().filter_map(|it| it.value(setting.key));
@@ -187,10 +190,10 @@ fn verify(work: &Work<'_>, file: &Path, settings: &[Setting]) -> Result<(), Stri
     };
     match settings.iter().find(|it| !counts(it)) {
         None => Ok(()),
-        Some(setting) => Err(format!(
-            "{}: cannot set {setting} so that it counts",
-            file.display()
-        )),
+        Some(setting) => {
+            let (file, setting) = (file.to_owned(), setting.to_string());
+            Err(SettingRefusal::Slurm { file, setting }.into())
+        }
     }
 }
 

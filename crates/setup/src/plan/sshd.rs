@@ -7,7 +7,7 @@ use check::host::sshd::daemon::{Effective, Sshd};
 use pamconf::Facility;
 
 use crate::plan::lines::Lines;
-use crate::plan::{Work, pam, units};
+use crate::plan::{FileRefusal, Refusal, SettingRefusal, Work, pam, units};
 
 /// A new file of lines, where sshd_config includes its directory.
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/10-slurm-adopt.conf";
@@ -17,7 +17,7 @@ const LINE: &str = "UsePAM yes";
 const WHY: &str = "without UsePAM sshd asks no PAM module who may log in";
 
 /// Plans `UsePAM yes` for each sshd.
-pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
+pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
     let host = work.host();
     for sshd in host.sshds() {
         let Ok(config) = &sshd.config else {
@@ -43,15 +43,9 @@ fn asks_pam(sshd: &Sshd, config: &Config) -> bool {
 }
 
 /// Sets UsePAM where it counts: of several lines the first one does.
-fn turn_on(work: &mut Work<'_>, sshd: &Sshd, config: &Config) -> Result<(), String> {
+fn turn_on(work: &mut Work<'_>, sshd: &Sshd, config: &Config) -> Result<(), Refusal> {
     if let Some(fault) = config.faults.first() {
-        let place = &fault.place;
-        return Err(format!(
-            "{}:{}: sshd does not take \"{}\", and does not start with it; correct it first",
-            place.file,
-            place.line,
-            place.text.trim()
-        ));
+        return Err(SettingRefusal::Faulty(fault.place.clone()).into());
     }
     match Effective::global(config, &sshd.reader, None).setting("usepam") {
         Some(line) if sshd.server.options.contains(&line.place) => {
@@ -73,17 +67,12 @@ fn turn_on(work: &mut Work<'_>, sshd: &Sshd, config: &Config) -> Result<(), Stri
 }
 
 /// Corrects the line that counts.
-fn correct(work: &mut Work<'_>, sshd: &Sshd, line: &Setting) -> Result<(), String> {
+fn correct(work: &mut Work<'_>, sshd: &Sshd, line: &Setting) -> Result<(), Refusal> {
     let place = &line.place;
     let text = work.host().tree.read(&*place.file);
-    let text = text.map_err(|error| format!("read {}: {error}", place.file))?;
+    let text = text.map_err(|it| FileRefusal::io("read", &*place.file, it))?;
     let old = Lines::of(&text).line(place.line).to_vec();
-    let new = with_yes(&old, line).ok_or_else(|| {
-        format!(
-            "{}:{}: cannot change \"{}\"",
-            place.file, place.line, place.text
-        )
-    })?;
+    let new = with_yes(&old, line).ok_or_else(|| SettingRefusal::Line(place.clone()))?;
     let file = Path::new(&*place.file);
     work.draft.edit(file, WHY)?.replace(place.line, new);
     verify(work, sshd, file)
@@ -105,7 +94,7 @@ fn with_yes(line: &[u8], setting: &Setting) -> Option<Vec<u8>> {
 }
 
 /// Adds the line: in a file of its own if the main file includes it, else before the first Match line of that.
-fn add(work: &mut Work<'_>, sshd: &Sshd) -> Result<(), String> {
+fn add(work: &mut Work<'_>, sshd: &Sshd) -> Result<(), Refusal> {
     let tree = &work.host().tree;
     let with_drop_in = sshd.with_file(tree, DROP_IN, LINE.as_bytes());
     if with_drop_in.is_ok_and(|it| asks_pam(sshd, &it)) && !tree.exists(DROP_IN) {
@@ -134,15 +123,16 @@ fn add(work: &mut Work<'_>, sshd: &Sshd) -> Result<(), String> {
 }
 
 /// Makes sure that sshd will take it.
-fn verify(work: &Work<'_>, sshd: &Sshd, file: &Path) -> Result<(), String> {
+fn verify(work: &Work<'_>, sshd: &Sshd, file: &Path) -> Result<(), Refusal> {
     let bytes = work.draft.bytes(file);
     let shown = file.display().to_string();
     let config = bytes.and_then(|it| sshd.with_file(&work.host().tree, &shown, &it));
     match config.is_ok_and(|it| it.faults.is_empty() && asks_pam(sshd, &it)) {
         true => Ok(()),
-        false => Err(format!(
-            "{shown}: cannot set {LINE} so that it counts; set it by hand"
-        )),
+        false => {
+            let (file, line) = (shown, LINE);
+            Err(SettingRefusal::Sshd { file, line }.into())
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::plan::lines::Lines;
-use crate::plan::{Work, units};
+use crate::plan::{Refusal, Work, units};
 
 /// What the admin decides.
 pub(super) const QUESTION: &str = "logins give users a service manager (user@UID.service) outside their job: they can \
@@ -29,7 +29,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Plans the drop-ins, or the question.
-pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
+pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
     let host = work.host();
     if !check::gives_managers(host) || work.wish.user_manager == Some(false) {
         return Ok(());

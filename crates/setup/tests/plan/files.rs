@@ -15,7 +15,7 @@ fn pam() -> Wish {
 }
 
 fn refused(tree: &Tree) -> String {
-    planned(tree, &pam()).expect_err("no plan")
+    planned(tree, &pam()).expect_err("no plan").to_string()
 }
 
 #[test]

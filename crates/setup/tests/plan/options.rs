@@ -24,7 +24,7 @@ fn options_are_edited_in_their_file() {
             admins: Some(name.to_owned()),
             ..Wish::default()
         };
-        let why = planned(&tree, &wish).expect_err("no name");
+        let why = planned(&tree, &wish).expect_err("no name").to_string();
         assert!(why.ends_with("is no name of a group"), "{why}");
     }
 }
@@ -63,7 +63,9 @@ fn an_options_file_that_the_module_ignores_is_not_changed() {
         admins: Some("hpcadmin".to_owned()),
         ..Wish::default()
     };
-    let why = planned(&tree, &wish).expect_err("a file that others can write");
+    let why = planned(&tree, &wish)
+        .expect_err("a file that others can write")
+        .to_string();
     assert!(why.contains("mode 0666"), "{why}");
 }
 
@@ -87,7 +89,9 @@ fn what_an_argument_of_the_line_overrides_is_not_written() {
             ACCOUNT,
             &ACCOUNT.replace('\n', &format!(" {argument}\n")),
         );
-        let why = planned(&tree, &wish).expect_err("it would have no effect");
+        let why = planned(&tree, &wish)
+            .expect_err("it would have no effect")
+            .to_string();
         assert!(why.starts_with("/etc/pam.d/sshd:3: an argument"), "{why}");
     }
 }

@@ -399,7 +399,9 @@ fn a_line_that_goes_on_behind_a_comment_is_refused() {
             "@include common-session\n",
             &format!("@include common-session\n{line}"),
         );
-        let why = planned(&tree, &Wish::default()).expect_err("it is refused");
+        let why = planned(&tree, &Wish::default())
+            .expect_err("it is refused")
+            .to_string();
         assert!(
             why.contains("goes on behind a blank line or comment"),
             "{why}"

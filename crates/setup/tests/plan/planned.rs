@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use check::Host;
 use setup::change::{Change, Content};
-use setup::plan::{Plan, Wish, plan};
+use setup::plan::{Plan, Refusal, Wish, plan};
 use sys::Deadline;
 
 use crate::tree::Tree;
@@ -36,7 +36,7 @@ pub fn bare(tree: Tree) -> Tree {
 }
 
 /// The plan for a tree.
-pub fn planned(tree: &Tree, wish: &Wish) -> Result<Plan, String> {
+pub fn planned(tree: &Tree, wish: &Wish) -> Result<Plan, Refusal> {
     let files = check::host::tree::Tree::at(&tree.path("/")).expect("a tree");
     let deadline = Deadline::after(Duration::from_secs(30));
     plan(&Host::new(files, deadline), wish)

@@ -56,7 +56,9 @@ fn what_leads_past_the_session_line_is_told_before_anything_is_changed() {
             let tree = bare(Tree::debian());
             tree.write_module("/usr/lib/x86_64-linux-gnu/security/pam_x.so");
             tree.replace(file, line, &format!("{}{line}", own(control)));
-            let why = planned(&tree, &Wish::default()).expect_err("a way past the line");
+            let why = planned(&tree, &Wish::default())
+                .expect_err("a way past the line")
+                .to_string();
             assert!(why.contains("\n  SA254 "), "{why}");
             assert!(
                 why.ends_with("without the session line: --no-session."),

@@ -131,7 +131,7 @@ fn sshd_judges_its_configuration_before_it_reads_it() {
 #[test]
 fn a_configuration_that_sshd_does_not_take_is_refused() {
     let tree = with("UsePAM no\nPermitRootLogins no\n");
-    let why = planned(&tree, &sshd()).expect_err("a fault");
+    let why = planned(&tree, &sshd()).expect_err("a fault").to_string();
     assert!(
         why.starts_with("/etc/ssh/sshd_config:2: sshd does not take"),
         "{why}"

@@ -4,10 +4,10 @@ use check::host::OwnLine;
 use check::{Maker, Spot};
 use pamconf::{Action, Code, Facility, Handler, Item, Line};
 
-use crate::plan::Work;
 use crate::plan::pam::edit::Edit;
 use crate::plan::pam::service::{Service, call, extent};
 use crate::plan::pam::{line, module};
+use crate::plan::{PamRefusal, Refusal, Work};
 
 /// The call of the module in the account stack as it is to be, which the session line repeats.
 pub(super) struct Caller {
@@ -34,7 +34,7 @@ const GATES: [&str; 11] = [
 const COMMENT: &str = "# Users get in only while they have a job here.";
 
 /// Plans the account line.
-pub(super) fn plan(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
+pub(super) fn plan(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, Refusal> {
     let own = service.acting(Facility::Account);
     match own.first() {
         Some(first) => keep(work, service, first),
@@ -43,7 +43,7 @@ pub(super) fn plan(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller,
 }
 
 /// Adds a line, or makes one act that `service=` keeps from it.
-fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
+fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, Refusal> {
     let idle = service.idle(Facility::Account);
     let idle = idle.first();
     let stray = service.stray("SA221");
@@ -68,10 +68,8 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, String> {
     }
     let maker = module::verify(work.host(), &String::from_utf8_lossy(&module))?;
     if maker != Maker::Own {
-        return Err(format!(
-            "the installed {} is not this project's: install the package first",
-            String::from_utf8_lossy(&module)
-        ));
+        let name = String::from_utf8_lossy(&module).into_owned();
+        return Err(PamRefusal::OtherModule(name).into());
     }
     service.prepare(work)?;
     match idle {
@@ -143,7 +141,7 @@ fn is_gate(line: &Line) -> bool {
 
 /// Keeps a line that is there, with its options. One that does not bind is corrected, one that others lead past is
 /// moved, where that changes nothing else.
-fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Caller, String> {
+fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<Caller, Refusal> {
     let (module, arguments) = call(&own.line);
     let name = String::from_utf8_lossy(&module).into_owned();
     let maker = module::verify(work.host(), &name)?;

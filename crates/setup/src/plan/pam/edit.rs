@@ -7,10 +7,10 @@ use check::host::OwnLine;
 use check::{Finding, Spot};
 use pamconf::{Action, Code, Control, Handler};
 
-use crate::plan::Work;
 use crate::plan::lines::Lines;
 use crate::plan::pam::service::{Service, extent};
 use crate::plan::pam::{authselect, line};
+use crate::plan::{Refusal, Work};
 
 /// A line of the module and its new text and place.
 pub(super) struct Edit<'a, 'b> {
@@ -132,7 +132,7 @@ impl<'a, 'b> Edit<'a, 'b> {
     }
 
     /// Writes the edit down, if there is any.
-    pub fn write(self, work: &mut Work<'_>) -> Result<(), String> {
+    pub fn write(self, work: &mut Work<'_>) -> Result<(), Refusal> {
         let why = self.whys.join(", and ");
         if why.is_empty() {
             return Ok(());

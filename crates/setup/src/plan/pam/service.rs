@@ -9,10 +9,9 @@ use check::host::{Host, ModuleCall, OwnLine, PAM_CONF};
 use check::{Finding, Spot};
 use pamconf::{Action, Code, Facility, Handler, Item, Line, Problem, ProblemKind, ReadOther};
 
-use crate::plan::Work;
-use crate::plan::draft::dangling;
 use crate::plan::lines::Lines;
 use crate::plan::pam::line;
+use crate::plan::{FileRefusal, PamRefusal, Refusal, Work};
 
 /// A PAM service of sshd.
 pub(super) struct Service<'a> {
@@ -34,20 +33,17 @@ const DIR: &str = "/etc/pam.d";
 
 impl<'a> Service<'a> {
     /// Reads a service. None if it has no file, which advice then says; sshd's own must have one.
-    pub fn open(work: &mut Work<'a>, name: &str) -> Result<Option<Self>, String> {
+    pub fn open(work: &mut Work<'a>, name: &str) -> Result<Option<Self>, Refusal> {
         let host = work.host();
         let dirs = host.layout().dirs;
         if !dirs.iter().any(|it| host.tree.exists(it)) && host.tree.exists(PAM_CONF) {
-            return Err(format!(
-                "libpam reads {PAM_CONF} here, as there is no {DIR}: setup does not change that file; \
-                 move its lines to files of {DIR}"
-            ));
+            return Err(PamRefusal::OneFile { dir: DIR }.into());
         }
         let own = Path::new(DIR).join(name);
         refuse_odd(host, &own)?;
         let Some(mut service) = Self::of(host, name) else {
             if name == "sshd" {
-                return Err(format!("there is no {}: is sshd installed?", own.display()));
+                return Err(PamRefusal::NoSshd(own).into());
             }
             let title = format!("sshd names the PAM service {name}, which has no file");
             let [from, to] = [&Path::new(DIR).join("sshd"), &own].map(|it| host.tree.on_host(it));
@@ -75,11 +71,9 @@ impl<'a> Service<'a> {
     }
 
     /// Refuses a file that libpam does not read as written: what is added could not be relied on.
-    fn refuse(&self) -> Result<(), String> {
+    fn refuse(&self) -> Result<(), PamRefusal> {
         if let Some(problem) = self.read.fatal() {
-            return Err(format!(
-                "{problem}: libpam gives up on it and lets nobody in; correct it first"
-            ));
+            return Err(PamRefusal::GivesUp(problem.clone()));
         }
         let is_here = |it: &&Problem| {
             let place = it.place.as_ref();
@@ -89,18 +83,15 @@ impl<'a> Service<'a> {
             |it: &&Problem| it.kind.hides_lines() || matches!(it.kind, ProblemKind::CarriageReturn);
         let mut problems = self.read.problems().iter().filter(is_here);
         if let Some(problem) = problems.find(hides) {
-            return Err(format!("{problem}; correct it first"));
+            return Err(PamRefusal::Misread(problem.clone()));
         }
         if let Some(gap) = self.gap() {
             return Err(gap);
         }
         for facility in [Facility::Account, Facility::Session] {
             if self.tops(facility).is_empty() {
-                return Err(format!(
-                    "{} has no {facility} lines, so that libpam uses those of the service \"other\"; \
-                     add lines of the distribution first",
-                    self.file.display()
-                ));
+                let file = self.file.clone();
+                return Err(PamRefusal::NoLines { file, facility });
             }
         }
         Ok(())
@@ -108,20 +99,16 @@ impl<'a> Service<'a> {
 
     /// A blank line or comment within a continued line of its own file: from Linux-PAM 1.6 on the line ends there, earlier
     /// releases read on behind it.
-    pub fn gap(&self) -> Option<String> {
+    pub fn gap(&self) -> Option<PamRefusal> {
         let text = self.text();
         let is_gap = |line: &[u8]| {
             let line = line.trim_ascii();
             line.is_empty() || line.starts_with(b"#") || line == b"\\"
         };
         let mut numbers = 1..text.count();
-        let number =
-            numbers.find(|it| is_continued(text.line(*it)) && is_gap(text.line(it + 1)))?;
-        Some(format!(
-            "{}:{number}: the line goes on behind a blank line or comment, where releases of libpam differ; write it \
-             in one piece first",
-            self.file.display()
-        ))
+        let line = numbers.find(|it| is_continued(text.line(*it)) && is_gap(text.line(it + 1)))?;
+        let file = self.file.clone();
+        Some(PamRefusal::Gap { file, line })
     }
 
     /// Its lines of ours that act for it.
@@ -242,7 +229,7 @@ impl<'a> Service<'a> {
     }
 
     /// Makes the file that is changed, where only the vendor's is there.
-    pub fn prepare(&self, work: &mut Work<'_>) -> Result<(), String> {
+    pub fn prepare(&self, work: &mut Work<'_>) -> Result<(), FileRefusal> {
         match self.file == self.own {
             true => Ok(()),
             false => {
@@ -254,17 +241,14 @@ impl<'a> Service<'a> {
     }
 
     /// Makes sure that root still gets in by the files as they are to be, if root does now.
-    pub fn verify(&self, work: &Work<'_>) -> Result<(), String> {
+    pub fn verify(&self, work: &Work<'_>) -> Result<(), PamRefusal> {
         let layout = self.host.layout();
         let mut read = |path: &Path| work.draft.bytes(path);
         let new = pamconf::Service::read(&layout, &self.name, ReadOther::Always, &mut read);
         for facility in [Facility::Account, Facility::Session] {
             if lets_root_in(&self.read, facility) && !lets_root_in(&new, facility) {
-                return Err(format!(
-                    "with the module's line the {facility} stack of {} would keep root out: its jumps count lines; \
-                     add the line by hand",
-                    self.name
-                ));
+                let service = self.name.clone();
+                return Err(PamRefusal::RootOut { service, facility });
             }
         }
         Ok(())
@@ -272,9 +256,8 @@ impl<'a> Service<'a> {
 }
 
 /// Refuses what stands in the place of a file and is none.
-fn refuse_odd(host: &Host, path: &Path) -> Result<(), String> {
+fn refuse_odd(host: &Host, path: &Path) -> Result<(), Refusal> {
     let tree = &host.tree;
-    let shown = path.display();
     match (tree.status(path), tree.link_target(path)) {
         (Ok(status), _) if !status.is_file() => {
             let kind = if status.is_dir() {
@@ -282,12 +265,14 @@ fn refuse_odd(host: &Host, path: &Path) -> Result<(), String> {
             } else {
                 "not a regular file"
             };
-            Err(format!(
-                "{shown} is {kind}: put the distribution's file there first"
-            ))
+            let path = path.to_owned();
+            Err(PamRefusal::NotFile { path, kind }.into())
         }
-        (Err(error), Ok(target)) if is_absent(&error) => Err(dangling(path, &target)),
-        (Err(error), _) if !is_absent(&error) => Err(format!("open {shown}: {error}")),
+        (Err(error), Ok(target)) if is_absent(&error) => {
+            let path = path.to_owned();
+            Err(FileRefusal::Dangling { path, target }.into())
+        }
+        (Err(error), _) if !is_absent(&error) => Err(FileRefusal::io("open", path, error).into()),
         _ => Ok(()),
     }
 }

@@ -4,11 +4,11 @@ use check::Maker;
 use check::host::{ModuleCall, OwnLine};
 use pamconf::{Bypass, Facility, Ways};
 
-use crate::plan::Work;
 use crate::plan::pam::account::Caller;
 use crate::plan::pam::edit::Edit;
 use crate::plan::pam::line;
 use crate::plan::pam::service::{Service, extent};
+use crate::plan::{Refusal, Work};
 
 const COMMENT: &str = "# Last of the session lines: logins stay in their job.";
 
@@ -22,7 +22,7 @@ pub(super) fn plan(
     work: &mut Work<'_>,
     service: &Service<'_>,
     caller: &Caller,
-) -> Result<(), String> {
+) -> Result<(), Refusal> {
     let own = service.acting(Facility::Session);
     match own.last() {
         Some(last) => keep(work, service, last),
@@ -30,7 +30,7 @@ pub(super) fn plan(
     }
 }
 
-fn add(work: &mut Work<'_>, service: &Service<'_>, caller: &Caller) -> Result<(), String> {
+fn add(work: &mut Work<'_>, service: &Service<'_>, caller: &Caller) -> Result<(), Refusal> {
     if caller.maker != Maker::Own {
         let title = format!(
             "{} is not this project's and has no session phase: no session line is added",
@@ -68,7 +68,7 @@ fn add(work: &mut Work<'_>, service: &Service<'_>, caller: &Caller) -> Result<()
 }
 
 /// Keeps a line that is there, with its options.
-fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<(), String> {
+fn keep(work: &mut Work<'_>, service: &Service<'_>, own: &OwnLine) -> Result<(), Refusal> {
     let mut edit = Edit::of(service, own);
     if edit.is_unbound("SA255") {
         edit.bind();

@@ -4,9 +4,9 @@ use check::Maker;
 use check::host::ModuleCall;
 use pamconf::{Facility, ReadOther};
 
-use crate::plan::Work;
 use crate::plan::pam::service::Service;
 use crate::plan::pam::{line, module, session};
+use crate::plan::{Refusal, Work};
 
 /// su, and su as a login shell, which may have a file of its own.
 const NAMES: [&str; 2] = ["su", "su-l"];
@@ -14,7 +14,7 @@ const ARGUMENT: &[u8] = b"service=su,su-l";
 const COMMENT: &str = "# Last of the session lines: su stays in the job.";
 
 /// Plans the line of each file of su whose session is moved.
-pub(super) fn plan(work: &mut Work<'_>) -> Result<(), String> {
+pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
     for name in NAMES {
         let Some(service) = Service::of(work.host(), name) else {
             continue;
