@@ -1,21 +1,22 @@
 //! Credentials of Slurm's daemons: makes them for a request, checks them on an answer. Uses munged, or for
 //! auth/slurm the socket of its daemon or the cluster's key itself.
 
-use std::convert::Infallible;
+mod auth_slurm;
+
 use std::fmt::Display;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use proto::jwt::{self, Claims, Key};
+use proto::jwt;
 use proto::rpc::Auth;
 use proto::{Version, munge, sack};
 use sys::Deadline;
 
-use crate::callerid::error::{CredentialError, KeyFileError, MungedError};
+use crate::callerid::credential::auth_slurm::{
+    now, sack_socket, sign, verified_by_key, verified_by_sack,
+};
+use crate::callerid::error::{CredentialError, MungedError};
 use crate::exchange::{self, Broken};
 use crate::node::Node;
 use crate::text::said;
@@ -23,13 +24,9 @@ use crate::trust;
 
 /// munged's socket, as compiled in, unless AuthInfo says otherwise.
 const MUNGED: &str = "/run/munge/munge.socket.2";
-/// The largest key file, in bytes.
-const MAX_KEY: u64 = 1 << 20;
 /// Lifetime in seconds of a token that is made here, unless AuthInfo says otherwise: Slurm's
 /// default.
 const LIFETIME: u32 = 60;
-/// The directory of Slurm's files that are in no configless slurmd's cache.
-const ETC: &str = "/etc/slurm";
 
 /// The maker and checker of the cluster's credentials (AuthType).
 pub enum Authority<'a> {
@@ -263,143 +260,6 @@ fn connect_when_free(path: &Path, deadline: &Deadline) -> Result<OwnedFd, Broken
     }
 }
 
-/// Connects to slurmd or sackd, if one of Slurm's users listens there. None: use the key.
-fn sack_socket(
-    node: &Node,
-    wanted: bool,
-    deadline: &Deadline,
-) -> Result<Option<OwnedFd>, CredentialError> {
-    if !wanted {
-        return Ok(None);
-    }
-    let cluster = node.conf.cluster_name.as_deref().unwrap_or_default();
-    let of_cluster = format!("/run/slurm-{}/sack.socket", cluster.to_ascii_lowercase());
-    for path in [
-        &of_cluster,
-        "/run/slurm/sack.socket",
-        "/run/slurmctld/sack.socket",
-    ] {
-        let socket = match connect_when_free(Path::new(path), deadline) {
-            Ok(socket) => socket,
-            // A daemon that listens but accepts nobody is not absent.
-            Err(broken @ Broken::Silent) => return Err(CredentialError::Sack(broken)),
-            Err(_) => continue,
-        };
-        let peer = sys::peer_credentials(&socket)
-            .map_err(|error| CredentialError::Sack(Broken::Failed(error)))?;
-        if node.trusted.owns(peer.uid) {
-            return Ok(Some(socket));
-        }
-    }
-    Ok(None)
-}
-
-fn verified_by_sack(
-    socket: &OwnedFd,
-    version: Version,
-    token: &str,
-    deadline: &Deadline,
-) -> Result<bool, CredentialError> {
-    let length = |_: &[u8]| Ok::<_, Infallible>(Some(sack::VERIFY_ANSWER));
-    let request = sack::verify_request(version, token);
-    match exchange::ask(socket, &request, length, deadline) {
-        Ok(answer) => sack::read_verified(&answer).map_err(refused),
-        Err(Broken::Ended) => Ok(false),
-        Err(broken) => Err(CredentialError::Sack(broken)),
-    }
-}
-
-fn verified_by_key(node: &Node, token: &str, claims: &Claims) -> Result<bool, CredentialError> {
-    let keys = keys(node)?;
-    // The only key in slurm.key has no name and is tried whatever the token says. A token without a key name
-    // belongs to the default key.
-    let is_meant = |key: &&Key| match (&key.id, &claims.key_id) {
-        (None, _) => true,
-        (Some(_), None) => key.default,
-        (Some(own), Some(wanted)) => own == wanted,
-    };
-    let mut meant = keys.iter().filter(is_meant);
-    Ok(meant.any(|key| jwt::verify(token, &key.secret)))
-}
-
-fn sign(
-    node: &Node,
-    version: Version,
-    ttl: u32,
-    payload: &[u8],
-) -> Result<String, CredentialError> {
-    let keys = keys(node)?;
-    let default = keys.iter().find(|key| key.default).or(keys.first());
-    let key = default.ok_or(CredentialError::NoValidKey)?;
-    let host = sys::hostname().map_err(CredentialError::HostName)?;
-    let uid = sys::effective_uid();
-    let issued = now();
-    let claims = jwt::NewClaims {
-        issued,
-        expires: issued.saturating_add(ttl.into()),
-        version,
-        restricted_to: slurmd_uid(node),
-        cluster: node.conf.cluster_name.as_deref().unwrap_or_default(),
-        uid,
-        gid: uid,
-        host: &host,
-        payload,
-    };
-    Ok(jwt::sign(key.id.as_deref(), &claims, &key.secret))
-}
-
-/// The cluster's valid keys: from slurm.jwks, or else the one in slurm.key, beside slurm.conf or
-/// where a configless node has them.
-fn keys(node: &Node) -> Result<Vec<Key>, CredentialError> {
-    let beside = node.path.parent().unwrap_or(Path::new("/"));
-    for dir in [beside, Path::new(ETC)] {
-        if let Some(bytes) = read_key(&dir.join("slurm.jwks"), node)? {
-            let mut keys = jwt::keys(&bytes)
-                .map_err(|error| CredentialError::Malformed(format!("slurm.jwks: {error}")))?;
-            keys.retain(|key| key.expires.is_none_or(|end| end > now()));
-            return Ok(keys);
-        }
-        if let Some(secret) = read_key(&dir.join("slurm.key"), node)? {
-            return Ok(vec![Key {
-                id: None,
-                secret,
-                default: true,
-                expires: None,
-            }]);
-        }
-    }
-    Err(CredentialError::NoKeyFile([
-        beside.to_owned(),
-        PathBuf::from(ETC),
-    ]))
-}
-
-/// Reads a key file. It must belong to one of Slurm's users and, as Slurm demands, be closed to others.
-fn read_key(path: &Path, node: &Node) -> Result<Option<Vec<u8>>, CredentialError> {
-    let failed = |error| CredentialError::KeyFile(path.to_owned(), error);
-    let found = match fs::metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(KeyFileError::System(error))),
-    };
-    if !node.trusted.owns(found.uid()) || found.mode() & 0o007 != 0 {
-        return Err(failed(KeyFileError::Unsafe));
-    }
-    let bytes =
-        sys::read_regular(path, MAX_KEY).map_err(|error| failed(KeyFileError::System(error)))?;
-    match bytes.len() < jwt::SHORTEST_KEY {
-        true => Err(failed(KeyFileError::TooShort)),
-        false => Ok(Some(bytes)),
-    }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
 /// Parses AuthInfo: socket, seconds, `disable_sack`; for the fuzz targets.
 #[cfg(fuzzing)]
 pub fn auth_info(text: &str) -> (Option<&str>, u32, bool) {
@@ -408,74 +268,4 @@ pub fn auth_info(text: &str) -> (Option<&str>, u32, bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn auth_info() {
-        let parse = Info::parse;
-        let none = Info::default();
-        for (text, socket, ttl, disable_sack) in [
-            ("", None, 0, false),
-            ("socket=/x/y", Some("/x/y"), 0, false),
-            ("ttl=7,socket=/x,cred_expire=30", Some("/x"), 7, false),
-            ("/x/munge.socket", Some("/x/munge.socket"), 0, false),
-            ("disable_sack,use_client_ids", None, 0, true),
-            ("socket=", None, 0, false),
-            ("ttl=x", None, 0, false),
-        ] {
-            let expected = Info {
-                socket,
-                ttl,
-                disable_sack,
-            };
-            assert_eq!(parse(text), expected, "{text}");
-        }
-        assert_eq!(parse("use_client_ids"), none);
-    }
-
-    #[test]
-    fn the_type_stands_with_or_without_its_prefix() {
-        for (written, kind) in [
-            (None, "munge"),
-            (Some("auth/munge"), "munge"),
-            (Some("munge"), "munge"),
-            (Some("auth/slurm"), "slurm"),
-            (Some("slurm"), "slurm"),
-            (Some("auth/none"), "AuthType auth/none"),
-        ] {
-            let mut node = Node::default();
-            node.conf.auth_type = written.map(str::to_owned);
-            let found = match Authority::of(&node) {
-                Ok(Authority::Munge { .. }) => "munge".to_owned(),
-                Ok(Authority::Slurm { .. }) => "slurm".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            assert!(found.contains(kind), "{written:?}: {found}");
-        }
-    }
-
-    #[test]
-    fn unrestricted_only_where_slurm_was_old() {
-        let issuer = |restricted_to| Issuer {
-            uid: 0,
-            restricted_to,
-            payload: Vec::new(),
-        };
-        let us = sys::effective_uid();
-        for (restricted_to, version, good) in [
-            (us, Version::V26_05, true),
-            (us, Version::V19_05, true),
-            (proto::ANYONE, Version::V21_08, true),
-            (proto::ANYONE, Version::V22_05, false),
-            (us + 1, Version::V19_05, false),
-            (us + 1, Version::V26_05, false),
-        ] {
-            assert_eq!(
-                issuer(restricted_to).is_for_us(version),
-                good,
-                "{restricted_to} {version}"
-            );
-        }
-    }
-}
+mod tests;

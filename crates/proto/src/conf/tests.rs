@@ -1,5 +1,6 @@
 //! Tests that follow Slurm's parser, line by line (observed with `scontrol` of 20.11.4, 24.11.5, 26.05.5).
 
+use super::lines::Lines;
 use super::*;
 
 fn read(text: &str, query: Query<'_>) -> Result<Conf, Problem> {
