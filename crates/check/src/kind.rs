@@ -70,7 +70,7 @@ fn look(host: &Host, notes: &mut Notes) {
     if !is_compute_node(host) {
         let slurm = match host.slurm_conf() {
             Ok(conf) => format!("{} does not name this host", conf.path.display()),
-            Err(error) => error.to_owned(),
+            Err(error) => error.to_string(),
         };
         notes.find(Finding::of(
             &NO_COMPUTE_NODE,

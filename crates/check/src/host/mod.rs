@@ -30,7 +30,7 @@ use crate::host::command::Printed;
 use crate::host::distribution::{Distribution, Family};
 use crate::host::modules::ModuleSearch;
 use crate::host::processes::Process;
-use crate::host::slurm_conf::SlurmConf;
+use crate::host::slurm_conf::{NoSlurmConf, SlurmConf};
 use crate::host::sshd::daemon::{self, Sshd};
 use crate::host::tree::Tree;
 
@@ -47,7 +47,7 @@ pub struct Host {
     modules: OnceLock<ModuleSearch>,
     services: Mutex<BTreeMap<String, Arc<Service>>>,
     node: OnceLock<Result<Node, NodeError>>,
-    slurm_conf: OnceLock<Result<SlurmConf, String>>,
+    slurm_conf: OnceLock<Result<SlurmConf, NoSlurmConf>>,
     sshds: OnceLock<Vec<Sshd>>,
     slurmd_version: OnceLock<Option<String>>,
 }
@@ -332,10 +332,10 @@ impl Host {
     /// slurm.conf: the one that a login reads, or in a tree that does not run the first of the usual places.
     ///
     /// # Errors
-    /// The reason why there is none, in words.
-    pub fn slurm_conf(&self) -> Result<&SlurmConf, &str> {
+    /// [`NoSlurmConf`].
+    pub fn slurm_conf(&self) -> Result<&SlurmConf, &NoSlurmConf> {
         let read = self.slurm_conf.get_or_init(|| SlurmConf::read(self));
-        read.as_ref().map_err(String::as_str)
+        read.as_ref()
     }
 }
 

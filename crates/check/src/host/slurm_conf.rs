@@ -1,5 +1,6 @@
 //! slurm.conf as slurmd and the module read it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,32 @@ pub const SLURM_CONFS: [&str; 5] = [
     "/opt/slurm/etc/slurm.conf",
     "/usr/local/etc/slurm.conf",
 ];
+
+/// Reason why slurm.conf is unknown.
+#[derive(Debug)]
+pub enum NoSlurmConf {
+    /// A login finds none; the cause.
+    Node(String),
+    /// It is in none of the usual places.
+    NotFound,
+    /// It cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        cause: io::Error,
+    },
+}
+
+impl fmt::Display for NoSlurmConf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(cause) => f.write_str(cause),
+            Self::NotFound => write!(f, "none of {}", SLURM_CONFS.join(", ")),
+            Self::Unreadable { path, cause } => write!(f, "read {}: {cause}", path.display()),
+        }
+    }
+}
 
 /// slurm.conf, line by line.
 #[derive(Debug)]
@@ -34,22 +61,24 @@ impl SlurmConf {
     /// Reads the one that a login reads, or in a tree that does not run the first of the usual places.
     ///
     /// # Errors
-    /// The reason why there is none, in words.
-    pub(super) fn read(host: &Host) -> Result<Self, String> {
+    /// [`NoSlurmConf`].
+    pub(super) fn read(host: &Host) -> Result<Self, NoSlurmConf> {
         let path = match host.node() {
             Some(Ok(node)) => node.path.clone(),
             // It says which file and line.
             Some(Err(error)) => match named(host) {
                 Some(path) => path,
-                None => return Err(error.to_string()),
+                None => return Err(NoSlurmConf::Node(error.to_string())),
             },
             None => match named(host) {
                 Some(path) => path,
-                None => return Err(format!("none of {}", SLURM_CONFS.join(", "))),
+                None => return Err(NoSlurmConf::NotFound),
             },
         };
-        let bytes = host.tree.read(&path);
-        let bytes = bytes.map_err(|error| format!("read {}: {error}", path.display()))?;
+        let bytes = match host.tree.read(&path) {
+            Ok(bytes) => bytes,
+            Err(cause) => return Err(NoSlurmConf::Unreadable { path, cause }),
+        };
         let mut include =
             |name: &str, from: &str| included(&host.tree, &path, name, Path::new(from));
         let file = path.to_string_lossy();

@@ -61,7 +61,7 @@ impl Candidate {
             }
             Err(fault) => {
                 candidate.maker = maker(&bytes, None);
-                candidate.fault(&checks::DAMAGED, fault);
+                candidate.fault(&checks::DAMAGED, fault.to_string());
             }
         }
         candidate
@@ -115,7 +115,7 @@ impl Candidate {
             self.fault(&checks::MISSING_LIBRARY, detail);
         }
         let read = tree.read(&libc).map_err(|error| error.to_string());
-        let offered = read.and_then(|bytes| Facts::read(&bytes));
+        let offered = read.and_then(|it| Facts::read(&it).map_err(|fault| fault.to_string()));
         match offered.map(|it| it.offered_glibc) {
             Ok(Some(offered)) => {
                 if let Some(needed) = facts.needed_glibc.filter(|it| *it > offered) {

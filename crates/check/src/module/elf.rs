@@ -1,9 +1,37 @@
 //! What an ELF file says of itself: for which machine it is, what it needs and what it offers.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_PPC64, EM_RISCV, EM_X86_64, ET_DYN};
+
+/// The fault in a file that is no usable ELF file.
+#[derive(Debug)]
+pub enum ElfError {
+    /// It has no bytes.
+    Empty,
+    /// It is of another kind.
+    OtherKind,
+    /// It cannot be parsed.
+    Parse(goblin::error::Error),
+    /// The parser gives up on its numbers.
+    Nonsense,
+    /// A part of it is missing.
+    Cut,
+}
+
+impl fmt::Display for ElfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("it is empty"),
+            Self::OtherKind => f.write_str("it does not begin as an ELF file does"),
+            Self::Parse(error) => error.fmt(f),
+            Self::Nonsense => f.write_str("its numbers make no sense"),
+            Self::Cut => f.write_str("it is cut off: a segment goes on behind its end"),
+        }
+    }
+}
 
 /// Facts about an ELF file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,14 +72,14 @@ pub struct Glibc {
     pub minor: u32,
 }
 
-impl std::fmt::Display for Glibc {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Glibc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
 }
 
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.machine, self.is_64) {
             (EM_X86_64, true) => f.write_str("x86-64"),
             (EM_AARCH64, true) => f.write_str("aarch64"),
@@ -70,28 +98,28 @@ impl Facts {
     /// Reads the facts.
     ///
     /// # Errors
-    /// The fault in the file, in words.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    /// [`ElfError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
         if bytes.is_empty() {
-            return Err("it is empty".to_owned());
+            return Err(ElfError::Empty);
         }
         if !bytes.starts_with(b"\x7fELF") {
-            return Err("it does not begin as an ELF file does".to_owned());
+            return Err(ElfError::OtherKind);
         }
         // The parser's arithmetic on made-up numbers may overflow.
         let read = catch_unwind(AssertUnwindSafe(|| Self::of(bytes)));
-        read.unwrap_or_else(|_| Err("its numbers make no sense".to_owned()))
+        read.unwrap_or(Err(ElfError::Nonsense))
     }
 
-    fn of(bytes: &[u8]) -> Result<Self, String> {
-        let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
+    fn of(bytes: &[u8]) -> Result<Self, ElfError> {
+        let elf = Elf::parse(bytes).map_err(ElfError::Parse)?;
         let is_cut = elf.program_headers.iter().any(|it| {
             let end = it.p_offset.checked_add(it.p_filesz);
             it.p_type == goblin::elf::program_header::PT_LOAD
                 && end.is_none_or(|end| end > bytes.len() as u64)
         });
         if is_cut {
-            return Err("it is cut off: a segment goes on behind its end".to_owned());
+            return Err(ElfError::Cut);
         }
         let search = match elf.runpaths.is_empty() {
             true => &elf.rpaths,

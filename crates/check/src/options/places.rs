@@ -78,7 +78,7 @@ fn node_name(host: &Host, settings: Settings<'_>, notes: &mut Notes) -> Option<F
     let conf = match host.slurm_conf() {
         Ok(conf) => conf,
         Err(error) => {
-            notes.unseen(format!("nodename={name}"), error);
+            notes.unseen(format!("nodename={name}"), error.to_string());
             return None;
         }
     };

@@ -66,7 +66,7 @@ pub(super) fn look(
     let ask = |peer: &Peer| -> Option<Answer> {
         let address = match resolve(&peer.address, peer.port, &deadline) {
             Ok(address) => address,
-            Err(cause) => return Some(Err(SlurmdProblem::Unreachable(cause))),
+            Err(problem) => return Some(Err(problem)),
         };
         let is_skipped = skipped.iter().any(|it| it.contains(address.ip()));
         (!is_skipped).then(|| ask_slurmd(address, node, version, &deadline))
@@ -96,7 +96,7 @@ pub(super) fn look(
 }
 
 /// Resolves a name until the deadline. What hangs is left behind.
-fn resolve(name: &str, port: u16, deadline: &Deadline) -> Result<SocketAddr, String> {
+fn resolve(name: &str, port: u16, deadline: &Deadline) -> Result<SocketAddr, SlurmdProblem> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));
     }
@@ -107,18 +107,14 @@ fn resolve(name: &str, port: u16, deadline: &Deadline) -> Result<SocketAddr, Str
         // Nobody may wait any more.
         let _ = sender.send(found.map(|mut it| it.next()));
     });
-    match receiver.recv_timeout(deadline.remaining()) {
-        Ok(Ok(Some(address))) => Ok(address),
-        Ok(Ok(None)) => Err(format!("{} has no address", name.escape_default())),
-        Ok(Err(error)) => Err(format!(
-            "find the address of {}: {error}",
-            name.escape_default()
-        )),
-        Err(_) => Err(format!(
-            "find the address of {}: no answer",
-            name.escape_default()
-        )),
-    }
+    let name = name.escape_default();
+    let cause = match receiver.recv_timeout(deadline.remaining()) {
+        Ok(Ok(Some(address))) => return Ok(address),
+        Ok(Ok(None)) => format!("{name} has no address"),
+        Ok(Err(error)) => format!("find the address of {name}: {error}"),
+        Err(_) => format!("find the address of {name}: no answer"),
+    };
+    Err(SlurmdProblem::Unreachable(cause))
 }
 
 fn judge_own(name: &str, answer: Answer, notes: &mut Notes) {

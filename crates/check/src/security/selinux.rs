@@ -1,5 +1,7 @@
 //! SELinux: its mode, denials and labels.
 
+use std::fmt;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -110,7 +112,7 @@ fn works(host: &Host, notes: &mut Notes) -> bool {
     let (log, place) = match log(host) {
         Ok(found) => found,
         Err(cause) => {
-            notes.unseen("SELinux denials", cause);
+            notes.unseen("SELinux denials", cause.to_string());
             return false;
         }
     };
@@ -139,15 +141,15 @@ fn works(host: &Host, notes: &mut Notes) -> bool {
 /// The log with SELinux's messages, and where it is: auditd's, or the kernel's if there is no auditd, as on Debian.
 ///
 /// # Errors
-/// Why neither can be read.
-fn log(host: &Host) -> Result<(String, Spot), String> {
+/// [`NoLog`] if neither can be read.
+fn log(host: &Host) -> Result<(String, Spot), NoLog> {
     match host.tree.tail(AUDIT_LOG, MOST_OF_LOG) {
         Ok(log) => {
             let text = String::from_utf8_lossy(&log).into_owned();
             return Ok((text, Spot::file(AUDIT_LOG)));
         }
         Err(error) if is_absent(&error) => {}
-        Err(error) => return Err(format!("{AUDIT_LOG}: {error}")),
+        Err(error) => return Err(NoLog::Audit(error)),
     }
     let arguments = [
         "-k",
@@ -160,8 +162,30 @@ fn log(host: &Host) -> Result<(String, Spot), String> {
     ];
     match host.run("journalctl", &arguments) {
         Ok(printed) if printed.is_success() => Ok((printed.out, Spot::file("journalctl -k"))),
-        Ok(_) => Err(format!("there is no {AUDIT_LOG}, and journalctl -k failed")),
-        Err(error) => Err(format!("there is no {AUDIT_LOG}; journalctl -k: {error}")),
+        Ok(_) => Err(NoLog::JournalFailed),
+        Err(error) => Err(NoLog::Journal(error)),
+    }
+}
+
+/// Reason why SELinux's messages cannot be read.
+enum NoLog {
+    /// auditd's log cannot be read.
+    Audit(io::Error),
+    /// There is no auditd, and journalctl ends with another status than 0.
+    JournalFailed,
+    /// There is no auditd, and journalctl cannot be run.
+    Journal(io::Error),
+}
+
+impl fmt::Display for NoLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Audit(cause) => write!(f, "{AUDIT_LOG}: {cause}"),
+            Self::JournalFailed => {
+                write!(f, "there is no {AUDIT_LOG}, and journalctl -k failed")
+            }
+            Self::Journal(cause) => write!(f, "there is no {AUDIT_LOG}; journalctl -k: {cause}"),
+        }
     }
 }
 

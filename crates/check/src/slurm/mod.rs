@@ -112,7 +112,7 @@ fn look(host: &Host, notes: &mut Notes) {
     environment::look_at_slurmd(host, judged, notes);
     let found = match host.slurm_conf() {
         Ok(found) => found,
-        Err(why) if host.is_live() => return notes.unseen("slurm.conf", why),
+        Err(why) if host.is_live() => return notes.unseen("slurm.conf", why.to_string()),
         Err(why) => {
             let why = format!("{why}; a configless slurmd fetches it at its start");
             return notes.unseen("slurm.conf", why);

@@ -124,7 +124,7 @@ fn of_files(text: &mut String, host: &Host) {
             let read = read.unwrap_or_else(|error| error.to_string());
             section(text, &cgroup.display().to_string(), &read);
         }
-        Err(cause) => section(text, "slurm.conf", cause),
+        Err(cause) => section(text, "slurm.conf", &cause.to_string()),
     }
     section(text, "log", &log(host));
 }
