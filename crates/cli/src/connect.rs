@@ -8,7 +8,7 @@ use ::connect::{Client, Found, Target};
 use clap::{Args, ValueEnum as _};
 
 use crate::output;
-use crate::proxy::{Route, SharedJob, find, program, say};
+use crate::proxy::{Error, Route, SharedJob, find, program, say};
 
 /// ssh's own exit status when there is no connection.
 const NO_CONNECTION: u8 = 255;
@@ -55,20 +55,20 @@ impl Connect {
             None => self.print_config(),
         };
         done.unwrap_or_else(|error| {
-            say("connect", &error);
+            say("connect", &error.to_string());
             ExitCode::from(NO_CONNECTION)
         })
     }
 
     /// Becomes ssh, once the job runs.
-    fn ssh(&self, job: &str) -> Result<ExitCode, String> {
-        let target = Target::parse(job).map_err(|it| it.to_string())?;
+    fn ssh(&self, job: &str) -> Result<ExitCode, Error> {
+        let target = Target::parse(job)?;
         let found = find("connect", &target, &Client::nobody())?;
         let mut ssh = self.command(&found, target.node)?;
-        Err(format!("run ssh: {}", ssh.exec()))
+        Err(Error::Ssh(ssh.exec()))
     }
 
-    fn command(&self, found: &Found, node: u32) -> Result<Command, String> {
+    fn command(&self, found: &Found, node: u32) -> Result<Command, Error> {
         let program = program()?;
         let host = format!("job-{}.{node}", found.job.id);
         let Route { port, via } = &self.route;
@@ -86,7 +86,7 @@ impl Connect {
         Ok(ssh)
     }
 
-    fn print_config(&self) -> Result<ExitCode, String> {
+    fn print_config(&self) -> Result<ExitCode, Error> {
         let program = program()?;
         let login = self.from_laptop.as_deref();
         let host = match &self.shared {
@@ -125,14 +125,12 @@ impl Host {
     }
 
     /// One job that is submitted where needed. With `is_remote`, two shells read the arguments.
-    fn of(shared: &SharedJob, is_remote: bool) -> Result<Self, String> {
+    fn of(shared: &SharedJob, is_remote: bool) -> Result<Self, Error> {
         let name = shared.name.as_deref();
-        let name = name.ok_or("--alloc needs --name here, which becomes the host's name")?;
+        let name = name.ok_or(Error::NoHostName)?;
         let is_host = |it: char| it.is_ascii_alphanumeric() || "._-".contains(it);
         if !name.chars().all(is_host) || name.starts_with('-') {
-            return Err(format!(
-                "--name {name}: letters, digits and ._- alone can be a host's name"
-            ));
+            return Err(Error::HostName(name.to_owned()));
         }
         let mut arguments = format!("--name {name}");
         if let Some(options) = &shared.alloc {

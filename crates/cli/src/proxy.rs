@@ -1,5 +1,7 @@
 //! `slurm-adopt proxy`: ssh's way to a job.
 
+mod error;
+
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -11,6 +13,7 @@ use ::connect::{Allocation, Client, Found, Target, Way, Which};
 use clap::{Args, ValueEnum};
 
 use crate::output;
+pub use error::{Error, NotMinutes};
 
 /// Relay ssh to a node of a job, for ProxyCommand
 ///
@@ -104,7 +107,7 @@ impl Proxy {
         self.relay().unwrap_or_else(|error| failed("proxy", error))
     }
 
-    fn relay(&self) -> Result<ExitCode, String> {
+    fn relay(&self) -> Result<ExitCode, Error> {
         let target = self.target()?;
         let stdout = io::stdout();
         let client = Client::behind(stdout.as_fd());
@@ -112,23 +115,21 @@ impl Proxy {
             let found = find("proxy", &target, &client)?;
             return self.reach(&found);
         };
-        let client = client
-            .or_signalled()
-            .map_err(|error| format!("catch signals: {error}"))?;
+        let client = client.or_signalled().map_err(Error::Signals)?;
         let held = ::connect::allocate(&allocation, &client, &mut |it| say("proxy", it));
         // It lives as long as the connection.
-        let held = held.map_err(|it| it.to_string())?;
+        let held = held?;
         self.reach(&held.found)
     }
 
-    fn target(&self) -> Result<Target, String> {
+    fn target(&self) -> Result<Target, Error> {
         match (&self.host, &self.shared.name) {
-            (Some(host), _) => Target::parse(host).map_err(|it| it.to_string()),
+            (Some(host), _) => Ok(Target::parse(host)?),
             (None, name) => Ok(Target::named(name.as_deref().unwrap_or_default())),
         }
     }
 
-    fn reach(&self, found: &Found) -> Result<ExitCode, String> {
+    fn reach(&self, found: &Found) -> Result<ExitCode, Error> {
         let Route { port, via } = self.route;
         let way = match via {
             Via::Auto => Way::Auto,
@@ -136,23 +137,21 @@ impl Proxy {
             Via::Srun => Way::Srun,
         };
         let program = program()?;
-        ::connect::reach(found, way, port, &program, &mut |it| say("proxy", it))
-            .map_err(|it| it.to_string())?;
+        ::connect::reach(found, way, port, &program, &mut |it| say("proxy", it))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl SharedJob {
     /// The job to submit if the target is not there.
-    pub fn allocation(&self, target: &Target) -> Result<Option<Allocation>, String> {
+    pub fn allocation(&self, target: &Target) -> Result<Option<Allocation>, Error> {
         let Some(options) = &self.alloc else {
             return Ok(None);
         };
         let Which::Name(name) = &target.which else {
-            return Err("--alloc needs the job's name: give --name, or job-NAME".to_owned());
+            return Err(Error::NoName);
         };
-        let allocation = Allocation::parse(name, options, self.keep.time);
-        allocation.map(Some).map_err(|it| it.to_string())
+        Ok(Some(Allocation::parse(name, options, self.keep.time)?))
     }
 }
 
@@ -176,18 +175,17 @@ impl Relay {
 impl HostKeys {
     /// Prints the keys.
     pub fn run(&self) -> ExitCode {
-        let keys = || {
+        let keys = || -> Result<String, Error> {
             let node = match self.host.starts_with(::connect::PREFIX) {
                 true => {
-                    let target = Target::parse(&self.host).map_err(|it| it.to_string())?;
+                    let target = Target::parse(&self.host)?;
                     // The proxy has told what there is to tell.
-                    let found = ::connect::find(&target, &Client::nobody(), &mut |_| {});
-                    found.map_err(|it| it.to_string())?.node
+                    ::connect::find(&target, &Client::nobody(), &mut |_| {})?.node
                 }
                 // `slurm-adopt connect` has ssh ask for the node itself.
                 false => self.host.clone(),
             };
-            ::connect::host_keys(&node, &self.host).map_err(|it| it.to_string())
+            Ok(::connect::host_keys(&node, &self.host)?)
         };
         match keys() {
             Ok(text) => output::print("host-keys", 0, |out| out.write_all(text.as_bytes())),
@@ -197,23 +195,23 @@ impl HostKeys {
 }
 
 /// Finds the job and waits until it runs; tells the user on standard error.
-pub fn find(command: &str, target: &Target, client: &Client<'_>) -> Result<Found, String> {
-    ::connect::find(target, client, &mut |it| say(command, it)).map_err(|it| it.to_string())
+pub fn find(command: &str, target: &Target, client: &Client<'_>) -> Result<Found, Error> {
+    Ok(::connect::find(target, client, &mut |it| say(command, it))?)
 }
 
 /// Parses minutes, whole ones or not.
-pub fn minutes(text: &str) -> Result<Minutes, String> {
+pub fn minutes(text: &str) -> Result<Minutes, NotMinutes> {
     let seconds = text.parse::<f64>().ok().map(|it| it * 60.0);
     let time = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
     let time = time.filter(|it| it.as_secs() < u64::from(u32::MAX));
     let text = text.to_owned();
-    let time = time.ok_or_else(|| "no number of minutes".to_owned())?;
+    let time = time.ok_or(NotMinutes)?;
     Ok(Minutes { text, time })
 }
 
 /// This program's path, the same on each node that has it.
-pub fn program() -> Result<PathBuf, String> {
-    std::env::current_exe().map_err(|error| format!("find this program: {error}"))
+pub fn program() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(Error::Program)
 }
 
 /// Tells the user.

@@ -1,6 +1,7 @@
 //! `slurm-adopt setup`: sets a node up.
 
 mod ask;
+mod error;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use sys::Deadline;
 
 use crate::COULD_NOT_LOOK;
 pub(crate) use ask::{Consent, consent};
+pub(crate) use error::Error;
 pub(crate) use show::{differences, fates, say};
 
 /// Set this node up: sshd's PAM stack, sshd_config, systemd; undo takes it back
@@ -84,19 +86,20 @@ impl Setup {
         }
     }
 
-    fn set_up(&self) -> Result<u8, String> {
+    fn set_up(&self) -> Result<u8, Error> {
         self.refuse_idle()?;
         let consent = consent(self.dry_run, self.yes)?;
-        let site = Site::open(self.root.clone()).map_err(|it| it.to_string())?;
-        if let Some(mut store) = site.store().map_err(|it| it.to_string())? {
+        let site = Site::open(self.root.clone())?;
+        if let Some(mut store) = site.store()? {
             if consent == Consent::None {
                 if store.is_interrupted() {
                     say(INTERRUPTED);
                 }
             } else {
                 recover(&site, &mut store)?;
+                let dir = site.records();
                 let closed = store.close();
-                closed.map_err(|it| format!("remove {}: {it}", site.records().display()))?;
+                closed.map_err(|cause| Error::Records { dir, cause })?;
             }
         }
         let plan = self.plan(consent)?;
@@ -118,14 +121,17 @@ impl Setup {
         let is_left = || matches!(site.store(), Ok(Some(store)) if store.is_interrupted());
         let undo = format!("slurm-adopt undo{}", of(self.root.as_deref()));
         let end = end.map_err(|failure| match is_left() {
-            true => format!("{failure}; {undo} takes back what is changed by now"),
-            false => failure.to_string(),
+            true => Error::Halfway {
+                failure,
+                next: format!("{undo} takes back what is changed by now"),
+            },
+            false => Error::Failed(failure),
         });
         Ok(told(end?, &undo))
     }
 
     /// Refuses options of parts that `--only` leaves out: they would have no effect.
-    fn refuse_idle(&self) -> Result<(), String> {
+    fn refuse_idle(&self) -> Result<(), Error> {
         let wish = self.wish();
         let idle = [
             (self.session, "--session", Part::Pam),
@@ -139,18 +145,12 @@ impl Setup {
         let mut idle = idle.iter().filter(|(is_given, ..)| *is_given);
         match idle.find(|(_, _, part)| !wish.wants(*part)) {
             None => Ok(()),
-            Some((_, option, part)) => {
-                let part = format!("{part:?}").to_ascii_lowercase();
-                Err(format!(
-                    "{option} is about the part {part}, which --only leaves out; leave one of the two out, or add {part} \
-                     to --only"
-                ))
-            }
+            Some(&(_, option, part)) => Err(Error::Idle { option, part }),
         }
     }
 
     /// The plan, with the answer about users' service managers.
-    fn plan(&self, consent: Consent) -> Result<Plan, String> {
+    fn plan(&self, consent: Consent) -> Result<Plan, Error> {
         let mut wish = self.wish();
         let plan = self.planned(&wish)?;
         if !plan.asks_user_manager() {
@@ -166,10 +166,10 @@ impl Setup {
         self.planned(&wish)
     }
 
-    fn planned(&self, wish: &Wish) -> Result<Plan, String> {
+    fn planned(&self, wish: &Wish) -> Result<Plan, Error> {
         let tree = self.root.as_deref().map_or(Ok(Tree::live()), Tree::at);
-        let tree = tree.map_err(|it| format!("open --root: {it}"))?;
-        plan(&Host::new(tree, Deadline::after(LIMIT)), wish)
+        let tree = tree.map_err(Error::Root)?;
+        Ok(plan(&Host::new(tree, Deadline::after(LIMIT)), wish)?)
     }
 
     fn wish(&self) -> Wish {
@@ -192,10 +192,10 @@ impl Setup {
 }
 
 /// Takes back what an interrupted setup has changed, or goes on with an interrupted undo.
-pub(crate) fn recover(site: &Site, store: &mut ::setup::Store<'_>) -> Result<(), String> {
+pub(crate) fn recover(site: &Site, store: &mut ::setup::Store<'_>) -> Result<(), Error> {
     if store.is_interrupted() {
         say(INTERRUPTED);
-        let undone = site.recover(store).map_err(|it| it.to_string())?;
+        let undone = site.recover(store)?;
         let undone = undone.unwrap_or_default();
         fates(site, &undone.places);
         undone
@@ -203,7 +203,7 @@ pub(crate) fn recover(site: &Site, store: &mut ::setup::Store<'_>) -> Result<(),
             .iter()
             .for_each(|it| say(&format!("warning: {it}")));
         if let Some(why) = undone.refused {
-            return Err(format!("the files stay as they are: {why}"));
+            return Err(Error::FilesStay(why));
         }
         say("that is taken back");
     }

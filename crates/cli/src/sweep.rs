@@ -152,7 +152,7 @@ fn line(swept: &Swept, is_dry_run: bool) -> String {
         Outcome::Spared(Spared::SystemUser) => Some("spared: a system user".to_owned()),
         Outcome::Spared(Spared::Exempt(by)) => Some(format!("spared: exempt, {by}")),
         Outcome::HasJob(job) => Some(format!("spared: has job {job} here")),
-        Outcome::Unknown(cause) => Some(format!("left alone: {}", safe(cause))),
+        Outcome::Unknown(cause) => Some(format!("left alone: {}", safe(&cause.to_string()))),
         Outcome::Done if swept.ended.is_empty() => Some("nothing to end".to_owned()),
         Outcome::Done => None,
         Outcome::Left { left, cause } => {
@@ -200,6 +200,7 @@ fn row(process: &Process) -> String {
 mod tests {
     use super::*;
     use adopt::exempt::Exemption;
+    use ending::sweep::Doubt;
 
     fn process(pid: i32, name: &str, path: &str) -> Process {
         Process {
@@ -264,7 +265,7 @@ mod tests {
             ),
             (
                 Vec::new(),
-                Outcome::Unknown("it hangs".into()),
+                Outcome::Unknown(Doubt::LookUp("it hangs".into())),
                 "left alone: it hangs",
                 3,
             ),

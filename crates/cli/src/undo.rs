@@ -7,7 +7,7 @@ use ::setup::{DIR, Failure, Site, Store, Way};
 use clap::Args;
 
 use crate::COULD_NOT_LOOK;
-use crate::setup::{Consent, REFUSED, consent, differences, fates, of, recover, say, tree};
+use crate::setup::{Consent, Error, REFUSED, consent, differences, fates, of, recover, say, tree};
 
 /// Take back all that setup has changed
 ///
@@ -41,11 +41,10 @@ impl Undo {
         }
     }
 
-    fn undo(&self) -> Result<u8, String> {
-        let failed = |it: Failure| it.to_string();
+    fn undo(&self) -> Result<u8, Error> {
         let consent = consent(self.dry_run, self.yes)?;
-        let site = Site::open(self.root.clone()).map_err(failed)?;
-        let Some(mut store) = site.store().map_err(failed)? else {
+        let site = Site::open(self.root.clone())?;
+        let Some(mut store) = site.store()? else {
             return Ok(nothing(&site));
         };
         tree(self.root.as_deref());
@@ -53,7 +52,7 @@ impl Undo {
             recover(&site, &mut store)?;
         }
         let numbers: Vec<u32> = store.setups.keys().copied().collect();
-        let way = Way::of(&site.files, &store, &numbers).map_err(failed)?;
+        let way = Way::of(&site.files, &store, &numbers)?;
         differences(&way.changes());
         if consent == Consent::None {
             fates(&site, &way.places);
@@ -64,9 +63,9 @@ impl Undo {
             say("nothing is changed");
             return Ok(REFUSED);
         }
-        take_back(&site, store, &numbers).map_err(|it| {
-            let again = "then run undo again: it goes on from what is restored by now";
-            format!("{it}; {again}")
+        take_back(&site, store, &numbers).map_err(|failure| Error::Halfway {
+            failure,
+            next: "then run undo again: it goes on from what is restored by now".to_owned(),
         })
     }
 }

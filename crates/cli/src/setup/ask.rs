@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
+use crate::setup::Error;
+
 /// Whether changes are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent {
@@ -17,9 +19,9 @@ pub(crate) enum Consent {
 ///
 /// # Errors
 /// Nothing may be changed: the reason.
-pub(crate) fn consent(is_dry_run: bool, has_yes: bool) -> Result<Consent, String> {
+pub(crate) fn consent(is_dry_run: bool, has_yes: bool) -> Result<Consent, Error> {
     if sys::effective_uid() != 0 {
-        return Err("only root can do this".to_owned());
+        return Err(Error::NotRoot);
     }
     if is_dry_run {
         return Ok(Consent::None);
@@ -27,7 +29,7 @@ pub(crate) fn consent(is_dry_run: bool, has_yes: bool) -> Result<Consent, String
     match (has_yes, io::stdin().is_terminal()) {
         (true, _) => Ok(Consent::Given),
         (false, true) => Ok(Consent::Ask),
-        (false, false) => Err(NO_TERMINAL.to_owned()),
+        (false, false) => Err(Error::NoTerminal),
     }
 }
 
@@ -51,6 +53,3 @@ fn is_yes(question: &str) -> bool {
     let answer = answer.trim().to_ascii_lowercase();
     read.is_ok() && matches!(answer.as_str(), "y" | "yes")
 }
-
-const NO_TERMINAL: &str = "there is no terminal to ask at: pass --yes to make the changes, or --dry-run to see them; \
-                           nothing is changed";

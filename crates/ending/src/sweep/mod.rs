@@ -5,6 +5,7 @@
 //! over, whereas one that starts in the same second has a socket in the spool directory before it has a process.
 //! What cannot be told is taken for a job: then nothing of the user is ended.
 
+mod doubt;
 mod process;
 mod users;
 
@@ -21,6 +22,7 @@ use check::host::tree::Tree;
 use rustix::process::Signal;
 use sys::{Deadline, Proc};
 
+pub use doubt::Doubt;
 pub use process::{Process, Standing};
 pub use users::{Spared, User};
 
@@ -64,8 +66,8 @@ pub enum Outcome {
     Spared(Spared),
     /// The user has this job here.
     HasJob(u32),
-    /// It cannot be told whether the user has a job here, or is exempt; the cause.
-    Unknown(String),
+    /// It cannot be told whether the user has a job here, or is exempt.
+    Unknown(Doubt),
     /// No process of the user is left outside any job.
     Done,
     /// Some would not end.
@@ -79,11 +81,30 @@ pub enum Outcome {
 
 /// The reason why nobody could be swept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CannotSweep(String);
+pub enum CannotSweep {
+    /// /proc is of another pid namespace.
+    ForeignProc,
+    /// There is no user of this name, or the user database does not answer.
+    NoUser(String),
+    /// The node's configuration is unknown; the cause.
+    Node(String),
+    /// The host is a tree that does not run.
+    Tree,
+    /// The jobs or the processes cannot be seen.
+    Unseen(Doubt),
+}
 
 impl fmt::Display for CannotSweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::ForeignProc => f.write_str("/proc is of another pid namespace"),
+            Self::NoUser(name) => {
+                write!(f, "no user {name:?}, or the user database does not answer")
+            }
+            Self::Node(cause) => f.write_str(cause),
+            Self::Tree => f.write_str("the tree does not run"),
+            Self::Unseen(doubt) => doubt.fmt(f),
+        }
     }
 }
 
@@ -103,13 +124,12 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub fn sweep(request: &Request) -> Result<Vec<Swept>, CannotSweep> {
     let limit = LOOKING + 2 * PATIENCE + request.grace + 2 * KILLING;
     let host = Host::new(Tree::live(), Deadline::after(limit));
-    let cannot = |cause: &dyn fmt::Display| CannotSweep(cause.to_string());
     let is_own = Proc::mounted().is_ok_and(|it| it.is_own());
     if !is_own {
-        return Err(CannotSweep("/proc is of another pid namespace".to_owned()));
+        return Err(CannotSweep::ForeignProc);
     }
     let one = match &request.whom {
-        Whom::One(name) => Some(users::find(name, &host).map_err(CannotSweep)?),
+        Whom::One(name) => Some(users::find(name, &host)?),
         Whom::All => None,
     };
     let sparing = Sparing::of(&host);
@@ -123,14 +143,14 @@ pub fn sweep(request: &Request) -> Result<Vec<Swept>, CannotSweep> {
     }
     let node = match host.node() {
         Some(Ok(node)) => node,
-        Some(Err(error)) => return Err(cannot(error)),
-        None => return Err(cannot(&"the tree does not run")),
+        Some(Err(error)) => return Err(CannotSweep::Node(error.to_string())),
+        None => return Err(CannotSweep::Tree),
     };
-    let jobs = ask(node, &host.deadline).map_err(CannotSweep)?;
+    let jobs = ask(node, &host.deadline).map_err(CannotSweep::Unseen)?;
     let users = match one {
         Some(user) => vec![user],
         None => {
-            let processes = process::all().map_err(|it| cannot(&format!("read /proc: {it}")))?;
+            let processes = processes().map_err(CannotSweep::Unseen)?;
             let of_people = processes.iter().map(|it| it.uid);
             let uids: BTreeSet<u32> = of_people.filter(|it| sparing.is_ordinary(*it)).collect();
             let named = |uid| users::by_uid(uid, &host);
@@ -156,9 +176,13 @@ pub fn sweep(request: &Request) -> Result<Vec<Swept>, CannotSweep> {
     Ok(swept.collect())
 }
 
-fn ask(node: &Node, deadline: &Deadline) -> Result<JobsSeen, String> {
+fn ask(node: &Node, deadline: &Deadline) -> Result<JobsSeen, Doubt> {
     let seen = survey::jobs(node, &deadline.within(PATIENCE));
-    seen.map_err(|it| format!("spool directory: {it}"))
+    seen.map_err(|it| Doubt::Spool(it.to_string()))
+}
+
+fn processes() -> Result<Vec<Process>, Doubt> {
+    process::all().map_err(|it| Doubt::Processes(it.to_string()))
 }
 
 struct Broom<'a> {
@@ -179,7 +203,7 @@ impl Broom<'_> {
         }
         let whole = &self.sparing.host.deadline;
         if whole.has_passed() {
-            return Outcome::Unknown("no time is left".to_owned());
+            return Outcome::Unknown(Doubt::NoTime);
         }
         let grace = whole.within(self.request.grace);
         let limit = whole.within(self.request.grace + KILLING);
@@ -230,13 +254,11 @@ impl Broom<'_> {
     fn has_no_job(&self, user: &User) -> Result<(), Outcome> {
         match self.jobs.of_user(user.uid) {
             Holding::Job(job) => return Err(Outcome::HasJob(job)),
-            Holding::Unknown(cause) => return Err(Outcome::Unknown(cause)),
+            Holding::Unknown(cause) => return Err(Outcome::Unknown(Doubt::Job(cause))),
             Holding::Nothing => {}
         }
         match self.node.conf.other_tracking() {
-            Some(other) => Err(Outcome::Unknown(format!(
-                "ProctrackType={other}: cgroups do not tell what is in a job"
-            ))),
+            Some(other) => Err(Outcome::Unknown(Doubt::OtherTracking(other.to_owned()))),
             None => Ok(()),
         }
     }
@@ -250,8 +272,7 @@ impl Broom<'_> {
     }
 
     fn strays(&mut self, user: &User) -> Result<Vec<Process>, Outcome> {
-        let all = process::all();
-        let all = all.map_err(|it| Outcome::Unknown(format!("read /proc: {it}")))?;
+        let all = processes().map_err(Outcome::Unknown)?;
         // After the processes, among which may be those of a new job.
         self.still_has_no_job(user)?;
         strays(&all, user.uid, &self.jobs).map_err(Outcome::Unknown)
@@ -269,7 +290,7 @@ impl Broom<'_> {
             Ok(None) => return Ok(Ok(())),
             // Linux before 5.3.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                return Err(Outcome::Unknown(format!("pidfd_open: {error}")));
+                return Err(Outcome::Unknown(Doubt::Hold(error.to_string())));
             }
             Err(error) => return Ok(Err(error)),
         };
@@ -288,8 +309,8 @@ fn is_same(one: &Process, other: &Process) -> bool {
 /// The processes of a user outside any job.
 ///
 /// # Errors
-/// The reason why it is not known whether the user is in a job: a process stands in one of which no slurmstepd tells.
-fn strays(all: &[Process], uid: u32, jobs: &JobsSeen) -> Result<Vec<Process>, String> {
+/// [`Doubt::UnknownJob`]: a process stands in a job of which no slurmstepd tells.
+fn strays(all: &[Process], uid: u32, jobs: &JobsSeen) -> Result<Vec<Process>, Doubt> {
     let mut strays = Vec::new();
     for process in all.iter().filter(|it| it.uid == uid) {
         match process.standing(jobs) {
@@ -298,11 +319,8 @@ fn strays(all: &[Process], uid: u32, jobs: &JobsSeen) -> Result<Vec<Process>, St
             Standing::Job(_) => {}
             Standing::UnknownJob(Some(job)) if jobs.is_over(job) => {}
             Standing::UnknownJob(job) => {
-                let job = job.map_or("a job".to_owned(), |it| format!("job {it}"));
                 let pid = process.pid;
-                return Err(format!(
-                    "pid {pid} is in the cgroup of {job}, of which no slurmstepd tells"
-                ));
+                return Err(Doubt::UnknownJob { pid, job });
             }
         }
     }

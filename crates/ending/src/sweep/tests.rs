@@ -64,11 +64,9 @@ fn a_cgroup_of_an_unknown_job_makes_it_unclear() {
         process(10, 2001, "/"),
         process(11, 2001, &format!("{SCOPE}/job_8/step_0/user")),
     ];
-    let cause = strays(&all, 2001, &jobs(&[])).expect_err("whose is job 8?");
-    assert!(
-        cause.starts_with("pid 11 is in the cgroup of job 8,"),
-        "{cause}"
-    );
+    let doubt = strays(&all, 2001, &jobs(&[])).expect_err("whose is job 8?");
+    let (pid, job) = (11, Some(8));
+    assert_eq!(doubt, Doubt::UnknownJob { pid, job });
     // Its stepd was killed.
     let killed = JobSeen {
         steps: None,

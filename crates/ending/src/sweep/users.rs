@@ -10,6 +10,8 @@ use adopt::options::{self, Exempt, LogLevel, Options};
 use check::host::Host;
 use check::host::users::{Ordinary, users};
 
+use crate::sweep::{CannotSweep, Doubt};
+
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -35,7 +37,7 @@ pub struct Sparing<'a> {
     pub host: &'a Host,
     ordinary: Ordinary,
     /// Those of each line, or the reason why they are not known.
-    exempt: Result<Vec<Exempt>, String>,
+    exempt: Result<Vec<Exempt>, Doubt>,
 }
 
 /// Keeps the faults that a look-up logs.
@@ -53,8 +55,8 @@ impl Sink for Faults {
 /// Finds a user by name or uid.
 ///
 /// # Errors
-/// The reason why there is none.
-pub fn find(name: &str, host: &Host) -> Result<User, String> {
+/// [`CannotSweep::NoUser`].
+pub fn find(name: &str, host: &Host) -> Result<User, CannotSweep> {
     if let Ok(uid) = name.parse() {
         return Ok(by_uid(uid, host));
     }
@@ -63,7 +65,7 @@ pub fn find(name: &str, host: &Host) -> Result<User, String> {
         true => None,
         false => entry(name, host),
     };
-    let unknown = || format!("no user {name:?}, or the user database does not answer");
+    let unknown = || CannotSweep::NoUser(name.to_owned());
     let found = entry.and_then(|text| {
         let mut users = users(&text).filter(|it| it.name == name);
         users.next().map(|it| it.uid)
@@ -108,8 +110,8 @@ impl<'a> Sparing<'a> {
     /// Why a user is spared; None if it is not.
     ///
     /// # Errors
-    /// The reason why it is not known.
-    pub fn spares(&self, user: &User) -> Result<Option<Spared>, String> {
+    /// [`Doubt`] if it is not known.
+    pub fn spares(&self, user: &User) -> Result<Option<Spared>, Doubt> {
         if !self.is_ordinary(user.uid) {
             return Ok(Some(Spared::SystemUser));
         }
@@ -124,11 +126,11 @@ impl<'a> Sparing<'a> {
 
 /// The exempt users of each line of sshd's PAM stack that calls the module, with the options file; without a line
 /// those of the file.
-fn exempt_of(host: &Host) -> Result<Vec<Exempt>, String> {
+fn exempt_of(host: &Host) -> Result<Vec<Exempt>, Doubt> {
     let file = host.options_file();
     let path = Path::new(options::FILE);
     if let Some(fault) = file.fault {
-        return Err(format!("{}: {fault}", path.display()));
+        return Err(Doubt::OptionsFile(fault.to_string()));
     }
     let mut lines: Vec<_> = host.own_lines("sshd").into_iter().collect();
     let (of_file, bad) = Options::of_text::<&str>(path, &file.text, &[]);
@@ -138,7 +140,7 @@ fn exempt_of(host: &Host) -> Result<Vec<Exempt>, String> {
     let is_of_exempt = |it: &String| it.contains("exempt_");
     let mut faults = bad.iter().map(ToString::to_string).filter(is_of_exempt);
     if let Some(fault) = faults.next() {
-        return Err(format!("who is exempt is not clear: {fault}"));
+        return Err(Doubt::Exempt(fault));
     }
     let mut exempt = vec![of_file.exempt];
     exempt.extend(lines.into_iter().map(|it| it.options.exempt));
@@ -148,13 +150,10 @@ fn exempt_of(host: &Host) -> Result<Vec<Exempt>, String> {
 
 /// Finds out as a login does, but a login whose groups are not known is not exempt, whereas nobody is to lose processes
 /// because a directory is down.
-fn exemption(exempt: &Exempt, user: &User, host: &Host) -> Result<Option<Exemption>, String> {
+fn exemption(exempt: &Exempt, user: &User, host: &Host) -> Result<Option<Exemption>, Doubt> {
     let is_by_name = !exempt.users.is_empty() || !exempt.groups.is_empty();
     if is_by_name && user.name.is_none() {
-        return Err(format!(
-            "uid {} has no name to look for among those exempt",
-            user.uid
-        ));
+        return Err(Doubt::NoName { uid: user.uid });
     }
     let login = Login {
         service: Ok("sshd".to_owned()),
@@ -171,7 +170,7 @@ fn exemption(exempt: &Exempt, user: &User, host: &Host) -> Result<Option<Exempti
     );
     let fault = faults.0.into_inner().into_iter().next();
     match (found, fault) {
-        (None, Some(fault)) => Err(fault),
+        (None, Some(fault)) => Err(Doubt::LookUp(fault)),
         (found, _) => Ok(found),
     }
 }
@@ -194,7 +193,7 @@ mod tests {
         User { uid, name }
     }
 
-    fn sparing(host: &Host, exempt: Result<Vec<Exempt>, String>) -> Sparing<'_> {
+    fn sparing(host: &Host, exempt: Result<Vec<Exempt>, Doubt>) -> Sparing<'_> {
         let ordinary = Ordinary { first: 1000 };
         Sparing {
             host,
@@ -235,7 +234,7 @@ mod tests {
         let lost = exempt(&[], &["no-such-group-here"], 0);
         let unclear = sparing(&host, Ok(vec![lost]));
         assert!(unclear.spares(&user(2003, Some("root"))).is_err());
-        let broken = sparing(&host, Err("broken".into()));
+        let broken = sparing(&host, Err(Doubt::OptionsFile("broken".into())));
         assert!(broken.spares(&user(2003, Some("carol"))).is_err());
         assert_eq!(broken.spares(&user(0, None)), Ok(Some(Spared::SystemUser)));
     }
