@@ -256,9 +256,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_link_leads_to_is_looked_at_and_the_way_there() {
-        let scratch = std::env::temp_dir().join(format!("spool-{}-links", std::process::id()));
+    /// The directories a, b and links, of which b is open to all.
+    fn with_links(name: &str) -> PathBuf {
+        let scratch = std::env::temp_dir().join(format!("spool-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&scratch);
         for dir in ["a/spool", "b/spool", "links"] {
             fs::create_dir_all(scratch.join(dir)).expect("make it");
@@ -274,9 +274,21 @@ mod tests {
         ] {
             symlink(target, links.join(name)).expect("link");
         }
+        scratch
+    }
+
+    fn look(path: &Path) -> Result<PathBuf, DirectoryError> {
         let me = sys::effective_uid();
-        let look = |path: &Path| safe_directory(path, &|uid| uid == 0 || uid == me);
-        let safe = |path: PathBuf| look(&path).expect("it is safe");
+        safe_directory(path, &|uid| uid == 0 || uid == me)
+    }
+
+    fn safe(path: PathBuf) -> PathBuf {
+        look(&path).expect("it is safe")
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_looked_at_and_the_way_there() {
+        let scratch = with_links("links");
         let real = scratch.join("a/spool");
         for path in [
             "a/spool",
@@ -305,7 +317,13 @@ mod tests {
                 other => panic!("{path}: {other:?}"),
             }
         }
-        symlink("nowhere", links.join("dead")).expect("link");
+        fs::remove_dir_all(&scratch).expect("clean up");
+    }
+
+    #[test]
+    fn what_is_no_directory_means_that_slurm_is_not_there() {
+        let scratch = with_links("none");
+        symlink("nowhere", scratch.join("links/dead")).expect("link");
         fs::write(scratch.join("a/file"), "").expect("write");
         for path in [
             "links/dead",

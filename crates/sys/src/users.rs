@@ -5,9 +5,6 @@ use std::fmt;
 use std::io;
 use std::ptr;
 
-/// Largest buffer for a passwd entry.
-const MAX_ENTRY: usize = 1 << 20;
-
 /// Reason why a name has no uid.
 #[derive(Debug)]
 pub enum UserLookupError {
@@ -45,12 +42,11 @@ pub fn gid_of_user(name: &[u8]) -> Result<u32, UserLookupError> {
 }
 
 pub(crate) fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
+    /// Enough for any entry.
+    const MAX_ENTRY: usize = 1 << 20;
     let name = CString::new(name).map_err(|_| UserLookupError::Unknown)?;
-    // On the stack and large enough for most entries: a look-up of root must not fail for lack of memory.
-    let mut small = [0u8; 1024];
-    let mut large = Vec::new();
-    let mut buffer = &mut small[..];
-    loop {
+    let mut ids = None;
+    let mut ask = |buffer: &mut [u8]| {
         // SAFETY: passwd consists of integers and pointers, for which all-zero is valid, mem::zeroed.
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut found: *mut libc::passwd = ptr::null_mut();
@@ -65,22 +61,11 @@ pub(crate) fn ids_of_user(name: &[u8]) -> Result<(u32, u32), UserLookupError> {
                 &raw mut found,
             )
         };
-        match code {
-            0 if found.is_null() => return Err(UserLookupError::Unknown),
-            0 => return Ok((entry.pw_uid, entry.pw_gid)),
-            libc::EINTR => {}
-            libc::ERANGE if buffer.len() < MAX_ENTRY => {
-                let length = buffer.len() * 4;
-                large.resize(length, 0);
-                buffer = &mut large;
-            }
-            // getpwnam_r(3), NOTES: these too mean that there is no such name.
-            libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM => {
-                return Err(UserLookupError::Unknown);
-            }
-            code => return Err(UserLookupError::Failed(io::Error::from_raw_os_error(code))),
-        }
-    }
+        ids = (code == 0 && !found.is_null()).then_some((entry.pw_uid, entry.pw_gid));
+        code
+    };
+    until_it_fits(MAX_ENTRY, &mut ask).map_err(UserLookupError::Failed)?;
+    ids.ok_or(UserLookupError::Unknown)
 }
 
 /// The gid of a group name, getgrnam_r(3); None if there is no such group.
@@ -95,8 +80,8 @@ pub fn gid_of_group(name: &[u8]) -> io::Result<Option<u32>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
-    let mut buffer = vec![0_u8; 4096];
-    loop {
+    let mut gid = None;
+    let mut ask = |buffer: &mut [u8]| {
         // SAFETY: group consists of an integer and pointers, for which all-zero is valid, mem::zeroed.
         let mut entry: libc::group = unsafe { std::mem::zeroed() };
         let mut found: *mut libc::group = ptr::null_mut();
@@ -111,13 +96,30 @@ pub fn gid_of_group(name: &[u8]) -> io::Result<Option<u32>> {
                 &raw mut found,
             )
         };
-        match code {
-            0 if found.is_null() => return Ok(None),
-            0 => return Ok(Some(entry.gr_gid)),
+        gid = (code == 0 && !found.is_null()).then_some(entry.gr_gid);
+        code
+    };
+    until_it_fits(MAX_GROUP, &mut ask)?;
+    Ok(gid)
+}
+
+/// Makes a look-up with a larger and larger buffer, up to `most` bytes, until the entry fits. `ask` returns the code of
+/// the look-up.
+fn until_it_fits(most: usize, ask: &mut dyn FnMut(&mut [u8]) -> c_int) -> io::Result<()> {
+    // On the stack and large enough for most entries: a look-up of root must not fail for lack of memory.
+    let mut small = [0u8; 1024];
+    let mut large = Vec::new();
+    let mut buffer = &mut small[..];
+    loop {
+        match ask(buffer) {
+            // getpwnam_r(3), NOTES: the others too mean that there is no such name.
+            0 | libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM => return Ok(()),
             libc::EINTR => {}
-            libc::ERANGE if buffer.len() < MAX_GROUP => buffer.resize(buffer.len() * 4, 0),
-            // getgrnam_r(3), NOTES: these too mean that there is no such name.
-            libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM => return Ok(None),
+            libc::ERANGE if buffer.len() < most => {
+                let length = buffer.len() * 4;
+                large.resize(length, 0);
+                buffer = &mut large;
+            }
             code => return Err(io::Error::from_raw_os_error(code)),
         }
     }

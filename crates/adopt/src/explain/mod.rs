@@ -5,7 +5,7 @@ mod steps;
 
 use std::cell::LazyCell;
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::adoption::cgroup::Origin;
 use crate::apply;
 use crate::callerid;
 use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
-use crate::exempt;
+use crate::exempt::{self, Exemption};
 use crate::explain::steps::Recorder;
 use crate::facts::Caller;
 use crate::gather;
@@ -211,15 +211,20 @@ fn end(
     let plan = apply::without_suspended(plan, &mut stepds, *log);
     let find = || exempt::find(&options.exempt, &prepared.login, &stepds.whole, *log);
     let exemption = LazyCell::new(find);
+    end_of(plan, options.mode, &exemption)
+}
+
+/// The end that a plan has, with an exemption that is looked for only where it matters.
+fn end_of(plan: Plan, mode: Mode, exemption: &impl Deref<Target = Option<Exemption>>) -> End {
     let or_exempt = |verdict: Verdict| match decide::may_be_exempt(Phase::Account, &verdict) {
-        true => match exemption.clone() {
+        true => match exemption.deref().clone() {
             Some(by) => decide::exempted(verdict, by),
             None => verdict,
         },
         false => verdict,
     };
     match plan {
-        plan if options.mode == Mode::Audit => {
+        plan if mode == Mode::Audit => {
             let (verdict, job) = decide::foreseen(plan);
             End::Settled(decide::audited(or_exempt(verdict), job))
         }

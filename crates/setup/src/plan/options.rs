@@ -7,7 +7,7 @@ use check::host::OwnLine;
 use pamconf::Item;
 
 use crate::plan::lines::Lines;
-use crate::plan::{Refusal, SettingRefusal, Work};
+use crate::plan::{Refusal, SettingRefusal, Wish, Work};
 
 const FILE: &str = options::FILE;
 
@@ -31,46 +31,13 @@ const SAFE: [(&str, &str, &str); 2] = [
 /// Plans the options that are asked for. Where no line of ours decides about ssh logins yet, the safe answers and the
 /// session line's banner are set too; a line that is there keeps the module's defaults.
 pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), Refusal> {
-    let is_new = lines.is_empty();
     let file = work.host().options_file();
-    let options = Options::of_text::<&str>(Path::new(FILE), &file.text, &[]).0;
-    let mut settings = Vec::new();
-    let is_unset = |name: &str| !options::settings(&file.text).any(|it| is_of(&it.argument, name));
-    if work.wish.strict && !options.strict {
-        settings.push((
-            "strict",
-            "1".to_owned(),
-            "# Deny where the module cannot decide.",
-        ));
-    }
-    if is_new && !work.wish.strict && !options.strict {
-        for (name, value, comment) in SAFE {
-            if is_unset(name) {
-                settings.push((name, value.to_owned(), comment));
-            }
-        }
-    }
-    if is_new && work.wish.session != Some(false) && is_unset("banner") {
-        let comment = "# Tell logins with a terminal their job and the time that is left.";
-        settings.push(("banner", "1".to_owned(), comment));
-    }
     if !work.wish.strict && lines.iter().any(|it| is_closed_by_strict(&file.text, it)) {
         let title = "by the defaults of the module users get in when they cannot be taken into their job, or slurm.conf \
                      cannot be read";
         work.advise(title, &[&work.again("--strict")]);
     }
-    if let Some(group) = &work.wish.admins {
-        let mut groups = options.exempt.groups.clone();
-        if !groups.contains(group) {
-            let alone = value_of(&[group]);
-            alone.ok_or_else(|| SettingRefusal::Group(group.clone()))?;
-            groups.push(group.clone());
-            let value = value_of(&groups);
-            let value = value.ok_or_else(|| SettingRefusal::Groups(group.clone()))?;
-            let comment = "# Members of these groups get in without a job.";
-            settings.push(("exempt_groups", value, comment));
-        }
-    }
+    let settings = wanted(work.wish, &file.text, lines.is_empty())?;
     if let Some(own) = lines.iter().find(|it| overrides(work, it)) {
         return Err(SettingRefusal::Overridden(own.line.place.clone()).into());
     }
@@ -86,10 +53,63 @@ pub(super) fn plan(work: &mut Work<'_>, lines: &[OwnLine]) -> Result<(), Refusal
     if file.text.is_empty() {
         lines.insert(1, HEAD.as_bytes());
     }
-    for (name, value, comment) in settings {
-        set(lines, &file.text, name, &value, comment);
+    for it in settings {
+        set(lines, &file.text, &it);
     }
     Ok(())
+}
+
+/// An option to be set.
+struct Setting {
+    name: &'static str,
+    value: String,
+    /// The line above it where it is new.
+    comment: &'static str,
+}
+
+/// The options that the file lacks. `is_new` says that no line of ours decides about ssh logins yet.
+fn wanted(wish: &Wish, text: &str, is_new: bool) -> Result<Vec<Setting>, SettingRefusal> {
+    let options = Options::of_text::<&str>(Path::new(FILE), text, &[]).0;
+    let mut settings = Vec::new();
+    let mut add = |name, value: String, comment| {
+        settings.push(Setting {
+            name,
+            value,
+            comment,
+        });
+    };
+    let is_unset = |name: &str| !options::settings(text).any(|it| is_of(&it.argument, name));
+    if wish.strict && !options.strict {
+        add(
+            "strict",
+            "1".to_owned(),
+            "# Deny where the module cannot decide.",
+        );
+    }
+    if is_new && !wish.strict && !options.strict {
+        for (name, value, comment) in SAFE {
+            if is_unset(name) {
+                add(name, value.to_owned(), comment);
+            }
+        }
+    }
+    if is_new && wish.session != Some(false) && is_unset("banner") {
+        let comment = "# Tell logins with a terminal their job and the time that is left.";
+        add("banner", "1".to_owned(), comment);
+    }
+    if let Some(group) = &wish.admins {
+        let mut groups = options.exempt.groups.clone();
+        if !groups.contains(group) {
+            let alone = value_of(&[group]);
+            alone.ok_or_else(|| SettingRefusal::Group(group.clone()))?;
+            groups.push(group.clone());
+            let value = value_of(&groups);
+            let value = value.ok_or_else(|| SettingRefusal::Groups(group.clone()))?;
+            let comment = "# Members of these groups get in without a job.";
+            add("exempt_groups", value, comment);
+        }
+    }
+    Ok(settings)
 }
 
 /// Whether what is asked for would have no effect on a line, because of its arguments.
@@ -133,7 +153,12 @@ fn is_of(argument: &str, name: &str) -> bool {
 }
 
 /// Sets an option: in its last line, which counts, with the comment behind it, or in a new one at the end.
-fn set(lines: &mut Lines, text: &str, name: &str, value: &str, comment: &str) {
+fn set(lines: &mut Lines, text: &str, wanted: &Setting) {
+    let Setting {
+        name,
+        value,
+        comment,
+    } = wanted;
     let setting = format!("{name} = {value}");
     match options::settings(text)
         .filter(|it| is_of(&it.argument, name))

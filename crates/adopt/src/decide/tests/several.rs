@@ -3,9 +3,11 @@
 use super::*;
 use crate::facts::Measure;
 
+const JOBS: [(u32, i64); 4] = [(7, 100), (8, 90), (9, 95), (5, 95)];
+
 #[test]
 fn the_best_of_several_jobs() {
-    let jobs = [(7, 100), (8, 90), (9, 95), (5, 95)];
+    let jobs = JOBS;
     let measured = |measures: &[(u32, u64)]| Steps {
         measures: measures
             .iter()
@@ -45,7 +47,11 @@ fn the_best_of_several_jobs() {
         let found = plan(&options, Phase::Account, Ok(measured(measures)), lost());
         assert_eq!(chain(found), expected, "{by}, {measures:?}");
     }
-    // Another choice, or one that needs none, costs no look into processes.
+}
+
+#[test]
+fn another_choice_or_one_that_needs_none_costs_no_look_into_processes() {
+    let jobs = JOBS;
     let lost = Caller::Unknown("lost".into());
     let source = "10.0.0.9".parse().expect("an address");
     for (line, own, holder, caller, wants) in [

@@ -87,77 +87,21 @@ fn a_file_that_is_there_and_not_read_is_told() {
     assert_eq!(dir.stack().unread(), Some(told.as_str()));
 }
 
+/// Lines of which the second may end the stack.
+const PAST: &str =
+    "session required pam_x.so\nsession sufficient pam_a.so\nsession required pam_b.so\n";
 const OURS: &str = "session required pam_slurm_adopt.so\n";
 
-/// The lines before ours, and the line that bypasses ours, if any.
 #[test]
 fn what_leads_past_us() {
-    for (before, past) in [
-        ("", None),
-        ("session required pam_a.so\n", None),
-        ("session requisite pam_a.so\n", None),
-        ("session optional pam_a.so\n", None),
-        ("session sufficient pam_a.so\n", Some("1")),
-        (
-            "session required pam_a.so\nsession sufficient pam_b.so\n",
-            Some("2"),
-        ),
-        ("session [default=1] pam_a.so\n", Some("1")),
-        (
-            "session required pam_x.so\nsession [success=1] pam_a.so\n",
-            Some("2"),
-        ),
-        // The stack's only answer is a failure.
-        ("session [success=ignore default=done] pam_a.so\n", None),
-        ("session [ignore=done default=ok] pam_a.so\n", None),
-        ("session [success=die default=die] pam_a.so\n", None),
-        // Debian's common-session.
-        (
-            "session [default=1] pam_permit.so\nsession requisite pam_deny.so\nsession required \
-             pam_permit.so\nsession optional pam_systemd.so\n",
-            None,
-        ),
-        // Red Hat's password-auth and postlogin.
-        (
-            "session [success=1 default=ignore] pam_succeed_if.so service in crond quiet use_uid\n\
-             session required pam_unix.so\nsession [success=1 default=ignore] pam_succeed_if.so quiet\n\
-             session [default=1] pam_lastlog.so nowtmp\nsession optional pam_lastlog.so silent\n",
-            None,
-        ),
-        // Words that libpam cannot parse.
-        ("session [success=okay] pam_a.so\n", None),
-        ("session [success=0] pam_a.so\n", None),
-        ("session [nonsense=done] pam_a.so\n", None),
-        (
-            "session [ success = 1default = ignore ] pam_a.so\n",
-            Some("1"),
-        ),
-        (
-            "session required pam_x.so\nsession [success=reset] pam_a.so\n",
-            None,
-        ),
-        ("session sufficient /nonexistent/pam_a.so\n", None),
-        (
-            "session required pam_x.so\n-session [module_unknown=1 default=ok] /nonexistent/pam_a.so\n",
-            Some("2"),
-        ),
-        (
-            "session include missing\nsession sufficient pam_a.so\n",
-            None,
-        ),
-        (
-            "session include missing\nsession [default=reset] pam_x.so\nsession sufficient pam_a.so\n",
-            Some("3"),
-        ),
-    ] {
+    for (before, past) in BEFORE {
         let lines = format!("{before}{OURS}session required pam_end.so\n");
-        assert_eq!(
-            passed_at(&lines),
-            past.map(|it: &str| it.to_owned()),
-            "{lines}"
-        );
+        assert_eq!(passed_at(&lines).as_deref(), *past, "{lines}");
     }
-    // If ours is the last line, nothing has counted by then, and the stack fails.
+}
+
+#[test]
+fn where_nothing_has_counted_by_then_the_stack_fails() {
     let jump = "session [success=1 default=ok] pam_a.so\n";
     assert_eq!(passed_at(&format!("{jump}{OURS}")), None);
     let counted = "session required pam_x.so\n";
@@ -166,6 +110,66 @@ fn what_leads_past_us() {
     let lines = lines.replace("=1", "=2");
     assert_eq!(passed_at(&lines), None, "past the end: {lines}");
 }
+
+/// The lines before ours, and the line that bypasses ours, if any.
+const BEFORE: &[(&str, Option<&str>)] = &[
+    ("", None),
+    ("session required pam_a.so\n", None),
+    ("session requisite pam_a.so\n", None),
+    ("session optional pam_a.so\n", None),
+    ("session sufficient pam_a.so\n", Some("1")),
+    (
+        "session required pam_a.so\nsession sufficient pam_b.so\n",
+        Some("2"),
+    ),
+    ("session [default=1] pam_a.so\n", Some("1")),
+    (
+        "session required pam_x.so\nsession [success=1] pam_a.so\n",
+        Some("2"),
+    ),
+    // The stack's only answer is a failure.
+    ("session [success=ignore default=done] pam_a.so\n", None),
+    ("session [ignore=done default=ok] pam_a.so\n", None),
+    ("session [success=die default=die] pam_a.so\n", None),
+    // Debian's common-session.
+    (
+        "session [default=1] pam_permit.so\nsession requisite pam_deny.so\nsession required \
+             pam_permit.so\nsession optional pam_systemd.so\n",
+        None,
+    ),
+    // Red Hat's password-auth and postlogin.
+    (
+        "session [success=1 default=ignore] pam_succeed_if.so service in crond quiet use_uid\n\
+             session required pam_unix.so\nsession [success=1 default=ignore] pam_succeed_if.so quiet\n\
+             session [default=1] pam_lastlog.so nowtmp\nsession optional pam_lastlog.so silent\n",
+        None,
+    ),
+    // Words that libpam cannot parse.
+    ("session [success=okay] pam_a.so\n", None),
+    ("session [success=0] pam_a.so\n", None),
+    ("session [nonsense=done] pam_a.so\n", None),
+    (
+        "session [ success = 1default = ignore ] pam_a.so\n",
+        Some("1"),
+    ),
+    (
+        "session required pam_x.so\nsession [success=reset] pam_a.so\n",
+        None,
+    ),
+    ("session sufficient /nonexistent/pam_a.so\n", None),
+    (
+        "session required pam_x.so\n-session [module_unknown=1 default=ok] /nonexistent/pam_a.so\n",
+        Some("2"),
+    ),
+    (
+        "session include missing\nsession sufficient pam_a.so\n",
+        None,
+    ),
+    (
+        "session include missing\nsession [default=reset] pam_x.so\nsession sufficient pam_a.so\n",
+        Some("3"),
+    ),
+];
 
 /// The number of the line that bypasses ours.
 fn passed_at(lines: &str) -> Option<String> {
@@ -178,8 +182,7 @@ fn passed_at(lines: &str) -> Option<String> {
 
 #[test]
 fn a_substack_keeps_its_ends_and_jumps() {
-    let past =
-        "session required pam_x.so\nsession sufficient pam_a.so\nsession required pam_b.so\n";
+    let past = PAST;
     let jump = "session required pam_x.so\nsession [success=9 default=ok] pam_a.so\n";
     for (sshd, fragment, is_passed) in [
         ("session substack fragment\n", past, false),
@@ -209,7 +212,10 @@ fn a_substack_keeps_its_ends_and_jumps() {
         let found = matches!(reach, Reach::MayBePassed(_));
         assert_eq!(found, is_passed, "{sshd}{fragment}{reach:?}");
     }
-    // `reset` within a substack restores what counted before it.
+}
+
+#[test]
+fn reset_within_a_substack_restores_what_counted_before_it() {
     let sshd =
         "session required pam_x.so\nsession substack fragment\nsession [default=1] pam_c.so\n";
     let reset = "session required pam_a.so\nsession [default=reset] pam_b.so\n";
@@ -228,8 +234,11 @@ fn a_substack_keeps_its_ends_and_jumps() {
             "{sshd}{reach:?}"
         );
     }
-    // Ours is in a substack that ends before it.
-    let fragment = format!("{past}{OURS}");
+}
+
+#[test]
+fn a_substack_may_end_before_our_line_in_it() {
+    let fragment = format!("{PAST}{OURS}");
     let stack = Dir::new(&[
         ("sshd", "session substack fragment\n"),
         ("fragment", &fragment),

@@ -7,7 +7,7 @@ use pamconf::{Action, Code, Facility, Handler, Item, Line};
 use crate::plan::pam::edit::Edit;
 use crate::plan::pam::service::{Service, call, extent};
 use crate::plan::pam::{line, module};
-use crate::plan::{PamRefusal, Refusal, Work};
+use crate::plan::{FileRefusal, PamRefusal, Refusal, Work};
 
 /// The call of the module in the account stack as it is to be, which the session line repeats.
 pub(super) struct Caller {
@@ -79,22 +79,9 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, Refusal> {
             edit.write(work)?;
         }
         None => {
-            if let Some(exemption) = exemption(service, usize::MAX) {
-                let title = format!(
-                    "{exemption} lets users in, and after this change only those with a job"
-                );
-                let how = "Name those who need none with setup --admins GROUP, or exempt_users= in the options file.";
-                work.advise(title, &[how]);
-            }
-            let at = place(service);
-            let why = "the account line lets users in only while they have a job";
             let control = service.control(Facility::Account, 0);
-            let lines = work.draft.edit(&service.own, why)?;
-            lines.insert(at, COMMENT.as_bytes());
-            lines.insert(
-                at,
-                &line::new(Facility::Account, control, &module, &arguments),
-            );
+            let text = line::new(Facility::Account, control, &module, &arguments);
+            insert(work, service, &text)?;
         }
     }
     Ok(Caller {
@@ -102,6 +89,22 @@ fn add(work: &mut Work<'_>, service: &Service<'_>) -> Result<Caller, Refusal> {
         arguments,
         maker,
     })
+}
+
+/// Inserts a new line, and tells who got in without a job so far.
+fn insert(work: &mut Work<'_>, service: &Service<'_>, text: &[u8]) -> Result<(), FileRefusal> {
+    if let Some(exemption) = exemption(service, usize::MAX) {
+        let title =
+            format!("{exemption} lets users in, and after this change only those with a job");
+        let how = "Name those who need none with setup --admins GROUP, or exempt_users= in the options file.";
+        work.advise(title, &[how]);
+    }
+    let at = place(service);
+    let why = "the account line lets users in only while they have a job";
+    let lines = work.draft.edit(&service.own, why)?;
+    lines.insert(at, COMMENT.as_bytes());
+    lines.insert(at, text);
+    Ok(())
 }
 
 /// The arguments of a line that has no effect: what the admin meant.
