@@ -30,7 +30,12 @@ const TESTS: &[(&str, Test)] = &[
     ("only logins from wait_from wait", from_networks),
     ("exempt users and root do not wait", exempt),
     ("a user waits four times at most", four_times),
+    ("a client that hangs up leaves its place at once", hang_up),
     ("a spool directory may be missing at first", no_spool),
+    (
+        "a file system may be mounted on the spool directory",
+        mounted_spool,
+    ),
     ("action_unknown chooses among several jobs", several),
 ];
 
@@ -227,6 +232,72 @@ fn four_times(cluster: &Cluster) -> Result<()> {
         other.wait(LIMIT)? == Some(Status::Exited(0)),
         "the login of bob"
     );
+    Ok(())
+}
+
+fn hang_up(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    with_options(cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    let count = |text: &str| Ok::<_, anyhow::Error>(node.syslog_since(mark)?.matches(text).count());
+    let login = || {
+        cluster
+            .node(1)
+            .ssh_command("alice", "node2", CGROUP)
+            .spawn()
+    };
+    let mut waiting = Vec::new();
+    for number in 1..=4 {
+        waiting.push(login()?);
+        let waits = || Ok(count("alice waits for a job")? == number);
+        lab::poll::until_true("a login to wait", LIMIT, waits)?;
+    }
+    let processes = node.processes("sshd")?.len();
+    // Dropping it kills ssh.
+    waiting.pop();
+    let start = Instant::now();
+    lab::poll::until_true("its end", LIMIT, || Ok(count("alice has hung up")? == 1))?;
+    ensure!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let ended = || Ok(node.processes("sshd")?.len() < processes);
+    lab::poll::until_true("its sshd to end", LIMIT, ended)?;
+    waiting.push(login()?);
+    let waits = || Ok(count("alice waits for a job")? == 5);
+    lab::poll::until_true("another login to wait", LIMIT, waits)?;
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    for mut login in waiting {
+        ensure!(login.wait(LIMIT)? == Some(Status::Exited(0)), "a login");
+        ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
+    }
+    ensure!(count("alice has hung up")? == 1, "others stay");
+    Ok(())
+}
+
+/// No event tells of the mount, nor of what is made in there.
+fn mounted_spool(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    with_options(cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    let mut login = cluster
+        .node(1)
+        .ssh_command("alice", "node2", CGROUP)
+        .spawn()?;
+    logged(node, mark, "alice waits for a job to start here")?;
+    node.stop_slurmd()?;
+    node.sh("sleep 0.3; mount -t tmpfs -o mode=755 tmpfs /var/spool/slurmd")?;
+    node.start_slurmd()?;
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    let ended = login.wait(LIMIT);
+    let said = login.stdout();
+    cluster.cancel_all()?;
+    node.stop_slurmd()?;
+    node.sh("umount /var/spool/slurmd")?;
+    node.start_slurmd()?;
+    ensure!(ended? == Some(Status::Exited(0)), "the login");
+    ensure!(job_of_cgroup(node, &said?)? == Some(job));
     Ok(())
 }
 
