@@ -1,6 +1,7 @@
 //! What a login gets of its job's environment (`environment=`), and what it reads (`banner=1`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Suite};
@@ -14,6 +15,11 @@ pub const TESTS: &[(&str, Test)] = &[
         "a job without a process has what the node knows",
         no_process,
     ),
+    (
+        "a process that has replaced its environment says nothing",
+        replaced,
+    ),
+    ("root's pam_exec gets no TMPDIR of the job", root_programs),
     ("sbatch from a login is not bound by its job", submission),
     ("a hostile environment changes nothing but values", hostile),
     ("a banner on a terminal alone", banner),
@@ -178,6 +184,45 @@ fn no_process(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+fn replaced(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let wrap = "--wrap=exec env -i TMPDIR=/tmp sleep 100000";
+    let job = cluster.submit_only("alice", &["--time=90", wrap])?;
+    cluster.wait_running(job)?;
+    node.sh("for i in $(seq 200); do pgrep -x sleep -u alice && exit; sleep 0.05; done; exit 1")?;
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    let found = login(node)?;
+    // No empty list of GPUs: the job may have some.
+    let expected = [&KNOWN[..], &["TMPDIR"]].concat();
+    ensure!(names(&found) == expected, "{found:?}");
+    Ok(())
+}
+
+fn root_programs(cluster: &Cluster) -> Result<()> {
+    const PROGRAM: &str = "/usr/local/bin/told";
+    let node = cluster.node(1);
+    cluster.submit("alice", &["--time=90"])?;
+    node.write(PROGRAM, "#!/bin/sh\necho \"== $PAM_TYPE\"\nenv\n", 0o755)?;
+    let before = node.read_text(STACK)?;
+    let line = format!("session optional pam_exec.so log=/tmp/told {PROGRAM}\n");
+    node.write(STACK, format!("{before}{line}{SESSION}"), 0o644)?;
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    let found = login(node);
+    let told = || Ok(node.read_text("/tmp/told")?.contains("== close_session\n"));
+    let closed = lab::poll::until_true("the session's end", Duration::from_secs(30), told);
+    node.write(STACK, before, 0o644)?;
+    closed?;
+    let (found, told) = (found?, node.read_text("/tmp/told")?);
+    node.remove("/tmp/told")?;
+    ensure!(!found.contains_key("TMPDIR"), "{found:?}");
+    ensure!(found.contains_key("SLURM_JOB_NAME"), "{found:?}");
+    ensure!(
+        told.contains("SLURM_JOB_ID=") && !told.contains("TMPDIR"),
+        "{told}"
+    );
+    Ok(())
+}
+
 /// What sbatch makes of a script without options, submitted from a login or from elsewhere.
 fn submitted(node: &Node, from_login: bool) -> Result<String> {
     let script = "cd /tmp && sbatch --parsable --hold -o /dev/null /usr/local/bin/plain";
@@ -238,16 +283,18 @@ fn submission(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// Ends as one process, with an environment that no Slurm makes: 2 MB, and what would harm whoever takes it over.
+/// Ends as one process, with an environment that no Slurm makes: 2 MB, more variables than sshd takes, and what would
+/// harm whoever takes it over.
 const HOSTILE: &str = r#"#!/bin/bash
 ulimit -s unlimited
 big=$(head -c 100000 /dev/zero | tr '\0' x)
 for i in {1..10}; do declare -x SLURM_JOB_BIG$i=$big BIG$i=$big; done
+mapfile -t many < <(seq -f SLURM_JOB_V%g= 1200)
 export LD_PRELOAD= BASH_ENV=/tmp/x IFS=x SLURM_CONF=/tmp/x SLURM_JWT=x SLURM_PROCID=0 SLURM_STEP_ID=0
 export SLURM_JOB_ID=1 SLURM_JOB_UID=0 SLURM_JOB_USER=root SLURMD_NODENAME=x SLURM_CLUSTER_NAME=x
 export SLURM_JOB_ACCOUNT=$'a\nLD_PRELOAD=/tmp/x.so' SLURM_JOB_QOS=$'\e[2J' SLURM_JOB_PARTITION=$'\xff'
 export SLURM_JOB_NAME=a=b SLURM_JOB_EMPTY= SLURM_JOB_END_TIME=never
-exec env 'SLURM_JOB_X Y=1' 'SLURM_JOB_x=1' '=1' 'SLURM_JOB_F%%=() { :; }' sleep 100000
+exec env 'SLURM_JOB_X Y=1' 'SLURM_JOB_x=1' '=1' 'SLURM_JOB_F%%=() { :; }' "${many[@]}" sleep 100000
 "#;
 
 fn hostile(cluster: &Cluster) -> Result<()> {
