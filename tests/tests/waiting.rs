@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Status, Suite};
-use tests::{Call, End, Matrix, Module, Shared, job_of_cgroup};
+use tests::{CLI, Call, End, Matrix, Module, Shared, job_of_cgroup};
 
 /// While it is there, the prolog goes on.
 const SLOW: &str = "/run/slow";
@@ -60,6 +60,7 @@ fn main() {
 fn start(suite: Suite, flags: &str) -> Result<Cluster> {
     let conf = format!("PrologFlags={flags}\nProlog=/etc/slurm/prolog\n");
     let cluster = tests::cluster(suite)?.nodes(2).slurm_conf(&conf);
+    let cluster = cluster.copy(tests::dist("slurm-adopt")?, CLI);
     cluster.file("/etc/slurm/prolog", PROLOG, 0o755).start()
 }
 
@@ -140,6 +141,22 @@ fn refused(cluster: &Cluster, user: &str, least: u64, most: u64) -> Result<Strin
 }
 
 fn stranger(cluster: &Cluster) -> Result<()> {
+    let explained = |options: &str, more: &[&str]| {
+        let argv = [&[CLI, "explain", "bob", "--options", options], more].concat();
+        cluster.node(2).run(&argv)
+    };
+    let told = explained("wait_for_job=2", &[])?.stdout;
+    let text =
+        "a login waits up to 2 s for a job to start here; explain does not  wait_for_job=2 (";
+    ensure!(told.contains(text), "{told}");
+    for (options, more) in [
+        ("wait_for_job=2 exempt_users=bob", &[][..]),
+        ("wait_for_job=2 wait_from=10.0.0.1", &["--from", "10.0.0.2"]),
+        ("", &[]),
+    ] {
+        let told = explained(options, more)?.stdout;
+        ensure!(!told.contains("waits up to"), "{options}: {told}");
+    }
     with_options(cluster, "wait_for_job=2")?;
     let job = cluster.submit("alice", &["--nodelist=node2"])?;
     let log = refused(cluster, "bob", 2, 12)?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Suite};
+use serde_json::Value;
+use tests::{CLI, job_of_cgroup};
 
 use crate::{FILE, Test};
 
@@ -23,6 +25,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("sbatch from a login is not bound by its job", submission),
     ("a hostile environment changes nothing but values", hostile),
     ("a banner on a terminal alone", banner),
+    ("explain tells what a login gets", explanation),
 ];
 
 const STACK: &str = "/etc/pam.d/sshd";
@@ -350,6 +353,68 @@ fn hostile(cluster: &Cluster) -> Result<()> {
 fn terminal(node: &Node, command: &[&str]) -> Result<Output> {
     let argv = [&["ssh", "-tt", node.name()], command].concat();
     node.command(&argv).user("alice").stdin("exit\n").output()
+}
+
+const SCHEMA: &str = include_str!("../../../docs/explain.schema.json");
+
+/// What `slurm-adopt explain` says, as text and as JSON.
+fn explained(node: &Node) -> Result<(String, Value)> {
+    let text = node.run(&[CLI, "explain", "alice"])?.ok()?;
+    let json = node.run(&[CLI, "explain", "alice", "--json"])?.ok()?;
+    let json: Value = serde_json::from_str(&json)?;
+    let schema: Value = serde_json::from_str(SCHEMA)?;
+    let required = schema["required"].as_array().context("names")?;
+    let mut required: Vec<_> = required.iter().filter_map(Value::as_str).collect();
+    required.sort_unstable();
+    let mut found: Vec<_> = json.as_object().context("an object")?.keys().collect();
+    found.sort_unstable();
+    ensure!(found == required, "{found:?}, not {required:?}");
+    Ok((text, json))
+}
+
+fn explanation(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let first = cluster.submit("alice", &["--time=90"])?;
+    let job = cluster.submit("alice", &["--time=90"])?;
+    for level in ["none", "jobid", "allocation", "full"] {
+        with(node, &format!("environment={level} banner=1"), || {
+            let found = login(node)?;
+            let (text, json) = explained(node)?;
+            let told = json["environment"].as_array().context("names")?;
+            let mut told: Vec<_> = told.iter().filter_map(Value::as_str).collect();
+            told.sort_unstable();
+            ensure!(told == names(&found), "{text}\n{json}, not {found:?}");
+            let pid = json["environment_pid"].as_u64();
+            let is_read = ["allocation", "full"].contains(&level);
+            ensure!(pid.is_some() == is_read, "{json}");
+            if let Some(pid) = pid {
+                let line = node.read_text(&format!("/proc/{pid}/cgroup"))?;
+                ensure!(job_of_cgroup(node, &line)? == Some(job), "{pid}: {line}");
+                ensure!(
+                    text.contains(&format!(
+                        "; from process {pid} of its script  environment={level} ("
+                    )),
+                    "{text}"
+                );
+            }
+            let banner = json["banner"].as_str().context("a banner")?;
+            let others = format!(". Your other jobs here: {first} (ssh job-{first})");
+            ensure!(
+                banner.starts_with(&format!("This login is in job {job}")),
+                "{banner}"
+            );
+            ensure!(banner.ends_with(&others) && text.contains(banner), "{text}");
+            Ok(())
+        })?;
+    }
+    // The account line alone greets nobody.
+    node.write(FILE, "banner = 1\n", 0o644)?;
+    let (text, json) = explained(node)?;
+    ensure!(
+        json["banner"].is_null() && text.contains("no session line"),
+        "{text}"
+    );
+    node.remove(FILE)
 }
 
 fn banner(cluster: &Cluster) -> Result<()> {
