@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Status, Suite};
-use tests::{Call, End, Matrix, Module, Shared, job_of_cgroup};
+use tests::{CLI, Call, End, Matrix, Module, Shared, job_of_cgroup};
 
 /// While it is there, the prolog goes on.
 const SLOW: &str = "/run/slow";
@@ -30,7 +30,12 @@ const TESTS: &[(&str, Test)] = &[
     ("only logins from wait_from wait", from_networks),
     ("exempt users and root do not wait", exempt),
     ("a user waits four times at most", four_times),
+    ("a client that hangs up leaves its place at once", hang_up),
     ("a spool directory may be missing at first", no_spool),
+    (
+        "a file system may be mounted on the spool directory",
+        mounted_spool,
+    ),
     ("action_unknown chooses among several jobs", several),
 ];
 
@@ -55,6 +60,7 @@ fn main() {
 fn start(suite: Suite, flags: &str) -> Result<Cluster> {
     let conf = format!("PrologFlags={flags}\nProlog=/etc/slurm/prolog\n");
     let cluster = tests::cluster(suite)?.nodes(2).slurm_conf(&conf);
+    let cluster = cluster.copy(tests::dist("slurm-adopt")?, CLI);
     cluster.file("/etc/slurm/prolog", PROLOG, 0o755).start()
 }
 
@@ -135,6 +141,22 @@ fn refused(cluster: &Cluster, user: &str, least: u64, most: u64) -> Result<Strin
 }
 
 fn stranger(cluster: &Cluster) -> Result<()> {
+    let explained = |options: &str, more: &[&str]| {
+        let argv = [&[CLI, "explain", "bob", "--options", options], more].concat();
+        cluster.node(2).run(&argv)
+    };
+    let told = explained("wait_for_job=2", &[])?.stdout;
+    let text =
+        "a login waits up to 2 s for a job to start here; explain does not  wait_for_job=2 (";
+    ensure!(told.contains(text), "{told}");
+    for (options, more) in [
+        ("wait_for_job=2 exempt_users=bob", &[][..]),
+        ("wait_for_job=2 wait_from=10.0.0.1", &["--from", "10.0.0.2"]),
+        ("", &[]),
+    ] {
+        let told = explained(options, more)?.stdout;
+        ensure!(!told.contains("waits up to"), "{options}: {told}");
+    }
     with_options(cluster, "wait_for_job=2")?;
     let job = cluster.submit("alice", &["--nodelist=node2"])?;
     let log = refused(cluster, "bob", 2, 12)?;
@@ -227,6 +249,72 @@ fn four_times(cluster: &Cluster) -> Result<()> {
         other.wait(LIMIT)? == Some(Status::Exited(0)),
         "the login of bob"
     );
+    Ok(())
+}
+
+fn hang_up(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    with_options(cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    let count = |text: &str| Ok::<_, anyhow::Error>(node.syslog_since(mark)?.matches(text).count());
+    let login = || {
+        cluster
+            .node(1)
+            .ssh_command("alice", "node2", CGROUP)
+            .spawn()
+    };
+    let mut waiting = Vec::new();
+    for number in 1..=4 {
+        waiting.push(login()?);
+        let waits = || Ok(count("alice waits for a job")? == number);
+        lab::poll::until_true("a login to wait", LIMIT, waits)?;
+    }
+    let processes = node.processes("sshd")?.len();
+    // Dropping it kills ssh.
+    waiting.pop();
+    let start = Instant::now();
+    lab::poll::until_true("its end", LIMIT, || Ok(count("alice has hung up")? == 1))?;
+    ensure!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let ended = || Ok(node.processes("sshd")?.len() < processes);
+    lab::poll::until_true("its sshd to end", LIMIT, ended)?;
+    waiting.push(login()?);
+    let waits = || Ok(count("alice waits for a job")? == 5);
+    lab::poll::until_true("another login to wait", LIMIT, waits)?;
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    for mut login in waiting {
+        ensure!(login.wait(LIMIT)? == Some(Status::Exited(0)), "a login");
+        ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
+    }
+    ensure!(count("alice has hung up")? == 1, "others stay");
+    Ok(())
+}
+
+/// No event tells of the mount, nor of what is made in there.
+fn mounted_spool(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(2);
+    with_options(cluster, "wait_for_job=60")?;
+    let mark = node.syslog_mark()?;
+    let mut login = cluster
+        .node(1)
+        .ssh_command("alice", "node2", CGROUP)
+        .spawn()?;
+    logged(node, mark, "alice waits for a job to start here")?;
+    node.stop_slurmd()?;
+    node.sh("sleep 0.3; mount -t tmpfs -o mode=755 tmpfs /var/spool/slurmd")?;
+    node.start_slurmd()?;
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    let ended = login.wait(LIMIT);
+    let said = login.stdout();
+    cluster.cancel_all()?;
+    node.stop_slurmd()?;
+    node.sh("umount /var/spool/slurmd")?;
+    node.start_slurmd()?;
+    ensure!(ended? == Some(Status::Exited(0)), "the login");
+    ensure!(job_of_cgroup(node, &said?)? == Some(job));
     Ok(())
 }
 

@@ -6,11 +6,12 @@ use crate::adoption::limits::JobLimits;
 use crate::adoption::suspended;
 use crate::adoption::{self, AdoptError, Adopted, Join};
 use crate::decide::{Answer, Choice, Plan, Reason, Verdict};
+use crate::extras::{self, Extras};
 use crate::gather::Stepds;
-use crate::job_env::{self, JobEnv, Known, Variable};
+use crate::job_env::{JobEnv, Variable};
 use crate::log::Log;
 use crate::login::Entry;
-use crate::options::{EnvironmentLevel, Limits, Options};
+use crate::options::{Limits, Options};
 use crate::report::{self, Banner, Outcome};
 use crate::session::record::{Record, RecordKey};
 use crate::session::stack::Stack;
@@ -218,7 +219,7 @@ impl Live<'_> {
     /// Completes a session that is still in the job that the account phase has put it into.
     pub fn stay(&mut self, job: u32) {
         self.job_limits(job).set(self.log);
-        self.job_env = self.ask_job_env(job);
+        self.job_env = self.extras().ask(&self.stepds, job);
         let log = self.log;
         set_environment(job, &Adopted::default(), self, log);
     }
@@ -234,34 +235,25 @@ impl Live<'_> {
         }
     }
 
-    /// The variables of the job, if any are wanted. The user's processes may keep the reader waiting: enough time is
-    /// left for adoption.
-    fn ask_job_env(&self, job: u32) -> JobEnv {
-        let level = self.options.environment;
-        let has_banner = self.options.banner && self.entry == Entry::OpenSession;
-        if level < EnvironmentLevel::Allocation && !has_banner {
-            return JobEnv::default();
+    /// The variables of the job, and the banner.
+    fn extras(&self) -> Extras<'_> {
+        Extras {
+            options: self.options,
+            uid: self.uid,
+            user: self.user,
+            service: self.service,
+            may_greet: self.entry == Entry::OpenSession,
+            log: self.log,
         }
-        let Stepds {
-            census, deadline, ..
-        } = &self.stepds;
-        let limit = deadline.within(deadline.remaining() / 4);
-        JobEnv::ask(census, job, job_env::wanted(level), &limit, self.log)
     }
 
     /// What a login with a terminal is told of its job.
     pub fn banner(&self, job: u32) -> Banner {
-        let own = self.stepds.census.own();
-        let others = own.iter().map(|it| it.job).filter(|it| *it != job);
-        Banner {
-            job,
-            end: self.job_env.end(),
-            others: others.collect(),
-        }
+        extras::banner(&self.stepds, job, &self.job_env)
     }
 
     fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        self.job_env = self.ask_job_env(job);
+        self.job_env = self.extras().ask(&self.stepds, job);
         let mut census = std::mem::take(&mut self.stepds.census);
         // Other applications need not open a session for a user whom they admit.
         let follows = || self.service == session::SSHD && self.session_follows().is_ok();
@@ -301,14 +293,7 @@ impl Effects for Live<'_> {
     }
 
     fn job_variables(&self, job: u32) -> Vec<Variable> {
-        let known = Known {
-            job,
-            uid: self.uid,
-            user: self.user,
-            node: self.stepds.node.as_deref(),
-            cluster: self.stepds.cluster.as_deref(),
-        };
-        job_env::for_login(self.options.environment, &known, &self.job_env)
+        self.extras().variables(&self.stepds, job, &self.job_env)
     }
 
     fn put_env(&mut self, name: &str, value: &str) -> Result<(), pam::Code> {

@@ -32,6 +32,7 @@ pub mod decide;
 mod exchange;
 pub mod exempt;
 pub mod explain;
+mod extras;
 pub mod facts;
 #[cfg(fuzzing)]
 pub mod fuzzing;

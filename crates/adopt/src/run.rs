@@ -155,7 +155,10 @@ impl<'a> Call<'a> {
             return false;
         }
         let query = self.query(options, Phase::Account, uid, options.timeout);
-        let waited = waiting::wait(&query, &login.user, &progress);
+        let waited = waiting::wait(&query, &login.user, &progress, &|| {
+            let connection = Login::connection(self.handle).ok()??;
+            sys::copy_of_tcp(&connection).ok()?
+        });
         waited.is_some_and(|it| self.waited.set(it).is_ok())
     }
 

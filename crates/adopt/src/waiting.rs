@@ -8,11 +8,12 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sys::{Deadline, Watch};
+use sys::{Deadline, Interest, Watch};
 
 use crate::access;
 use crate::gather::{self, Query};
@@ -70,9 +71,14 @@ fn is_set_up(pid: i32) -> bool {
     !input.is_ok_and(|it| it.as_os_str().as_bytes().starts_with(b"pipe:"))
 }
 
-/// Waits until a job of the user is set up here, or the time is over. Returns the time waited; None if the login
-/// cannot wait, and the log says why.
-pub(crate) fn wait(query: &Query<'_>, user: &str, seen: &Progress) -> Option<Duration> {
+/// Waits until a job of the user is set up here, the time is over, or the client has hung up; `client` finds its
+/// connection. Returns the time waited; None if the login cannot wait, and the log says why.
+pub(crate) fn wait(
+    query: &Query<'_>,
+    user: &str,
+    seen: &Progress,
+    client: &dyn Fn() -> Option<OwnedFd>,
+) -> Option<Duration> {
     let log = query.log;
     let node = gather::find_node(query).ok()?;
     let _slot = match slot(&query.state_dir, query.uid) {
@@ -100,41 +106,118 @@ pub(crate) fn wait(query: &Query<'_>, user: &str, seen: &Progress) -> Option<Dur
         format!("{} waits for {what}, up to {seconds} s", shown(user))
     });
     let started = Instant::now();
-    if let Err(error) = watch(query, &node) {
-        log.error(|| format!("wait for a job: {error}"));
+    match watch(query, &node, client()) {
+        Ok(Ended::ByItself) => {}
+        Ok(Ended::HungUp) => log.info(|| format!("{} has hung up", shown(user))),
+        Err(error) => log.error(|| told(&error)),
     }
     Some(started.elapsed())
 }
 
+/// What ended a wait.
+enum Ended {
+    /// A job, or the time.
+    ByItself,
+    /// The client is gone: sshd will find that out when it answers.
+    HungUp,
+}
+
+/// Longest time between two looks, for what no event tells: a file system that is mounted on the directory, a link
+/// that leads elsewhere, watches that cannot be had.
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// The time to do nothing after a look that took so long: changes come in groups, and nobody may keep this login busy.
+fn pause_after(look: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_millis(20);
+    (look * 10).clamp(LEAST, SELDOM)
+}
+
 /// Watches first and looks then, so that nothing is missed in between.
-fn watch(query: &Query<'_>, node: &Node) -> io::Result<()> {
+fn watch(query: &Query<'_>, node: &Node, client: Option<OwnedFd>) -> io::Result<Ended> {
     /// Nothing tells when a slurmstepd has set up its step.
     const AGAIN: Duration = Duration::from_millis(100);
-    /// Changes come in groups, and nobody may keep this loop busy.
-    const PAUSE: Duration = Duration::from_millis(20);
     let request = CensusRequest {
         uid: query.uid,
         may_stop: true,
         enough: 1,
         asks_all: &|| true,
     };
-    let watch = Watch::new()?;
+    let mut events = Events::new(client);
     let deadline = Deadline::after(query.options.wait_for_job);
     loop {
-        for dir in &node.spool_dirs {
-            add(&watch, dir)?;
+        if let Some(problem) = events.watch(&node.spool_dirs) {
+            query.log.error(|| told(&problem));
         }
+        let started = Instant::now();
         let of_look = deadline.within(query.limit);
         let census = stepd::look(node, request, &query.state_dir, &of_look);
+        let pause = pause_after(started.elapsed());
         let left = deadline.remaining();
         let at_most = match Progress::of(&census.own()) {
-            Progress::Ready => return Ok(()),
-            _ if left.is_zero() => return Ok(()),
-            Progress::Starting(_) => left.min(AGAIN),
-            Progress::NoJob => left,
+            Progress::Ready => return Ok(Ended::ByItself),
+            _ if left.is_zero() => return Ok(Ended::ByItself),
+            Progress::Starting(_) => AGAIN,
+            Progress::NoJob => SELDOM,
         };
-        watch.wait(at_most)?;
-        sys::poll(&mut [], PAUSE.min(left))?;
+        if events.wait(left.min(at_most))? || events.wait_for_client(left.min(pause))? {
+            return Ok(Ended::HungUp);
+        }
+    }
+}
+
+fn told(error: &io::Error) -> String {
+    format!("wait for a job: {error}")
+}
+
+/// What ends a pause.
+struct Events {
+    /// Without inotify there are more pauses.
+    watch: io::Result<Watch>,
+    is_told: bool,
+    client: Option<OwnedFd>,
+}
+
+impl Events {
+    fn new(client: Option<OwnedFd>) -> Self {
+        Self {
+            watch: Watch::new().map_err(access::during("inotify")),
+            is_told: false,
+            client,
+        }
+    }
+
+    /// Watches the directories as far as that can be done. Returns the first problem once.
+    fn watch(&mut self, dirs: &[PathBuf]) -> Option<io::Error> {
+        let problem = match &self.watch {
+            Ok(watch) => dirs.iter().find_map(|dir| add(watch, dir).err()),
+            Err(error) => Some(io::Error::new(error.kind(), error.to_string())),
+        };
+        let problem = problem.filter(|_| !self.is_told)?;
+        self.is_told = true;
+        Some(problem)
+    }
+
+    /// Waits for a change. Whether the client has hung up.
+    fn wait(&self, at_most: Duration) -> io::Result<bool> {
+        let watch = self.watch.as_ref().ok();
+        let changes = watch.map(Watch::changes);
+        let has_hung_up = self.poll(changes, at_most)?;
+        if let Some(watch) = watch {
+            watch.forget()?;
+        }
+        Ok(has_hung_up)
+    }
+
+    /// Waits whatever changes. Whether the client has hung up.
+    fn wait_for_client(&self, at_most: Duration) -> io::Result<bool> {
+        self.poll(None, at_most)
+    }
+
+    fn poll(&self, changes: Option<Interest<'_>>, at_most: Duration) -> io::Result<bool> {
+        let client = self.client.as_ref().map(Interest::hang_up);
+        let mut all: Vec<_> = client.into_iter().chain(changes).collect();
+        sys::poll(&mut all, at_most)?;
+        Ok(self.client.is_some() && all.first().is_some_and(Interest::is_ready))
     }
 }
 
@@ -168,6 +251,8 @@ fn slot(state_dir: &StateDir, uid: u32) -> io::Result<Option<fs::File>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn options(line: &str) -> Options {
@@ -267,6 +352,45 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_hangs_up_ends_the_wait() {
+        let (client, server) = UnixStream::pair().expect("a pair");
+        let events = Events::new(Some(server.into()));
+        let short = Duration::from_millis(30);
+        assert!(!events.wait(short).expect("it waits"));
+        drop(client);
+        let long = Duration::from_secs(60);
+        assert!(events.wait(long).expect("it waits"));
+        assert!(events.wait_for_client(long).expect("it waits"));
+    }
+
+    #[test]
+    fn without_inotify_there_are_looks_all_the_same() {
+        let mut events = Events {
+            watch: Err(io::Error::from_raw_os_error(24)),
+            ..Events::new(None)
+        };
+        let dirs = [PathBuf::from("/var/spool/slurmd")];
+        assert!(events.watch(&dirs).is_some());
+        assert!(events.watch(&dirs).is_none(), "it is told once");
+        let short = Duration::from_millis(30);
+        let start = Instant::now();
+        assert!(!events.wait(short).expect("it waits"));
+        assert!(start.elapsed() >= short);
+        // What cannot be watched ends no wait either.
+        let mut events = Events::new(None);
+        assert!(events.watch(&[PathBuf::from("relative")]).is_some());
+        assert!(!events.wait(short).expect("it waits"));
+    }
+
+    #[test]
+    fn changes_without_end_do_not_keep_a_login_busy() {
+        for (look, pause) in [(0, 20), (1, 20), (10, 100), (5000, 1000)] {
+            let look = Duration::from_millis(look);
+            assert_eq!(pause_after(look), Duration::from_millis(pause), "{look:?}");
+        }
+    }
+
+    #[test]
     fn a_directory_that_is_missing_is_waited_for() {
         let path = std::env::temp_dir().join(format!("adopt-{}-spool", std::process::id()));
         fs::create_dir(&path).expect("a directory");
@@ -277,7 +401,8 @@ mod tests {
         for made in ["slurm", "slurm/spool", "slurm/spool/node1_7.4294967292"] {
             fs::create_dir(path.join(made)).expect("a directory");
             let start = Instant::now();
-            watch.wait(long).expect("it waits");
+            sys::poll(&mut [watch.changes()], long).expect("it waits");
+            watch.forget().expect("it reads");
             assert!(start.elapsed() < long, "{made}");
             add(&watch, &spool).expect("one of them is there");
         }

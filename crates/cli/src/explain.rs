@@ -19,7 +19,9 @@ use crate::output::{self, safe};
 /// Dry-run a login by USER and explain the decision
 ///
 /// Uses the code of the module: asks the slurmstepds and decides, but adopts nothing. Takes the options from the
-/// module's line in the service's PAM stack and from /etc/security/slurm_adopt.conf.
+/// module's line in the service's PAM stack and from /etc/security/slurm_adopt.conf. With environment=, banner=1 or
+/// wait_for_job= it names the variables that the login would get and the process that has them, shows the line that the
+/// user would read, or says that the login would wait. It does not wait itself.
 ///
 /// Exit status: 0 the user gets in and is adopted, 1 gets in without adoption, 2 is denied, 3 could not look.
 #[derive(Debug, Args)]
@@ -160,6 +162,10 @@ struct Object<'a> {
     job: Option<u32>,
     decision: String,
     message: Option<String>,
+    wait_seconds: Option<f32>,
+    environment: Option<&'a [String]>,
+    environment_pid: Option<u32>,
+    banner: Option<&'a str>,
     steps: Vec<Row<'a>>,
     errors: &'a [String],
 }
@@ -191,6 +197,7 @@ impl<'a> Row<'a> {
 
 /// docs/explain.schema.json describes it.
 fn write_json(out: &mut dyn Write, explanation: &Explanation, errors: &[String]) -> io::Result<()> {
+    let gets = explanation.gets.as_ref();
     let object = Object {
         user: &explanation.user,
         uid: explanation.uid,
@@ -202,6 +209,10 @@ fn write_json(out: &mut dyn Write, explanation: &Explanation, errors: &[String])
         job: explanation.job(),
         decision: explanation.decision(),
         message: explanation.message(),
+        wait_seconds: explanation.wait.map(|it| it.as_secs_f32()),
+        environment: gets.map(|it| it.names.as_slice()),
+        environment_pid: gets.and_then(|it| it.process),
+        banner: gets.and_then(|it| it.banner.as_deref()),
         steps: explanation.steps.iter().map(Row::of).collect(),
         errors,
     };

@@ -40,6 +40,6 @@ pub use proxy::{ProxyError, by_proxy};
 pub use socket::{
     Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send, send_datagram,
 };
-pub use tcp::{Connection, connect_error, connect_tcp, tcp_connections};
+pub use tcp::{Connection, connect_error, connect_tcp, copy_of_tcp, tcp_connections};
 pub use users::{UserLookupError, gid_of_group, gid_of_user, groups_of_user, uid_of_user};
 pub use watch::Watch;

@@ -47,6 +47,16 @@ impl<'fd> Interest<'fd> {
         }
     }
 
+    /// Waits until the other end of a stream socket has stopped sending, or the connection has failed. Nothing is
+    /// read, and what is unread does not matter (POLLRDHUP, poll(2)).
+    #[must_use]
+    pub fn hang_up(fd: &'fd OwnedFd) -> Self {
+        Self {
+            events: PollFlags::RDHUP,
+            ..Self::readable(fd)
+        }
+    }
+
     /// Whether the last [`poll`] found it ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -23,6 +23,31 @@ pub struct Connection {
 /// Those of the system, if /proc/self/fd cannot be read.
 pub fn tcp_connections() -> io::Result<Vec<Connection>> {
     let mut found: Vec<(RawFd, Connection)> = Vec::new();
+    each_socket(&mut |number, _, connection| found.push((number, connection)))?;
+    found.sort_by_key(|(number, _)| *number);
+    Ok(found
+        .into_iter()
+        .map(|(_, connection)| connection)
+        .collect())
+}
+
+/// A copy of the descriptor of one of these connections, close-on-exec, to wait for its end: what is read from it
+/// would be lost to its owner. None if the connection is closed.
+///
+/// # Errors
+/// Those of the system.
+pub fn copy_of_tcp(wanted: &Connection) -> io::Result<Option<OwnedFd>> {
+    let mut copy = None;
+    each_socket(&mut |_, socket, connection| {
+        if connection == *wanted && copy.is_none() {
+            copy = Some(socket.try_clone_to_owned());
+        }
+    })?;
+    copy.transpose()
+}
+
+/// Calls `look` with each connected TCP socket among this process's descriptors.
+fn each_socket(look: &mut dyn FnMut(RawFd, BorrowedFd<'_>, Connection)) -> io::Result<()> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let name = entry?.file_name();
         let Some(fd @ 0..) = name.to_str().and_then(|name| name.parse().ok()) else {
@@ -32,17 +57,13 @@ pub fn tcp_connections() -> io::Result<Vec<Connection>> {
         // of the returned BorrowedFd, and it must not have the value -1". The number is not negative, and
         // this process's own directory has just listed it; this thread closes nothing meanwhile. Should
         // another thread do that, the kernel answers EBADF or about another socket: the number is only
-        // asked for its names, never read, written or closed.
+        // asked for its names and copied, never read, written or closed.
         let socket = unsafe { BorrowedFd::borrow_raw(fd) };
         if let Some(connection) = connection(socket) {
-            found.push((fd, connection));
+            look(fd, socket, connection);
         }
     }
-    found.sort_by_key(|(fd, _)| *fd);
-    Ok(found
-        .into_iter()
-        .map(|(_, connection)| connection)
-        .collect())
+    Ok(())
 }
 
 /// Both ends of a connected TCP socket; `None` for any other descriptor.
@@ -95,6 +116,7 @@ pub fn connect_error(fd: &OwnedFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
@@ -121,6 +143,32 @@ mod tests {
             assert!(found.contains(&ours), "{listen}: {found:?} lacks {ours:?}");
             drop(server);
         }
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_is_seen_behind_what_it_has_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("name");
+        let mut client = TcpStream::connect(address).expect("connect");
+        let (mut server, peer) = listener.accept().expect("accept");
+        let local = address;
+        let copy = copy_of_tcp(&Connection { local, peer });
+        let copy = copy.expect("/proc/self/fd").expect("it is open");
+        let has_hung_up = |timeout| {
+            let mut interests = [Interest::hang_up(&copy)];
+            poll(&mut interests, timeout).expect("poll");
+            interests[0].is_ready()
+        };
+        client.write_all(b"sent").expect("send");
+        assert!(!has_hung_up(Duration::from_millis(30)), "it only sends");
+        drop(client);
+        assert!(has_hung_up(Duration::from_secs(60)));
+        let mut text = String::new();
+        server.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "sent", "nothing is taken away");
+        let local = "127.0.0.1:1".parse().expect("address");
+        let none = copy_of_tcp(&Connection { local, peer });
+        assert!(none.expect("/proc/self/fd").is_none());
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
-use crate::socket::{Interest, poll};
+use crate::socket::Interest;
 
 /// Directories that are watched for new and changed entries, and for being removed themselves.
 #[derive(Debug)]
@@ -35,12 +34,17 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits until something has changed since the last call, at most `timeout`. May return early.
+    /// Is ready when something has changed since [`Watch::forget`].
+    #[must_use]
+    pub fn changes(&self) -> Interest<'_> {
+        Interest::readable(&self.0)
+    }
+
+    /// Forgets what has changed so far.
     ///
     /// # Errors
-    /// Those of poll(2) and read(2).
-    pub fn wait(&self, timeout: Duration) -> io::Result<()> {
-        poll(&mut [Interest::readable(&self.0)], timeout)?;
+    /// Those of read(2).
+    pub fn forget(&self) -> io::Result<()> {
         // What does not fit is there at the next call. To read on might have no end.
         let mut events = [0; 4096];
         match rustix::io::read(&self.0, &mut events) {
@@ -53,15 +57,17 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::socket::poll;
 
     const LONG: Duration = Duration::from_secs(60);
 
     fn waits(watch: &Watch, timeout: Duration) -> Duration {
         let start = Instant::now();
-        watch.wait(timeout).expect("it waits");
+        poll(&mut [watch.changes()], timeout).expect("it waits");
+        watch.forget().expect("it reads");
         start.elapsed()
     }
 

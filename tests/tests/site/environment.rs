@@ -1,9 +1,12 @@
 //! What a login gets of its job's environment (`environment=`), and what it reads (`banner=1`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Suite};
+use serde_json::Value;
+use tests::{CLI, job_of_cgroup};
 
 use crate::{FILE, Test};
 
@@ -14,9 +17,15 @@ pub const TESTS: &[(&str, Test)] = &[
         "a job without a process has what the node knows",
         no_process,
     ),
+    (
+        "a process that has replaced its environment says nothing",
+        replaced,
+    ),
+    ("root's pam_exec gets no TMPDIR of the job", root_programs),
     ("sbatch from a login is not bound by its job", submission),
     ("a hostile environment changes nothing but values", hostile),
     ("a banner on a terminal alone", banner),
+    ("explain tells what a login gets", explanation),
 ];
 
 const STACK: &str = "/etc/pam.d/sshd";
@@ -178,6 +187,45 @@ fn no_process(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+fn replaced(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let wrap = "--wrap=exec env -i TMPDIR=/tmp sleep 100000";
+    let job = cluster.submit_only("alice", &["--time=90", wrap])?;
+    cluster.wait_running(job)?;
+    node.sh("for i in $(seq 200); do pgrep -x sleep -u alice && exit; sleep 0.05; done; exit 1")?;
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    let found = login(node)?;
+    // No empty list of GPUs: the job may have some.
+    let expected = [&KNOWN[..], &["TMPDIR"]].concat();
+    ensure!(names(&found) == expected, "{found:?}");
+    Ok(())
+}
+
+fn root_programs(cluster: &Cluster) -> Result<()> {
+    const PROGRAM: &str = "/usr/local/bin/told";
+    let node = cluster.node(1);
+    cluster.submit("alice", &["--time=90"])?;
+    node.write(PROGRAM, "#!/bin/sh\necho \"== $PAM_TYPE\"\nenv\n", 0o755)?;
+    let before = node.read_text(STACK)?;
+    let line = format!("session optional pam_exec.so log=/tmp/told {PROGRAM}\n");
+    node.write(STACK, format!("{before}{line}{SESSION}"), 0o644)?;
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    let found = login(node);
+    let told = || Ok(node.read_text("/tmp/told")?.contains("== close_session\n"));
+    let closed = lab::poll::until_true("the session's end", Duration::from_secs(30), told);
+    node.write(STACK, before, 0o644)?;
+    closed?;
+    let (found, told) = (found?, node.read_text("/tmp/told")?);
+    node.remove("/tmp/told")?;
+    ensure!(!found.contains_key("TMPDIR"), "{found:?}");
+    ensure!(found.contains_key("SLURM_JOB_NAME"), "{found:?}");
+    ensure!(
+        told.contains("SLURM_JOB_ID=") && !told.contains("TMPDIR"),
+        "{told}"
+    );
+    Ok(())
+}
+
 /// What sbatch makes of a script without options, submitted from a login or from elsewhere.
 fn submitted(node: &Node, from_login: bool) -> Result<String> {
     let script = "cd /tmp && sbatch --parsable --hold -o /dev/null /usr/local/bin/plain";
@@ -238,16 +286,18 @@ fn submission(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// Ends as one process, with an environment that no Slurm makes: 2 MB, and what would harm whoever takes it over.
+/// Ends as one process, with an environment that no Slurm makes: 2 MB, more variables than sshd takes, and what would
+/// harm whoever takes it over.
 const HOSTILE: &str = r#"#!/bin/bash
 ulimit -s unlimited
 big=$(head -c 100000 /dev/zero | tr '\0' x)
 for i in {1..10}; do declare -x SLURM_JOB_BIG$i=$big BIG$i=$big; done
+mapfile -t many < <(seq -f SLURM_JOB_V%g= 1200)
 export LD_PRELOAD= BASH_ENV=/tmp/x IFS=x SLURM_CONF=/tmp/x SLURM_JWT=x SLURM_PROCID=0 SLURM_STEP_ID=0
 export SLURM_JOB_ID=1 SLURM_JOB_UID=0 SLURM_JOB_USER=root SLURMD_NODENAME=x SLURM_CLUSTER_NAME=x
 export SLURM_JOB_ACCOUNT=$'a\nLD_PRELOAD=/tmp/x.so' SLURM_JOB_QOS=$'\e[2J' SLURM_JOB_PARTITION=$'\xff'
 export SLURM_JOB_NAME=a=b SLURM_JOB_EMPTY= SLURM_JOB_END_TIME=never
-exec env 'SLURM_JOB_X Y=1' 'SLURM_JOB_x=1' '=1' 'SLURM_JOB_F%%=() { :; }' sleep 100000
+exec env 'SLURM_JOB_X Y=1' 'SLURM_JOB_x=1' '=1' 'SLURM_JOB_F%%=() { :; }' "${many[@]}" sleep 100000
 "#;
 
 fn hostile(cluster: &Cluster) -> Result<()> {
@@ -303,6 +353,68 @@ fn hostile(cluster: &Cluster) -> Result<()> {
 fn terminal(node: &Node, command: &[&str]) -> Result<Output> {
     let argv = [&["ssh", "-tt", node.name()], command].concat();
     node.command(&argv).user("alice").stdin("exit\n").output()
+}
+
+const SCHEMA: &str = include_str!("../../../docs/explain.schema.json");
+
+/// What `slurm-adopt explain` says, as text and as JSON.
+fn explained(node: &Node) -> Result<(String, Value)> {
+    let text = node.run(&[CLI, "explain", "alice"])?.ok()?;
+    let json = node.run(&[CLI, "explain", "alice", "--json"])?.ok()?;
+    let json: Value = serde_json::from_str(&json)?;
+    let schema: Value = serde_json::from_str(SCHEMA)?;
+    let required = schema["required"].as_array().context("names")?;
+    let mut required: Vec<_> = required.iter().filter_map(Value::as_str).collect();
+    required.sort_unstable();
+    let mut found: Vec<_> = json.as_object().context("an object")?.keys().collect();
+    found.sort_unstable();
+    ensure!(found == required, "{found:?}, not {required:?}");
+    Ok((text, json))
+}
+
+fn explanation(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let first = cluster.submit("alice", &["--time=90"])?;
+    let job = cluster.submit("alice", &["--time=90"])?;
+    for level in ["none", "jobid", "allocation", "full"] {
+        with(node, &format!("environment={level} banner=1"), || {
+            let found = login(node)?;
+            let (text, json) = explained(node)?;
+            let told = json["environment"].as_array().context("names")?;
+            let mut told: Vec<_> = told.iter().filter_map(Value::as_str).collect();
+            told.sort_unstable();
+            ensure!(told == names(&found), "{text}\n{json}, not {found:?}");
+            let pid = json["environment_pid"].as_u64();
+            let is_read = ["allocation", "full"].contains(&level);
+            ensure!(pid.is_some() == is_read, "{json}");
+            if let Some(pid) = pid {
+                let line = node.read_text(&format!("/proc/{pid}/cgroup"))?;
+                ensure!(job_of_cgroup(node, &line)? == Some(job), "{pid}: {line}");
+                ensure!(
+                    text.contains(&format!(
+                        "; from process {pid} of its script  environment={level} ("
+                    )),
+                    "{text}"
+                );
+            }
+            let banner = json["banner"].as_str().context("a banner")?;
+            let others = format!(". Your other jobs here: {first} (ssh job-{first})");
+            ensure!(
+                banner.starts_with(&format!("This login is in job {job}")),
+                "{banner}"
+            );
+            ensure!(banner.ends_with(&others) && text.contains(banner), "{text}");
+            Ok(())
+        })?;
+    }
+    // The account line alone greets nobody.
+    node.write(FILE, "banner = 1\n", 0o644)?;
+    let (text, json) = explained(node)?;
+    ensure!(
+        json["banner"].is_null() && text.contains("no session line"),
+        "{text}"
+    );
+    node.remove(FILE)
 }
 
 fn banner(cluster: &Cluster) -> Result<()> {

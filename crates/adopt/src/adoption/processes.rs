@@ -26,6 +26,8 @@ pub(crate) struct JobProcesses {
 
 /// What the first process of a job says.
 pub(crate) struct First {
+    /// Its pid.
+    pub pid: u32,
     /// Whether it is of the batch script or the interactive step, which have all that the job has on this node.
     pub is_of_whole_job: bool,
     /// What was read of it.
@@ -87,7 +89,7 @@ impl JobProcesses {
         deadline: &Deadline,
         read: &dyn Fn(&ProcessDir) -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<Option<First>> {
-        let mut best: Option<((u64, u64), Vec<u8>)> = None;
+        let mut best: Option<((u64, u64), u32, Vec<u8>)> = None;
         let mut unseen = None;
         for pid in self.proc.pids().map_err(access::during("list /proc"))? {
             if deadline.has_passed() {
@@ -96,9 +98,9 @@ impl JobProcesses {
             }
             match self.candidate(pid) {
                 Ok(Some(Candidate { rank, process }))
-                    if best.as_ref().is_none_or(|(best, _)| rank < *best) =>
+                    if best.as_ref().is_none_or(|(best, ..)| rank < *best) =>
                 {
-                    best = read(&process)?.map(|it| (rank, it)).or(best);
+                    best = read(&process)?.map(|it| (rank, pid, it)).or(best);
                 }
                 Ok(_) => {}
                 // An SELinux rule may hide processes that do not belong to the job.
@@ -109,7 +111,8 @@ impl JobProcesses {
             }
         }
         match (best, unseen) {
-            (Some(((step, _), read)), _) => Ok(Some(First {
+            (Some(((step, _), pid, read)), _) => Ok(Some(First {
+                pid,
                 is_of_whole_job: step <= INTERACTIVE,
                 read,
             })),

@@ -1,13 +1,14 @@
 //! Dry-runs a login and explains the decision: asks and decides as a real login does, but prints the
 //! result and admits nobody.
 
+mod gets;
 mod steps;
 
 use std::cell::LazyCell;
 use std::fmt;
-use std::ops::{ControlFlow, Deref};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pamconf::Facility;
 use sys::Connection;
@@ -17,9 +18,10 @@ use crate::apply;
 use crate::callerid;
 use crate::decide::{self, Answer, Choice, Phase, Plan, Reason, Verdict};
 use crate::exempt::{self, Exemption};
+use crate::explain::gets::SessionLine;
 use crate::explain::steps::Recorder;
 use crate::facts::Caller;
-use crate::gather;
+use crate::gather::{self, Stepds};
 use crate::log::Sink;
 use crate::node::Environment;
 use crate::options::Mode;
@@ -31,6 +33,7 @@ use crate::state_dir::{self, StateDir};
 use crate::text::shown;
 use crate::waiting::{self, Progress};
 
+pub use crate::explain::gets::Gets;
 pub use crate::explain::steps::{Cause, Step};
 
 /// The predicted outcome of an ssh login.
@@ -42,6 +45,10 @@ pub struct Explanation {
     pub uid: Option<u32>,
     /// The steps that led to it, in order.
     pub steps: Vec<Step>,
+    /// The time that it would wait for a job at most, if it would.
+    pub wait: Option<Duration>,
+    /// What it would get of its job, if it is adopted.
+    pub gets: Option<Gets>,
     messages: Messages,
     end: End,
 }
@@ -143,18 +150,36 @@ pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Result<Explanation, 
         },
     };
     let own = question.options.as_ref().map(given);
-    let OwnLine { line, arguments } = own.map_or_else(|| line_of_stack(service), Ok)?;
+    let own = own.map_or_else(|| line_of_stack(service), Ok)?;
+    let session = SessionLine::of(question, &own);
+    let OwnLine { line, arguments } = own;
     let prepared = Prepared::for_user(user, service, &arguments, sink);
     prepared.warn_of_options();
     let mut recorder = Recorder::new(&arguments, &line.place);
     recorder.line(format!("{}: {}", line.place, line.text));
     recorder.user(&prepared.login);
-    let end = match prepared.before_slurm() {
-        ControlFlow::Break(verdict) => End::Settled(verdict),
-        ControlFlow::Continue(uid) => match prepared.kill_switch() {
-            Some(verdict) => End::Settled(verdict),
-            None => end(&prepared, uid, question.connection, &mut recorder),
-        },
+    let settled = match prepared.before_slurm() {
+        ControlFlow::Break(verdict) => Err(verdict),
+        ControlFlow::Continue(uid) => prepared.kill_switch().map_or(Ok(uid), Err),
+    };
+    let (mut wait, mut gets) = (None, None);
+    let end = match settled {
+        Err(verdict) => End::Settled(verdict),
+        Ok(uid) => {
+            let asked = ask(&prepared, uid, question.connection, &mut recorder);
+            wait = asked.wait;
+            if let End::Adopted { job, .. } = asked.end {
+                let found = gets::find(
+                    &prepared,
+                    (uid, job),
+                    &asked.stepds,
+                    session.as_ref(),
+                    &mut recorder,
+                );
+                gets = Some(found);
+            }
+            asked.end
+        }
     };
     recorder.decision(&end);
     Ok(Explanation {
@@ -162,17 +187,26 @@ pub fn explain(question: &Question<'_>, sink: &dyn Sink) -> Result<Explanation, 
         user: prepared.login.user,
         messages: prepared.options.messages,
         steps: recorder.steps,
+        wait,
+        gets,
         end,
     })
 }
 
+/// What the stepds' answers come to.
+struct Asked {
+    end: End,
+    wait: Option<Duration>,
+    stepds: Stepds,
+}
+
 /// Asks the stepds and decides.
-fn end(
+fn ask(
     prepared: &Prepared<'_>,
     uid: u32,
     connection: Option<Connection>,
     recorder: &mut Recorder<'_>,
-) -> End {
+) -> Asked {
     let Prepared { options, log, .. } = prepared;
     let query = gather::Query {
         options,
@@ -201,30 +235,54 @@ fn end(
     let (facts, mut stepds) = gather::ask(&query, node, ask_caller);
     let (of_stepds, of_caller) = asked.unwrap_or((started.elapsed(), started.elapsed()));
     recorder.facts(&facts, connection, of_stepds, of_caller);
-    let from = connection.map(|it| it.peer.ip());
-    let may_wait = waiting::may_wait(options, prepared.service())
-        && (from.is_none() || waiting::may_wait_from(options, from));
-    if may_wait && facts.steps.is_ok() && Progress::of(&stepds.census.own()) != Progress::Ready {
-        recorder.waits();
-    }
+    let whole = stepds.whole;
+    let find = || exempt::find(&options.exempt, &prepared.login, &whole, *log);
+    let exemption = LazyCell::new(find);
+    let progress = Progress::of(&stepds.census.own());
+    let wait = match facts.steps.is_ok()
+        && waiting::may_wait(options, prepared.service())
+        && progress != Progress::Ready
+        && exemption.is_none()
+    {
+        true => wait(prepared, connection, &progress, recorder),
+        false => None,
+    };
     let plan = decide::plan(options, Phase::Account, facts);
     let plan = apply::without_suspended(plan, &mut stepds, *log);
-    let find = || exempt::find(&options.exempt, &prepared.login, &stepds.whole, *log);
-    let exemption = LazyCell::new(find);
-    end_of(plan, options.mode, &exemption)
+    let end = end(prepared, plan, &|| exemption.clone());
+    Asked { end, wait, stepds }
 }
 
-/// The end that a plan has, with an exemption that is looked for only where it matters.
-fn end_of(plan: Plan, mode: Mode, exemption: &impl Deref<Target = Option<Exemption>>) -> End {
+/// The time that the login would wait for a job.
+fn wait(
+    prepared: &Prepared<'_>,
+    connection: Option<Connection>,
+    seen: &Progress,
+    recorder: &mut Recorder<'_>,
+) -> Option<Duration> {
+    let options = &prepared.options;
+    // Without --from the login may come from anywhere.
+    let may_come = |it: Connection| waiting::may_wait_from(options, Some(it.peer.ip()));
+    if !connection.is_none_or(may_come) {
+        recorder.waits_not();
+        return None;
+    }
+    recorder.waits(seen, options.wait_for_job);
+    Some(options.wait_for_job)
+}
+
+/// The end that a plan leads to.
+fn end(prepared: &Prepared<'_>, plan: Plan, exemption: &dyn Fn() -> Option<Exemption>) -> End {
+    let options = &prepared.options;
     let or_exempt = |verdict: Verdict| match decide::may_be_exempt(Phase::Account, &verdict) {
-        true => match exemption.deref().clone() {
+        true => match exemption() {
             Some(by) => decide::exempted(verdict, by),
             None => verdict,
         },
         false => verdict,
     };
     match plan {
-        plan if mode == Mode::Audit => {
+        plan if options.mode == Mode::Audit => {
             let (verdict, job) = decide::foreseen(plan);
             End::Settled(decide::audited(or_exempt(verdict), job))
         }
@@ -238,7 +296,7 @@ fn end_of(plan: Plan, mode: Mode, exemption: &impl Deref<Target = Option<Exempti
             ..
         } => {
             let in_anyway = |answer: Answer| match answer {
-                Answer::Deny if exemption.is_some() => Answer::Allow,
+                Answer::Deny if exemption().is_some() => Answer::Allow,
                 answer => answer,
             };
             End::Adopted {

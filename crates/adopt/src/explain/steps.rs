@@ -15,6 +15,7 @@ use crate::options;
 use crate::options::origin::{SetBy, Settings};
 use crate::report;
 use crate::text::shown;
+use crate::waiting::Progress;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn add(&mut self, name: &'static str, fact: String) -> &mut Step {
+    /// Adds a step; the caller fills in the rest.
+    pub fn add(&mut self, name: &'static str, fact: String) -> &mut Step {
         self.steps.push(Step {
             name,
             fact,
@@ -71,7 +73,8 @@ impl<'a> Recorder<'a> {
         &mut self.steps[last]
     }
 
-    fn cause(&self, option: &'static str) -> Cause {
+    /// The setting of an option that counts.
+    pub fn cause(&self, option: &'static str) -> Cause {
         let (value, by) = self.settings.origin(option);
         let place = match by {
             SetBy::Argument(_) => self.place.to_owned(),
@@ -161,9 +164,23 @@ impl<'a> Recorder<'a> {
     }
 
     /// A login would wait here.
-    pub fn waits(&mut self) {
-        let fact = "unless exempt, a login waits here for a job; this one does not";
-        self.caused("waiting", fact, "wait_for_job");
+    pub fn waits(&mut self, seen: &Progress, at_most: Duration) {
+        let what = match seen {
+            Progress::Starting(job) => format!("for job {job} to be set up"),
+            Progress::NoJob | Progress::Ready => "for a job to start here".to_owned(),
+        };
+        let seconds = at_most.as_secs_f32();
+        let fact = format!("a login waits up to {seconds} s {what}; explain does not");
+        self.caused("waiting", &fact, "wait_for_job");
+    }
+
+    /// A login does not wait, because it does not come from one of the networks.
+    pub fn waits_not(&mut self) {
+        self.caused(
+            "waiting",
+            "no login from there waits for a job",
+            "wait_from",
+        );
     }
 
     /// The option that decides, and those that decide if the stepd does not take the login.

@@ -15,7 +15,7 @@ use sys::{Deadline, ProcessDir};
 
 use crate::access;
 use crate::adoption::processes::JobProcesses;
-pub(crate) use crate::job_env::names::{Known, for_login, wanted};
+pub(crate) use crate::job_env::names::{Known, TMPDIR, for_login, wanted};
 pub(crate) use crate::job_env::parse::Variable;
 use crate::log::Log;
 use crate::stepd::Census;
@@ -26,6 +26,8 @@ pub(crate) struct JobEnv {
     /// Whether they are those of the batch script or the interactive step, which have all that the job has on this
     /// node. Else they are a step's, or none.
     pub is_of_whole_job: bool,
+    /// The process that has them.
+    pub process: Option<u32>,
     /// The names and values, in no order, each name once.
     pub variables: Vec<Variable>,
 }
@@ -44,21 +46,28 @@ impl JobEnv {
             let read = read(census, job, is_wanted, deadline);
             read.unwrap_or_else(|error| format!("{FAILED}{error}").into_bytes())
         };
-        let found = sys::bytes_by_copy(deadline, parse::MOST + 1, &work);
+        let found = sys::bytes_by_copy(deadline, HEAD + parse::MOST, &work);
         let found = found.and_then(|bytes| match bytes.split_first() {
             Some((&flag, cause)) if flag == FAILED as u8 => {
                 Err(io::Error::other(String::from_utf8_lossy(cause)))
             }
-            Some((&flag, block)) => Ok(Self {
-                is_of_whole_job: flag == WHOLE,
-                variables: parse::variables(block, is_wanted),
-            }),
-            None => Ok(Self::default()),
+            _ => Ok(Self::of_answer(&bytes, is_wanted)),
         });
         found.unwrap_or_else(|error| {
             log.error(|| format!("the environment of job {job}: {error}"));
             Self::default()
         })
+    }
+
+    fn of_answer(bytes: &[u8], is_wanted: fn(&str) -> bool) -> Self {
+        let Some((&[flag, ref pid @ ..], block)) = bytes.split_first_chunk::<HEAD>() else {
+            return Self::default();
+        };
+        Self {
+            is_of_whole_job: flag == WHOLE,
+            process: Some(u32::from_ne_bytes(*pid)),
+            variables: parse::variables(block, is_wanted),
+        }
     }
 
     /// The value of a variable.
@@ -77,12 +86,15 @@ impl JobEnv {
 /// The name of the variable with the end of the job.
 pub(crate) const END_TIME: &str = "SLURM_JOB_END_TIME";
 
+/// What comes before the variables in the copy's answer: a flag and the pid.
+const HEAD: usize = 1 + size_of::<u32>();
 /// The first byte of the copy's answer.
 const FAILED: char = '!';
 const WHOLE: u8 = b'j';
 const PART: u8 = b's';
 
-/// Finds and reads the process; the answer of the copy is a flag, and the block of variables.
+/// Finds and reads the process. The answer of the copy is a flag, the pid and the block of variables, or the flag alone
+/// if there is no process.
 fn read(
     census: &Census,
     job: u32,
@@ -106,6 +118,7 @@ fn read(
         if first.is_of_whole_job {
             answer = vec![WHOLE];
         }
+        answer.extend(first.pid.to_ne_bytes());
         answer.extend(first.read);
     }
     Ok(answer)

@@ -7,6 +7,9 @@ use crate::job_env::parse::Variable;
 use crate::job_env::{END_TIME, JobEnv};
 use crate::options::EnvironmentLevel as Level;
 
+/// The directory for temporary files.
+pub(crate) const TMPDIR: &str = "TMPDIR";
+
 /// The number of the job, as SchedMD's module sets it.
 const JOB_ID: &str = "SLURM_JOB_ID";
 
@@ -49,11 +52,18 @@ pub(crate) fn for_login(level: Level, known: &Known<'_>, env: &JobEnv) -> Vec<Va
             all.push(it.clone());
         }
     }
-    // Slurm sets none for a job without GPUs: programs would take all that they see.
-    if env.is_of_whole_job && !GPUS.iter().any(|name| env.value(name).is_some()) {
+    if env.is_of_whole_job && is_without_gpus(known.job, env) {
         all.extend(EMPTIED.map(|name| variable(name, "")));
     }
     all
+}
+
+/// Whether the environment is Slurm's for the job and has no list of GPUs: Slurm sets none for a job without GPUs, and
+/// programs would take all that they see. A process may have replaced its environment (`env -i`, a program that writes
+/// its title there), which says nothing.
+fn is_without_gpus(job: u32, env: &JobEnv) -> bool {
+    let is_slurms = env.value(JOB_ID).is_some_and(|it| it.parse() == Ok(job));
+    is_slurms && !GPUS.iter().any(|name| env.value(name).is_some())
 }
 
 fn variable(name: &str, value: impl Into<String>) -> Variable {
@@ -69,7 +79,9 @@ const GPUS: [&str; 5] = [
     "ZE_AFFINITY_MASK",
     "GPU_DEVICE_ORDINAL",
 ];
-/// Those of which an empty one means "no GPU": to the others' readers it means all.
+/// Those of which an empty one means "no GPU". The specification of Level Zero (1.11, "Affinity Mask") gives no value
+/// of ZE_AFFINITY_MASK that hides all devices, nor does AMD's list of variables (ROCm 6.1 to 7.1, "GPU isolation") one
+/// of GPU_DEVICE_ORDINAL, whose readers see only what ROCR_VISIBLE_DEVICES leaves them.
 const EMPTIED: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"];
 
 /// Whether the variable says what the job has on this node. sbatch and salloc take none of these for an option; srun
@@ -79,7 +91,7 @@ fn is_of_allocation(name: &str) -> bool {
         "SLURM_CPUS_ON_NODE",
         "SLURM_GPUS_ON_NODE",
         "SLURM_TMPDIR",
-        "TMPDIR",
+        TMPDIR,
     ];
     name.starts_with("SLURM_JOB_") || OTHERS.contains(&name) || GPUS.contains(&name)
 }

@@ -14,12 +14,19 @@ pub(crate) const MOST: usize = 1 << 16;
 /// Limit for one of them. The longest that Slurm sets are lists of nodes.
 const LONGEST: usize = 1 << 13;
 
-/// The variables with wanted names, as far as they are text, and together not too long. Of several with one name the
-/// first, as getenv(3) has it.
+/// Limit for their number. Slurm sets some 100; sshd ends a login of 1000 variables (OpenSSH 8.4 to 10.6, misc.c:
+/// `child_set_env`).
+const MOST_VARIABLES: usize = 400;
+
+/// The variables with wanted names, as far as they are text, and together not too long and not too many. Of several
+/// with one name the first, as getenv(3) has it.
 pub(crate) fn variables(block: &[u8], is_wanted: fn(&str) -> bool) -> Vec<Variable> {
     let mut all: Vec<Variable> = Vec::new();
     let mut left = MOST;
     for entry in block.split(|sign| *sign == 0) {
+        if all.len() == MOST_VARIABLES {
+            break;
+        }
         let Some(variable) = variable(entry).filter(|it| is_wanted(&it.name)) else {
             continue;
         };
@@ -107,11 +114,22 @@ mod tests {
         let long = |length| format!("SLURM_A={}", "x".repeat(length - 8));
         assert_eq!(read(long(LONGEST).as_bytes()), [long(LONGEST)]);
         assert!(read(long(LONGEST + 1).as_bytes()).is_empty());
-        let many: String = (0..40_000).map(|it| format!("SLURM_{it}=x\0")).collect();
+        let value = "x".repeat(1000);
+        let many: String = (0..1000)
+            .map(|it| format!("SLURM_{it}={value}\0"))
+            .collect();
         let found = variables(many.as_bytes(), |_| true);
         let again = block(&found);
-        assert!(again.len() <= MOST && again.len() > MOST - 20);
+        assert!(again.len() <= MOST && again.len() > MOST - 1020);
         assert!(many.as_bytes().starts_with(&again));
         assert_eq!(variables(&again, |_| true), found);
+    }
+
+    /// sshd ends a login that has too many, and each one is compared with those before.
+    #[test]
+    fn no_more_variables_than_sshd_takes() {
+        let many: String = (0..40_000).map(|it| format!("SLURM_{it}=\0")).collect();
+        let found = variables(many.as_bytes(), |_| true);
+        assert_eq!(found.len(), MOST_VARIABLES);
     }
 }

@@ -238,8 +238,8 @@ pub const TABLE: &[OptionSpec] = &[
               one to start, and the login of a user whose only job here is still being set up until that is done (with \
               PrologFlags=RunInJob that includes the prolog); 0 to 3600. What then is there counts, with a new *timeout*. \
               Both together must stay below sshd's LoginGraceTime. A waiting login takes one of sshd's MaxStartups; at \
-              most 16 wait on a node, 4 of them of one user, and the others are answered at once. Root and exempt users \
-              do not wait.",
+              most 16 wait on a node, 4 of them of one user, and the others are answered at once. One whose client hangs \
+              up no longer waits. Root and exempt users do not wait.",
         set: |options, value| duration(&mut options.wait_for_job, value, 0..=3_600_000),
     },
     OptionSpec {
@@ -290,7 +290,8 @@ pub const TABLE: &[OptionSpec] = &[
         doc: "What an adopted login gets of its job's environment. `jobid`: SLURM_JOB_ID. `none`: nothing. `allocation`: \
               what the job has on this node: SLURM_JOB_*, SLURM_CLUSTER_NAME, SLURM_CPUS_ON_NODE, SLURM_GPUS_ON_NODE, \
               SLURMD_NODENAME, TMPDIR and SLURM_TMPDIR, and the lists of GPUs (CUDA_VISIBLE_DEVICES and its like; \
-              empty if the job has none). `full`: also what else Slurm has set, such as SLURM_NTASKS and \
+              if the job has none, an empty CUDA_VISIBLE_DEVICES and ROCR_VISIBLE_DEVICES). TMPDIR is left out if the \
+              service's stack has pam_exec or pam_script, whose programs root runs with these variables. `full`: also what else Slurm has set, such as SLURM_NTASKS and \
               SLURM_CPUS_PER_TASK: srun, sbatch and training frameworks take some of it for options or for a task \
               of their own. Never what belongs to a task or step (SLURM_PROCID, SLURM_STEP_ID). Values come from \
               the job's batch script, else from its first step on this node; without either only the numbers and \
@@ -311,7 +312,8 @@ pub const TABLE: &[OptionSpec] = &[
         default: "0",
         since_us: true,
         doc: "Session phase. `1`: an adopted login with a shell reads one line: its job, the time that is left (as when \
-              the job's script or step started here, with Slurm 23.02 or later), the user's other jobs here and \
+              the job's script or step started here, with Slurm 23.02 or later: a limit that is changed later reaches \
+              no node), the user's other jobs here and \
               how to reach them. sshd shows it where it shows the message of the day: not to scp, sftp, rsync or a \
               command, nor with ~/.hushlogin.",
         set: |options, value| choose(&mut options.banner, value, &[("0", false), ("1", true)]),

@@ -29,14 +29,18 @@ pub(crate) fn greet(banner: &Banner, handle: &Handle, prepared: &Prepared<'_>) {
     if prepared.service() != session::LOGIN && !is_sshds() {
         return;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let text = banner.text(now.map_or(0, |it| it.as_secs()));
-    if let Err(code) = handle.tell(MessageStyle::Info, &text) {
+    if let Err(code) = handle.tell(MessageStyle::Info, &banner.text_now()) {
         prepared.log.debug(|| format!("tell the user: {code}"));
     }
 }
 
 impl Banner {
+    /// The text, with the time that is left now.
+    pub fn text_now(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.text(now.map_or(0, |it| it.as_secs()))
+    }
+
     fn text(&self, now: u64) -> String {
         let mut text = format!("This login is in job {}", self.job);
         if let Some(end) = self.end {

@@ -42,6 +42,7 @@ pub struct Stack {
     session: Ours,
     is_empty: bool,
     is_pam_systemd_later: bool,
+    runs_programs: bool,
     has_others: bool,
     unread: Option<String>,
 }
@@ -104,6 +105,7 @@ impl Stack {
     fn of(read: &Service, service: &str) -> Self {
         let [account, session] = [Facility::Account, Facility::Session].map(|it| read.stack(it));
         let modules = Module::each(read, session, service);
+        let of_account = Module::each(read, account, service);
         let last = modules.iter().rposition(|it| *it == Module::Ours);
         let after = last
             .and_then(|last| modules.get(last..))
@@ -111,10 +113,13 @@ impl Stack {
         let mut hidden = read.problems().iter().filter(|it| it.kind.hides_lines());
         Self {
             is_pam_systemd_later: after.contains(&Module::PamSystemd),
+            runs_programs: [&modules, &of_account]
+                .iter()
+                .any(|it| it.contains(&Module::RunsPrograms)),
             account: Ours::of(read, Facility::Account, service),
             session: Ours::of(read, Facility::Session, service),
             is_empty: account.is_empty() && session.is_empty(),
-            has_others: Module::each(read, account, service).contains(&Module::Other),
+            has_others: of_account.iter().any(Module::is_other),
             unread: hidden.next().map(|it| it.kind.to_string()),
         }
     }
@@ -161,6 +166,13 @@ impl Stack {
     #[must_use]
     pub fn unread(&self) -> Option<&str> {
         self.unread.as_deref()
+    }
+
+    /// Whether a module of the stacks runs programs, as root, with the variables that modules have set for the login.
+    /// The session stack is run through once more at the end.
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        self.runs_programs
     }
 
     /// Whether pam_systemd's session line comes after the last one of ours.

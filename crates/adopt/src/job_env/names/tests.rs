@@ -89,6 +89,7 @@ fn given(level: Level, lists: &[&[&str]]) -> Vec<String> {
     let block = lists.concat().join("\0");
     let env = JobEnv {
         is_of_whole_job: true,
+        process: Some(1),
         variables: crate::job_env::parse::variables(block.as_bytes(), wanted(level)),
     };
     let all = for_login(level, &KNOWN, &env);
@@ -134,14 +135,23 @@ fn what_the_node_knows_is_not_the_users_to_say() {
 #[test]
 fn a_job_without_gpus_has_an_empty_list() {
     let empty = ["CUDA_VISIBLE_DEVICES=", "ROCR_VISIBLE_DEVICES="];
-    assert_eq!(given(Allocation, &[]), [&OF_NODE[..], &empty].concat());
+    let slurms = "SLURM_JOB_ID=7";
+    assert_eq!(
+        given(Allocation, &[&[slurms]]),
+        [&OF_NODE[..], &empty].concat()
+    );
+    // It has replaced its environment, or it is another job's.
+    for lists in [&[][..], &["TMPDIR=/tmp"], &["SLURM_JOB_ID=8"]] {
+        let all = given(Allocation, &[lists]);
+        assert!(!all.iter().any(|it| it.ends_with('=')), "{lists:?}");
+    }
     for gpu in [
         "SLURM_JOB_GPUS=0",
         "ZE_AFFINITY_MASK=0",
         "GPU_DEVICE_ORDINAL=1",
     ] {
         assert_eq!(
-            given(Allocation, &[&[gpu]]),
+            given(Allocation, &[&[slurms, gpu]]),
             [&OF_NODE[..], &[gpu]].concat()
         );
     }

@@ -14,6 +14,8 @@ pub(super) enum Module {
     PamSystemd,
     /// pam_nologin(8), which answers PAM_IGNORE as long as logins are allowed.
     Nologin,
+    /// pam_exec(8) or pam_script(7), which run programs with PAM's environment.
+    RunsPrograms,
     /// Its file does not exist.
     Missing,
     /// Another module.
@@ -23,6 +25,11 @@ pub(super) enum Module {
 }
 
 impl Module {
+    /// Whether its answer counts beside ours.
+    pub fn is_other(&self) -> bool {
+        matches!(self, Self::Other | Self::RunsPrograms)
+    }
+
     /// The modules of a stack's entries.
     pub fn each(read: &Service, stack: &[Handler], service: &str) -> Vec<Self> {
         stack.iter().map(|it| Self::of(read, it, service)).collect()
@@ -44,6 +51,7 @@ impl Module {
         match path.rsplit('/').next().unwrap_or_default() {
             "pam_systemd.so" => Self::PamSystemd,
             "pam_nologin.so" => Self::Nologin,
+            "pam_exec.so" | "pam_script.so" => Self::RunsPrograms,
             name if is_ours(name) => {
                 let (options, _) = Options::read(Path::new(file::PATH), arguments);
                 if options.acts_for(service) {

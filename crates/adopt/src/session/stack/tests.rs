@@ -363,6 +363,24 @@ fn pam_systemd_after_us_is_seen() {
 }
 
 #[test]
+fn modules_that_run_programs_as_root() {
+    let ours = "account required pam_slurm_adopt.so\n";
+    for (line, runs) in [
+        ("", false),
+        ("account required pam_unix.so\n", false),
+        ("auth optional pam_exec.so /x\n", false),
+        ("session optional pam_exec.so type=close_session /x\n", true),
+        ("-account required /lib/security/pam_exec.so /x\n", false),
+        ("account required pam_script.so\n", true),
+        ("session include inner\n", true),
+    ] {
+        let inner = ("inner", "session optional pam_exec.so /x\n");
+        let stack = Dir::new(&[("sshd", &format!("{ours}{line}")), inner]).stack();
+        assert_eq!(stack.runs_programs(), runs, "{line}");
+    }
+}
+
+#[test]
 fn a_stack_of_endless_ways_is_not_trusted() {
     let mut files = vec![("sshd".to_owned(), String::new())];
     for level in 0..15 {
