@@ -207,6 +207,7 @@ mod tests {
             pid,
             start: 1,
             uid: 2001,
+            real_uid: 2001,
             name: name.into(),
             cgroups: format!("0::{path}\n"),
         }

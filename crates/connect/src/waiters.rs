@@ -1,11 +1,11 @@
 //! The proxies of a user that wait on this host for a job of one name: who leaves last cancels it.
 //!
-//! Each holds a shared flock(2) on a file that holds the job's number. It is in the directory of the user's session, or
-//! else in /tmp, and is removed once the job runs or nobody waits.
+//! Each holds a shared flock(2) on a file that holds the job's number, and is removed once the job runs or nobody waits. It is
+//! in the directory of the user's session, or else in ~/.cache, where nobody else can take its name or lock it, as in /tmp.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -25,15 +25,21 @@ impl Waiters {
     pub(crate) fn join(name: &str) -> Result<Self, Error> {
         let uid = rustix::process::getuid().as_raw();
         let session = PathBuf::from(format!("/run/user/{uid}"));
-        let dir = match fs::symlink_metadata(&session) {
-            Ok(dir) if dir.is_dir() && dir.uid() == uid => session,
-            _ => PathBuf::from("/tmp"),
-        };
-        Self::join_in(&dir, uid, name)
+        match is_private(&session, uid) {
+            Ok(true) => Self::join_in(&session, uid, &plain(name)),
+            _ => {
+                let home = std::env::var_os("HOME").unwrap_or_default();
+                let host = rustix::system::uname();
+                let host = host.nodename().to_string_lossy();
+                let cache = cache(Path::new(&home), uid)?;
+                Self::join_in(&cache, uid, &format!("{}.{}", plain(&host), plain(name)))
+            }
+        }
     }
 
+    /// `name` is that of the job, with that of the host where hosts share the directory.
     fn join_in(dir: &Path, uid: u32, name: &str) -> Result<Self, Error> {
-        let path = dir.join(format!("slurm-adopt.{uid}.{}", plain(name)));
+        let path = dir.join(format!("slurm-adopt.{name}"));
         let failed = |cause| Error::Waiters {
             path: path.clone(),
             cause,
@@ -98,7 +104,33 @@ impl Waiters {
     }
 }
 
-/// Opens the user's own file: in /tmp somebody else's may lie there.
+/// The user's directory for what programs keep, made if it is missing.
+fn cache(home: &Path, uid: u32) -> Result<PathBuf, Error> {
+    let path = home.join(".cache");
+    let failed = |cause| Error::Waiters {
+        path: path.clone(),
+        cause,
+    };
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    match is_private(&path, uid).map_err(failed)? {
+        true => Ok(path),
+        false => Err(failed(io::Error::other(
+            "it is not the user's alone to write to",
+        ))),
+    }
+}
+
+/// Whether it is a directory of the user's that is not open to all: a group of one's own may write to it where the umask
+/// is 002. Of a home directory ~/.cache may be a link.
+fn is_private(path: &Path, uid: u32) -> io::Result<bool> {
+    let dir = fs::metadata(path)?;
+    Ok(path.is_absolute() && dir.is_dir() && dir.uid() == uid && dir.mode() & 0o002 == 0)
+}
+
+/// Opens the user's own file.
 fn open(path: &Path, uid: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -144,7 +176,7 @@ mod tests {
 
     fn join(dir: &Path) -> Waiters {
         let uid = rustix::process::getuid().as_raw();
-        Waiters::join_in(dir, uid, "a/b").expect("a lock")
+        Waiters::join_in(dir, uid, &plain("a/b")).expect("a lock")
     }
 
     #[test]
@@ -182,5 +214,22 @@ mod tests {
             error.to_string().contains("belongs to another user"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_place_that_others_write_to_is_not_taken() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().expect("a directory");
+        let uid = rustix::process::getuid().as_raw();
+        let path = cache(home.path(), uid).expect("it is made");
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode));
+        assert_eq!(fs::metadata(&path).expect("it").mode() & 0o777, 0o700);
+        mode(0o775).expect("chmod");
+        assert!(cache(home.path(), uid).is_ok() && cache(home.path(), uid + 1).is_err());
+        for open in [0o777, 0o1777, 0o703] {
+            mode(open).expect("chmod");
+            assert!(cache(home.path(), uid).is_err(), "{open:o}");
+        }
+        assert!(cache(Path::new(""), uid).is_err(), "no home");
     }
 }

@@ -3,7 +3,7 @@
 //! process, and how a login gives them up.
 //!
 //! Calls go through rustix. `unsafe` code remains for what it lacks: clone(2) with its stack and signal mask,
-//! getpwnam_r(3), getresuid(2), initgroups(3) and setuid(2) (rustix's change one thread), two ioctls, SO_PEERCRED
+//! getpwnam_r(3), getresuid(2), initgroups(3) and setuid(2) (rustix's change one thread), kill(2) of all, four ioctls, SO_PEERCRED
 //! (rustix has no pid 0), sockets known by number only, and the name under which syslog(3) logs.
 
 mod copy;
@@ -18,6 +18,8 @@ mod proc;
 mod process;
 mod proxy;
 mod socket;
+mod status;
+mod stop;
 mod tcp;
 mod users;
 mod watch;
@@ -40,6 +42,8 @@ pub use proxy::{ProxyError, by_proxy};
 pub use socket::{
     Interest, PeerCredentials, connect_unix, peer_credentials, poll, receive, send, send_datagram,
 };
+pub use status::ProcessStatus;
+pub use stop::stop_all_of;
 pub use tcp::{Connection, connect_error, connect_tcp, copy_of_tcp, tcp_connections};
 pub use users::{UserLookupError, gid_of_group, gid_of_user, groups_of_user, uid_of_user};
 pub use watch::Watch;

@@ -114,18 +114,53 @@ pub fn pid_namespace() -> io::Result<u64> {
     Ok(File::from(namespace).metadata()?.ino())
 }
 
+/// The user who made the outermost user namespace that has this one in it, below that of this process; None if it is
+/// this process's own.
+pub(crate) fn owner(namespace: OwnedFd) -> io::Result<Option<u32>> {
+    let id = |it: &File| it.metadata().map(|it| (it.dev(), it.ino()));
+    let own = id(&File::from(Namespace::User.current()?))?;
+    let (mut namespace, mut owner) = (File::from(namespace), None);
+    while id(&namespace)? != own {
+        let fd = OwnedFd::from(namespace);
+        owner = Some(maker(&fd)?);
+        namespace = match Question::Parent.ask(&fd) {
+            // SAFETY: OwnedFd::from_raw_fd: "The resource pointed to by fd must be open and suitable for assuming
+            // ownership". The request has just returned this new descriptor, and nothing else owns it.
+            Ok(parent) => File::from(unsafe { OwnedFd::from_raw_fd(parent) }),
+            // It is not below this process's own.
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => break,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(owner)
+}
+
+/// The uid of the maker of a user namespace, as this process's namespace has it.
+fn maker(namespace: &OwnedFd) -> io::Result<u32> {
+    /// `NS_GET_OWNER_UID`, `linux/nsfs.h`: `_IO(0xb7, 0x4)`.
+    const OWNER: u32 = 0xB704;
+    let mut uid = u32::MAX;
+    // SAFETY: ioctl_nsfs(2): the request stores a uid_t through its argument, a local variable's address.
+    match unsafe { libc::ioctl(namespace.as_raw_fd(), OWNER as _, &raw mut uid) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(uid),
+    }
+}
+
 /// An ioctl(2) without an argument, which answers by its return value.
 #[derive(Clone, Copy)]
 enum Question {
     /// `NS_GET_NSTYPE`, `linux/nsfs.h`: `_IO(0xb7, 0x3)`.
     Kind = 0xB703,
+    /// `NS_GET_PARENT`, `linux/nsfs.h`: `_IO(0xb7, 0x2)`. The answer is a new descriptor.
+    Parent = 0xB702,
     /// `PIDFD_GET_PID_NAMESPACE`, `linux/pidfd.h`: `_IO(0xff, 5)`. The answer is a new descriptor.
     PidNamespace = 0xFF05,
 }
 
 impl Question {
     fn ask(self, fd: &OwnedFd) -> io::Result<c_int> {
-        // SAFETY: ioctl_nsfs(2) and pidfd_open(2): neither request uses the third argument, so that the
+        // SAFETY: ioctl_nsfs(2) and pidfd_open(2): no request of these uses the third argument, so that the
         // kernel accesses no memory of this process.
         match unsafe { libc::ioctl(fd.as_raw_fd(), self as _, 0) } {
             -1 => Err(io::Error::last_os_error()),
@@ -227,6 +262,48 @@ mod tests {
             !matches!(it, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
         });
         assert!(end.expect("some answer").expect("end").is_none());
+    }
+
+    /// Needs root, or users that may make namespaces.
+    #[test]
+    fn the_maker_of_a_user_namespace() {
+        use std::process::{Command, Stdio};
+        let own = Namespace::User.current().expect("open");
+        assert_eq!(owner(own).expect("ask"), None);
+        if crate::effective_uid() != 0 {
+            return;
+        }
+        // One in the other: the outer one is the user's, and so are both.
+        let nested = "echo; exec unshare --user sleep 1000";
+        let mut child = Command::new("setpriv");
+        child.args([
+            "--reuid=4294960003",
+            "--clear-groups",
+            "unshare",
+            "--user",
+            "--map-root-user",
+        ]);
+        child.args(["sh", "-c", nested]).stdout(Stdio::piped());
+        let mut child = child.spawn().expect("setpriv");
+        let path = format!("/proc/{}/ns/user", child.id());
+        let outer = || std::fs::read_link(&path).expect("it lives");
+        let deadline = crate::Deadline::after(std::time::Duration::from_secs(10));
+        let is_named = |name| {
+            let comm = std::fs::read_to_string(format!("/proc/{}/comm", child.id()));
+            comm.is_ok_and(|it| it == name)
+        };
+        while !is_named("sleep\n") && !deadline.has_passed() {
+            std::thread::yield_now();
+        }
+        let namespace = File::open(&path).expect("open").into();
+        assert_eq!(
+            owner(namespace).expect("ask"),
+            Some(4_294_960_003),
+            "{:?}",
+            outer()
+        );
+        child.kill().expect("kill");
+        child.wait().expect("reap");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use rustix::fs::{Dir, Mode, OFlags, openat, readlinkat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::files;
+use crate::namespace;
+use crate::status::ProcessStatus;
 
 const MOUNTED: &str = "/proc";
 /// Limit for a file of a process; one in many cgroups and groups has long ones.
@@ -162,6 +164,28 @@ impl ProcessDir {
             files::read_open(file, &found, limit)
         });
         unless_gone(read)
+    }
+
+    /// Reads its status file; `None` if the process has ended, or if the file cannot be parsed.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn status(&self) -> io::Result<Option<ProcessStatus>> {
+        Ok(self
+            .read(c"status")?
+            .and_then(|it| ProcessStatus::parse(&it)))
+    }
+
+    /// The user who made its user namespace, of nested ones the outermost; `None` if it is in that of this process, or
+    /// has ended, or if the kernel has none.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn namespace_owner(&self) -> io::Result<Option<u32>> {
+        match unless_gone(open_at(&self.0, c"ns/user", OFlags::NONBLOCK))? {
+            Some(namespace) => namespace::owner(namespace),
+            None => Ok(None),
+        }
     }
 
     /// Reads its stat file; `None` if the process has ended, or if the file cannot be parsed.

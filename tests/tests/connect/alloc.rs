@@ -22,6 +22,12 @@ const ENDS: [(&str, &str); 4] = [
 /// Two at the same moment get one job, a third one shares it, and it ends after the last of them.
 pub fn shared(cluster: &Cluster) -> Result<()> {
     let script = format!("{LOOK}; sleep 4");
+    // A name in /tmp is anybody's.
+    let others = format!(
+        "/tmp/slurm-adopt.{}.dev",
+        cluster.node(1).sh("id -u alice")?.trim()
+    );
+    cluster.node(1).run_as("bob", &["touch", &others])?.ok()?;
     // On two hosts, which no lock of one can hold apart.
     let logins = [
         login(cluster.node(1), "-w node2 --comment='two words'", &script)?,
@@ -52,6 +58,7 @@ pub fn shared(cluster: &Cluster) -> Result<()> {
         let list = known(cluster, COMMENT)?;
         Ok(list.iter().any(|it| it.contains("COMPLETED two words")))
     })?;
+    cluster.node(1).remove(&others)?;
     nothing_left(cluster)
 }
 

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod hiding;
 mod notify;
 mod sweep;
 
@@ -18,10 +19,13 @@ const EPILOG: &str = "#!/bin/sh\nexec >>/var/log/epilog 2>&1\n/usr/local/sbin/sl
                       status=$?; echo \"status $status of job $SLURM_JOB_ID\"; exit $status\n";
 
 fn start(suite: Suite, flags: &str) -> Result<Cluster> {
-    let conf = format!("Epilog=/usr/local/bin/epilog\nPrologFlags=contain{flags}");
+    let conf = format!(
+        "Epilog=/usr/local/bin/epilog\nProlog=/usr/local/bin/prolog\nPrologFlags=contain{flags}"
+    );
     tests::cluster(suite)?
         .copy(tests::dist("slurm-adopt")?, CLI)
         .file("/usr/local/bin/epilog", EPILOG, 0o755)
+        .file("/usr/local/bin/prolog", hiding::PROLOG, 0o755)
         .slurm_conf(&conf)
         .start()
 }
@@ -31,7 +35,8 @@ fn main() {
     let mut matrix = Matrix::with_lanes(&suites, 1, |suite| {
         Shared::new(suite, |suite| start(suite, ""))
     });
-    for (name, test) in sweep::TESTS.iter().chain(notify::TESTS) {
+    let tests = sweep::TESTS.iter().chain(hiding::TESTS);
+    for (name, test) in tests.chain(notify::TESTS) {
         // One cluster is enough to see that it works.
         matrix.add_on(&[Suite::Forky], name, |_, stage| {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())

@@ -27,28 +27,28 @@ pub const LONG: (&str, Test) = (
 const FILE: &str = "/etc/security/slurm_adopt.conf";
 /// Does not end by SIGTERM.
 const STUBBORN: &[&str] = &["sh", "-c", "trap '' TERM; while :; do sleep 0.2; done"];
-const SLEEP: &[&str] = &["sleep", "100000"];
+pub const SLEEP: &[&str] = &["sleep", "100000"];
 
-fn stray(node: &Node, user: &str, argv: &[&str]) -> Result<Background> {
+pub fn stray(node: &Node, user: &str, argv: &[&str]) -> Result<Background> {
     node.command(argv).user(user).spawn()
 }
 
-fn sweep(node: &Node, arguments: &[&str]) -> Result<Output> {
+pub fn sweep(node: &Node, arguments: &[&str]) -> Result<Output> {
     node.run(&[&[CLI, "sweep"], arguments].concat())
 }
 
-fn expect(output: &Output, status: i32, text: &str) -> Result<()> {
+pub fn expect(output: &Output, status: i32, text: &str) -> Result<()> {
     ensure!(output.status == Status::Exited(status), "{output}");
     ensure!(output.stdout.contains(text), "no \"{text}\": {output}");
     Ok(())
 }
 
-fn until(what: &str, check: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn until(what: &str, check: impl FnMut() -> Result<bool>) -> Result<()> {
     lab::poll::until_true(what, Duration::from_secs(30), check)
 }
 
 /// What an Epilog printed of this job.
-fn epilog_of(node: &Node, job: u32) -> Result<String> {
+pub fn epilog_of(node: &Node, job: u32) -> Result<String> {
     let end = format!("of job {job}\n");
     let mut told = String::new();
     until("the Epilog", || {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct JobsSeen {
     jobs: BTreeMap<u32, JobSeen>,
     /// The sockets that were asked.
     asked: Vec<Identity>,
+    /// Those of them where nobody listened, by path: a stepd that has just started may do so later.
+    gone: Vec<PathBuf>,
 }
 
 /// A job with steps here.
@@ -71,6 +74,8 @@ pub fn jobs(node: &Node, deadline: &Deadline) -> Result<JobsSeen, DirectoryError
     let found = spool::every_step(node)?;
     let asked = found.sockets.iter().map(|it| it.identity).collect();
     let heard = ask_twice(found.sockets, node, deadline);
+    let gone = heard.iter().filter(|it| matches!(it.reply, Reply::Gone));
+    let gone = gone.map(|it| it.socket.path.clone()).collect();
     let mut jobs = BTreeMap::new();
     for it in &heard {
         add(&mut jobs, it);
@@ -79,7 +84,7 @@ pub fn jobs(node: &Node, deadline: &Deadline) -> Result<JobsSeen, DirectoryError
         let job: &mut JobSeen = jobs.entry(job).or_default();
         job.life.weigh(Life::Unknown(cause.to_string()));
     }
-    Ok(JobsSeen { jobs, asked })
+    Ok(JobsSeen { jobs, asked, gone })
 }
 
 fn ask_twice(sockets: Vec<Socket>, node: &Node, deadline: &Deadline) -> Vec<Heard> {
@@ -149,7 +154,7 @@ impl JobsSeen {
     pub fn of(jobs: BTreeMap<u32, JobSeen>) -> Self {
         Self {
             jobs,
-            asked: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -187,9 +192,12 @@ impl JobsSeen {
         self.jobs.get(&job).is_some_and(|it| it.life == Life::Over)
     }
 
-    /// Whether no step has started since: a step has a socket before it has a process.
+    /// Whether no step has started since: a step has a socket before it has a process, and listens there.
     #[must_use]
     pub fn is_current(&self, node: &Node) -> bool {
+        if self.gone.iter().any(|it| spool::listens(it)) {
+            return false;
+        }
         spool::every_step(node).is_ok_and(|now| {
             let is_known = |it: &Socket| self.asked.contains(&it.identity);
             now.unreachable.is_empty() && now.sockets.iter().all(is_known)

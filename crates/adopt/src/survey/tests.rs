@@ -21,9 +21,9 @@ struct Spool {
 }
 
 impl Spool {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let home = std::env::temp_dir().canonicalize().expect("a directory");
-        let dir = home.join(format!("survey-{}", std::process::id()));
+        let dir = home.join(format!("survey-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).expect("spool directory");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("mode");
@@ -57,7 +57,7 @@ impl Spool {
 
 #[test]
 fn each_step_is_told_with_its_stepds_answer() {
-    let spool = Spool::new();
+    let spool = Spool::new("answers");
     let running = [i32::from(Version::V26_05.number()), 2001, 2];
     let ending = [i32::from(Version::V26_05.number()), 2001, 3];
     spool.stepd("7.4294967292", running);
@@ -124,4 +124,22 @@ fn a_spool_directory_that_is_not_there_is_a_problem() {
     let seen = steps(&node, &Deadline::after(Duration::from_secs(1)));
     assert!(seen.steps.is_empty());
     assert!(seen.problem.is_some_and(|it| it.means_no_slurm()));
+}
+
+/// Between bind(2) and listen(2) a stepd's socket refuses like that of one that was killed.
+#[test]
+fn a_stepd_that_is_late_to_listen_is_asked_again() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    let spool = Spool::new("late");
+    let killed = spool.bind("6.4294967292");
+    drop(killed);
+    let stepd = socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("a socket");
+    let path = spool.dir.join("n1_7.4294967292");
+    bind(&stepd, &SocketAddrUnix::new(path).expect("a name")).expect("bind");
+    let seen = jobs(&spool.node, &Deadline::after(Duration::from_secs(2))).expect("read");
+    assert_eq!(seen.of_user(2001), Holding::Nothing);
+    assert!(seen.is_current(&spool.node));
+    listen(&stepd, 9).expect("listen");
+    assert!(!seen.is_current(&spool.node));
+    fs::remove_dir_all(&spool.dir).expect("clean up");
 }

@@ -5,11 +5,14 @@
 //! over, whereas one that starts in the same second has a socket in the spool directory before it has a process.
 //! What cannot be told is taken for a job: then nothing of the user is ended.
 
+mod ancestry;
 mod doubt;
+mod halt;
 mod process;
 mod users;
+mod whose;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io;
 use std::thread;
@@ -26,7 +29,10 @@ pub use doubt::Doubt;
 pub use process::{Process, Standing};
 pub use users::{Spared, User};
 
+use crate::sweep::halt::Halt;
+use crate::sweep::process::Seen;
 use crate::sweep::users::Sparing;
+use crate::sweep::whose::Whose;
 
 /// The users to sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,11 +153,13 @@ pub fn sweep(request: &Request) -> Result<Vec<Swept>, CannotSweep> {
         None => return Err(CannotSweep::Tree),
     };
     let jobs = ask(node, &host.deadline).map_err(CannotSweep::Unseen)?;
+    let slurmd = node.trusted.slurmd_uid.unwrap_or(0);
+    let whose = Whose::read(&host.tree, sparing.ordinary, slurmd);
     let users = match one {
         Some(user) => vec![user],
         None => {
-            let processes = processes().map_err(CannotSweep::Unseen)?;
-            let of_people = processes.iter().map(|it| it.uid);
+            let seen = processes(&whose).map_err(CannotSweep::Unseen)?;
+            let of_people = seen.processes.iter().map(|it| it.uid);
             let uids: BTreeSet<u32> = of_people.filter(|it| sparing.is_ordinary(*it)).collect();
             let named = |uid| users::by_uid(uid, &host);
             uids.into_iter().map(named).collect()
@@ -160,6 +168,7 @@ pub fn sweep(request: &Request) -> Result<Vec<Swept>, CannotSweep> {
     let mut broom = Broom {
         node,
         sparing,
+        whose,
         jobs,
         request,
         ended: Vec::new(),
@@ -181,13 +190,36 @@ fn ask(node: &Node, deadline: &Deadline) -> Result<JobsSeen, Doubt> {
     seen.map_err(|it| Doubt::Spool(it.to_string()))
 }
 
-fn processes() -> Result<Vec<Process>, Doubt> {
-    process::all().map_err(|it| Doubt::Processes(it.to_string()))
+fn processes(whose: &Whose) -> Result<Seen, Doubt> {
+    process::look(whose).map_err(|it| Doubt::Processes(it.to_string()))
+}
+
+/// What a user has.
+#[derive(Debug)]
+struct Look {
+    /// Outside any job.
+    strays: Vec<Process>,
+    /// Its uid, and those that it has in containers.
+    uids: BTreeSet<u32>,
+    /// Whether a process, perhaps the user's, ended before it could be looked at.
+    has_missed: bool,
+}
+
+/// The signals to one user's processes.
+#[derive(Debug, Default)]
+struct Round {
+    /// Whether they are SIGKILL now.
+    kills: bool,
+    /// Which processes have got one, by pid and start.
+    signalled: HashSet<(i32, u64)>,
+    /// The last reason why one did not get it.
+    cause: Option<String>,
 }
 
 struct Broom<'a> {
     node: &'a Node,
     sparing: Sparing<'a>,
+    whose: Whose,
     jobs: JobsSeen,
     request: &'a Request,
     /// What the present user has lost.
@@ -219,35 +251,58 @@ impl Broom<'_> {
         grace: &Deadline,
         limit: &Deadline,
     ) -> Result<Outcome, Outcome> {
-        let mut cause = None;
+        let mut round = Round::default();
         loop {
-            let left = self.strays(user)?;
+            let mut seen = self.look(user)?;
             if self.request.is_dry_run {
-                self.ended = left;
+                self.ended = seen.strays;
                 return Ok(Outcome::Done);
             }
-            if left.is_empty() {
+            round.kills = grace.has_passed();
+            // What forks and ends before it is seen, or faster than it is ended, is looked at while it stands still.
+            let forks = match seen.strays.is_empty() {
+                true => seen.has_missed,
+                false => round.kills,
+            };
+            let halt = forks.then(|| Halt::of(std::mem::take(&mut seen.uids), limit));
+            if halt.is_some() {
+                seen.strays = self.look(user)?.strays;
+            }
+            if seen.strays.is_empty() {
                 return Ok(Outcome::Done);
             }
             if limit.has_passed() {
+                let (left, cause) = (seen.strays, round.cause);
                 return Ok(Outcome::Left { left, cause });
             }
-            let kills = grace.has_passed();
-            for process in left {
-                let is_known = self.ended.iter().any(|it| is_same(it, &process));
-                // SIGTERM only once: what it starts, such as a shell's trap, must have its time.
-                if kills || !is_known {
-                    let signal = if kills { Signal::KILL } else { Signal::TERM };
-                    if let Err(error) = self.signal(user, &process, signal)? {
-                        cause = Some(format!("pid {}: {error}", process.pid));
-                    }
+            for process in seen.strays {
+                if limit.has_passed() {
+                    break;
                 }
-                if !is_known {
-                    self.ended.push(process);
-                }
+                self.end(user, process, &mut round)?;
             }
+            drop(halt);
             thread::sleep(AGAIN.min(limit.remaining()));
         }
+    }
+
+    /// Sends a process the signal of this round.
+    fn end(&mut self, user: &User, process: Process, round: &mut Round) -> Result<(), Outcome> {
+        let is_known = !round.signalled.insert((process.pid, process.start));
+        // SIGTERM only once: what it starts, such as a shell's trap, must have its time.
+        if round.kills || !is_known {
+            let signal = match round.kills {
+                true => Signal::KILL,
+                false => Signal::TERM,
+            };
+            if let Err(error) = self.signal(user, &process, signal)? {
+                round.cause = Some(format!("pid {}: {error}", process.pid));
+            }
+        }
+        if !is_known {
+            self.ended.push(process);
+        }
+        Ok(())
     }
 
     /// Fails if anything of the user is to be left alone.
@@ -271,11 +326,21 @@ impl Broom<'_> {
         self.has_no_job(user)
     }
 
-    fn strays(&mut self, user: &User) -> Result<Vec<Process>, Outcome> {
-        let all = processes().map_err(Outcome::Unknown)?;
+    fn look(&mut self, user: &User) -> Result<Look, Outcome> {
+        let Seen {
+            processes,
+            has_missed,
+        } = processes(&self.whose).map_err(Outcome::Unknown)?;
         // After the processes, among which may be those of a new job.
         self.still_has_no_job(user)?;
-        strays(&all, user.uid, &self.jobs).map_err(Outcome::Unknown)
+        let strays = strays(&processes, user.uid, &self.jobs).map_err(Outcome::Unknown)?;
+        let own = processes.iter().filter(|it| it.uid == user.uid);
+        let uids = own.map(|it| it.real_uid).chain([user.uid]);
+        Ok(Look {
+            strays,
+            uids: uids.collect(),
+            has_missed,
+        })
     }
 
     /// Signals a process that still stands outside any job, if its user still has none.
@@ -285,7 +350,7 @@ impl Broom<'_> {
         process: &Process,
         signal: Signal,
     ) -> Result<io::Result<()>, Outcome> {
-        let held = match process.hold() {
+        let held = match process.hold(&self.whose) {
             Ok(Some(held)) => held,
             Ok(None) => return Ok(Ok(())),
             // Linux before 5.3.
@@ -300,10 +365,6 @@ impl Broom<'_> {
             Standing::Job(_) | Standing::UnknownJob(_) => Ok(()),
         })
     }
-}
-
-fn is_same(one: &Process, other: &Process) -> bool {
-    (one.pid, one.start) == (other.pid, other.start)
 }
 
 /// The processes of a user outside any job.

@@ -3,9 +3,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use adopt::survey::{JobsSeen, cgroups_of};
-use procfs::process::{Process as ProcProcess, all_processes};
+use adopt::survey::JobsSeen;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use sys::{Proc, ProcessStatus};
+
+use crate::sweep::ancestry::Ancestry;
+use crate::sweep::whose::Whose;
 
 /// Follows the job's directory in the path of a step's cgroup.
 const STEP: &str = "/step_";
@@ -17,12 +20,23 @@ pub struct Process {
     pub pid: i32,
     /// Its start in clock ticks after the boot: with the pid it tells the process from any other.
     pub start: u64,
-    /// Its real and its effective uid.
+    /// The user whose it is, see [`Whose`].
     pub uid: u32,
+    /// Its real uid: in a container of the user's another than the user's own.
+    pub real_uid: u32,
     /// Its name, cut to 15 bytes by the kernel; its user chose it.
     pub name: String,
     /// Its /proc/PID/cgroup.
     pub cgroups: String,
+}
+
+/// The processes of users, at one look.
+#[derive(Debug)]
+pub struct Seen {
+    /// Those that no slurmd has started, by pid.
+    pub processes: Vec<Process>,
+    /// Whether one ended before it could be looked at. What forks and ends all the time is never seen otherwise.
+    pub has_missed: bool,
 }
 
 /// Where a process stands.
@@ -36,30 +50,67 @@ pub enum Standing {
     Outside,
 }
 
-/// The processes whose real and effective uid is the same user's. What has two is a set-user-ID program, or a daemon
-/// that acts for a user: it is not the user's to lose. Leaves out the dead.
+/// Looks at all processes. Leaves out the dead, and what slurmd or a slurmstepd has started and still waits for: a Prolog
+/// may become the user of a job that has no step yet.
 ///
 /// # Errors
 /// Those of proc(5).
-pub fn all() -> io::Result<Vec<Process>> {
-    let processes = all_processes().map_err(io::Error::other)?;
-    Ok(processes.filter_map(|it| read(&it.ok()?)).collect())
+pub fn look(whose: &Whose) -> io::Result<Seen> {
+    let proc = Proc::mounted()?;
+    let (mut processes, mut has_missed) = (Vec::new(), false);
+    let mut ancestry = Ancestry::default();
+    for pid in proc.pids()? {
+        let Some((status, process)) = read(&proc, pid, whose)? else {
+            has_missed = true;
+            continue;
+        };
+        ancestry.add(pid, &status, whose);
+        processes.extend(process);
+    }
+    processes.retain(|it: &Process| !ancestry.leads_to_slurm(it.pid));
+    Ok(Seen {
+        processes,
+        has_missed,
+    })
 }
 
-fn read(process: &ProcProcess) -> Option<Process> {
-    let status = process.status().ok()?;
-    let stat = process.stat().ok()?;
-    // A process's first thread may end before the others.
-    let is_dead = matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1;
-    let is_ones = status.ruid == status.euid;
-    let cgroups = cgroups_of(&process.pid.to_string()).ok().flatten()?;
-    (is_ones && !is_dead).then_some(Process {
-        pid: process.pid,
-        start: stat.starttime,
-        uid: status.ruid,
-        name: status.name,
+/// Reads a process; none if it has ended, and none of a user's if it is nobody's.
+fn read(
+    proc: &Proc,
+    pid: u32,
+    whose: &Whose,
+) -> io::Result<Option<(ProcessStatus, Option<Process>)>> {
+    let Some(dir) = proc.process(pid)? else {
+        return Ok(None);
+    };
+    let Some(status) = dir.status()? else {
+        return Ok(None);
+    };
+    // Root's daemons and kernel threads in their thousands.
+    if !whose.may_be_users(status.uids) {
+        return Ok(Some((status, None)));
+    }
+    let (Some(stat), Some(cgroups)) = (dir.stat()?, dir.read(c"cgroup")?) else {
+        return Ok(None);
+    };
+    // Without CAP_SYS_PTRACE, as in a container, subuid(5) alone tells.
+    let maker = match dir.namespace_owner() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+        maker => maker?,
+    };
+    if stat.is_zombie {
+        return Ok(None);
+    }
+    let uid = whose.user(status.uids, maker);
+    let process = uid.map(|uid| Process {
+        pid: pid as i32,
+        start: stat.start,
+        uid,
+        real_uid: status.uids[0],
+        name: status.name.clone(),
         cgroups,
-    })
+    });
+    Ok(Some((status, process)))
 }
 
 impl Process {
@@ -74,7 +125,8 @@ impl Process {
         }
         let delegated = format!("/user@{}.service/", self.uid);
         let mut steps = self.cgroups.lines().filter_map(|line| {
-            let (before, _) = line.split_once(STEP)?;
+            let step = line.split_once(STEP).map(|(before, _)| before);
+            let before = step.or_else(|| is_bare_job(line).then_some(line))?;
             let job = before.rsplit_once("/job_").map(|(_, job)| job.parse().ok());
             let is_slurms = job.is_some() || before.contains("slurmstepd.scope");
             (is_slurms && !before.contains(&delegated)).then_some(job.flatten())
@@ -97,8 +149,8 @@ impl Process {
     /// entered a job.
     ///
     /// # Errors
-    /// Those of pidfd_open(2): Linux 5.3 and later have it.
-    pub fn hold(&self) -> io::Result<Option<Held>> {
+    /// Those of pidfd_open(2), which Linux has from 5.3 on, and of proc(5).
+    pub fn hold(&self, whose: &Whose) -> io::Result<Option<Held>> {
         let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.pid > 1) else {
             return Ok(None);
         };
@@ -108,10 +160,19 @@ impl Process {
             Err(error) => return Err(error.into()),
         };
         // If the pid had been used again before the descriptor was opened, another start would be read here.
-        let now = ProcProcess::new(self.pid).ok().and_then(|it| read(&it));
+        let now = read(&Proc::mounted()?, self.pid as u32, whose)?;
+        let now = now.and_then(|(_, process)| process);
         let same = now.filter(|now| (now.start, now.uid) == (self.start, self.uid));
         Ok(same.map(|process| Held { process, fd }))
     }
+}
+
+/// Whether the path of a line of cgroup v1 is a job's directory, with no step: where a slurmstepd starts its steps.
+fn is_bare_job(line: &str) -> bool {
+    let job = line
+        .rsplit_once("/job_")
+        .filter(|(it, _)| it.contains("/uid_"));
+    job.is_some_and(|(_, job)| job.parse::<u32>().is_ok())
 }
 
 /// A process that no other can take the place of.
@@ -141,8 +202,15 @@ mod tests {
     use std::process::Command;
 
     use adopt::survey::{JobSeen, JobsSeen, Life, Steps};
+    use check::host::tree::Tree;
+    use check::host::users::Ordinary;
 
     use super::*;
+
+    /// Everyone counts, even root as the tests' user.
+    fn whose() -> Whose {
+        Whose::read(&Tree::live(), Ordinary { first: 0 }, 0)
+    }
 
     const SCOPE: &str = "/system.slice/n_slurmstepd.scope";
 
@@ -161,6 +229,7 @@ mod tests {
             pid: 2,
             start: 1,
             uid: 2001,
+            real_uid: 2001,
             name: "x".into(),
             cgroups: cgroups.into(),
         };
@@ -204,6 +273,9 @@ mod tests {
             ("4:freezer:/\n3:memory:/slurm/uid_2001/job_7/step_0", Job(7)),
             ("4:freezer:/slurm/uid_1/job_9/step_0", UnknownJob(Some(9))),
             ("4:freezer:/\n3:memory:/\n0::/", Outside),
+            // Not in its step yet.
+            ("4:freezer:/slurm/uid_1/job_9\n0::/", UnknownJob(Some(9))),
+            ("4:freezer:/job_9\n0::/", Outside),
         ] {
             assert_eq!(standing(v1, cgroups), expected, "{cgroups}");
         }
@@ -213,24 +285,52 @@ mod tests {
     fn only_the_process_that_was_seen_is_ended() {
         let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep");
         let pid = child.id() as i32;
-        let all = all().expect("processes");
+        let whose = whose();
+        let all = look(&whose).expect("processes").processes;
         let seen = all.iter().find(|it| it.pid == pid).expect("the child");
         // The pid as it would be after another process has got it.
         let earlier = Process {
             start: seen.start - 1,
             ..seen.clone()
         };
-        assert!(earlier.hold().expect("hold").is_none());
-        let held = seen.hold().expect("hold").expect("it runs");
+        assert!(earlier.hold(&whose).expect("hold").is_none());
+        let held = seen.hold(&whose).expect("hold").expect("it runs");
         held.signal(Signal::TERM).expect("signal");
         let status = child.wait().expect("wait");
         assert_eq!(status.signal(), Some(15));
         held.signal(Signal::KILL).expect("it has ended");
-        assert!(seen.hold().expect("hold").is_none());
+        assert!(seen.hold(&whose).expect("hold").is_none());
         let init = Process {
             pid: 1,
             ..seen.clone()
         };
-        assert!(init.hold().expect("hold").is_none());
+        assert!(init.hold(&whose).expect("hold").is_none());
+    }
+
+    /// Its user may give a process any name.
+    #[test]
+    fn a_name_that_is_no_text_hides_nothing() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = std::env::temp_dir().join(format!("sweep-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("make it");
+        let program = dir.join(OsStr::from_bytes(b"\xff:\n9"));
+        std::fs::copy("/bin/sleep", &program).expect("copy");
+        let mut child = Command::new(&program).arg("1000").spawn().expect("sleep");
+        let pid = child.id() as i32;
+        let named = |it: &Process| it.pid == pid && it.name.contains(":\\n9");
+        let is_seen = || {
+            look(&whose())
+                .expect("processes")
+                .processes
+                .iter()
+                .any(named)
+        };
+        // It is a copy of this process until exec(2).
+        let seen = (0..1000).any(|_| is_seen());
+        child.kill().expect("kill");
+        child.wait().expect("reap");
+        std::fs::remove_dir_all(&dir).expect("clean up");
+        assert!(seen);
     }
 }

@@ -13,6 +13,7 @@ fn process(pid: i32, uid: u32, path: &str) -> Process {
         pid,
         start: 1,
         uid,
+        real_uid: uid,
         name: "x".into(),
         cgroups: format!("0::{path}\n"),
     }

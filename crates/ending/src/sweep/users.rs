@@ -35,7 +35,8 @@ pub enum Spared {
 pub struct Sparing<'a> {
     /// The host.
     pub host: &'a Host,
-    ordinary: Ordinary,
+    /// Which uids may be people's.
+    pub ordinary: Ordinary,
     /// Those of each line, or the reason why they are not known.
     exempt: Result<Vec<Exempt>, Doubt>,
 }
