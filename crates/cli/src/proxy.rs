@@ -3,7 +3,7 @@
 mod error;
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ pub struct SharedJob {
     /// If no job of this name runs or waits, submit one with these options of sbatch(1), such as "-c4 --mem=8G -t 4:0:0"
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
     pub alloc: Option<String>,
-    /// Minutes for which a job that --alloc submits stays after the last login, and at least two for the first
+    /// Minutes for which a job that --alloc submits stays after the last login; for the first there are two
     #[arg(long, value_name = "MINUTES", requires = "alloc", default_value = "10", value_parser = minutes)]
     pub keep: Minutes,
 }
@@ -214,9 +214,10 @@ pub fn program() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(Error::Program)
 }
 
-/// Tells the user.
+/// Tells the user, if there is anybody: a terminal that is gone must not keep a job from being cancelled.
 pub fn say(command: &str, text: &str) {
-    eprintln!("slurm-adopt {command}: {}", output::safe(text));
+    let line = format!("slurm-adopt {command}: {}\n", output::safe(text));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 fn failed(command: &str, error: impl Display) -> ExitCode {

@@ -1,0 +1,97 @@
+//! `slurm-adopt proxy` beside a Slurm of shell scripts, for what a real one does seldom.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// Commands of Slurm's: `queue` is what squeue prints, scancel notes its arguments in `cancelled`.
+const COMMANDS: [(&str, &str); 4] = [
+    (
+        "squeue",
+        r#"case "$*" in *--jobs=*) echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1 ;; esac
+        if test -e queue; then cat queue; fi"#,
+    ),
+    ("sbatch", "cp submitted queue; echo 77"),
+    ("scancel", r#"echo "$*" >>cancelled; rm -f queue"#),
+    ("scontrol", "echo 'ClusterName             = lab'"),
+];
+
+/// A directory with the commands, where a job of this name appears in the queue once one is submitted.
+fn slurm(name: &str) -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (command, script) in COMMANDS {
+        let (path, at) = (dir.path().join(command), dir.path().display());
+        fs::write(&path, format!("#!/bin/sh\ncd {at}\n{script}\n")).expect("a script");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+    let line = format!("77|77|PENDING|Priority|N/A|N/A||0|root|{name}\n");
+    fs::write(dir.path().join("submitted"), line).expect("a queue");
+    dir
+}
+
+fn proxy(dir: &TempDir, arguments: &[&str]) -> Command {
+    let mut proxy = Command::new(env!("CARGO_BIN_EXE_slurm-adopt"));
+    proxy.arg("proxy").args(arguments).stdin(Stdio::null());
+    proxy.env("PATH", format!("{}:/usr/bin:/bin", dir.path().display()));
+    proxy
+}
+
+fn cancelled(dir: &TempDir) -> String {
+    fs::read_to_string(dir.path().join("cancelled")).unwrap_or_default()
+}
+
+/// A name that no other run of these tests has.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+#[test]
+fn a_job_that_slurm_names_otherwise_is_cancelled() {
+    let dir = slurm("site-dev");
+    let name = unique("renamed");
+    let output = proxy(&dir, &["--name", &name, "--alloc", ""]).output();
+    let output = output.expect("slurm-adopt");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("has named it \"site-dev\""), "{told}");
+    assert_eq!(cancelled(&dir), "--quiet 77\n", "{told}");
+}
+
+#[test]
+fn a_job_is_cancelled_though_nobody_reads_what_is_told() {
+    let name = unique("untold");
+    let dir = slurm(&name);
+    let (reader, unread) = io::pipe().expect("a pipe");
+    drop(reader);
+    let mut proxy = proxy(&dir, &["--name", &name, "--alloc", ""]);
+    let mut proxy = proxy
+        .stdout(Stdio::piped())
+        .stderr(unread)
+        .spawn()
+        .expect("slurm-adopt");
+    // It has submitted the job and tells that it waits.
+    std::thread::sleep(Duration::from_secs(3));
+    drop(proxy.stdout.take());
+    let status = proxy.wait().expect("its end");
+    assert_eq!(status.code(), Some(1));
+    let cancelled = cancelled(&dir);
+    assert!(
+        cancelled.starts_with(&format!("--quiet --state=PENDING --jobname={name} 77\n")),
+        "{cancelled}"
+    );
+}
+
+#[test]
+fn a_job_of_another_cluster_is_unknown_to_this_one() {
+    let dir = slurm("other");
+    let output = proxy(&dir, &["job-99"]).output().expect("slurm-adopt");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("job 99 is unknown to Slurm on cluster lab: "),
+        "{told}"
+    );
+}
