@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Commands of Slurm's: `queue` is what squeue prints, scancel notes its arguments in `cancelled`.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 5] = [
     (
         "squeue",
         r#"case "$*" in *--jobs=*) echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1 ;; esac
@@ -18,6 +18,10 @@ const COMMANDS: [(&str, &str); 4] = [
     ("sbatch", "cp submitted queue; echo 77"),
     ("scancel", r#"echo "$*" >>cancelled; rm -f queue"#),
     ("scontrol", "echo 'ClusterName             = lab'"),
+    (
+        "ssh-keygen",
+        r#"case $1 in -F*node1*) echo "${1#-F} ssh-ed25519 AAAA" ;; esac"#,
+    ),
 ];
 
 /// A directory with the commands, where a job of this name appears in the queue once one is submitted.
@@ -94,4 +98,25 @@ fn a_job_of_another_cluster_is_unknown_to_this_one() {
         told.contains("job 99 is unknown to Slurm on cluster lab: "),
         "{told}"
     );
+}
+
+/// ssh looks names up in small letters, and with the port if it is not 22.
+#[test]
+fn a_key_is_found_for_a_job_with_capitals_and_for_another_port() {
+    let dir = slurm("other");
+    let job = "9|9|RUNNING|None|2026-11-30T12:00:00|N/A|node1|0|root|Train\n";
+    fs::write(dir.path().join("queue"), job).expect("a queue");
+    fs::create_dir(dir.path().join(".ssh")).expect("a directory");
+    fs::write(dir.path().join(".ssh/known_hosts"), "").expect("a file");
+    for host in ["job-train", "[job-train]:2222"] {
+        let mut keys = Command::new(env!("CARGO_BIN_EXE_slurm-adopt"));
+        keys.args(["host-keys", host, "job-Train"])
+            .env("HOME", dir.path());
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let output = keys.env("PATH", path).output().expect("slurm-adopt");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let told = String::from_utf8_lossy(&output.stderr);
+        let line = format!("{host} ssh-ed25519 AAAA\n");
+        assert!(printed.contains(&line), "{host}: {printed}{told}");
+    }
 }
