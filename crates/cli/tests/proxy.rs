@@ -84,8 +84,33 @@ fn a_job_is_cancelled_though_nobody_reads_what_is_told() {
     assert_eq!(status.code(), Some(1));
     let cancelled = cancelled(&dir);
     assert!(
-        cancelled.starts_with(&format!("--quiet --state=PENDING --jobname={name} 77\n")),
+        cancelled.starts_with("--quiet --state=PENDING 77\n"),
         "{cancelled}"
+    );
+}
+
+/// Its own number is what sbatch has told; another's may have got another name since it was noted.
+#[test]
+fn a_renamed_job_is_cancelled_also_beside_one_of_the_name() {
+    let dir = slurm("site-dev");
+    let name = unique("beside");
+    let queue = format!("78|78|PENDING|Priority|N/A|N/A||0|root|{name}\n");
+    let sbatch = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\ncat other submitted >queue; echo 77\n";
+    fs::write(dir.path().join("other"), queue).expect("a queue");
+    fs::write(dir.path().join("sbatch"), sbatch).expect("a script");
+    let mut proxy = proxy(&dir, &["--name", &name, "--alloc", ""]);
+    let mut proxy = proxy
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("slurm-adopt");
+    std::thread::sleep(Duration::from_secs(3));
+    drop(proxy.stdout.take());
+    proxy.wait().expect("its end");
+    assert!(
+        cancelled(&dir).starts_with("--quiet 77\n"),
+        "{}",
+        cancelled(&dir)
     );
 }
 

@@ -148,7 +148,7 @@ fn pick<'a>(
     let name = &allocation.name;
     match (winner(jobs, name), *own) {
         (Some(choice), Some(number)) if choice.job.number != number => {
-            Slurm.cancel(number, Some(name), &[])?;
+            Slurm.cancel(number, None, &[])?;
             *own = None;
             Ok(Some(choice))
         }
@@ -225,17 +225,19 @@ fn arguments(allocation: &Allocation) -> Vec<String> {
 /// Waits no more.
 fn leave(waiters: Waiters, own: Option<u32>, name: &str) -> Result<(), Error> {
     match waiters.leave(own)? {
-        Some(number) => end(number, name),
+        // What is noted may be old, and the number another job's; that of the own one may have got another name.
+        Some(number) if Some(number) == own => end(number, None),
+        Some(number) => end(number, Some(name)),
         None => Ok(()),
     }
 }
 
 /// Ends a job for which nobody waits. If it has just started, its holder ends it unless somebody has connected.
-fn end(number: u32, name: &str) -> Result<(), Error> {
-    Slurm.cancel(number, Some(name), &["--state=PENDING"])?;
+fn end(number: u32, name: Option<&str>) -> Result<(), Error> {
+    Slurm.cancel(number, name, &["--state=PENDING"])?;
     let signal = format!("--signal={}", holder::SIGNAL);
     // One that was pending is no more: not to be found is no failure.
-    let _ = Slurm.cancel(number, Some(name), &["--state=RUNNING", "--batch", &signal]);
+    let _ = Slurm.cancel(number, name, &["--state=RUNNING", "--batch", &signal]);
     Ok(())
 }
 
