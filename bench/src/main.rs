@@ -9,12 +9,14 @@
 mod beside;
 mod cold;
 mod conf;
+mod connect;
 mod jobs;
 mod machine;
 mod measure;
 mod plot;
 mod plots;
 mod results;
+mod speeds;
 mod ssh;
 mod stats;
 mod table;
@@ -33,7 +35,7 @@ use clap::Parser;
 use lab::{Cluster, Node, Suite};
 
 use crate::measure::Effort;
-use crate::results::{Axis, Results, Row, SuiteResults};
+use crate::results::{About, Axis, Connect, Results, Row, SuiteResults};
 
 /// Measure logins and write results.json, table.md and plots.
 #[derive(Debug, Parser)]
@@ -50,6 +52,9 @@ struct Args {
     /// Only this axis; may be repeated.
     #[arg(long, value_enum, value_name = "AXIS")]
     only: Vec<Axis>,
+    /// Put the axis connect into the results that are there, and leave the rest of them as it is.
+    #[arg(long)]
+    merge: bool,
     /// Only write the table and the plots again, from the existing results.json.
     #[arg(long)]
     render: bool,
@@ -69,7 +74,12 @@ fn main() -> Result<()> {
     let results = match args.render {
         true => read(&file)?,
         false => {
-            let results = measure(&args)?;
+            let earlier = args.merge.then(|| earlier(&args, &file)).transpose()?;
+            let measured = measure(&args)?;
+            let results = match earlier {
+                Some(earlier) => earlier.with_connect(measured),
+                None => measured,
+            };
             fs::create_dir_all(&args.out)
                 .with_context(|| format!("make {}", args.out.display()))?;
             let text = serde_json::to_string_pretty(&results).context("write JSON")?;
@@ -85,6 +95,12 @@ fn main() -> Result<()> {
     let failed: Vec<&str> = failed.map(String::as_str).collect();
     ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     Ok(())
+}
+
+/// The results to which one axis is added.
+fn earlier(args: &Args, file: &Path) -> Result<Results> {
+    ensure!(args.only == [Axis::Connect], "--merge needs --only connect");
+    read(file)
 }
 
 fn read(file: &Path) -> Result<Results> {
@@ -110,6 +126,7 @@ fn measure(args: &Args) -> Result<Results> {
     };
     let run = Run {
         only: &args.only,
+        about: &about,
         effort,
         start: Instant::now(),
     };
@@ -125,6 +142,7 @@ fn measure(args: &Args) -> Result<Results> {
 /// One run of the benchmark.
 struct Run<'a> {
     only: &'a [Axis],
+    about: &'a About,
     effort: Effort,
     start: Instant,
 }
@@ -143,6 +161,7 @@ impl Run<'_> {
             openssh: "unknown".into(),
             rows: Vec::new(),
             failed: Vec::new(),
+            connect: None,
         };
         let mut failed = Vec::new();
         let mut note = |what: &str, outcome: Result<()>| {
@@ -154,6 +173,9 @@ impl Run<'_> {
         note("one node", self.one_node(suite, &mut results));
         if self.wants(Axis::Ssh) || self.wants(Axis::Tcp) {
             note("three nodes", self.three_nodes(suite, &mut results));
+        }
+        if self.wants(Axis::Connect) {
+            note("connect", self.connect(suite, &mut results));
         }
         if self.wants(Axis::Cold) {
             note("empty page cache", self.cold(suite, &mut results));
@@ -186,6 +208,23 @@ impl Run<'_> {
         if self.wants(Axis::Tcp) {
             tcp::rows(&cluster, STACKS, self.effort, done)?;
         }
+        Ok(())
+    }
+
+    fn connect(&self, suite: Suite, results: &mut SuiteResults) -> Result<()> {
+        let cluster = tests::cluster(suite)?.nodes(2);
+        let cluster = cluster
+            .copy(tests::dist("slurm-adopt")?, tests::CLI)
+            .start()?;
+        let speeds = connect::rows(&cluster, self.effort)?;
+        for speed in &speeds {
+            self.tell(&speeds::progress(speed));
+        }
+        results.connect = Some(Connect {
+            date: self.about.date.clone(),
+            commit: self.about.commit.clone(),
+            speeds,
+        });
         Ok(())
     }
 

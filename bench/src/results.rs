@@ -63,6 +63,35 @@ pub struct SuiteResults {
     pub rows: Vec<Row>,
     /// Axes that ended early or could not begin, each with the reason.
     pub failed: Vec<String>,
+    /// The axis connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Connect>,
+}
+
+/// Speeds by way of `slurm-adopt proxy`. They may come from another run than the rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Connect {
+    /// Time when that run began, UTC.
+    pub date: String,
+    /// The commit that was built.
+    pub commit: String,
+    /// All ways.
+    pub speeds: Vec<Speed>,
+}
+
+/// One way of bytes, in one direction.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Speed {
+    /// Identifies the way within its release.
+    pub id: String,
+    /// The way in words.
+    pub name: String,
+    /// MiB of a turn.
+    pub mib: u64,
+    /// Megabytes a second (10^6 bytes), of each turn. The turns of all ways took place one after the other.
+    pub mb_per_s: Vec<f64>,
+    /// Reason why there are no more.
+    pub failed: Option<String>,
 }
 
 /// Property that varies between rows.
@@ -79,6 +108,8 @@ pub enum Axis {
     Tcp,
     /// The whole of `ssh host true`
     Ssh,
+    /// Bytes by way of `slurm-adopt proxy`
+    Connect,
 }
 
 /// One situation, with everything that could be measured.
@@ -129,6 +160,23 @@ pub struct Sample {
     pub read_bytes: Option<u64>,
 }
 
+impl Results {
+    /// These results with what others say of the axis connect.
+    pub fn with_connect(mut self, measured: Self) -> Self {
+        for suite in measured.suites {
+            match self.suites.iter_mut().find(|it| it.suite == suite.suite) {
+                Some(there) => {
+                    there.connect = suite.connect.or(there.connect.take());
+                    there.failed.retain(|it| !it.starts_with("connect: "));
+                    there.failed.extend(suite.failed);
+                }
+                None => self.suites.push(suite),
+            }
+        }
+        self
+    }
+}
+
 impl SuiteResults {
     /// Finds a row by its ID.
     pub fn row(&self, id: &str) -> Option<&Row> {
@@ -141,6 +189,27 @@ impl SuiteResults {
             Some((end, _)) => &self.slurm[..end],
             None => &self.slurm,
         }
+    }
+}
+
+impl Connect {
+    /// Finds a way by its ID; none if it was not measured.
+    pub fn speed(&self, id: &str) -> Option<&Speed> {
+        let mut speeds = self.speeds.iter();
+        speeds.find(|it| it.id == id && !it.mb_per_s.is_empty())
+    }
+}
+
+impl Speed {
+    /// Median of this way's share of another's speed, turn by turn: what slows the machine down slows both.
+    pub fn share_of(&self, other: &Self) -> f64 {
+        let turns = self.mb_per_s.iter().zip(&other.mb_per_s);
+        stats::median(&turns.map(|(own, its)| own / its).collect::<Vec<_>>())
+    }
+
+    /// Median of all turns, in megabytes a second.
+    pub fn median(&self) -> f64 {
+        stats::median(&self.mb_per_s)
     }
 }
 
@@ -222,6 +291,30 @@ pub mod tests {
             openssh: "10.6p1".into(),
             rows,
             failed: Vec::new(),
+            connect: None,
+        }
+    }
+
+    /// Makes ways of three turns, of which the relay's to the node are 98, 95 and 99 % of nc's, and a failed one.
+    pub fn connect() -> Connect {
+        let speed = |id: &str, mb_per_s: &[f64]| Speed {
+            id: id.into(),
+            name: format!("way {id}"),
+            mib: 32,
+            mb_per_s: mb_per_s.to_vec(),
+            failed: mb_per_s.is_empty().then(|| "no answer".to_owned()),
+        };
+        Connect {
+            date: "2026-11-30".into(),
+            commit: "0123456789ab".into(),
+            speeds: vec![
+                speed("send-nc", &[100.0, 200.0, 300.0]),
+                speed("send-proxy", &[98.0, 190.0, 297.0]),
+                speed("send-srun", &[]),
+                speed("receive-nc", &[100.0, 200.0, 300.0]),
+                speed("receive-proxy", &[200.0, 400.0, 600.0]),
+                speed("receive-srun", &[60.0]),
+            ],
         }
     }
 
@@ -238,6 +331,49 @@ pub mod tests {
             ..denied
         };
         assert_eq!(failed.ratio(), None);
+    }
+
+    #[test]
+    fn shares_are_of_the_same_turn() {
+        let connect = connect();
+        let speed = |id: &str| connect.speed(id);
+        let [nc, proxy] = ["send-nc", "send-proxy"].map(|id| speed(id).expect(id));
+        assert_eq!((proxy.share_of(nc), proxy.median()), (0.98, 190.0));
+        assert!(speed("send-srun").is_none(), "it failed");
+    }
+
+    #[test]
+    fn results_without_the_axis_connect_are_read() {
+        let text = serde_json::to_string(&suite(Vec::new())).expect("write");
+        assert!(!text.contains("connect"), "{text}");
+        let again: SuiteResults = serde_json::from_str(&text).expect("read");
+        assert!(again.connect.is_none());
+    }
+
+    #[test]
+    fn one_axis_is_merged_and_the_others_stay() {
+        let of = |suites| Results {
+            about: About::default(),
+            module: ModuleFile::default(),
+            suites,
+        };
+        let rows = vec![row("jobs-0-1", [1.0, 21.0, 3.0, 1.0])];
+        let trixie = SuiteResults {
+            suite: "trixie".into(),
+            ..suite(Vec::new())
+        };
+        let mut measured = of(vec![suite(Vec::new()), trixie]);
+        measured.suites[0].connect = Some(connect());
+        let all = of(vec![suite(rows)]).with_connect(measured);
+        let count = |it: &Results| it.suites.iter().map(|it| it.rows.len()).collect::<Vec<_>>();
+        assert_eq!(count(&all), [1, 0]);
+        assert!(all.suites[0].connect.is_some());
+        // A second time it fails: the earlier figures stay.
+        let mut failed = of(vec![suite(Vec::new())]);
+        failed.suites[0].failed = vec!["connect: no cluster".into()];
+        let again = all.with_connect(failed);
+        assert!(again.suites[0].connect.is_some());
+        assert_eq!(again.suites[0].failed.len(), 1);
     }
 
     #[test]

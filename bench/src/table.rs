@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::results::{Axis, Results, Row, Sample, SuiteResults};
+use crate::speeds;
 use crate::targets;
 
 const INTRODUCTION: &str = "\
@@ -45,6 +46,7 @@ pub fn table(results: &Results) -> String {
         text += &times(suite);
         text += &costs(suite);
         text += &ssh(suite);
+        text += &speeds::table(suite);
         text += &failures(suite);
     }
     let module = &results.module;
@@ -185,8 +187,11 @@ fn failures(suite: &SuiteResults) -> String {
         let name = &row.name;
         row.failed.iter().map(move |cause| (name, cause))
     });
+    let of_ways = suite.connect.iter().flat_map(|it| &it.speeds);
+    let of_ways = of_ways.filter_map(|it| Some((&it.name, it.failed.as_ref()?)));
     let mut text = String::new();
-    let all = of_rows.map(|(name, cause)| format!("{name}: {cause}"));
+    let all = of_rows.chain(of_ways);
+    let all = all.map(|(name, cause)| format!("{name}: {cause}"));
     for cause in all.chain(suite.failed.iter().cloned()) {
         if text.is_empty() {
             text += "\n### Not measured\n\n";

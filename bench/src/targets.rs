@@ -1,6 +1,7 @@
 //! Targets for our module, and whether it meets them.
 
-use crate::results::{ModuleFile, Row, SuiteResults};
+use crate::connect;
+use crate::results::{Connect, ModuleFile, Row, Speed, SuiteResults};
 use crate::tcp;
 
 /// One target and its measurement.
@@ -42,6 +43,10 @@ const MEMORY_PART: u64 = 8;
 const MODULE_SIZE: u64 = 1_000_000;
 /// Maximum number for a login that is denied on an idle node.
 const SYSCALLS: u64 = 60;
+/// Minimum speed of the relay, in percent of nc's.
+const SHARE_OF_NC: f64 = 95.0;
+/// Minimum speed of the relay by srun, in megabytes a second.
+const BY_SRUN: f64 = 50.0;
 /// ID of the row for memory and system calls.
 const IDLE: &str = "jobs-0-0";
 
@@ -62,7 +67,29 @@ pub fn targets(suite: &SuiteResults, module: &ModuleFile) -> Vec<Target> {
         met: (module.bytes > 0).then_some(module.bytes <= MODULE_SIZE),
     });
     targets.push(syscalls(suite.row(IDLE)));
+    targets.extend(speeds(suite.connect.as_ref()));
     targets
+}
+
+/// The slower direction counts.
+fn speeds(connect: Option<&Connect>) -> [Target; 2] {
+    let slower = |of: &dyn Fn(&[&str; 3]) -> Option<f64>| {
+        let [send, receive] = [connect::SEND, connect::RECEIVE].map(|it| of(&it));
+        Some(send?.min(receive?))
+    };
+    let speed = |id: &str| connect.and_then(|it| it.speed(id));
+    let share = slower(&|[nc, proxy, _]| Some(speed(proxy)?.share_of(speed(nc)?) * 100.0));
+    let by_srun = slower(&|[_, _, srun]| speed(srun).map(Speed::median));
+    let target = |what: &str, unit: &str, bound: f64, value: Option<f64>| Target {
+        what: what.into(),
+        bound: format!(">= {bound} {unit}"),
+        value: value.map(|it| format!("{it:.0} {unit}")),
+        met: value.map(|it| it >= bound),
+    };
+    [
+        target("proxy, speed of a plain nc", "%", SHARE_OF_NC, share),
+        target("proxy by srun", "MB/s", BY_SRUN, by_srun),
+    ]
 }
 
 fn at_least(what: &str, bound: f64, ratio: Option<f64>) -> Target {
@@ -134,5 +161,26 @@ mod tests {
         assert_eq!(of(&targets, memory), yes("1000 of 10000 KiB"));
         let calls = "system calls of a denial, no jobs on the node";
         assert_eq!(of(&targets, calls), no("100"));
+    }
+
+    #[test]
+    fn the_slower_direction_counts() {
+        let with = |connect: &Connect, what: &str| {
+            let mut measured = suite(Vec::new());
+            measured.connect = Some(connect.clone());
+            of(&targets(&measured, &ModuleFile::default()), what)
+        };
+        let mut measured = crate::results::tests::connect();
+        let share = with(&measured, "proxy, speed of a plain nc");
+        assert_eq!(share, (Some("98 %".to_owned()), Some(true)));
+        let by_srun = "proxy by srun";
+        assert_eq!(
+            with(&measured, by_srun),
+            (None, None),
+            "one direction failed"
+        );
+        measured.speeds[2].mb_per_s = vec![49.0];
+        let slow = (Some("49 MB/s".to_owned()), Some(false));
+        assert_eq!(with(&measured, by_srun), slow);
     }
 }

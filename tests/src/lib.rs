@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cast;
 mod lane;
 mod long;
 mod matrix;

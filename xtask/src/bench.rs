@@ -1,9 +1,9 @@
 //! Builds what the benchmark needs and runs it; see bench/README.md.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -23,9 +23,12 @@ pub struct Wanted {
     /// Only this suite (bookworm, trixie, forky); may be repeated.
     #[arg(long, value_name = "NAME")]
     suite: Vec<String>,
-    /// Only this axis (conf, cold, jobs, tcp, ssh); may be repeated.
+    /// Only this axis (conf, cold, jobs, tcp, ssh, connect); may be repeated.
     #[arg(long, value_name = "AXIS")]
     only: Vec<String>,
+    /// Put the axis connect into the results that are there, and leave the rest of them as it is.
+    #[arg(long)]
+    merge: bool,
     /// Only write the table and the plots again, from existing results.
     #[arg(long)]
     render: bool,
@@ -39,6 +42,7 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
     for tool in ["strace", "nsenter"] {
         need(tool)?;
     }
+    need_nc()?;
     let dist = dist::build(workspace, Arch::X86_64)?;
     let mut cargo = run::cargo(workspace.root());
     cargo.args(["build", "--quiet", "--release"]);
@@ -64,7 +68,11 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
         .args(["--built", &built.to_string()])
         .args(wanted.suite.iter().flat_map(|it| ["--suite", it]))
         .args(wanted.only.iter().flat_map(|it| ["--only", it]));
-    for (flag, is_given) in [("--quick", wanted.quick), ("--render", wanted.render)] {
+    for (flag, is_given) in [
+        ("--quick", wanted.quick),
+        ("--merge", wanted.merge),
+        ("--render", wanted.render),
+    ] {
         bench.args(is_given.then_some(flag));
     }
     bench
@@ -76,7 +84,8 @@ pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<()> {
 impl Wanted {
     /// Directory for the results: a partial run must not replace the published ones.
     fn out(&self, workspace: &Workspace) -> PathBuf {
-        let is_part = self.quick || !self.suite.is_empty() || !self.only.is_empty();
+        let is_some = !self.suite.is_empty() || !self.only.is_empty();
+        let is_part = self.quick || (is_some && !self.merge);
         match &self.out {
             Some(dir) => dir.clone(),
             None if is_part => workspace.target("bench"),
@@ -97,6 +106,17 @@ fn need(tool: &str) -> Result<()> {
         Ok(status) => bail!("{tool} --version: {status}"),
         Err(error) => bail!("start {tool}: {error}: sudo apt-get install strace util-linux"),
     }
+}
+
+/// What `slurm-adopt proxy` is compared with.
+fn need_nc() -> Result<()> {
+    let path = Path::new("/usr/bin/nc.openbsd");
+    ensure!(
+        path.exists(),
+        "{} is missing: sudo apt-get install netcat-openbsd",
+        path.display()
+    );
+    Ok(())
 }
 
 /// The commit, marked if tracked files differ from it.

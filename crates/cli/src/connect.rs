@@ -110,6 +110,8 @@ struct Host {
     pattern: String,
     /// What proxy gets.
     arguments: String,
+    /// The job, for host-keys.
+    job: String,
     /// Another name for its key.
     alias: String,
 }
@@ -120,6 +122,7 @@ impl Host {
         Self {
             pattern: format!("{}*", ::connect::PREFIX),
             arguments: "%n".to_owned(),
+            job: "%n".to_owned(),
             alias: String::new(),
         }
     }
@@ -146,6 +149,7 @@ impl Host {
         Ok(Self {
             pattern: name.to_owned(),
             arguments,
+            job: format!("{}{name}", ::connect::PREFIX),
             alias: format!("HostKeyAlias {}{name}\n    ", ::connect::PREFIX),
         })
     }
@@ -156,6 +160,7 @@ fn config(program: &str, login: Option<&str>, host: &Host) -> String {
     let Host {
         pattern,
         arguments,
+        job,
         alias,
     } = host;
     let program = quoted(program);
@@ -180,7 +185,7 @@ fn config(program: &str, login: Option<&str>, host: &Host) -> String {
          ProxyCommand {proxy}{program} proxy --port %p {arguments}\n    \
          {alias}\
          # The nodes' keys as known on the login node; OpenSSH before 8.5 asks instead.\n    \
-         KnownHostsCommand {keys}{program} host-keys %H\n    \
+         KnownHostsCommand {keys}{program} host-keys %H {job}\n    \
          # A name such as job-latest leads to another node each time.\n    \
          UserKnownHostsFile /dev/null\n"
     )
@@ -221,7 +226,7 @@ mod tests {
         let line = "    ProxyCommand ssh me@login /usr/sbin/slurm-adopt proxy --port %p %n\n";
         assert!(there.contains(line), "{there}");
         let line =
-            "    KnownHostsCommand /usr/bin/ssh me@login /usr/sbin/slurm-adopt host-keys %H\n";
+            "    KnownHostsCommand /usr/bin/ssh me@login /usr/sbin/slurm-adopt host-keys %H %n\n";
         assert!(there.contains(line), "{there}");
     }
     fn shared(options: &str) -> SharedJob {
@@ -239,6 +244,7 @@ mod tests {
         let start = "Host dev\n    ProxyCommand /usr/sbin/slurm-adopt proxy --port %p \
             --name dev --alloc '-c4 --mem=8G' --keep 5\n    HostKeyAlias job-dev\n";
         assert!(lines.contains(start), "{lines}");
+        assert!(lines.contains(" host-keys %H job-dev\n"), "{lines}");
         // One shell here, and one at the login node.
         let host = Host::of(&shared("-c4 -C 'a b'"), true).expect("a host");
         let remote = shlex::split(&host.arguments).expect("words").join(" ");

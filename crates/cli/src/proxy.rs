@@ -3,7 +3,7 @@
 mod error;
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ pub struct SharedJob {
     /// If no job of this name runs or waits, submit one with these options of sbatch(1), such as "-c4 --mem=8G -t 4:0:0"
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
     pub alloc: Option<String>,
-    /// Minutes for which a job that --alloc submits stays after the last login, and at least two for the first
+    /// Minutes for which a job that --alloc submits stays after the last login; for the first there are two
     #[arg(long, value_name = "MINUTES", requires = "alloc", default_value = "10", value_parser = minutes)]
     pub keep: Minutes,
 }
@@ -97,8 +97,10 @@ pub struct Relay {
 /// Print the keys of a job's node as lines of a known_hosts file, for KnownHostsCommand
 #[derive(Debug, Args)]
 pub struct HostKeys {
-    /// The job, as in proxy, or a node
+    /// The name that ssh looks up (%H): a job, as in proxy, or a node; with a port as [NAME]:PORT
     host: String,
+    /// The job, if ssh looks it up by another name: it writes names in small letters
+    job: Option<String>,
 }
 
 impl Proxy {
@@ -176,16 +178,21 @@ impl HostKeys {
     /// Prints the keys.
     pub fn run(&self) -> ExitCode {
         let keys = || -> Result<String, Error> {
-            let node = match self.host.starts_with(::connect::PREFIX) {
+            let bracketed = self.host.strip_prefix('[');
+            let (name, port) = match bracketed.and_then(|it| it.split_once("]:")) {
+                Some((name, port)) => (name, Some(port)),
+                None => (self.host.as_str(), None),
+            };
+            let node = match name.starts_with(::connect::PREFIX) {
                 true => {
-                    let target = Target::parse(&self.host)?;
+                    let target = Target::parse(self.job.as_deref().unwrap_or(name))?;
                     // The proxy has told what there is to tell.
                     ::connect::find(&target, &Client::nobody(), &mut |_| {})?.node
                 }
                 // `slurm-adopt connect` has ssh ask for the node itself.
-                false => self.host.clone(),
+                false => name.to_owned(),
             };
-            Ok(::connect::host_keys(&node, &self.host)?)
+            Ok(::connect::host_keys(&node, port, &self.host)?)
         };
         match keys() {
             Ok(text) => output::print("host-keys", 0, |out| out.write_all(text.as_bytes())),
@@ -214,9 +221,10 @@ pub fn program() -> Result<PathBuf, Error> {
     std::env::current_exe().map_err(Error::Program)
 }
 
-/// Tells the user.
+/// Tells the user, if there is anybody: a terminal that is gone must not keep a job from being cancelled.
 pub fn say(command: &str, text: &str) {
-    eprintln!("slurm-adopt {command}: {}", output::safe(text));
+    let line = format!("slurm-adopt {command}: {}\n", output::safe(text));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 fn failed(command: &str, error: impl Display) -> ExitCode {

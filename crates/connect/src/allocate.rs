@@ -18,19 +18,17 @@ use crate::target::Which;
 use crate::waiters::Waiters;
 
 /// Options of sbatch that make no job to log in to, or another than the one that is looked for.
-const REFUSED: [&str; 11] = [
-    ":",
-    "-a",
-    "--array",
-    "-d",
-    "--dependency",
-    "-W",
-    "--wait",
-    "--wrap",
-    "--test-only",
-    "-M",
-    "--clusters",
+const REFUSED: [&str; 6] = [
+    "array",
+    "dependency",
+    "wait",
+    "wrap",
+    "test-only",
+    "clusters",
 ];
+/// The same in short, and the short ones that have no value, which may stand before them in a word; sbatch's man page.
+const REFUSED_SHORT: &str = "adWM";
+const FLAGS: &str = "HIOQVhksuv";
 
 /// A job to be submitted if there is none of its name.
 #[derive(Debug)]
@@ -86,11 +84,15 @@ impl Allocation {
 }
 
 fn is_refused(word: &str) -> bool {
-    REFUSED.iter().any(|it| match it.strip_prefix("--") {
-        // A short option's value may follow at once.
-        None => word.starts_with(it),
-        Some(_) => word.split('=').next() == Some(it),
-    })
+    if let Some(long) = word.strip_prefix("--") {
+        // getopt_long(3) takes the beginning of a name for all of it. "--" ends the options, of which more follow.
+        let name = long.split('=').next().unwrap_or_default();
+        return REFUSED.iter().any(|it| it.starts_with(name));
+    }
+    let short = word.strip_prefix('-').unwrap_or_default();
+    let mut letters = short.chars().skip_while(|it| FLAGS.contains(*it));
+    let is_refused = letters.next().is_some_and(|it| REFUSED_SHORT.contains(it));
+    is_refused || word == ":"
 }
 
 /// Finds the job of that name, or submits it, and waits until it runs, while `client` is there. If nobody on this host
@@ -146,7 +148,7 @@ fn pick<'a>(
     let name = &allocation.name;
     match (winner(jobs, name), *own) {
         (Some(choice), Some(number)) if choice.job.number != number => {
-            Slurm.cancel(number, name, &[])?;
+            Slurm.cancel(number, None, &[])?;
             *own = None;
             Ok(Some(choice))
         }
@@ -155,7 +157,7 @@ fn pick<'a>(
             Ok(Some(choice))
         }
         (Some(choice), None) => Ok(Some(choice)),
-        (None, Some(number)) => Err(absence(&Which::Number(number), jobs)?),
+        (None, Some(number)) => Err(lost(number, jobs, own, name)?),
         (None, None) => {
             let number = Slurm.submit(&arguments(allocation))?;
             *own = Some(number);
@@ -163,6 +165,22 @@ fn pick<'a>(
             Ok(None)
         }
     }
+}
+
+/// Why the job that was submitted here is not found by its name. One that Slurm gave another name is cancelled: no proxy would
+/// ever find it.
+fn lost(number: u32, jobs: &[Job], own: &mut Option<u32>, name: &str) -> Result<Error, Error> {
+    let is_own = |it: &&Job| it.number == number && it.phase() != Phase::Over;
+    let Some(job) = jobs.iter().find(is_own) else {
+        return absence(&Which::Number(number), jobs);
+    };
+    Slurm.cancel(number, None, &[])?;
+    *own = None;
+    Ok(Error::Renamed {
+        job: job.id.clone(),
+        wanted: name.to_owned(),
+        name: job.name.clone(),
+    })
 }
 
 /// Of the jobs of this name one that runs, or else the one with the lowest number: the others cannot start before it.
@@ -207,13 +225,15 @@ fn arguments(allocation: &Allocation) -> Vec<String> {
 /// Waits no more.
 fn leave(waiters: Waiters, own: Option<u32>, name: &str) -> Result<(), Error> {
     match waiters.leave(own)? {
-        Some(number) => end(number, name),
+        // What is noted may be old, and the number another job's; that of the own one may have got another name.
+        Some(number) if Some(number) == own => end(number, None),
+        Some(number) => end(number, Some(name)),
         None => Ok(()),
     }
 }
 
 /// Ends a job for which nobody waits. If it has just started, its holder ends it unless somebody has connected.
-fn end(number: u32, name: &str) -> Result<(), Error> {
+fn end(number: u32, name: Option<&str>) -> Result<(), Error> {
     Slurm.cancel(number, name, &["--state=PENDING"])?;
     let signal = format!("--signal={}", holder::SIGNAL);
     // One that was pending is no more: not to be found is no failure.
@@ -271,11 +291,22 @@ mod tests {
             ("--wrap hostname", "--wrap"),
             ("-n1 : -n2", ":"),
             ("-W", "-W"),
+            // sbatch takes beginnings of long options, and several short ones in a word.
+            ("--arr=1-2", "--arr=1-2"),
+            ("--cluster other", "--cluster"),
+            ("-Ha1-2", "-Ha1-2"),
+            ("-svW", "-svW"),
+            ("-n1 -- x", "--"),
         ] {
             assert_eq!(refused(options), AllocationError::Refused(word.to_owned()));
         }
         assert_eq!(refused("'-c4"), AllocationError::Quotes("'-c4".to_owned()));
-        assert!(Allocation::parse("dev", "--wait-all-nodes=1 --account=a", KEEP).is_ok());
+        for options in [
+            "--wait-all-nodes=1 --account=a --cluster-constraint=a",
+            "-H -A dawn -pdata -Jwide -t4:0:0 -c4",
+        ] {
+            assert!(Allocation::parse("dev", options, KEEP).is_ok(), "{options}");
+        }
         for name in ["", " ", "two\nlines"] {
             assert!(Allocation::parse(name, "", KEEP).is_err(), "{name:?}");
         }

@@ -45,7 +45,12 @@ pub enum Error {
         owner: String,
     },
     /// Slurm does not know the job.
-    Unknown(Which),
+    Unknown {
+        /// What was looked for.
+        which: Which,
+        /// The cluster that was asked, if known.
+        cluster: Option<String>,
+    },
     /// The array or heterogeneous job has no such part.
     NoPart(Which),
     /// The user has no job of that name.
@@ -72,6 +77,15 @@ pub enum Error {
         list: String,
         /// The cause.
         cause: HostListError,
+    },
+    /// The site's Slurm has given a job that was submitted another name.
+    Renamed {
+        /// The job, which is cancelled.
+        job: String,
+        /// The name with which it was submitted.
+        wanted: String,
+        /// Its name.
+        name: String,
     },
     /// sbatch did not tell a job's number.
     NoNumber(String),
@@ -102,7 +116,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Run { program, cause } if cause.kind() == io::ErrorKind::NotFound => write!(
+            Self::Run { program, cause } if is_slurms(program, cause) => write!(
                 f,
                 "{program} is not in PATH: Slurm's commands are needed here, as on a login node"
             ),
@@ -119,10 +133,13 @@ impl fmt::Display for Error {
             Self::NotYours { job, owner } => {
                 write!(f, "job {job} is not yours: it belongs to {owner}")
             }
-            Self::Unknown(which) => write!(
-                f,
-                "{which} is unknown to Slurm: it never was, or has been over for some time"
-            ),
+            Self::Unknown { which, cluster } => {
+                write!(f, "{which} is unknown to Slurm")?;
+                if let Some(cluster) = cluster {
+                    write!(f, " on cluster {cluster}")?;
+                }
+                f.write_str(": it never was, or has been over for some time")
+            }
             Self::NoPart(which) => write!(f, "{which} is not there, or is over"),
             Self::NoName { name, jobs } => write!(
                 f,
@@ -134,6 +151,10 @@ impl fmt::Display for Error {
                 "job {job} has no node {node}: it has {nodes}, counted from 0"
             ),
             Self::Nodes { list, cause } => write!(f, "read the list of nodes {list}: {cause}"),
+            Self::Renamed { job, wanted, name } => write!(
+                f,
+                "job {job} was submitted as \"{wanted}\" and is cancelled: this site's Slurm has named it \"{name}\""
+            ),
             Self::NoNumber(said) => write!(f, "sbatch: no job's number in \"{said}\""),
             Self::Waiters { path, cause } => write!(f, "lock {}: {cause}", path.display()),
             Self::Gone => f.write_str("ssh has gone"),
@@ -147,3 +168,8 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Whether one of Slurm's commands is not there.
+fn is_slurms(program: &str, cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::NotFound && program != "ssh-keygen"
+}

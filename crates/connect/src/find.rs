@@ -136,7 +136,10 @@ pub(crate) fn absence(which: &Which, own: &[Job]) -> Result<Error, Error> {
         .iter()
         .find(|it| format!("job {}", it.id) == which.to_string());
     Ok(match named.or(all.first()) {
-        None => Error::Unknown(which.clone()),
+        None => Error::Unknown {
+            which: which.clone(),
+            cluster: Slurm.cluster(),
+        },
         Some(job) if job.uid != rustix::process::getuid().as_raw() => Error::NotYours {
             job: number.to_string(),
             owner: job.user.clone(),

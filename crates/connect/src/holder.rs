@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// The signal after which it ends at once if nobody is connected.
 pub(crate) const SIGNAL: &str = "USR1";
-/// The least time for the first connection, which a proxy makes within its pause between two looks.
+/// The time for the first connection: sshd's own for a login (LoginGraceTime), who may be fetched for a password after hours.
+/// A proxy makes it within its pause between two looks.
 const FIRST: Duration = Duration::from_secs(120);
 /// The longest pause between two counts.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -14,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// asked, somebody counts as connected.
 pub(crate) fn script(keep: Duration) -> String {
     let pause = (keep / 4).clamp(Duration::from_secs(1), PAUSE).as_secs();
-    let (keep, first) = (keep.as_secs(), keep.max(FIRST).as_secs());
+    let (keep, first) = (keep.as_secs(), FIRST.as_secs());
     format!(
         r#"# Holds an allocation for logins by slurm-adopt proxy, and ends it {keep} seconds after the last one.
 PATH=${{PATH:-/usr/bin:/bin}}:/usr/local/bin:/usr/bin:/bin
@@ -31,13 +32,14 @@ is_used() {{
 }}
 trap 'is_used || exit 0' {SIGNAL}
 idle=0 limit={first}
-while test "$idle" -lt "$limit"; do
+while :; do
     sleep {pause} &
     wait $!
     if is_used; then
         idle=0 limit={keep}
     else
         idle=$((idle + {pause}))
+        test "$idle" -lt "$limit" || exit 0
     fi
 done
 "#
@@ -77,12 +79,22 @@ mod tests {
 
     #[test]
     fn it_ends_after_the_last_connection() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let start = Instant::now();
-        let status = hold(dir.path(), 2, "sshd-session", 2.5).status();
-        assert!(status.expect("sh").success());
-        let time = start.elapsed().as_secs_f32();
-        assert!((4.0..20.0).contains(&time), "{time}");
+        for (keep, least) in [(2, 4.0), (0, 2.5)] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let start = Instant::now();
+            let status = hold(dir.path(), keep, "sshd-session", 2.5).status();
+            assert!(status.expect("sh").success());
+            let time = start.elapsed().as_secs_f32();
+            assert!((least..20.0).contains(&time), "{keep}: {time}");
+        }
+    }
+
+    #[test]
+    fn the_time_for_the_first_connection_is_that_of_sshd() {
+        for keep in [0, 600] {
+            let script = script(Duration::from_secs(keep));
+            assert!(script.contains("limit=120\n"), "{keep}: {script}");
+        }
     }
 
     #[test]

@@ -10,11 +10,23 @@ const GLOBAL: [&str; 2] = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts
 /// The user's own, below the home directory.
 const OWN: &str = ".ssh/known_hosts";
 
-/// The keys that this host's known_hosts files have for `node`, as lines for `host`.
+/// The keys that this host's known_hosts files have for `node`, as lines for `host`. If sshd's port is not the usual one, those for
+/// that port come first, as with ssh itself.
 ///
 /// # Errors
 /// ssh-keygen could not be run.
-pub fn host_keys(node: &str, host: &str) -> Result<String, Error> {
+pub fn host_keys(node: &str, port: Option<&str>, host: &str) -> Result<String, Error> {
+    let of_port = match port {
+        Some(port) => known(&format!("[{node}]:{port}"), host)?,
+        None => String::new(),
+    };
+    match of_port.is_empty() {
+        true => known(node, host),
+        false => Ok(of_port),
+    }
+}
+
+fn known(node: &str, host: &str) -> Result<String, Error> {
     let home = std::env::var_os("HOME").map(|it| Path::new(&it).join(OWN));
     let files = GLOBAL.iter().map(PathBuf::from).chain(home);
     let mut text = String::new();

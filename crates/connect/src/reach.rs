@@ -21,8 +21,9 @@ pub enum Way {
     Srun,
 }
 
-/// What runs in the job's step: slurm-adopt if the node has it, or else what relays as well, but for the half of a
-/// connection that is closed. `$1` is the node, `$2` sshd's port, `$3` slurm-adopt's path on the host of the user.
+/// What runs in the job's step: slurm-adopt if the node has it, or else bash, which ends once either side has closed its
+/// half of the connection. Debian's nc would go on after the end of its input, and sshd with it. `$1` is the node, `$2` sshd's
+/// port, `$3` slurm-adopt's path on the host of the user.
 /// The address is an IPv4 one where there is one, because slurmd listens on no other by default and could not be asked.
 const STEP: &str = r#"PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -30,8 +31,13 @@ for it in "$3" slurm-adopt; do
     if "$it" relay --help >/dev/null 2>&1; then exec "$it" relay "$1" "$2"; fi
 done
 at=$(getent ahostsv4 "$1") && at=${at%% *} || at=127.0.0.1
-if command -v nc >/dev/null; then exec nc "$at" "$2"; fi
-exec bash -c 'exec 3<>"/dev/tcp/$0/$1" && { cat <&0 >&3 & cat <&3; kill $! 2>/dev/null; :; }' "$at" "$2""#;
+exec bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit
+cat <&3 & down=$!
+cat <&0 >&3 & up=$!
+# Before bash 4.3 the end of the connection alone is seen.
+wait -n 2>/dev/null || wait "$down"
+kill "$down" "$up" 2>/dev/null
+exit 0' "$at" "$2""#;
 
 /// Connects this process's input and output to the sshd of the node. `program` is slurm-adopt's path.
 ///
@@ -182,14 +188,33 @@ mod tests {
         port
     }
 
+    /// The step on a node that has no slurm-adopt.
+    fn step(port: u16) -> std::process::Child {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", STEP, "sh", "localhost", &port.to_string()]);
+        shell.arg("/nonexistent").env("PATH", "/usr/bin:/bin");
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+        shell.spawn().expect("a shell")
+    }
+
+    #[test]
+    fn a_node_without_slurm_adopt_lets_go_of_sshd_once_ssh_is_gone() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let mut shell = step(server.local_addr().expect("an address").port());
+        let (mut sshd, _) = server.accept().expect("a connection");
+        drop(shell.stdin.take());
+        let limit = Some(std::time::Duration::from_secs(20));
+        sshd.set_read_timeout(limit).expect("a limit");
+        let end = io::Read::read(&mut sshd, &mut [0]);
+        let _ = shell.kill();
+        shell.wait().expect("its end");
+        assert_eq!(end.expect("the end of the connection"), 0);
+    }
+
     #[test]
     fn a_node_without_slurm_adopt_relays_by_other_programs() {
         use std::io::Write as _;
-        let port = echo().to_string();
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", STEP, "sh", "localhost", &port, "/nonexistent"]);
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut shell = shell.spawn().expect("a shell");
+        let mut shell = step(echo());
         let mut stdin = shell.stdin.take().expect("a pipe");
         stdin.write_all(b"hello").expect("input");
         // The other end closes the connection: it ends although its input stays open.

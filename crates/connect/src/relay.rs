@@ -12,8 +12,9 @@ use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
 /// The time for one address.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The most that is moved at once, in bytes, and the size of pipes: that of /proc/sys/fs/pipe-max-size.
-const CHUNK: usize = 1 << 20;
+/// The most that is moved at once, in bytes, and the size of pipes. Larger ones were no faster, and a user who has 64 MiB of pipes
+/// gets small ones for everything else (pipe-user-pages-soft).
+const CHUNK: usize = 256 << 10;
 
 /// Connects to an sshd of this host, for a relay that srun runs on it: by the node's name, or else by localhost. slurmd is
 /// asked at the address from which the connection comes, and listens on IPv4 addresses alone unless slurm.conf says

@@ -7,7 +7,15 @@ use crate::error::Error;
 use crate::queue::{FORMAT, Job};
 
 /// Beginnings of the variables by which the environment would change what Slurm's commands do.
-const VARIABLES: [&str; 5] = ["SLURM_", "SQUEUE_", "SBATCH_", "SRUN_", "SALLOC_"];
+const VARIABLES: [&str; 7] = [
+    "SLURM_",
+    "SQUEUE_",
+    "SBATCH_",
+    "SRUN_",
+    "SALLOC_",
+    "SCANCEL_",
+    "SCONTROL_",
+];
 /// Those that say which cluster, and how to prove who asks.
 const KEPT: [&str; 3] = ["SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"];
 
@@ -21,9 +29,7 @@ impl Slurm {
     pub fn command(self, program: &str) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            let is_slurms = VARIABLES.iter().any(|it| text.starts_with(it));
-            if is_slurms && !KEPT.contains(&&*text) {
+            if changes_slurm(&name.to_string_lossy()) {
                 command.env_remove(&name);
             }
         }
@@ -65,6 +71,15 @@ impl Slurm {
         Ok(words.find_map(|it| it.strip_prefix("NodeAddr=").map(str::to_owned)))
     }
 
+    /// The name of the cluster that is asked, if Slurm tells it.
+    pub(crate) fn cluster(self) -> Option<String> {
+        let output = self.run("scontrol", &["show", "config"]).ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines = text.lines().filter_map(|it| it.split_once('='));
+        let (_, name) = lines.find(|(key, _)| key.trim() == "ClusterName")?;
+        Some(name.trim().to_owned())
+    }
+
     /// Submits a job with these arguments of sbatch; its number.
     ///
     /// # Errors
@@ -86,11 +101,16 @@ impl Slurm {
         number.ok_or_else(|| Error::NoNumber(said.trim().to_owned()))
     }
 
-    /// Cancels a job of this name with these options; that it is over already is no failure.
-    pub(crate) fn cancel(self, number: u32, name: &str, options: &[&str]) -> Result<(), Error> {
+    /// Cancels a job, if it has this name, with these options; that it is over already is no failure.
+    pub(crate) fn cancel(
+        self,
+        number: u32,
+        name: Option<&str>,
+        options: &[&str],
+    ) -> Result<(), Error> {
         let mut command = self.command("scancel");
         command.arg("--quiet").args(options);
-        command.arg(format!("--jobname={name}"));
+        command.args(name.map(|it| format!("--jobname={it}")));
         command.arg(number.to_string());
         let output = command.stdin(Stdio::null()).process_group(0).output();
         let output = output.map_err(|cause| Error::Run {
@@ -108,6 +128,11 @@ impl Slurm {
     }
 }
 
+/// Whether this variable would change what Slurm's commands do.
+fn changes_slurm(name: &str) -> bool {
+    VARIABLES.iter().any(|it| name.starts_with(it)) && !KEPT.contains(&name)
+}
+
 /// What it printed, if it succeeded.
 fn succeeded(program: &'static str, output: Output) -> Result<String, Error> {
     match output.status.success() {
@@ -117,5 +142,33 @@ fn succeeded(program: &'static str, output: Output) -> Result<String, Error> {
             status: output.status,
             said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_all_commands_that_are_run_are_removed() {
+        for name in [
+            "SLURM_JOB_ID",
+            "SBATCH_HOLD",
+            "SQUEUE_SORT",
+            "SRUN_CPUS_PER_TASK",
+        ] {
+            assert!(changes_slurm(name), "{name}");
+        }
+        // scancel's and scontrol's man pages, ENVIRONMENT VARIABLES.
+        for name in [
+            "SCANCEL_INTERACTIVE",
+            "SCANCEL_STATE",
+            "SCONTROL_FEDERATION",
+        ] {
+            assert!(changes_slurm(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_JWT", "PATH", "SSH_AUTH_SOCK"] {
+            assert!(!changes_slurm(name), "{name}");
+        }
     }
 }

@@ -198,7 +198,9 @@ fn login_keeping(node: &Node, options: &str, command: &str, keep: &str) -> Resul
     let options = options.replace('\'', r"'\''");
     let proxy = format!("ProxyCommand={CLI} proxy --name dev --alloc '{options}' --keep {keep}");
     let argv = ["ssh", "-o", &proxy, "-oBatchMode=yes", "dev", command];
-    node.command(&argv).user("alice").spawn()
+    // What scancel would otherwise ask on a terminal.
+    let command = node.command(&argv).env("SCANCEL_INTERACTIVE", "1");
+    command.user("alice").spawn()
 }
 
 /// Processes whose command line begins so.

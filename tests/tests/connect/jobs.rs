@@ -11,12 +11,12 @@ use crate::site::{LOOK, is_in, job_on, lands, ssh};
 pub fn named(cluster: &Cluster) -> Result<()> {
     let alone = job_on(cluster, 2, &["--job-name=a name|x"])?;
     lands(cluster, &format!("job-{alone}"), 2, alone)?;
-    let both = cluster.submit("alice", &["--nodes=2", "--job-name=both"])?;
+    let both = cluster.submit("alice", &["--nodes=2", "--job-name=Both"])?;
     for (host, number, job) in [
         (format!("job-{alone}"), 2, alone),
         (format!("job-{both}"), 1, both),
         (format!("job-{both}.1"), 2, both),
-        ("job-both".to_owned(), 1, both),
+        ("job-Both".to_owned(), 1, both),
         ("job-latest".to_owned(), 1, both),
     ] {
         lands(cluster, &host, number, job)?;

@@ -14,26 +14,7 @@ pub fn gone(cluster: &Cluster) -> Result<()> {
     let job = job_on(cluster, 2, &[])?;
     let host = format!("job-{job}");
     for (way, signal) in [("direct", "KILL"), ("srun", "TERM"), ("srun", "KILL")] {
-        let proxy = format!("ProxyCommand={CLI} proxy --via {way} %n");
-        let argv = [
-            "ssh",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            &proxy,
-            &host,
-            "echo in; sleep 1000",
-        ];
-        let login = node.command(&argv).user("alice").spawn()?;
-        let is_in = || Ok(login.stdout()? == "in\n");
-        lab::poll::until_true("the login", Duration::from_secs(20), is_in)?;
-        node.signal(login.pid(), signal)?;
-        wait_no_relay(cluster).with_context(|| format!("{way}, {signal}"))?;
-        let told = login.stderr()?;
-        ensure!(
-            !told.contains("srun") && !told.contains("slurmstepd"),
-            "{told}"
-        );
+        ended(cluster, &host, way, signal).with_context(|| format!("{way}, {signal}"))?;
     }
     // While it waits.
     let waits = cluster.submit_only("alice", &["--hold"])?;
@@ -43,6 +24,23 @@ pub fn gone(cluster: &Cluster) -> Result<()> {
     lab::poll::until_true("the proxy to wait", Duration::from_secs(20), waits)?;
     node.signal(login.pid(), "KILL")?;
     wait_no_relay(cluster)
+}
+
+/// A login whose ssh is ended by this signal leaves nothing, and nothing is told.
+fn ended(cluster: &Cluster, host: &str, way: &str, signal: &str) -> Result<()> {
+    let node = cluster.node(1);
+    let proxy = format!("ProxyCommand={CLI} proxy --via {way} %n");
+    let options = ["ssh", "-o", "BatchMode=yes", "-o", &proxy];
+    let argv = [&options[..], &[host, "echo in; sleep 1000"]].concat();
+    let login = node.command(&argv).user("alice").spawn()?;
+    let is_in = || Ok(login.stdout()? == "in\n");
+    lab::poll::until_true("the login", Duration::from_secs(20), is_in)?;
+    node.signal(login.pid(), signal)?;
+    wait_no_relay(cluster)?;
+    let told = login.stderr()?;
+    let is_quiet = !told.contains("srun") && !told.contains("slurmstepd");
+    ensure!(is_quiet, "{told}");
+    Ok(())
 }
 
 pub fn connect_and_laptop(cluster: &Cluster) -> Result<()> {
@@ -71,7 +69,9 @@ pub fn without_program(cluster: &Cluster) -> Result<()> {
     job_on(cluster, 2, &[])?;
     let away = format!("{CLI}.away");
     cluster.node(2).run(&["mv", CLI, &away])?.ok()?;
-    let done = lands(cluster, &format!("job-{older}"), 2, older);
+    let host = format!("job-{older}");
+    let done = lands(cluster, &host, 2, older)
+        .and_then(|()| ended(cluster, &host, "srun", "KILL").context("srun, KILL"));
     cluster.node(2).run(&["mv", &away, CLI])?.ok()?;
     done
 }

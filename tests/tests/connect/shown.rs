@@ -1,12 +1,19 @@
-//! The session of docs/connect.txt. With UPDATE_EXPECT=1 the file is written anew.
+//! The session of docs/connect.txt, and its recording. With UPDATE_EXPECT=1 both files are written again.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::Cluster;
+use lab::{Cluster, Node};
+use tests::cast::{self, Event};
 
-/// The file that users see.
+/// The files that users see.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/connect.txt");
+const CAST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/connect.cast");
+const TITLE: &str = "ssh to your job with slurm-adopt";
+/// Seconds for which alice types.
+const TYPING: f64 = 1.5;
+const LIMIT: Duration = Duration::from_secs(60);
 /// Number of the first job, as it is shown.
 const FIRST: u32 = 4711;
 /// What alice types; `{0}` is her first job.
@@ -26,49 +33,97 @@ const TYPED: [&str; 11] = [
 
 /// Runs it, and compares.
 pub fn shown(cluster: &Cluster) -> Result<()> {
+    let events = recorded(cluster)?;
+    let text: String = events.iter().map(|it| it.text.as_str()).collect();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        let cast = cast::write(TITLE, &events);
+        fs::write(CAST, cast).with_context(|| format!("write {CAST}"))?;
+        return fs::write(FILE, text).with_context(|| format!("write {FILE}"));
+    }
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let told = cast::text(&read(CAST)?).context(CAST)?;
+    for (path, kept) in [(FILE, read(FILE)?), (CAST, told)] {
+        ensure!(
+            kept == text,
+            "{path} differs; UPDATE_EXPECT=1 writes it:\n{text}"
+        );
+    }
+    Ok(())
+}
+
+/// All that the terminal shows, with the times at which it came.
+fn recorded(cluster: &Cluster) -> Result<Vec<Event>> {
     let mut jobs: Vec<String> = Vec::new();
-    let mut text = String::new();
+    let mut events = Vec::new();
+    let mut now = 0.0;
     for typed in TYPED {
         let (mut real, mut show) = (typed.to_owned(), typed.to_owned());
         for (number, job) in (0..).zip(&jobs) {
             real = real.replace(&format!("{{{number}}}"), job);
             show = show.replace(&format!("{{{number}}}"), &(FIRST + number).to_string());
         }
-        let script = format!("cd /tmp; exec 2>&1; {real}");
-        let output = cluster.node(1).run_as("alice", &["bash", "-c", &script])?;
-        if let Some(job) = output.stdout.strip_prefix("Submitted batch job ") {
-            let job = job.trim();
+        let at = |at, text| Event { at, text };
+        events.push(at(now, "alice@login:~$ ".to_owned()));
+        now += TYPING;
+        events.push(at(now, format!("{show}\n")));
+        let start = Instant::now();
+        let lines = run(cluster.node(1), &real)?;
+        let took = start.elapsed().as_secs_f64();
+        if let Some(job) = submitted(&lines) {
             jobs.push(job.to_owned());
             if !typed.contains("--hold") {
                 cluster.wait_running(job.parse().context("a job's number")?)?;
             }
         }
-        text += &format!(
-            "alice@login:~$ {show}\n{}",
-            renumbered(&without_news(&output.stdout.replace('\r', "")), &jobs)
-        );
+        let lines = without_news(lines);
+        let shown = lines
+            .into_iter()
+            .map(|it| at(now + it.at, renumbered(&it.text, &jobs)));
+        events.extend(shown);
+        now += took;
     }
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(FILE, text).with_context(|| format!("write {FILE}"));
-    }
-    let kept = fs::read_to_string(FILE).with_context(|| format!("read {FILE}"))?;
-    ensure!(
-        kept == text,
-        "{FILE} differs; UPDATE_EXPECT=1 writes it:\n{text}"
-    );
-    Ok(())
+    Ok(events)
 }
 
-/// The text with the first line about a job that waits: whether others follow is chance.
-fn without_news(text: &str) -> String {
+/// Runs what alice types: each line that it prints, with the seconds until then.
+fn run(node: &Node, typed: &str) -> Result<Vec<Event>> {
+    let script = format!("cd /tmp; exec 2>&1; {typed}");
+    let mut shell = node
+        .command(&["bash", "-c", &script])
+        .user("alice")
+        .spawn()?;
+    let start = Instant::now();
+    let mut lines: Vec<Event> = Vec::new();
+    loop {
+        let has_ended = shell.wait(Duration::from_millis(10))?.is_some();
+        ensure!(start.elapsed() < LIMIT, "{typed}: no end");
+        let text = shell.stdout()?.replace('\r', "");
+        let whole = text.split_inclusive('\n').filter(|it| it.ends_with('\n'));
+        let at = start.elapsed().as_secs_f64();
+        let new = whole.skip(lines.len()).map(str::to_owned);
+        lines.extend(new.map(|text| Event { at, text }).collect::<Vec<_>>());
+        if has_ended {
+            return Ok(lines);
+        }
+    }
+}
+
+/// The number of the job that was submitted.
+fn submitted(lines: &[Event]) -> Option<&str> {
+    let text = lines.first()?.text.strip_prefix("Submitted batch job ")?;
+    Some(text.trim())
+}
+
+/// The lines with the first one about a job that waits: whether others follow is chance.
+fn without_news(mut lines: Vec<Event>) -> Vec<Event> {
     let mut waited = false;
-    let is_kept = |line: &&str| {
-        let waits = line.contains(": waiting: ");
+    lines.retain(|line| {
+        let waits = line.text.contains(": waiting: ");
         let is_repeated = waits && waited;
         waited = waits;
         !is_repeated
-    };
-    text.split_inclusive('\n').filter(is_kept).collect()
+    });
+    lines
 }
 
 /// The text with the numbers that are shown, and without times.

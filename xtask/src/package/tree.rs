@@ -213,8 +213,9 @@ const SHARE: &str = "usr/share/slurm-adopt";
 /// The directory of documents.
 pub const DOC: &str = "usr/share/doc/slurm-adopt";
 /// The pages for admins and users, of docs.
-const DOCS: [&str; 14] = [
+const DOCS: [&str; 15] = [
     "check.schema.json",
+    "connect.cast",
     "connect.txt",
     "differences.md",
     "explain.schema.json",
