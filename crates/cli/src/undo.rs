@@ -15,7 +15,7 @@ use crate::setup::{Consent, Error, REFUSED, consent, differences, fates, of, rec
 /// byte; what setup made is removed. From a file that others have changed, only what setup changed is taken out; if that
 /// cannot be told apart, the file stays as it is, with a word on what to do.
 ///
-/// Exit status: 0 all is as before, 1 something was left or needs a look, or --root names a tree that was not set up, 2 refused, or root is kept out, 3 could not.
+/// Exit status: 0 all is as before or nothing to undo, 1 something was left or needs a look, 2 refused, or root is kept out by it, 3 could not.
 #[derive(Debug, Args)]
 pub struct Undo {
     /// Show the changes and make none
@@ -45,7 +45,8 @@ impl Undo {
         let consent = consent(self.dry_run, self.yes)?;
         let site = Site::open(self.root.clone())?;
         let Some(mut store) = site.store()? else {
-            return Ok(nothing(&site));
+            nothing(&site);
+            return Ok(0);
         };
         tree(self.root.as_deref());
         if consent != Consent::None {
@@ -70,31 +71,34 @@ impl Undo {
     }
 }
 
-/// Says that no setup is on record; the exit status. In a tree, that may be another one than was meant.
-fn nothing(site: &Site) -> u8 {
+/// Says that no setup is on record. In a tree, that may be another one than was meant.
+fn nothing(site: &Site) {
     match &site.root {
-        None => {
-            say("nothing to undo: no setup is on record");
-            0
-        }
+        None => say("nothing to undo: no setup is on record"),
         Some(root) => {
             let (root, records) = (root.display(), site.records());
             let records = records.display();
             say(&format!(
-                "nothing to undo: nothing was set up in {root}, which has no {records}"
+                "nothing to undo: nothing is set up in {root}, which has no {records}"
             ));
-            NOT_SET_UP
         }
     }
 }
 
 /// Makes the changes, and says how that ended; the exit status.
 fn take_back(site: &Site, mut store: Store<'_>, numbers: &[u32]) -> Result<u8, Failure> {
-    let undone = match numbers.is_empty() {
+    let was_shut = site.shut_for_root().is_some();
+    let mut undone = match numbers.is_empty() {
         true => ::setup::Undone::default(),
         false => site.undo(&mut store, numbers)?,
     };
     let has_left = fates(site, &undone.places);
+    let shut = site.shut_for_root();
+    if let (Some(why), true) = (&shut, was_shut) {
+        undone
+            .worries
+            .push(format!("root is kept out, as before: {why}"));
+    }
     for worry in &undone.worries {
         say(&format!("warning: {worry}"));
     }
@@ -110,7 +114,7 @@ fn take_back(site: &Site, mut store: Store<'_>, numbers: &[u32]) -> Result<u8, F
         say(&format!("error: everything stays as setup left it: {why}"));
         return Ok(REFUSED);
     }
-    if let Some(why) = site.shut_for_root() {
+    if let (Some(why), false) = (shut, was_shut) {
         say(&format!("error: root does not get in: {why}"));
         return Ok(REFUSED);
     }
@@ -122,5 +126,68 @@ fn take_back(site: &Site, mut store: Store<'_>, numbers: &[u32]) -> Result<u8, F
     Ok(u8::from(has_worries))
 }
 
-/// The exit status where a tree was named and no setup of it is on record.
-const NOT_SET_UP: u8 = 1;
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::Path;
+
+    use ::setup::change::{Change, Content};
+    use ::setup::plan::Plan;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn tree(sshd: &str) -> TempDir {
+        let dir = TempDir::new().expect("a directory");
+        fs::create_dir_all(dir.path().join("etc/pam.d")).expect("etc/pam.d");
+        fs::write(dir.path().join("etc/pam.d/sshd"), sshd).expect("sshd");
+        dir
+    }
+
+    fn set_up(root: &Path) {
+        let own = fs::metadata(root).expect("a directory");
+        let after = Content::File {
+            bytes: b"strict\n".to_vec(),
+            mode: 0o644,
+            uid: own.uid(),
+            gid: own.gid(),
+        };
+        let change = Change {
+            path: "/etc/security/slurm_adopt.conf".into(),
+            before: None,
+            after: Some(after),
+            why: "a test".into(),
+        };
+        let plan = Plan {
+            changes: vec![change],
+            ..Plan::default()
+        };
+        let site = Site::open(Some(root.to_owned())).expect("a tree");
+        site.carry_out(&plan, &mut |_| {}).expect("set up");
+    }
+
+    fn undo(root: &Path) -> u8 {
+        let undo = Undo {
+            dry_run: false,
+            yes: true,
+            root: Some(root.to_owned()),
+        };
+        undo.undo().expect("undone")
+    }
+
+    #[test]
+    fn an_undo_with_nothing_to_undo_is_no_failure() {
+        let dir = tree("account required pam_permit.so\nsession required pam_permit.so\n");
+        set_up(dir.path());
+        assert_eq!([undo(dir.path()), undo(dir.path())], [0, 0]);
+    }
+
+    #[test]
+    fn an_undo_where_root_was_kept_out_before_is_a_warning() {
+        let dir = tree("account requisite pam_deny.so\nsession required pam_permit.so\n");
+        set_up(dir.path());
+        assert_eq!(undo(dir.path()), 1);
+        assert!(!dir.path().join("etc/security").exists());
+    }
+}

@@ -1,13 +1,14 @@
 //! Turns a plan into a record, and makes the changes of a record.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::change::{Change, Content};
 use crate::failure::Failure;
 use crate::files::{Files, State, is_full};
 use crate::plan::Plan;
 use crate::record::{Entry, Record};
+use crate::store::DIR;
 
 /// The record of a plan, with all that is kept of the files as they are.
 ///
@@ -17,8 +18,11 @@ pub fn record(files: &Files, plan: &Plan) -> Result<Record, Failure> {
     let entries: Result<Vec<_>, _> = plan.changes.iter().map(|it| entry(files, it)).collect();
     let entries = entries?;
     let mut directories = Vec::new();
-    for entry in entries.iter().filter(|it| it.after.is_some()) {
-        for dir in files.missing_above(&entry.place) {
+    let written = entries.iter().filter(|it| it.after.is_some());
+    let written = written.map(|it| it.place.as_path());
+    // The records too may be the first file below /var of an image.
+    for place in written.chain([Path::new(DIR)]) {
+        for dir in files.missing_above(place) {
             if !directories.contains(&dir) {
                 directories.push(dir);
             }

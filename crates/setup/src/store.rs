@@ -29,6 +29,8 @@ pub struct Store<'a> {
     pub undo: Option<Record>,
     /// Whether there was no room to put the undo on record.
     is_without_room: bool,
+    /// The directories above that were made for the records, the uppermost first.
+    above: Vec<PathBuf>,
     _lock: File,
 }
 
@@ -66,6 +68,7 @@ impl<'a> Store<'a> {
             setups: BTreeMap::new(),
             undo: None,
             is_without_room: false,
+            above: Vec::new(),
             _lock: dir,
         };
         store.read()?;
@@ -78,12 +81,15 @@ impl<'a> Store<'a> {
     /// As [`Store::open`].
     pub fn create(files: &'a Files) -> io::Result<Self> {
         let dir = Path::new(DIR);
-        for above in files.missing_above(dir) {
-            files.make_dir(&above, 0o755)?;
+        let missing = files.missing_above(dir);
+        for above in &missing {
+            files.make_dir(above, 0o755)?;
         }
         files.make_dir(dir, 0o700)?;
         let gone = || io::Error::other("it was removed meanwhile");
-        Self::open(files)?.ok_or_else(gone)
+        let mut store = Self::open(files)?.ok_or_else(gone)?;
+        store.above = missing;
+        Ok(store)
     }
 
     /// Whether a setup or undo has not come to its end.
@@ -174,6 +180,9 @@ impl<'a> Store<'a> {
             if_room(undo.write_journal(self.files, &Path::new(DIR).join(UNDO)))?;
         }
         let (undoes, left) = (undo.undoes.clone(), undo.left.clone());
+        let made = undo.directories.iter();
+        let above = made.filter(|it| Path::new(DIR).starts_with(it));
+        self.above = above.cloned().collect();
         for number in undoes.into_iter().rev() {
             let Some(record) = self.setups.get_mut(&number) else {
                 continue;
@@ -209,12 +218,19 @@ impl<'a> Store<'a> {
         self.files.remove_all(&partial)
     }
 
-    /// Removes the directory if nothing is on record; whether it is gone.
+    /// Removes the directory if nothing is on record, and those above that were made for it if they are empty; whether
+    /// it is gone.
     ///
     /// # Errors
     /// Those of rmdir(2).
     pub fn close(self) -> io::Result<bool> {
-        self.files.remove_dir(Path::new(DIR))
+        let is_gone = self.files.remove_dir(Path::new(DIR))?;
+        if is_gone {
+            for above in self.above.iter().rev() {
+                self.files.remove_dir(above)?;
+            }
+        }
+        Ok(is_gone)
     }
 
     /// The copy of a content that the undo puts back, in the records of the setups.

@@ -121,7 +121,8 @@ impl Tree {
         let found = self.open(path, OFlags::PATH)?;
         let status = found.metadata()?;
         if !is_wanted(&status) {
-            return Err(io::ErrorKind::InvalidInput.into());
+            let kind = io::ErrorKind::InvalidInput;
+            return Err(io::Error::new(kind, "not a regular file"));
         }
         // The same file, whatever its name is by now, proc_pid_fd(5).
         let name = format!("/proc/self/fd/{}", found.as_raw_fd());

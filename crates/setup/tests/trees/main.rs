@@ -66,6 +66,27 @@ fn a_tree_is_set_up_and_taken_back_byte_for_byte() {
 }
 
 #[test]
+fn a_tree_without_a_directory_for_records_has_none_afterwards() {
+    for is_failure in [false, true] {
+        let dir = tree();
+        let root = dir.path();
+        fs::remove_dir_all(root.join("var")).expect("remove");
+        let before = snapshot(root);
+        let mut plan = plan();
+        if is_failure {
+            let deny = format!("account requisite pam_deny.so\n{}", FILES[1].1);
+            plan.changes[1].after = Some(file(&deny));
+        }
+        let end = carry_out(root, &plan);
+        assert_eq!(matches!(end, End::TakenBack { .. }), is_failure, "{end:?}");
+        if !is_failure {
+            undo(root);
+        }
+        assert_eq!(snapshot(root), before);
+    }
+}
+
+#[test]
 fn setups_one_after_another_are_taken_back_to_before_the_first() {
     let dir = tree();
     let root = dir.path();

@@ -32,6 +32,8 @@ fn what_is_no_file_is_not_opened() {
     assert_eq!(kind(tree.read("/socket")), io::ErrorKind::InvalidInput);
     assert_eq!(kind(tree.tail("/socket", 9)), io::ErrorKind::InvalidInput);
     assert_eq!(kind(tree.read("/")), io::ErrorKind::InvalidInput);
+    let why = tree.read("/").expect_err("no file").to_string();
+    assert_eq!(why, "not a regular file");
     assert_eq!(kind(tree.read("/none")), io::ErrorKind::NotFound);
     assert!(tree.attribute("/socket", "user.x").is_none());
 }

@@ -8,7 +8,7 @@ pub(super) const ABSENT: Check = Check {
     title: "sshd's account stack does not call the module",
     why: "Everyone with an account logs in by ssh, whether they have a job here or not: only the \
           account phase denies. A session line alone adopts users with a job and denies nobody.",
-    fix: "Add to /etc/pam.d/sshd, before its other account lines: account required \
+    fix: "Run slurm-adopt setup, or add to /etc/pam.d/sshd, before its other account lines: account required \
           pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
 };
 
