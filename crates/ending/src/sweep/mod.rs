@@ -91,6 +91,8 @@ impl fmt::Display for CannotSweep {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The time for everything but the questions and the grace: SIGKILL ends a process within it, or none does.
 const KILLING: Duration = Duration::from_secs(5);
+/// The time that a service manager has to end by itself after SIGKILL has ended what it waited for.
+const MANAGER: Duration = Duration::from_secs(3);
 /// The time for looking up users and for reading files.
 const LOOKING: Duration = Duration::from_secs(15);
 /// The time between two looks at whether processes have ended.
@@ -161,6 +163,23 @@ fn ask(node: &Node, deadline: &Deadline) -> Result<JobsSeen, String> {
     seen.map_err(|it| format!("spool directory: {it}"))
 }
 
+/// When a user's processes get SIGKILL, and when it has been enough.
+struct Times {
+    grace: Deadline,
+    manager: Deadline,
+    limit: Deadline,
+}
+
+impl Times {
+    /// A service manager that is killed leaves a failed unit.
+    fn kills(&self, process: &Process) -> bool {
+        match process.is_manager() {
+            true => self.manager.has_passed(),
+            false => self.grace.has_passed(),
+        }
+    }
+}
+
 struct Broom<'a> {
     node: &'a Node,
     sparing: Sparing<'a>,
@@ -181,20 +200,19 @@ impl Broom<'_> {
         if whole.has_passed() {
             return Outcome::Unknown("no time is left".to_owned());
         }
-        let grace = whole.within(self.request.grace);
-        let limit = whole.within(self.request.grace + KILLING);
-        match self.sweep_until(user, &grace, &limit) {
+        let within = |time| whole.within(self.request.grace + time);
+        let times = Times {
+            grace: within(Duration::ZERO),
+            manager: within(MANAGER),
+            limit: within(KILLING),
+        };
+        match self.sweep_until(user, &times) {
             Ok(outcome) | Err(outcome) => outcome,
         }
     }
 
     /// SIGTERM, then after the grace SIGKILL, again and again for what they have started meanwhile.
-    fn sweep_until(
-        &mut self,
-        user: &User,
-        grace: &Deadline,
-        limit: &Deadline,
-    ) -> Result<Outcome, Outcome> {
+    fn sweep_until(&mut self, user: &User, times: &Times) -> Result<Outcome, Outcome> {
         let mut cause = None;
         loop {
             let left = self.strays(user)?;
@@ -205,11 +223,11 @@ impl Broom<'_> {
             if left.is_empty() {
                 return Ok(Outcome::Done);
             }
-            if limit.has_passed() {
+            if times.limit.has_passed() {
                 return Ok(Outcome::Left { left, cause });
             }
-            let kills = grace.has_passed();
             for process in left {
+                let kills = times.kills(&process);
                 let is_known = self.ended.iter().any(|it| is_same(it, &process));
                 // SIGTERM only once: what it starts, such as a shell's trap, must have its time.
                 if kills || !is_known {
@@ -222,7 +240,7 @@ impl Broom<'_> {
                     self.ended.push(process);
                 }
             }
-            thread::sleep(AGAIN.min(limit.remaining()));
+            thread::sleep(AGAIN.min(times.limit.remaining()));
         }
     }
 
