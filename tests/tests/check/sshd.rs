@@ -2,7 +2,7 @@
 
 use lab::Suite;
 
-use crate::case::{CASE, Case, Proof};
+use crate::case::{CASE, Case, Proof, WITH_JOB};
 
 /// How a row ends whose sshd has read a file that was changed.
 const RESTART: &str = "put_back; restart_sshd";
@@ -224,6 +224,14 @@ AuthenticationMethods publickey,keyboard-interactive/' /etc/ssh/sshd_config; ssh
         found: &["SA311 failure /etc/ssh/sshd_config:*"],
         proof: Proof::KeptOut("alice"),
         ..CASE
+    },
+    Case {
+        name: "good: a Match LocalPort line",
+        breaks: "keep /etc/ssh/sshd_config
+            printf 'Match LocalPort 2222\\nX11Forwarding no\\n' >>/etc/ssh/sshd_config; restart_sshd",
+        restores: RESTART,
+        proof: Proof::Works,
+        ..WITH_JOB
     },
     Case {
         name: "AcceptEnv SLURM_*",

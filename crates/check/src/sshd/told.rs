@@ -21,6 +21,12 @@ const COMPARED: [&str; 4] = [
 /// A fault that another check finds, with its line.
 const METHOD_OFF: &str = "in AuthenticationMethods list";
 
+/// sshd -T with a `Match LocalPort` and without `-C` ends so, from 8.4 to 10.6 (`servconf.c`). It passes over blocks with
+/// other criteria.
+const WANTS_PORT: &str = "'lport' not in connection test specification";
+/// A connection to a port that no block is for, and of which nothing else is known.
+const OTHER_PORT: &str = "lport=1";
+
 /// Asks sshd for the values that count; None if it does not run or does not tell.
 pub(super) fn ask(host: &Host, sshd: &Sshd, config: &Config, notes: &mut Notes) -> Option<Told> {
     if !host.is_live() {
@@ -37,7 +43,12 @@ pub(super) fn ask(host: &Host, sshd: &Sshd, config: &Config, notes: &mut Notes) 
         );
         return None;
     }
-    let printed = match host.run(&sshd.server.program, &arguments(sshd, None)) {
+    let run = |connection| host.run(&sshd.server.program, &arguments(sshd, connection));
+    let printed = match run(None) {
+        Ok(printed) if printed.errors.contains(WANTS_PORT) => run(Some(OTHER_PORT)),
+        printed => printed,
+    };
+    let printed = match printed {
         Ok(printed) => printed,
         Err(error) => {
             notes.unseen(format!("{} -T", sshd.server.program), error.to_string());

@@ -118,6 +118,8 @@ impl fmt::Display for CannotSweep {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The time for everything but the questions and the grace: SIGKILL ends a process within it, or none does.
 const KILLING: Duration = Duration::from_secs(5);
+/// The time that a service manager has to end by itself after SIGKILL has ended what it waited for.
+const MANAGER: Duration = Duration::from_secs(3);
 /// The time for looking up users and for reading files.
 const LOOKING: Duration = Duration::from_secs(15);
 /// The time between two looks at whether processes have ended.
@@ -205,15 +207,30 @@ struct Look {
     has_missed: bool,
 }
 
-/// The signals to one user's processes.
+/// What became of the signals to one user's processes.
 #[derive(Debug, Default)]
 struct Round {
-    /// Whether they are SIGKILL now.
-    kills: bool,
     /// Which processes have got one, by pid and start.
     signalled: HashSet<(i32, u64)>,
     /// The last reason why one did not get it.
     cause: Option<String>,
+}
+
+/// When a user's processes get SIGKILL, and when it has been enough.
+struct Times {
+    grace: Deadline,
+    manager: Deadline,
+    limit: Deadline,
+}
+
+impl Times {
+    /// A service manager that is killed leaves a failed unit.
+    fn kills(&self, process: &Process) -> bool {
+        match process.is_manager() {
+            true => self.manager.has_passed(),
+            false => self.grace.has_passed(),
+        }
+    }
 }
 
 struct Broom<'a> {
@@ -237,20 +254,19 @@ impl Broom<'_> {
         if whole.has_passed() {
             return Outcome::Unknown(Doubt::NoTime);
         }
-        let grace = whole.within(self.request.grace);
-        let limit = whole.within(self.request.grace + KILLING);
-        match self.sweep_until(user, &grace, &limit) {
+        let within = |time| whole.within(self.request.grace + time);
+        let times = Times {
+            grace: within(Duration::ZERO),
+            manager: within(MANAGER),
+            limit: within(KILLING),
+        };
+        match self.sweep_until(user, &times) {
             Ok(outcome) | Err(outcome) => outcome,
         }
     }
 
     /// SIGTERM, then after the grace SIGKILL, again and again for what they have started meanwhile.
-    fn sweep_until(
-        &mut self,
-        user: &User,
-        grace: &Deadline,
-        limit: &Deadline,
-    ) -> Result<Outcome, Outcome> {
+    fn sweep_until(&mut self, user: &User, times: &Times) -> Result<Outcome, Outcome> {
         let mut round = Round::default();
         loop {
             let mut seen = self.look(user)?;
@@ -258,40 +274,46 @@ impl Broom<'_> {
                 self.ended = seen.strays;
                 return Ok(Outcome::Done);
             }
-            round.kills = grace.has_passed();
             // What forks and ends before it is seen, or faster than it is ended, is looked at while it stands still.
             let forks = match seen.strays.is_empty() {
                 true => seen.has_missed,
-                false => round.kills,
+                false => times.grace.has_passed(),
             };
-            let halt = forks.then(|| Halt::of(std::mem::take(&mut seen.uids), limit));
+            let halt = forks.then(|| Halt::of(std::mem::take(&mut seen.uids), &times.limit));
             if halt.is_some() {
                 seen.strays = self.look(user)?.strays;
             }
             if seen.strays.is_empty() {
                 return Ok(Outcome::Done);
             }
-            if limit.has_passed() {
+            if times.limit.has_passed() {
                 let (left, cause) = (seen.strays, round.cause);
                 return Ok(Outcome::Left { left, cause });
             }
             for process in seen.strays {
-                if limit.has_passed() {
+                if times.limit.has_passed() {
                     break;
                 }
-                self.end(user, process, &mut round)?;
+                let kills = times.kills(&process);
+                self.end(user, process, kills, &mut round)?;
             }
             drop(halt);
-            thread::sleep(AGAIN.min(limit.remaining()));
+            thread::sleep(AGAIN.min(times.limit.remaining()));
         }
     }
 
-    /// Sends a process the signal of this round.
-    fn end(&mut self, user: &User, process: Process, round: &mut Round) -> Result<(), Outcome> {
+    /// Sends a process SIGTERM, or SIGKILL.
+    fn end(
+        &mut self,
+        user: &User,
+        process: Process,
+        kills: bool,
+        round: &mut Round,
+    ) -> Result<(), Outcome> {
         let is_known = !round.signalled.insert((process.pid, process.start));
         // SIGTERM only once: what it starts, such as a shell's trap, must have its time.
-        if round.kills || !is_known {
-            let signal = match round.kills {
+        if kills || !is_known {
+            let signal = match kills {
                 true => Signal::KILL,
                 false => Signal::TERM,
             };

@@ -145,6 +145,13 @@ impl Process {
         }
     }
 
+    /// Whether it is the user's service manager, systemd.special(7). The user may have put others beside it.
+    #[must_use]
+    pub fn is_manager(&self) -> bool {
+        let scope = format!("/user@{}.service/init.scope", self.uid);
+        self.cgroups.lines().any(|it| it.ends_with(&scope))
+    }
+
     /// Opens a descriptor of this very process; None if it has ended. Returns the process as it is now: it may have
     /// entered a job.
     ///
@@ -278,6 +285,31 @@ mod tests {
             ("4:freezer:/job_9\n0::/", Outside),
         ] {
             assert_eq!(standing(v1, cgroups), expected, "{cgroups}");
+        }
+    }
+
+    #[test]
+    fn the_service_manager_of_a_user() {
+        let unit = "0::/user.slice/user-2001.slice/user@2001.service";
+        for (cgroups, is_manager) in [
+            (format!("{unit}/init.scope\n"), true),
+            (
+                format!("1:name=systemd:{}/init.scope\n0::/\n", &unit[3..]),
+                true,
+            ),
+            (format!("{unit}/app.slice/x.service\n"), false),
+            (format!("{}/init.scope\n", unit.replace('@', "@1")), false),
+            ("0::/init.scope\n".to_owned(), false),
+        ] {
+            let process = Process {
+                pid: 2,
+                start: 1,
+                uid: 2001,
+                real_uid: 2001,
+                name: "systemd".into(),
+                cgroups,
+            };
+            assert_eq!(process.is_manager(), is_manager, "{}", process.cgroups);
         }
     }
 
