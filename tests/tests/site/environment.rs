@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Suite};
 use serde_json::Value;
-use tests::{CLI, job_of_cgroup};
+use tests::CLI;
 
 use crate::{FILE, Test};
 
@@ -389,7 +389,8 @@ fn explanation(cluster: &Cluster) -> Result<()> {
             ensure!(pid.is_some() == is_read, "{json}");
             if let Some(pid) = pid {
                 let line = node.read_text(&format!("/proc/{pid}/cgroup"))?;
-                ensure!(job_of_cgroup(node, &line)? == Some(job), "{pid}: {line}");
+                let is_script = line.contains(&format!("/job_{job}/step_batch"));
+                ensure!(is_script, "{pid}: {line}");
                 ensure!(
                     text.contains(&format!(
                         "; from process {pid} of its script  environment={level} ("
