@@ -155,6 +155,14 @@ fn levels(cluster: &Cluster) -> Result<()> {
         );
         Ok(())
     })?;
+    // A session line that wants less takes nothing away.
+    let before = node.read_text(STACK)?;
+    let less = SESSION.replace(".so", ".so environment=jobid");
+    node.write(STACK, format!("{before}{less}"), 0o644)?;
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    let found = allocation().context("a session line that wants less");
+    node.write(STACK, before, 0o644)?;
+    found?;
     // The account line alone, as at sites that have replaced SchedMD's module and no more.
     node.write(FILE, "environment = allocation\n", 0o644)?;
     allocation().context("the account line alone")
@@ -223,6 +231,10 @@ fn root_programs(cluster: &Cluster) -> Result<()> {
         told.contains("SLURM_JOB_ID=") && !told.contains("TMPDIR"),
         "{told}"
     );
+    // What comes before the session line sees nothing of the job's process at first.
+    let (open, close) = told.split_once("== close_session\n").context("the close")?;
+    let name = "SLURM_JOB_NAME=";
+    ensure!(!open.contains(name) && close.contains(name), "{told}");
     Ok(())
 }
 
