@@ -14,6 +14,10 @@ use crate::{FILE, Test};
 pub const TESTS: &[(&str, Test)] = &[
     ("each level of environment= by ssh", levels),
     (
+        "a session line that wants less takes nothing away",
+        two_levels,
+    ),
+    (
         "a job without a process has what the node knows",
         no_process,
     ),
@@ -155,17 +159,24 @@ fn levels(cluster: &Cluster) -> Result<()> {
         );
         Ok(())
     })?;
-    // A session line that wants less takes nothing away.
+    // The account line alone, as at sites that have replaced SchedMD's module and no more.
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    allocation().context("the account line alone")
+}
+
+fn two_levels(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    cluster.submit("alice", &["--time=90", "--job-name=train"])?;
     let before = node.read_text(STACK)?;
     let less = SESSION.replace(".so", ".so environment=jobid");
     node.write(STACK, format!("{before}{less}"), 0o644)?;
     node.write(FILE, "environment = allocation\n", 0o644)?;
-    let found = allocation().context("a session line that wants less");
+    let found = login(node);
     node.write(STACK, before, 0o644)?;
-    found?;
-    // The account line alone, as at sites that have replaced SchedMD's module and no more.
-    node.write(FILE, "environment = allocation\n", 0o644)?;
-    allocation().context("the account line alone")
+    let found = found?;
+    let name = found.get("SLURM_JOB_NAME").map(String::as_str);
+    ensure!(name == Some("train"), "{found:?}");
+    Ok(())
 }
 
 fn no_process(cluster: &Cluster) -> Result<()> {
