@@ -1,6 +1,9 @@
 //! Carries out a plan: the only effects that a login has on the process.
 
+use std::path::Path;
+
 use pam::Handle;
+use pamconf::Facility;
 
 use crate::adoption::limits::JobLimits;
 use crate::adoption::suspended;
@@ -11,7 +14,7 @@ use crate::gather::Stepds;
 use crate::job_env::{JobEnv, Variable};
 use crate::log::Log;
 use crate::login::Entry;
-use crate::options::{Limits, Options};
+use crate::options::{self, EnvironmentLevel, Limits, Options};
 use crate::report::{self, Banner, Outcome};
 use crate::session::record::{Record, RecordKey};
 use crate::session::stack::Stack;
@@ -235,6 +238,31 @@ impl Live<'_> {
         }
     }
 
+    /// Whether the session line is sure to set at least the variables that this account line is to set.
+    fn session_sets_variables(&self) -> bool {
+        if self.service != session::SSHD {
+            return false;
+        }
+        let stack = Stack::read(self.service);
+        let line = stack.own_line(Facility::Session);
+        let level = line.map(|it| {
+            Options::read(Path::new(options::FILE), &it.arguments)
+                .0
+                .environment
+        });
+        level >= Some(self.options.environment) && session::adopts_later(&stack).is_ok()
+    }
+
+    /// The variables of the job's process. One read is enough, and what the session line sets its predecessors do not
+    /// see.
+    fn ask_job_env(&self, job: u32) -> JobEnv {
+        let wants = self.options.environment >= EnvironmentLevel::Allocation;
+        match wants && self.entry == Entry::Account && self.session_sets_variables() {
+            true => JobEnv::default(),
+            false => self.extras().ask(&self.stepds, job),
+        }
+    }
+
     /// The variables of the job, and the banner.
     fn extras(&self) -> Extras<'_> {
         Extras {
@@ -253,7 +281,7 @@ impl Live<'_> {
     }
 
     fn adopt_now(&mut self, job: u32) -> Result<Adopted, AdoptError> {
-        self.job_env = self.extras().ask(&self.stepds, job);
+        self.job_env = self.ask_job_env(job);
         let mut census = std::mem::take(&mut self.stepds.census);
         // Other applications need not open a session for a user whom they admit.
         let follows = || self.service == session::SSHD && self.session_follows().is_ok();

@@ -6,13 +6,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Suite};
 use serde_json::Value;
-use tests::{CLI, job_of_cgroup};
+use tests::CLI;
 
 use crate::{FILE, Test};
 
 /// A default run has them on one release; a long one on all.
 pub const TESTS: &[(&str, Test)] = &[
     ("each level of environment= by ssh", levels),
+    (
+        "a session line that wants less takes nothing away",
+        two_levels,
+    ),
     (
         "a job without a process has what the node knows",
         no_process,
@@ -160,6 +164,21 @@ fn levels(cluster: &Cluster) -> Result<()> {
     allocation().context("the account line alone")
 }
 
+fn two_levels(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    cluster.submit("alice", &["--time=90", "--job-name=train"])?;
+    let before = node.read_text(STACK)?;
+    let less = SESSION.replace(".so", ".so environment=jobid");
+    node.write(STACK, format!("{before}{less}"), 0o644)?;
+    node.write(FILE, "environment = allocation\n", 0o644)?;
+    let found = login(node);
+    node.write(STACK, before, 0o644)?;
+    let found = found?;
+    let name = found.get("SLURM_JOB_NAME").map(String::as_str);
+    ensure!(name == Some("train"), "{found:?}");
+    Ok(())
+}
+
 fn no_process(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     node.run_as("alice", &["salloc", "--no-shell", "--time=90"])?
@@ -223,6 +242,10 @@ fn root_programs(cluster: &Cluster) -> Result<()> {
         told.contains("SLURM_JOB_ID=") && !told.contains("TMPDIR"),
         "{told}"
     );
+    // What comes before the session line sees nothing of the job's process at first.
+    let (open, close) = told.split_once("== close_session\n").context("the close")?;
+    let name = "SLURM_JOB_NAME=";
+    ensure!(!open.contains(name) && close.contains(name), "{told}");
     Ok(())
 }
 
@@ -389,7 +412,8 @@ fn explanation(cluster: &Cluster) -> Result<()> {
             ensure!(pid.is_some() == is_read, "{json}");
             if let Some(pid) = pid {
                 let line = node.read_text(&format!("/proc/{pid}/cgroup"))?;
-                ensure!(job_of_cgroup(node, &line)? == Some(job), "{pid}: {line}");
+                let is_script = line.contains(&format!("/job_{job}/step_batch"));
+                ensure!(is_script, "{pid}: {line}");
                 ensure!(
                     text.contains(&format!(
                         "; from process {pid} of its script  environment={level} ("
