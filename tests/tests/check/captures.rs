@@ -31,7 +31,8 @@ pub fn compare(suite: Suite) -> Result<()> {
     let trial = section(&trial, "containment")?;
     let explain = capture(node, &["explain", "alice"])?;
     let status = status(&cluster)?;
-    compare_document(&[check, trial, explain, status])?;
+    let sweep = sweep(node)?;
+    compare_document(&[check, trial, explain, status, sweep])?;
 
     let one_job = explained(node, ONE_JOB)?;
     cluster.submit("alice", &[])?;
@@ -108,13 +109,29 @@ fn status(cluster: &Cluster) -> Result<String> {
     Ok(seen)
 }
 
-/// Compares the fenced blocks of the page, one after the other.
+/// A process of carol's that sweep would end.
+fn sweep(node: &Node) -> Result<String> {
+    const PID: u32 = 812;
+    let _stray: Background = node.command(&["sleep", "1000"]).user("carol").spawn()?;
+    let mut seen = String::new();
+    lab::poll::until_true("carol's process", Duration::from_secs(20), || {
+        seen = capture(node, &["sweep", "--dry-run", "carol"])?;
+        Ok(seen.contains("sleep["))
+    })?;
+    let (_, rest) = seen.split_once("sleep[").context("its pid")?;
+    let pid = rest.split(']').next().unwrap_or_default();
+    let of_row = seen.replace(&format!("{pid:>8}  "), &format!("{PID:>8}  "));
+    Ok(of_row.replace(&format!("[{pid}]"), &format!("[{PID}]")))
+}
+
+/// Compares the first fenced blocks of the page, one after the other. `ending` has the others.
 fn compare_document(captures: &[String]) -> Result<()> {
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tool.md");
     const FENCE: &str = "```\n";
     let page = std::fs::read_to_string(PAGE).context(PAGE)?;
-    let mut parts: Vec<&str> = page.split(FENCE).collect();
-    ensure!(parts.len() == 2 * captures.len() + 1, "{PAGE}: blocks");
+    let count = 2 * captures.len() + 1;
+    let mut parts: Vec<&str> = page.splitn(count, FENCE).collect();
+    ensure!(parts.len() == count, "{PAGE}: blocks");
     for (part, text) in parts.iter_mut().skip(1).step_by(2).zip(captures) {
         *part = text;
     }

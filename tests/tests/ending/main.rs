@@ -7,16 +7,26 @@ mod hiding;
 mod notify;
 mod sweep;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lab::{Cluster, Suite};
-use tests::{CLI, Matrix, Shared};
+use tests::{CLI, Matrix, Shared, page};
 
 type Test = fn(&Cluster) -> Result<()>;
 
 /// Where the Epilog writes what sweep printed, and its status.
 const EPILOG_LOG: &str = "/var/log/epilog";
-const EPILOG: &str = "#!/bin/sh\nexec >>/var/log/epilog 2>&1\n/usr/local/sbin/slurm-adopt sweep --grace 1\n\
-                      status=$?; echo \"status $status of job $SLURM_JOB_ID\"; exit $status\n";
+
+/// The Epilog of docs/tool.md, with a log and its status.
+fn epilog() -> Result<String> {
+    let commands = page::commands("docs/tool.md", "What do users leave behind?")?;
+    let shown = commands.iter().find_map(|it| it.strip_suffix(" || true"));
+    let command = shown.context("the Epilog of docs/tool.md")?;
+    let sweep = command.replace("/usr/sbin/slurm-adopt", CLI);
+    Ok(format!(
+        "#!/bin/sh\nexec >>{EPILOG_LOG} 2>&1\n{sweep} --grace 1\n\
+         status=$?; echo \"status $status of job $SLURM_JOB_ID\"; exit $status\n"
+    ))
+}
 
 fn start(suite: Suite, flags: &str) -> Result<Cluster> {
     let conf = format!(
@@ -24,7 +34,7 @@ fn start(suite: Suite, flags: &str) -> Result<Cluster> {
     );
     tests::cluster(suite)?
         .copy(tests::dist("slurm-adopt")?, CLI)
-        .file("/usr/local/bin/epilog", EPILOG, 0o755)
+        .file("/usr/local/bin/epilog", epilog()?, 0o755)
         .file("/usr/local/bin/prolog", hiding::PROLOG, 0o755)
         .slurm_conf(&conf)
         .start()

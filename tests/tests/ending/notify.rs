@@ -63,7 +63,9 @@ fn three_lines(cluster: &Cluster) -> Result<()> {
         let waited = lab::poll::until_true(&line, Duration::from_secs(5), told);
         waited.with_context(|| alices.stdout().unwrap_or_default())?;
     }
-    ensure!(alices.stdout()?.matches(&on_node).count() == 3);
+    let told = alices.stdout()?;
+    ensure!(told.matches(&on_node).count() == 3);
+    compare_with_page(&told, job)?;
     // Nothing of ours stays, and the login ends with the job.
     let ours = node.processes(CLI)?;
     ensure!(ours.is_empty(), "{ours:?}");
@@ -76,6 +78,24 @@ fn three_lines(cluster: &Cluster) -> Result<()> {
     ensure!(
         !bobs.stdout()?.contains(" ends "),
         "bob's job {others} does not end"
+    );
+    Ok(())
+}
+
+/// docs/tool.md has the first line, of another job and time.
+fn compare_with_page(told: &str, job: u32) -> Result<()> {
+    const PAGE: &str = include_str!("../../../docs/tool.md");
+    let is_first = |it: &&str| it.contains(" ends in 10 minutes, at ");
+    let shown = PAGE
+        .lines()
+        .find(is_first)
+        .context("the line in the page")?;
+    let line = told.lines().find(is_first).context("the line")?.trim_end();
+    let of_page = line.replacen(&format!("job {job} "), "job 4711 ", 1);
+    let plain = |it: &str| it.replace(|sign: char| sign.is_ascii_digit(), "0");
+    ensure!(
+        plain(&of_page) == plain(shown),
+        "{of_page}, docs/tool.md: {shown}"
     );
     Ok(())
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
+use proto::Version;
+use proto::version::RELEASES;
+
 use crate::host::Host;
 
 /// A release, such as 2605 for 26.05.
@@ -15,22 +18,8 @@ impl fmt::Display for Release {
     }
 }
 
-/// The releases in the order of libslurm.so's version, which META has as API_CURRENT, from 36 on.
-const RELEASES: [Release; 11] = [
-    Release(2011),
-    Release(2108),
-    Release(2205),
-    Release(2302),
-    Release(2311),
-    Release(2405),
-    Release(2411),
-    Release(2505),
-    Release(2511),
-    Release(2605),
-    Release(2611),
-];
-/// The version of libslurm.so in 20.11.
-const FIRST: usize = 36;
+/// The oldest release that is judged.
+const OLDEST: Version = Version::V20_11;
 /// The directories of libslurm.so, besides the one beside slurm.conf's.
 const DIRS: [&str; 6] = [
     "/usr/lib64",
@@ -49,7 +38,11 @@ pub(super) fn installed(host: &Host, conf: &Path) -> Option<Release> {
 
 /// Parses `slurm-wlm 22.05.8`.
 fn of_text(text: &str) -> Option<Release> {
-    let version = text.split_whitespace().nth(1)?;
+    of_number(text.split_whitespace().nth(1)?)
+}
+
+/// Parses `22.05.8` and `22.05`.
+fn of_number(version: &str) -> Option<Release> {
     let mut numbers = version.split('.').map(|it| it.parse::<u16>().ok());
     let (year, month) = (numbers.next()??, numbers.next()??);
     year.checked_mul(100)?.checked_add(month).map(Release)
@@ -72,11 +65,13 @@ fn of_library(host: &Host, conf: &Path) -> Option<Release> {
     }
 }
 
-/// The release of `libslurm.so.45`.
+/// The release of `libslurm.so.45`: its version, API_CURRENT in META, is the high byte of the protocol's.
 fn of_file(name: &str) -> Option<Release> {
     let version = name.strip_prefix("libslurm.so.")?.split('.').next()?;
-    let index = version.parse::<usize>().ok()?.checked_sub(FIRST)?;
-    RELEASES.get(index).copied()
+    let version: u16 = version.parse().ok()?;
+    let mut releases = RELEASES.iter().filter(|it| it.version >= OLDEST);
+    let found = releases.find(|it| it.version.number() >> 8 == version)?;
+    of_number(found.name)
 }
 
 #[cfg(test)]
@@ -91,6 +86,7 @@ mod tests {
         assert_eq!(of_text("slurm 9999.99"), None);
         assert_eq!(of_file("libslurm.so.45.0.0"), Some(Release(2605)));
         assert_eq!(of_file("libslurm.so.36"), Some(Release(2011)));
+        assert_eq!(of_file("libslurm.so.40"), Some(Release(2311)));
         assert_eq!(of_file("libslurm.so.35"), None);
         assert_eq!(of_file("libslurm.so.99"), None);
         assert_eq!(Release(2605).to_string(), "26.05");

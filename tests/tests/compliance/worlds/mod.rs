@@ -115,22 +115,7 @@ impl Stage {
                 litter(cluster)?;
             }
             World::OneJob => jobs.alice = vec![cluster.submit("alice", &[HERE])?],
-            World::LateStarter => {
-                let late = cluster.submit_only("alice", &[HERE, "--hold"])?;
-                let early = cluster.submit("alice", &[HERE])?;
-                // The sockets' seconds are compared.
-                std::thread::sleep(Duration::from_millis(1100));
-                cluster
-                    .node(1)
-                    .run(&["scontrol", "release", &late.to_string()])?
-                    .ok()?;
-                cluster.wait_running(late)?;
-                jobs.alice = vec![early, late];
-                ensure!(
-                    newest(cluster, &jobs.alice)? == Some(late),
-                    "job {late} is not newer"
-                );
-            }
+            World::LateStarter => jobs.alice = late_starter(cluster)?,
             World::ThirtyJobs => {
                 for _ in 0..30 {
                     jobs.alice.push(cluster.submit_only("alice", &[HERE])?);
@@ -265,4 +250,23 @@ fn salloc(cluster: &Cluster) -> Result<u32> {
     let job = id.with_context(|| format!("{output}"))?;
     cluster.wait_running(job)?;
     Ok(job)
+}
+
+/// Two jobs, of which the first one was submitted last.
+fn late_starter(cluster: &Cluster) -> Result<Vec<u32>> {
+    let late = cluster.submit_only("alice", &[HERE, "--hold"])?;
+    let early = cluster.submit("alice", &[HERE])?;
+    // The sockets' seconds are compared.
+    std::thread::sleep(Duration::from_millis(1100));
+    cluster
+        .node(1)
+        .run(&["scontrol", "release", &late.to_string()])?
+        .ok()?;
+    cluster.wait_running(late)?;
+    let jobs = vec![early, late];
+    ensure!(
+        newest(cluster, &jobs)? == Some(late),
+        "job {late} is not newer"
+    );
+    Ok(jobs)
 }
