@@ -2,6 +2,7 @@
 
 use adopt::survey::cgroups_of;
 use procfs::process::{Process as ProcProcess, all_processes};
+use sys::Proc;
 
 use crate::place::{Place, Places};
 
@@ -27,24 +28,27 @@ pub(crate) struct Process {
 
 /// All processes that are there while this looks; one that ends in between is left out.
 pub(crate) fn all(places: &Places) -> Vec<Process> {
-    let Ok(processes) = all_processes() else {
+    let (Ok(processes), Ok(proc)) = (all_processes(), Proc::mounted()) else {
         return Vec::new();
     };
     let booted = procfs::boot_time_secs().unwrap_or_default();
-    let read = processes.filter_map(|it| of(&it.ok()?, booted, places));
+    let read = processes.filter_map(|it| of(&it.ok()?, &proc, booted, places));
     read.collect()
 }
 
-fn of(process: &ProcProcess, booted: u64, places: &Places) -> Option<Process> {
-    let status = process.status().ok()?;
+fn of(process: &ProcProcess, proc: &Proc, booted: u64, places: &Places) -> Option<Process> {
+    // procfs takes no name that is not UTF-8, and a user may give a process any.
+    let dir = proc.process(u32::try_from(process.pid).ok()?).ok()??;
+    let status = dir.status().ok()??;
+    let [uid, effective_uid, _] = status.uids;
     let stat = process.stat().ok()?;
     let cgroups = cgroups_of(&process.pid.to_string()).ok().flatten()?;
     let started = booted + stat.starttime / procfs::ticks_per_second().max(1);
     Some(Process {
         pid: process.pid,
         parent: stat.ppid,
-        uid: status.ruid,
-        effective_uid: status.euid,
+        uid,
+        effective_uid,
         name: status.name,
         arguments: process.cmdline().unwrap_or_default(),
         tty: tty_name(stat.tty_nr()),
@@ -96,5 +100,24 @@ mod tests {
         let all = all(&Places::default());
         let own = all.iter().find(|it| it.pid == std::process::id() as i32);
         assert!(own.is_some_and(|it| it.uid == it.effective_uid && it.started > 0));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nothing() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let name = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+        let dir = std::env::temp_dir().join(format!("status-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("make it");
+        let program = dir.join(name);
+        std::fs::copy("/bin/sleep", &program).expect("copy");
+        let child = std::process::Command::new(&program).arg("100").spawn();
+        let mut child = child.expect("sleep");
+        // It has this program's name until exec(2).
+        let is_it = |it: &Process| it.pid == child.id() as i32 && it.name.contains('\u{fffd}');
+        let seen = (0..1000).any(|_| all(&Places::default()).iter().any(is_it));
+        child.kill().expect("kill");
+        child.wait().expect("reap");
+        std::fs::remove_dir_all(&dir).expect("clean up");
+        assert!(seen);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use procfs::process::{Process as ProcProcess, all_processes};
+use sys::Proc;
 
 /// A process.
 #[derive(Debug, Clone)]
@@ -35,18 +36,21 @@ impl Process {
 /// All processes that are there while this looks.
 #[must_use]
 pub fn all() -> Vec<Process> {
-    let Ok(processes) = all_processes() else {
+    let (Ok(processes), Ok(proc)) = (all_processes(), Proc::mounted()) else {
         return Vec::new();
     };
     // One that ends in between is left out.
-    processes.filter_map(|it| of(&it.ok()?)).collect()
+    let processes = processes.filter_map(|it| of(&it.ok()?, &proc));
+    processes.collect()
 }
 
-fn of(process: &ProcProcess) -> Option<Process> {
-    let status = process.status().ok()?;
+fn of(process: &ProcProcess, proc: &Proc) -> Option<Process> {
+    // procfs takes no name that is not UTF-8, and a user may give a process any.
+    let dir = proc.process(u32::try_from(process.pid).ok()?).ok()??;
+    let status = dir.status().ok()??;
     Some(Process {
         pid: process.pid,
-        uid: status.ruid,
+        uid: status.uids[0],
         name: status.name,
         program: process.exe().ok(),
         arguments: process.cmdline().unwrap_or_default(),

@@ -50,14 +50,31 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn only_the_users_own_terminal_is_written_to() {
-        let pts = Path::new("/dev/pts");
-        let mut master = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("pty"));
+    /// A pseudoterminal, and the path of its other end.
+    fn terminal() -> (File, String) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("pty");
         grantpt(&master).expect("grant");
         unlockpt(&master).expect("unlock");
         let name = ptsname(&master, Vec::new()).expect("name");
         let name = name.to_str().expect("a name").to_owned();
+        fs::set_permissions(&name, Permissions::from_mode(0o620)).expect("mode");
+        (File::from(master), name)
+    }
+
+    /// As after Ctrl-S, or with a program at the other end that does not read.
+    #[test]
+    fn a_terminal_that_takes_nothing_holds_nobody_up() {
+        let (_master, name) = terminal();
+        let tty = name.strip_prefix("/dev/").expect("below /dev");
+        let write = |_| write_line(Path::new("/dev/pts"), tty, sys::effective_uid(), "ends now");
+        let full = (0..1_000_000).map(write).find_map(Result::err);
+        assert_eq!(full.expect("full").kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn only_the_users_own_terminal_is_written_to() {
+        let pts = Path::new("/dev/pts");
+        let (mut master, name) = terminal();
         let tty = name.strip_prefix("/dev/").expect("below /dev");
         let own = sys::effective_uid();
         let mode = |mode| fs::set_permissions(&name, Permissions::from_mode(mode)).expect("mode");
