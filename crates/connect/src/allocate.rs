@@ -232,12 +232,20 @@ fn leave(waiters: Waiters, own: Option<u32>, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Ends a job for which nobody waits. If it has just started, its holder ends it unless somebody has connected.
+/// Ends a job for which nobody waits. If it has just started, its holder ends it unless somebody has connected. A signal that
+/// comes before the script runs is lost, so it is sent again.
 fn end(number: u32, name: Option<&str>) -> Result<(), Error> {
     Slurm.cancel(number, name, &["--state=PENDING"])?;
     let signal = format!("--signal={}", holder::SIGNAL);
-    // One that was pending is no more: not to be found is no failure.
-    let _ = Slurm.cancel(number, name, &["--state=RUNNING", "--batch", &signal]);
+    for pause in [0, 1, 2, 4] {
+        std::thread::sleep(Duration::from_secs(pause));
+        let runs = |it: &Job| it.number == number && it.phase() == Phase::Running;
+        if Slurm.own_jobs().is_ok_and(|jobs| !jobs.iter().any(runs)) {
+            break;
+        }
+        // One that has just ended is not found: that is no failure.
+        let _ = Slurm.cancel(number, name, &["--state=RUNNING", "--batch", &signal]);
+    }
     Ok(())
 }
 
