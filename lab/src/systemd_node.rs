@@ -23,6 +23,10 @@ use crate::vm::{self, Scratch};
 /// Packages that logins use on a host with systemd, besides those of a node's root and those to boot.
 const PACKAGES: &[&str] = &["libpam-systemd", "dbus-user-session", "polkitd"];
 
+/// Packages for rootless containers that need no network. They are more than half of a machine's root again: only the
+/// machine that runs containers has them.
+const PODMAN: &[&str] = &["podman", "crun", "uidmap", "passt", "busybox-static"];
+
 /// Name of the node and of the host.
 pub const NODE: &str = "node1";
 /// Device that Slurm uses as the GPU: a process that may access it reads zeros.
@@ -32,11 +36,16 @@ const BOOT: Duration = Duration::from_secs(600);
 
 /// Returns the root of such a machine; makes it if it does not exist.
 pub fn root(suite: Suite) -> Result<PathBuf> {
-    let mut packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES].concat();
-    if suite == selinux::SUITE {
-        packages.extend(selinux::PACKAGES);
-    }
-    roots::build(&format!("systemd-{suite}"), suite, &packages)
+    let more = match suite == selinux::SUITE {
+        true => selinux::PACKAGES,
+        false => &[],
+    };
+    build(&format!("systemd-{suite}"), suite, more)
+}
+
+fn build(name: &str, suite: Suite, more: &[&str]) -> Result<PathBuf> {
+    let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES, more].concat();
+    roots::build(name, suite, &packages)
 }
 
 /// A running machine. It is switched off when this is dropped.
@@ -54,25 +63,40 @@ pub struct SystemdNode {
 impl SystemdNode {
     /// Boots a machine with these files of the host, and waits until its node is idle.
     pub fn start(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
-        Self::boot(suite, files, None).with_context(|| format!("starting a machine of {suite}"))
+        root(suite)
+            .and_then(|root| Self::boot(suite, &root, files, None))
+            .with_context(|| format!("starting a machine of {suite}"))
+    }
+
+    /// Boots such a machine with Podman.
+    pub fn start_with_podman(suite: Suite, files: &[(&Path, &str)]) -> Result<Self> {
+        build(&format!("podman-{suite}"), suite, PODMAN)
+            .and_then(|root| Self::boot(suite, &root, files, None))
+            .with_context(|| format!("starting a machine of {suite} with Podman"))
     }
 
     /// Starts a machine of [`selinux::SUITE`] in which SELinux enforces that policy.
     pub fn start_enforcing(policy: &Policy, files: &[(&Path, &str)]) -> Result<Self> {
-        Self::boot(selinux::SUITE, files, Some(policy)).context("starting a machine with SELinux")
+        root(selinux::SUITE)
+            .and_then(|root| Self::boot(selinux::SUITE, &root, files, Some(policy)))
+            .context("starting a machine with SELinux")
     }
 
-    fn boot(suite: Suite, files: &[(&Path, &str)], policy: Option<&Policy>) -> Result<Self> {
-        let root = root(suite)?;
+    fn boot(
+        suite: Suite,
+        root: &Path,
+        files: &[(&Path, &str)],
+        policy: Option<&Policy>,
+    ) -> Result<Self> {
         let scratch = Scratch::new(&format!("systemd-{suite}"))?;
         let upper = scratch.path.join("upper");
         for (from, to) in files {
-            vm::copy(from, &below(&upper, &root, to))?;
+            vm::copy(from, &below(&upper, root, to))?;
         }
         let schedmds = root.join(suite.original_module().trim_start_matches('/'));
-        vm::copy(&schedmds, &below(&upper, &root, config::SCHEDMD_MODULE))?;
-        for (path, text) in furniture(suite, &root)? {
-            vm::write(&below(&upper, &root, &path), &text)?;
+        vm::copy(&schedmds, &below(&upper, root, config::SCHEDMD_MODULE))?;
+        for (path, text) in furniture(suite, root)? {
+            vm::write(&below(&upper, root, &path), &text)?;
         }
         let image = scratch.path.join("disk.img");
         let mut install = INSTALL.to_owned();
@@ -83,9 +107,9 @@ impl SystemdNode {
             kernel = selinux::KERNEL;
         }
         let in_root = "chroot disk /bin/sh -ec \"$3\"";
-        vm::make_disk(&scratch.path, &root, &image, in_root, install.as_ref())?;
+        vm::make_disk(&scratch.path, root, &image, in_root, install.as_ref())?;
 
-        let mut command = vm::qemu(&root, &image, kernel)?;
+        let mut command = vm::qemu(root, &image, kernel)?;
         command
             .args(["-display", "none", "-monitor", "none", "-serial"])
             .arg(format!("file:{}", console(&scratch).display()))

@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::Workspace;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "docs/threat-model.md",
     "docs/differences.md",
+    "docs/podman.md",
     "docs/session.md",
     "docs/reliability.md",
 ];

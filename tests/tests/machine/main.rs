@@ -8,6 +8,7 @@ mod escapes;
 mod inside;
 mod journal;
 mod limits;
+mod podman;
 mod rows;
 mod selinux;
 mod site;
@@ -54,6 +55,10 @@ fn main() {
         let mut all = tests.iter().chain(selinux::TESTS);
         assert!(all.any(|(it, _)| *it == name), "no test '{name}'");
     }
+    // First: its machine has gone when the others come.
+    matrix.add_long(&[Suite::Trixie], podman::NAME, |suite, _| {
+        podman::podman(suite)
+    });
     for (name, test) in selinux::TESTS.iter().copied().chain(tests) {
         let enforces = rows::TESTS
             .iter()

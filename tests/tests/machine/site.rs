@@ -65,6 +65,11 @@ impl Site {
         })
     }
 
+    /// A machine with Podman, without SELinux.
+    pub fn start_with_podman(suite: Suite) -> Result<Self> {
+        Self::set_up_on(false, |files| SystemdNode::start_with_podman(suite, files))
+    }
+
     /// Prepares a machine that is started with the files under test.
     fn set_up_on(
         has_selinux: bool,
@@ -355,7 +360,7 @@ fn client(method: Method, argv: &[&str]) -> String {
 pub struct Job {
     pub id: u32,
     /// The cgroup of its extern step.
-    step: String,
+    pub step: String,
 }
 
 impl Job {
