@@ -10,6 +10,7 @@ mod files;
 mod options;
 mod pam;
 mod planned;
+mod services;
 mod session;
 mod slurm;
 mod sshd;
