@@ -16,6 +16,7 @@ mod status;
 mod suspended;
 mod tracking;
 mod trial;
+mod which;
 
 use anyhow::Result;
 use lab::Suite;
@@ -37,6 +38,7 @@ fn main() {
         journal::TESTS,
         trial::TESTS,
         check::TESTS,
+        which::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.
