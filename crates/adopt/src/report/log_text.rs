@@ -76,14 +76,16 @@ fn chosen(choice: &Choice, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let best = best(*by);
             write!(f, "{best}, of {of} jobs; source job unknown: {why}")
         }
-        Choice::NextPreferred { of, refused } => write!(
-            f,
-            "the next best of {of} jobs here that accepts the login; job {refused} refused it"
-        ),
-        Choice::NextNewest { of, refused } => write!(
-            f,
-            "the newest of {of} jobs here that accepts the login; job {refused} refused it"
-        ),
+        Choice::NextPreferred { of, refused } | Choice::NextNewest { of, refused } => {
+            let which = match choice {
+                Choice::NextPreferred { .. } => "next best",
+                _ => "newest",
+            };
+            write!(
+                f,
+                "the {which} of {of} jobs here that accepts the login; job {refused} refused it"
+            )
+        }
     }
 }
 
@@ -155,14 +157,13 @@ impl fmt::Display for SourceUnknown {
                 "slurmd at {source} names job {job}, which is not a job of this user here"
             ),
             Self::Silent { job } => f.write_str(&silence(&[*job])),
-            Self::SourceRefused { job } => write!(
-                f,
-                "job {job}, where the connection comes from, refused the login"
-            ),
-            Self::ChosenRefused { job } => write!(
-                f,
-                "job {job}, chosen by the account phase, refused the login"
-            ),
+            Self::SourceRefused { job } | Self::ChosenRefused { job } => {
+                let which = match self {
+                    Self::SourceRefused { .. } => "where the connection comes from",
+                    _ => "chosen by the account phase",
+                };
+                write!(f, "job {job}, {which}, refused the login")
+            }
         }
     }
 }
