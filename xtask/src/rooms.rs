@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "survey",
     "fuzzing",
     "apply",
+    "extras",
     "waiting",
     "gather",
     "report",

@@ -20,7 +20,7 @@ pub struct Process {
     pub pid: i32,
     /// Its start in clock ticks after the boot: with the pid it tells the process from any other.
     pub start: u64,
-    /// The user whose it is, see [`Whose`].
+    /// The user whose it is, by uid or by user namespace.
     pub uid: u32,
     /// Its real uid: in a container of the user's another than the user's own.
     pub real_uid: u32,
