@@ -120,7 +120,7 @@ fn the_fix_for_a_vendors_file_is_to_copy_it_first() {
     let report = tree.report();
     let absent = report.findings().find(|it| it.check.id == "SA220");
     let advice = absent.map(check::Finding::advice).unwrap_or_default();
-    let begin = "Copy /usr/lib/pam.d/sshd to /etc/pam.d/sshd. Add to";
+    let begin = "Copy /usr/lib/pam.d/sshd to /etc/pam.d/sshd. Run slurm-adopt setup, or add to";
     assert!(advice.starts_with(begin), "{advice}");
 }
 
