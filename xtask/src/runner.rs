@@ -15,7 +15,7 @@ use crate::run;
 use crate::workspace::Workspace;
 
 /// Unit tests that qemu cannot run, and why. On the host they run like all others.
-const NOT_EMULATED: [(&str, &str); 11] = [
+const NOT_EMULATED: [(&str, &str); 13] = [
     (
         "adoption::suspended::tests::nobody_asks_again_after_a_process_that_ended",
         "qemu-user has no clone(2) with CLONE_VM alone",
@@ -45,6 +45,10 @@ const NOT_EMULATED: [(&str, &str); 11] = [
         "qemu-user has no ioctl NS_GET_NSTYPE",
     ),
     (
+        "namespace::tests::the_maker_of_a_user_namespace",
+        "qemu-user has no ioctl NS_GET_OWNER_UID",
+    ),
+    (
         "namespace::tests::takes_one_descriptor_and_loses_none",
         "qemu-user has no ioctl NS_GET_NSTYPE",
     ),
@@ -59,6 +63,10 @@ const NOT_EMULATED: [(&str, &str); 11] = [
     (
         "proxy::tests::a_panic_is_an_error",
         "qemu-user has no clone(2) with CLONE_VM alone",
+    ),
+    (
+        "stop::tests::all_of_a_user_is_stopped_and_nothing_else",
+        "qemu-user has no clone(2) without an exit signal",
     ),
 ];
 /// The module's crates with `unsafe`, and the one that decodes bytes.
