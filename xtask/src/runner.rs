@@ -12,6 +12,7 @@ use crate::dist::{self, Dist, Parts};
 use crate::listen::{Heard, limited, listen};
 use crate::report::Report;
 use crate::run;
+use crate::so;
 use crate::workspace::Workspace;
 
 /// Unit tests that qemu cannot run, and why. On the host they run like all others.
@@ -132,11 +133,11 @@ impl Runner {
         }
     }
 
-    /// Architectures to build for; a quick run has only the host's.
+    /// Architectures to build for before anything is tested; others are built where they are.
     pub fn arches(&self) -> &'static [Arch] {
         match self.size {
-            Size::Quick => &[Arch::X86_64],
-            Size::Default | Size::Long => &Arch::ALL,
+            Size::Quick | Size::Default => &[Arch::X86_64],
+            Size::Long => &Arch::ALL,
         }
     }
 
@@ -225,13 +226,14 @@ impl Runner {
         is_there
     }
 
-    /// Tests the module for aarch64, as far as emulation allows.
+    /// Builds the module for aarch64, looks at it, and tests it as far as emulation allows.
     pub fn aarch64(&mut self) {
         let arch = Arch::Aarch64;
         let name = "unit tests for aarch64";
         if !self.has_dist_for(arch, name) {
             return;
         }
+        so::gates(&self.workspace, arch, &mut self.report);
         let prepared = Debian::install(&self.workspace)
             .and_then(|debian| Ok((debian.runner(), dist::test(&self.workspace, arch)?)));
         let (runner, mut unit) = match prepared {

@@ -40,7 +40,7 @@ pub enum Stage {
     Unit,
     /// Option tables, links, named tests and doc comments
     Docs,
-    /// Build the module for old hosts, for each architecture
+    /// Build the module and the tool for old hosts
     Dist,
     /// Dependencies, exports and size of the module
     So,
@@ -50,7 +50,7 @@ pub enum Stage {
     Retval,
     /// Unit tests and return codes under AddressSanitizer, return codes under valgrind
     Sanitize,
-    /// Unit tests and loading of the module on an emulated aarch64 processor
+    /// Build the module for aarch64, look at it, and run unit tests and load it on an emulated processor
     Aarch64,
     /// Fuzzing of the decoders
     Fuzz,
@@ -370,10 +370,9 @@ impl Runner {
     }
 
     fn so(&mut self) {
-        for arch in self.arches() {
-            if self.has_dist_for(*arch, &format!("so {arch}")) {
-                so::gates(&self.workspace, *arch, &mut self.report);
-            }
+        let arch = Arch::X86_64;
+        if self.has_dist_for(arch, &format!("so {arch}")) {
+            so::gates(&self.workspace, arch, &mut self.report);
         }
         crates::gates(&self.workspace, &mut self.report);
     }
