@@ -1,7 +1,6 @@
 //! Runs some stages in a process of their own while this one runs others: clusters mostly wait, builds and emulated
 //! processors never do.
 
-use std::env;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -23,7 +22,8 @@ impl Beside {
     pub fn begin(workspace: &Workspace, stages: &[String]) -> Result<Self> {
         let log = workspace.target("beside.log");
         let file = File::create(&log).with_context(|| format!("make {}", log.display()))?;
-        let mut itself = Command::new(env::current_exe().context("find this program")?);
+        // Not by its own path: cargo may have put another file there since it started.
+        let mut itself = Command::new(workspace.target("debug/xtask"));
         itself.arg("test").current_dir(workspace.root());
         for stage in stages {
             itself.args(["--only", stage]);
