@@ -102,6 +102,7 @@ fn opens_both(cluster: &Cluster) -> Result<()> {
 pub fn namespaces(suite: Suite) -> Result<()> {
     let cluster = tests::cluster(suite)?
         .copy(tests::dist("slurm-adopt")?, CLI)
+        .one_cpu()
         .slurm_conf("JobContainerType=job_container/tmpfs")
         .file(
             "/etc/slurm/job_container.conf",

@@ -103,9 +103,8 @@ fn main() {
     for (name, test) in CLUSTERS {
         matrix.add_in_turn(case::SUITES, name, |suite, _| test(suite));
     }
-    // 24.11 and 26.05 sometimes cannot make a job's namespaces on a node of the lab (mount: Invalid argument).
     matrix.add_on(
-        &[Suite::Bookworm],
+        &[Suite::Bookworm, Suite::Trixie],
         "a trial login outside its job's namespaces",
         |suite, _| login::namespaces(suite),
     );

@@ -158,6 +158,10 @@ impl Stage {
         };
         if running.left == 0 {
             self.clusters.remove(index);
+        } else if result.is_err() {
+            // Nobody knows what a failed test leaves behind.
+            running.cluster = Err("another one has failed".to_owned());
+            running.cluster = place.start(self.suite).map_err(|it| format!("{it:#}"));
         }
         result
     }

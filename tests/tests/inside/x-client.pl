@@ -16,7 +16,9 @@ sub padded { my ($bytes) = @_; return $bytes . "\0" x (-length($bytes) % 4); }
 
 syswrite $server, pack('a x v v v v x2', 'l', 11, 0, length $name, length $data) . padded($name) . padded($data);
 my $answer = '';
-while (sysread $server, $answer, 4096, length $answer) { }
+# Not until the connection ends: what forwards it does not always pass that on (srun 26.05).
+sub is_whole { return length $answer >= 8 && length $answer >= 8 + 4 * unpack 'x6 v', $answer; }
+while (!is_whole() && sysread $server, $answer, 4096, length $answer) { }
 die "no answer\n" if length $answer < 8;
 my $good = unpack 'C', $answer;
 my $text = $good ? substr($answer, 8 + 32, unpack 'x24 v', $answer)
