@@ -52,7 +52,10 @@ impl Spool {
         let home = std::env::temp_dir()
             .canonicalize()
             .expect("temporary directory");
-        let dir = home.join(format!("stepd-{}-{name}", std::process::id()));
+        // Tests run side by side, and several take one name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let (pid, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = home.join(format!("stepd-{pid}-{count}-{name}"));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).expect("spool directory");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("mode");
