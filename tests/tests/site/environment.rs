@@ -107,6 +107,7 @@ const GPU_OR_TMP: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "
 fn levels(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let job = cluster.submit("alice", &["--ntasks=2", "--time=90", "--job-name=train"])?;
+    wait_for_scripts(node, 1)?;
     let job = job.to_string();
     with(node, "environment=none", || {
         let found = login(node)?;
@@ -167,6 +168,7 @@ fn levels(cluster: &Cluster) -> Result<()> {
 fn two_levels(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     cluster.submit("alice", &["--time=90", "--job-name=train"])?;
+    wait_for_scripts(node, 1)?;
     let before = node.read_text(STACK)?;
     let less = SESSION.replace(".so", ".so environment=jobid");
     node.write(STACK, format!("{before}{less}"), 0o644)?;
@@ -177,6 +179,14 @@ fn two_levels(cluster: &Cluster) -> Result<()> {
     let name = found.get("SLURM_JOB_NAME").map(String::as_str);
     ensure!(name == Some("train"), "{found:?}");
     Ok(())
+}
+
+/// Waits until the scripts of so many jobs sleep: a job runs a moment before its script does.
+fn wait_for_scripts(node: &Node, count: u32) -> Result<()> {
+    let look = format!(
+        "for i in $(seq 400); do [ $(pgrep -c -x sleep -u alice) -ge {count} ] && exit; sleep 0.05; done; exit 1"
+    );
+    node.sh(&look).map(drop)
 }
 
 fn no_process(cluster: &Cluster) -> Result<()> {
@@ -211,7 +221,7 @@ fn replaced(cluster: &Cluster) -> Result<()> {
     let wrap = "--wrap=exec env -i TMPDIR=/tmp sleep 100000";
     let job = cluster.submit_only("alice", &["--time=90", wrap])?;
     cluster.wait_running(job)?;
-    node.sh("for i in $(seq 200); do pgrep -x sleep -u alice && exit; sleep 0.05; done; exit 1")?;
+    wait_for_scripts(node, 1)?;
     node.write(FILE, "environment = allocation\n", 0o644)?;
     let found = login(node)?;
     // No empty list of GPUs: the job may have some.
@@ -224,6 +234,7 @@ fn root_programs(cluster: &Cluster) -> Result<()> {
     const PROGRAM: &str = "/usr/local/bin/told";
     let node = cluster.node(1);
     cluster.submit("alice", &["--time=90"])?;
+    wait_for_scripts(node, 1)?;
     node.write(PROGRAM, "#!/bin/sh\necho \"== $PAM_TYPE\"\nenv\n", 0o755)?;
     let before = node.read_text(STACK)?;
     let line = format!("session optional pam_exec.so log=/tmp/told {PROGRAM}\n");
@@ -399,6 +410,7 @@ fn explanation(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let first = cluster.submit("alice", &["--time=90"])?;
     let job = cluster.submit("alice", &["--time=90"])?;
+    wait_for_scripts(node, 2)?;
     for level in ["none", "jobid", "allocation", "full"] {
         with(node, &format!("environment={level} banner=1"), || {
             let found = login(node)?;
@@ -446,6 +458,7 @@ fn banner(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let first = cluster.submit("alice", &["--time=90"])?;
     let job = cluster.submit("alice", &["--time=90"])?;
+    wait_for_scripts(node, 2)?;
     let has_end = cluster.suite() >= Suite::Trixie;
     let lines = [30, 29].map(|minutes| {
         let left = match has_end {
