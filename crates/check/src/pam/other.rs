@@ -38,7 +38,7 @@ const SUDO: Check = Check {
           users of a job may run by sudo runs outside of the job. That matters if sudoers lets \
           ordinary users run anything.",
     fix: "If it does, add at the end of that file: session required pam_slurm_adopt.so \
-          service=sudo,sudo-i",
+          service=sudo,sudo-i. It puts back sessions of the job's own user, not sudo -i to another.",
 };
 
 const BY_NETWORK: Check = Check {
