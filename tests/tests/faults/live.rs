@@ -154,7 +154,8 @@ pub fn newest_hung(cluster: &Cluster) -> Result<()> {
         ensure!(second.job(node)? == Some(jobs[1]), "{jobs:?}: {second}");
         ensure!(second.micros < 5_000_000, "it waited: {second}");
         let log = node.syslog_since(mark)?;
-        let line = format!("slurmstepds of jobs {}, {} do not answer", jobs[2], jobs[3]);
+        // On a busy host an older one may be as slow.
+        let line = format!("{}, {} do not answer", jobs[2], jobs[3]);
         ensure!(log.contains(&line), "{line}: {log}");
         let strict = login("timeout=1 action_unknown=deny")?;
         ensure!(strict.end == End::Code(6), "several jobs: {strict}");
