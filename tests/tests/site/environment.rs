@@ -235,13 +235,17 @@ fn root_programs(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     cluster.submit("alice", &["--time=90"])?;
     wait_for_scripts(node, 1)?;
-    node.write(PROGRAM, "#!/bin/sh\necho \"== $PAM_TYPE\"\nenv\n", 0o755)?;
+    node.write(
+        PROGRAM,
+        "#!/bin/sh\necho \"== $PAM_TYPE\"\nenv\necho \"$PAM_TYPE ==\"\n",
+        0o755,
+    )?;
     let before = node.read_text(STACK)?;
     let line = format!("session optional pam_exec.so log=/tmp/told {PROGRAM}\n");
     node.write(STACK, format!("{before}{line}{SESSION}"), 0o644)?;
     node.write(FILE, "environment = allocation\n", 0o644)?;
     let found = login(node);
-    let told = || Ok(node.read_text("/tmp/told")?.contains("== close_session\n"));
+    let told = || Ok(node.read_text("/tmp/told")?.ends_with("close_session ==\n"));
     let closed = lab::poll::until_true("the session's end", Duration::from_secs(30), told);
     node.write(STACK, before, 0o644)?;
     closed?;
