@@ -102,8 +102,15 @@ pub enum Stage {
 
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 4;
-/// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md.
-pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
+/// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md. With `has_beside`, what computes
+/// runs beside the clusters.
+pub fn all(
+    workspace: Workspace,
+    size: Size,
+    write: bool,
+    has_beside: bool,
+    only: &[Stage],
+) -> ExitCode {
     let long = match (size == Size::Long)
         .then(|| long::begin(&workspace))
         .transpose()
@@ -117,7 +124,6 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
     let mut runner = Runner::new(workspace, size, long);
     let before = kept_on_host();
     let mut has_session = false;
-    let is_whole = only.is_empty() && size == Size::Default;
     let mut beside = None;
     for stage in Stage::value_variants() {
         if !only.is_empty() && !only.contains(stage) {
@@ -127,13 +133,13 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
             println!("left out by --quick: {}", stage.name());
             continue;
         }
-        if is_whole && stage.is_beside() {
+        if has_beside && stage.is_beside() {
             continue;
         }
         if *stage == Stage::Clippy && only.is_empty() && size != Size::Quick {
             runner.begin_roots();
         }
-        if is_whole && *stage == Stage::Lab {
+        if has_beside && *stage == Stage::Lab {
             beside = begin_beside(&mut runner);
         }
         if *stage >= Stage::Lab {
@@ -276,7 +282,7 @@ impl Stage {
         self < Self::Lab && ![Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
     }
 
-    /// Whether a whole run has it in another process, beside the clusters: it keeps a processor busy for minutes.
+    /// Whether `--beside` has it in another process, beside the clusters: it keeps a processor busy for minutes.
     fn is_beside(self) -> bool {
         [Self::Sanitize, Self::Aarch64, Self::Fuzz, Self::Vm].contains(&self)
     }
