@@ -77,7 +77,8 @@ fn breaks(site: &mut Site) -> Result<()> {
         ensure!(broken.contains(&expected), "no {expected}: {broken:?}");
     }
     ensure!(login.success(), "UsePAM no lets everyone in: {login}");
-    // alice's service manager of the half set-up lives on for a moment.
+    // alice's service manager of the half set-up lives on.
+    site.sh("systemctl stop user@2001.service")?;
     let is_sound = site.wait_for(|site| Ok(check(site)? == sound))?;
     ensure!(is_sound, "{:?}, before {sound:?}", check(site)?);
     Ok(())
