@@ -159,7 +159,9 @@ fn watch(query: &Query<'_>, node: &Node, client: Option<OwnedFd>) -> io::Result<
             Progress::Starting(_) => AGAIN,
             Progress::NoJob => SELDOM,
         };
-        if events.wait(left.min(at_most))? || events.wait_for_client(left.min(pause))? {
+        if events.wait(left.min(at_most))?
+            || events.wait_for_client(deadline.remaining().min(pause))?
+        {
             return Ok(Ended::HungUp);
         }
     }
