@@ -24,7 +24,7 @@ const SLOW: &str = "/run/prolog.slow";
 const STATUS: &str = "/run/prolog.status";
 pub const PROLOG: &str = "#!/bin/sh\n\
     test -e /run/prolog.slow || exit 0\n\
-    setpriv --reuid=$SLURM_JOB_UID --clear-groups sleep 4\n\
+    su -s /bin/sh -c 'exec sleep 4' $SLURM_JOB_USER\n\
     echo $? >/run/prolog.status\n";
 
 /// Whether a process has this text in its command line.
@@ -134,7 +134,8 @@ fn prolog(cluster: &Cluster) -> Result<()> {
             before = node.sh("ps -o ppid=,args= -u alice")?;
             Ok(before.contains("sleep 4"))
         })?;
-        let told = sweep(node, &["alice"])?;
+        // At once with SIGKILL, for which what alice has may stand still: su(1) would stop with its child, for ever.
+        let told = sweep(node, &["--grace", "0", "alice"])?;
         until("the end of the Prolog", || {
             Ok(node.list("/run")?.contains(&"prolog.status".to_owned()))
         })?;

@@ -205,6 +205,9 @@ struct Look {
     uids: BTreeSet<u32>,
     /// Whether a process, perhaps the user's, ended before it could be looked at.
     has_missed: bool,
+    /// Whether a process of the user's may stand still: what Slurm has started, such as a Prolog's su(1), stops with its
+    /// child, and would not go on with it.
+    may_halt: bool,
 }
 
 /// What became of the signals to one user's processes.
@@ -279,7 +282,8 @@ impl Broom<'_> {
                 true => seen.has_missed,
                 false => times.grace.has_passed(),
             };
-            let halt = forks.then(|| Halt::of(std::mem::take(&mut seen.uids), &times.limit));
+            let halt = (forks && seen.may_halt)
+                .then(|| Halt::of(std::mem::take(&mut seen.uids), &times.limit));
             if halt.is_some() {
                 seen.strays = self.look(user)?.strays;
             }
@@ -352,6 +356,7 @@ impl Broom<'_> {
         let Seen {
             processes,
             has_missed,
+            served,
         } = processes(&self.whose).map_err(Outcome::Unknown)?;
         // After the processes, among which may be those of a new job.
         self.still_has_no_job(user)?;
@@ -362,6 +367,7 @@ impl Broom<'_> {
             strays,
             uids: uids.collect(),
             has_missed,
+            may_halt: !served.contains(&user.uid),
         })
     }
 

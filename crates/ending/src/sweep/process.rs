@@ -1,5 +1,6 @@
 //! The processes of users, and how one of them is ended.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -37,6 +38,8 @@ pub struct Seen {
     pub processes: Vec<Process>,
     /// Whether one ended before it could be looked at. What forks and ends all the time is never seen otherwise.
     pub has_missed: bool,
+    /// The users of those that slurmd or a slurmstepd has started.
+    pub served: BTreeSet<u32>,
 }
 
 /// Where a process stands.
@@ -67,10 +70,18 @@ pub fn look(whose: &Whose) -> io::Result<Seen> {
         ancestry.add(pid, &status, whose);
         processes.extend(process);
     }
-    processes.retain(|it: &Process| !ancestry.leads_to_slurm(it.pid));
+    let mut served = BTreeSet::new();
+    processes.retain(|it: &Process| {
+        let is_slurms = ancestry.leads_to_slurm(it.pid);
+        if is_slurms {
+            served.insert(it.uid);
+        }
+        !is_slurms
+    });
     Ok(Seen {
         processes,
         has_missed,
+        served,
     })
 }
 
