@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::report::Counts;
+use crate::counts::Counts;
 use crate::run;
 use crate::session;
 
@@ -46,10 +46,15 @@ pub struct Heard {
     pub times: Vec<(f64, String)>,
     /// Parts that this run leaves to long runs, one line each.
     pub left_out: Vec<String>,
+    /// Each failed test with the beginning of what it said.
+    pub failed: Vec<String>,
+    /// Whether the lines that come are those of the last of them.
+    in_failed: bool,
 }
 
 impl Heard {
     fn line(&mut self, line: &str) {
+        self.failed_test(line);
         if let Some(counts) = Counts::parse(line) {
             self.counts.add(counts);
         } else if let Some(ignored) = ignored_test(line) {
@@ -63,7 +68,29 @@ impl Heard {
             self.left_out.push(what.trim_end().to_owned());
         }
     }
+
+    /// Reads what a test program prints of its failures, each below a line `---- name ----`, or `---- name stdout ----`.
+    fn failed_test(&mut self, line: &str) {
+        let title = line
+            .strip_prefix("---- ")
+            .and_then(|it| it.strip_suffix(" ----"));
+        if let Some(title) = title {
+            let name = title.strip_suffix(" stdout").unwrap_or(title);
+            self.failed.push(name.to_owned());
+            self.in_failed = true;
+        } else if ["failures:", "stack backtrace:"].contains(&line) {
+            self.in_failed = false;
+        } else if let (true, Some(failed)) = (self.in_failed, self.failed.last_mut()) {
+            if failed.len() < LONGEST_FAILURE && !line.trim().is_empty() {
+                failed.push_str(" | ");
+                failed.extend(line.trim().chars().take(LONGEST_FAILURE));
+            }
+        }
+    }
 }
+
+/// Number of bytes after which no more lines of a failed test are kept.
+const LONGEST_FAILURE: usize = 600;
 
 /// Parses `test-seconds 1.5 name`, which `tests::Matrix` prints.
 fn test_seconds(line: &str) -> Option<(f64, String)> {
@@ -197,6 +224,36 @@ mod tests {
         assert_eq!(heard.ignored, ["b: no root", "c: no reason given"]);
         assert_eq!(heard.times, [(1.5, "24.11/d e".to_owned())]);
         assert_eq!(heard.left_out, ["3 rows run with --long"]);
+    }
+
+    #[test]
+    fn failed_tests_are_told_with_what_they_said() {
+        let mut heard = Heard::default();
+        for line in [
+            "test a b ... FAILED",
+            "failures:",
+            "",
+            "---- a b ----",
+            "no job",
+            "",
+            "  of alice",
+            "",
+            "---- c::d stdout ----",
+            "thread 'c::d' panicked at x.rs:1:2:",
+            "stack backtrace:",
+            "   0: std",
+            "failures:",
+            "    a b",
+        ] {
+            heard.line(line);
+        }
+        assert_eq!(
+            heard.failed,
+            [
+                "a b | no job | of alice",
+                "c::d | thread 'c::d' panicked at x.rs:1:2:"
+            ]
+        );
     }
 
     #[test]

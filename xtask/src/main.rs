@@ -6,6 +6,7 @@ mod arch;
 mod bench;
 mod beside;
 mod budgets;
+mod counts;
 mod crates;
 mod debian;
 mod dist;

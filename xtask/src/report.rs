@@ -6,46 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// Totals that a test program like libtest's prints at its end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Tests that passed.
-    pub passed: u32,
-    /// Tests that failed.
-    pub failed: u32,
-    /// Tests that did not run.
-    pub ignored: u32,
-}
+use crate::counts::Counts;
 
-impl Counts {
-    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; ...`; `None` for any other line.
-    pub fn parse(line: &str) -> Option<Self> {
-        let (_, rest) = line
-            .trim_start()
-            .strip_prefix("test result: ")?
-            .split_once(". ")?;
-        let mut counts = Self::default();
-        for part in rest.split(';') {
-            let Some((number, word)) = part.trim().split_once(' ') else {
-                continue;
-            };
-            let Ok(number) = number.parse() else { continue };
-            match word {
-                "passed" => counts.passed = number,
-                "failed" => counts.failed = number,
-                "ignored" => counts.ignored = number,
-                _ => {}
-            }
-        }
-        Some(counts)
-    }
-
-    /// Adds the counts of another program.
-    pub fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.ignored += other.ignored;
-    }
+/// Lines that test programs printed of single tests.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told<'a> {
+    /// Name of each failed test, with what it said.
+    pub failed: &'a [String],
+    /// Name of each ignored test, with the reason.
+    pub ignored: &'a [String],
 }
 
 /// Results of gates and tests so far.
@@ -104,23 +73,26 @@ impl Report {
         }
     }
 
-    /// Counts the tests of one stage; `ignored` has a line with the reason for each ignored test. The whole
-    /// stage fails if its program failed without a failed test, or ran no test.
+    /// Counts the tests of one stage; `told` has a line for each failed test, and one with the reason for each ignored one.
+    /// The whole stage fails if its program failed without a failed test, or ran no test.
     pub fn tests(
         &mut self,
         name: &str,
         took: Duration,
         outcome: Result<()>,
         counts: Counts,
-        ignored: &[String],
+        told: Told<'_>,
     ) -> bool {
         let seconds = took.as_secs_f64();
         let mut good = counts.failed == 0;
         self.passed += counts.passed;
         self.failed += counts.failed;
-        if counts.failed > 0 {
-            self.failures
-                .push(format!("{name}: {} tests", counts.failed));
+        let failed = told.failed.iter().map(|it| format!("{name}: {it}"));
+        self.failures.extend(failed);
+        let told_failed = u32::try_from(told.failed.len()).unwrap_or(u32::MAX);
+        if counts.failed > told_failed {
+            let others = counts.failed - told_failed;
+            self.failures.push(format!("{name}: {others} unnamed"));
         }
         let summary = format!(
             "{} passed, {} failed, {} ignored",
@@ -142,7 +114,7 @@ impl Report {
             let word = if good { "ok     " } else { "FAILED " };
             println!("{word} {name} ({seconds:.1} s) {summary}");
         }
-        good & self.ignore(name, counts.ignored, ignored)
+        good & self.ignore(name, counts.ignored, told.ignored)
     }
 
     fn ignore(&mut self, name: &str, count: u32, lines: &[String]) -> bool {
@@ -318,22 +290,6 @@ mod tests {
     }
 
     #[test]
-    fn reads_libtests_closing_line() {
-        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; \
-                    2 filtered out; finished in 0.01s";
-        assert_eq!(
-            Counts::parse(line),
-            Some(Counts {
-                passed: 12,
-                failed: 3,
-                ignored: 1
-            })
-        );
-        assert_eq!(Counts::parse("test foo ... ok"), None);
-        assert_eq!(Counts::parse("test result: "), None);
-    }
-
-    #[test]
     fn a_failed_gate_fails_the_run() {
         let mut report = report(false);
         assert!(report.gate("good", || Ok("fine")));
@@ -350,7 +306,13 @@ mod tests {
     #[test]
     fn a_stage_without_tests_fails() {
         let mut report = report(false);
-        assert!(!report.tests("none", Duration::ZERO, Ok(()), Counts::default(), &[]));
+        assert!(!report.tests(
+            "none",
+            Duration::ZERO,
+            Ok(()),
+            Counts::default(),
+            Told::default()
+        ));
         assert_eq!(report.failed, 1);
     }
 
@@ -363,7 +325,7 @@ mod tests {
             ignored: 0,
         };
         let crash = Err(anyhow::anyhow!("signal 11"));
-        assert!(!report.tests("crash", Duration::ZERO, crash, counts, &[]));
+        assert!(!report.tests("crash", Duration::ZERO, crash, counts, Told::default()));
         assert_eq!((report.passed, report.failed), (2, 1));
     }
 
@@ -376,8 +338,17 @@ mod tests {
             ignored: 0,
         };
         let exit = Err(anyhow::anyhow!("exit status: 101"));
-        assert!(!report.tests("tests", Duration::ZERO, exit, counts, &[]));
+        let failed = [String::from("a | why"), String::from("b")];
+        let told = Told {
+            failed: &failed,
+            ignored: &[],
+        };
+        assert!(!report.tests("tests", Duration::ZERO, exit, counts, told));
         assert_eq!((report.passed, report.failed), (2, 3));
+        assert_eq!(
+            report.failures,
+            ["tests: a | why", "tests: b", "tests: 1 unnamed"]
+        );
     }
 
     #[test]
@@ -387,12 +358,16 @@ mod tests {
             failed: 0,
             ignored: 2,
         };
-        let lines = [String::from("a: no root")];
+        let ignored = [String::from("a: no root")];
+        let told = Told {
+            failed: &[],
+            ignored: &ignored,
+        };
         let mut local = report(false);
-        assert!(local.tests("stage", Duration::ZERO, Ok(()), counts, &lines));
+        assert!(local.tests("stage", Duration::ZERO, Ok(()), counts, told));
         assert_eq!((local.failed, local.ignored.len()), (0, 2));
         let mut ci = report(true);
-        assert!(!ci.tests("stage", Duration::ZERO, Ok(()), counts, &lines));
+        assert!(!ci.tests("stage", Duration::ZERO, Ok(()), counts, told));
         assert_eq!(ci.failed, 2);
     }
 }

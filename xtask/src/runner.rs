@@ -10,7 +10,7 @@ use crate::arch::Arch;
 use crate::debian::Debian;
 use crate::dist::{self, Dist, Parts};
 use crate::listen::{Heard, limited, listen};
-use crate::report::Report;
+use crate::report::{Report, Told};
 use crate::run;
 use crate::so;
 use crate::workspace::Workspace;
@@ -312,8 +312,11 @@ impl Runner {
         self.session_rows.extend(heard.session_rows);
         self.report.times(name, heard.times);
         self.report.left_out(name, heard.left_out);
-        self.report
-            .tests(name, took, outcome, heard.counts, &heard.ignored);
+        let told = Told {
+            failed: &heard.failed,
+            ignored: &heard.ignored,
+        };
+        self.report.tests(name, took, outcome, heard.counts, told);
     }
 
     /// Location of the files that the lab's nodes run.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::arch::Arch;
-use crate::report::Counts;
+use crate::counts::Counts;
+use crate::report::Told;
 use crate::run;
 use crate::runner::Runner;
 use crate::workspace::Workspace;
@@ -42,7 +43,11 @@ impl Runner {
                     ..Counts::default()
                 };
                 let none = Duration::ZERO;
-                self.report.tests(name, none, Ok(()), counts, &[reason]);
+                let told = Told {
+                    failed: &[],
+                    ignored: &[reason],
+                };
+                self.report.tests(name, none, Ok(()), counts, told);
             }
             Err(error) => self.report.not_run(name, &format!("{error:#}")),
         }
