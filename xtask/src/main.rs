@@ -27,6 +27,7 @@ mod runner;
 mod sanitize;
 mod session;
 mod so;
+mod stage;
 mod stages;
 mod stub;
 mod table;
@@ -41,7 +42,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::arch::Arch;
 use crate::report::Report;
 use crate::runner::Size;
-use crate::stages::Stage;
+use crate::stage::Stage;
 use crate::workspace::Workspace;
 
 #[derive(Debug, Parser)]
