@@ -1,5 +1,5 @@
 //! Runs some stages in a process of their own while this one runs others: clusters mostly wait, builds and emulated
-//! processors never do.
+//! processors never do. They get the processor time that the clusters leave.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ impl Beside {
         for stage in stages {
             itself.args(["--only", stage]);
         }
-        let child = limited(&itself, LONGEST)
+        let child = yielding(&limited(&itself, LONGEST))
             .stdin(Stdio::null())
             .stdout(file.try_clone().context("share the log")?)
             .stderr(file)
@@ -65,6 +65,19 @@ impl Drop for Beside {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command in a session that yields to all others: with autogroups the kernel shares time out among sessions, and
+/// nice(1) counts within one alone (sched(7)).
+fn yielding(command: &Command) -> Command {
+    let script = r#"echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@""#;
+    let mut yielding = Command::new("setsid");
+    yielding.args(["sh", "-c", script, "sh"]);
+    yielding.arg(command.get_program()).args(command.get_args());
+    if let Some(dir) = command.get_current_dir() {
+        yielding.current_dir(dir);
+    }
+    yielding
 }
 
 /// Time limit of them all, in minutes.

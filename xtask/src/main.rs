@@ -65,9 +65,6 @@ enum Task {
         /// Write the rows of docs/session.md instead of checking them; implied by --long.
         #[arg(long)]
         write: bool,
-        /// Run what computes beside the clusters: ten minutes less, and tests may fail for want of processor time.
-        #[arg(long, conflicts_with_all = ["quick", "long", "only"])]
-        beside: bool,
         /// Run only this stage; may be repeated.
         #[arg(long, value_enum, value_name = "NAME")]
         only: Vec<Stage>,
@@ -146,7 +143,6 @@ fn perform(task: &Task) -> Result<ExitCode> {
             quick,
             long,
             write,
-            beside,
             only,
         } => {
             let size = match (quick, long) {
@@ -154,7 +150,7 @@ fn perform(task: &Task) -> Result<ExitCode> {
                 (false, true) => Size::Long,
                 (false, false) => Size::Default,
             };
-            return Ok(stages::all(workspace, size, *write, *beside, only));
+            return Ok(stages::all(workspace, size, *write, only));
         }
         Task::Dist { arch } => build_dist(&workspace, *arch)?,
         Task::Package { host: true, .. } => {

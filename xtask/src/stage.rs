@@ -153,12 +153,13 @@ impl Stage {
 
     /// Whether it needs no cluster, no machine, no other processor and no long build.
     pub fn is_quick(self) -> bool {
-        self < Self::Lab && ![Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
+        self < Self::Lab && !self.is_beside()
     }
 
-    /// Whether `--beside` has it in another process, beside the clusters: it keeps a processor busy for minutes.
+    /// Whether a default run has it in another process, beside the clusters: it computes for minutes, and no clock decides
+    /// what it finds.
     pub fn is_beside(self) -> bool {
-        [Self::Sanitize, Self::Aarch64, Self::Fuzz, Self::Vm].contains(&self)
+        [Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
     }
 
     /// Name in `--only`.

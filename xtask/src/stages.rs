@@ -24,15 +24,8 @@ use crate::workspace::Workspace;
 /// Seconds that each fuzz target runs.
 const FUZZ_SECONDS: u32 = 4;
 
-/// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md. With `has_beside`, what computes
-/// runs beside the clusters.
-pub fn all(
-    workspace: Workspace,
-    size: Size,
-    write: bool,
-    has_beside: bool,
-    only: &[Stage],
-) -> ExitCode {
+/// Runs the chosen stages, or all. With `write`, writes the rows of docs/session.md.
+pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> ExitCode {
     let long = match (size == Size::Long)
         .then(|| long::begin(&workspace))
         .transpose()
@@ -46,7 +39,8 @@ pub fn all(
     let mut runner = Runner::new(workspace, size, long);
     let before = kept_on_host();
     let mut has_session = false;
-    let mut beside = None;
+    let has_beside = size == Size::Default && only.is_empty();
+    let mut beside: Option<Beside> = None;
     for stage in Stage::value_variants() {
         if !only.is_empty() && !only.contains(stage) {
             continue;
@@ -67,11 +61,12 @@ pub fn all(
         if *stage >= Stage::Lab {
             runner.finish_roots();
         }
+        if *stage == Stage::Vm {
+            // The machines take all the time of two processors.
+            end_beside(&mut beside, &mut runner);
+        }
         has_session |= *stage == Stage::Session;
         runner.stage(*stage);
-    }
-    if let Some(beside) = beside {
-        beside.end(&mut runner.report);
     }
     close(&mut runner, write || size == Size::Long, has_session);
     runner.report.gate("the host's /run", || {
@@ -109,6 +104,13 @@ fn begin_beside(runner: &mut Runner) -> Option<Beside> {
             runner.report.not_run(&names.join(", "), &reason);
             None
         }
+    }
+}
+
+/// Waits for those stages and takes their results over.
+fn end_beside(beside: &mut Option<Beside>, runner: &mut Runner) {
+    if let Some(beside) = beside.take() {
+        beside.end(&mut runner.report);
     }
 }
 
