@@ -24,8 +24,8 @@ const TABLE: Table = Table {
     ],
     keys: 6,
 };
-/// Column with the suites that a row holds for.
-const SUITE: usize = 5;
+/// Columns with all suites and all methods that a row holds for, separated by a comma and a blank.
+const LISTS: [usize; 2] = [5, 4];
 /// Text before a row in a test's output.
 const MARK: &str = "session-row ";
 
@@ -78,34 +78,46 @@ fn differences(page: &str, made: &[Row]) -> Result<String> {
     Ok(text)
 }
 
-/// Splits each row into one row per suite.
+/// Splits each row into one row per method and suite.
 fn unfold(rows: Vec<Row>) -> Vec<Row> {
+    LISTS
+        .into_iter()
+        .fold(rows, |rows, column| split(rows, column))
+}
+
+fn split(rows: Vec<Row>, column: usize) -> Vec<Row> {
     let of_one = |row: Row| {
-        let suites: Vec<String> = row[SUITE].split(", ").map(str::to_owned).collect();
-        suites.into_iter().map(move |suite| {
+        let parts: Vec<String> = row[column].split(", ").map(str::to_owned).collect();
+        parts.into_iter().map(move |part| {
             let mut row = row.clone();
-            row[SUITE] = suite;
+            row[column] = part;
             row
         })
     };
     rows.into_iter().flat_map(of_one).collect()
 }
 
-/// Merges rows that differ only in the suite.
+/// Merges rows that differ only in the suite, then those that differ only in the method.
 fn fold(rows: Vec<Row>) -> Vec<Row> {
-    let mut folded: Vec<Row> = Vec::new();
+    LISTS
+        .into_iter()
+        .fold(rows, |rows, column| merge(rows, column))
+}
+
+fn merge(rows: Vec<Row>, column: usize) -> Vec<Row> {
+    let mut merged: Vec<Row> = Vec::new();
     for row in rows {
         let same =
-            |it: &&mut Row| it[..SUITE] == row[..SUITE] && it[SUITE + 1..] == row[SUITE + 1..];
-        match folded.iter_mut().find(same) {
+            |it: &&mut Row| it[..column] == row[..column] && it[column + 1..] == row[column + 1..];
+        match merged.iter_mut().find(same) {
             Some(it) => {
-                it[SUITE] += ", ";
-                it[SUITE] += &row[SUITE];
+                it[column] += ", ";
+                it[column] += &row[column];
             }
-            None => folded.push(row),
+            None => merged.push(row),
         }
     }
-    folded
+    merged
 }
 
 #[cfg(test)]
@@ -144,6 +156,33 @@ mod tests {
             rows,
             [row("20.11, 24.11, 26.05", "in"), row("22.05", "out")]
         );
+        assert_eq!(differences(&new, &made).expect("a table"), "");
+    }
+
+    #[test]
+    fn methods_alike_share_a_row() {
+        let of = |method: &str, suite, shell| {
+            let mut row = row(suite, shell);
+            row[4] = method.to_owned();
+            row
+        };
+        let both = "publickey,keyboard-interactive";
+        let made = [
+            of("password", "20.11", "in"),
+            of("password", "22.05", "in"),
+            of(both, "20.11", "in"),
+            of(both, "22.05", "in"),
+            of("publickey", "20.11", "in"),
+            of("publickey", "22.05", "out"),
+        ];
+        let new = with_rows(&page(&[row("20.11", "out")]), &made).expect("a table");
+        let rows = TABLE.rows(&new).expect("a table");
+        let expected = [
+            of(&format!("password, {both}"), "20.11, 22.05", "in"),
+            of("publickey", "20.11", "in"),
+            of("publickey", "22.05", "out"),
+        ];
+        assert_eq!(rows, expected);
         assert_eq!(differences(&new, &made).expect("a table"), "");
     }
 

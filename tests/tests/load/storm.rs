@@ -164,19 +164,28 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} logins: {} into their job, {} kept out, {} while a job of theirs started or ended \
-             (of these {} kept out beside another job); wrong {}, of these lost {}, hung {}, \
-             too late for the deadline {}",
+            "{} logins: {} into their job, {} kept out, {} while a job of theirs started or ended",
             self.logins(),
             self.adopted,
             self.kept_out,
-            self.either,
-            self.despite,
-            self.wrong.len(),
-            self.lost,
-            self.hung,
-            self.late
-        )
+            self.either
+        )?;
+        if self.despite != 0 {
+            write!(
+                f,
+                " (of these {} kept out beside another job)",
+                self.despite
+            )?;
+        }
+        write!(f, "; wrong {}", self.wrong.len())?;
+        if !self.wrong.is_empty() {
+            let (lost, hung, late) = (self.lost, self.hung, self.late);
+            write!(
+                f,
+                " (lost {lost}, hung {hung}, too late for the deadline {late})"
+            )?;
+        }
+        Ok(())
     }
 }
 
