@@ -80,7 +80,8 @@ pub(super) const USERS_OF_JOBS: Check = Check {
     id: "SA468",
     severity: Severity::Note,
     title: "nss_slurm knows users only inside their jobs",
-    why: "slurmstepd answers for its job's user to processes of the job alone. sshd asks before the login is in a           job: a user that no other source of nsswitch.conf has cannot log in. nss_slurm.html.",
+    why: "slurmstepd answers for its job's user to processes of the job alone. sshd asks before the login is in a job: \
+          a user that no other source of nsswitch.conf has cannot log in. nss_slurm.html.",
     fix: "Have another source for the users who are to log in, such as sss, or put them into /etc/passwd.",
 };
 
