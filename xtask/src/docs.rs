@@ -31,7 +31,7 @@ const PARTS: [Part; 5] = [
     Part {
         file: "docs/man/slurm_adopt.conf.5.md",
         name: "options",
-        make: || table(TABLE),
+        make: || forms(TABLE),
     },
     Part {
         file: "README.md",
@@ -164,20 +164,36 @@ fn checks(checks: impl Iterator<Item = &'static Check>) -> String {
 fn paragraphs(options: &[OptionSpec]) -> String {
     let mut text = String::new();
     for option in options {
-        // SchedMD's `service=*` must not start an emphasis.
-        let values = option.values.join("|").replace('*', "\\*");
-        let ours = if option.since_us {
-            " Not in SchedMD's module."
-        } else {
-            ""
-        };
-        let default = value(option.default);
-        text.push_str(&format!(
-            "**{}=**_{values}_\\\n{} Default: {default}.{ours}\n\n",
-            option.name, option.doc
-        ));
+        let (form, default) = (form_of_option(option), default_of(option));
+        text.push_str(&format!("{form}\\\n{} {default}\n\n", option.doc));
     }
     text
+}
+
+/// The same without what each does.
+fn forms(options: &[OptionSpec]) -> String {
+    let mut text = String::new();
+    for option in options {
+        let (form, default) = (form_of_option(option), default_of(option));
+        text.push_str(&format!("{form}\\\n{default}\n\n"));
+    }
+    text
+}
+
+/// An option with its values: `**timeout=**_SECONDS_`.
+fn form_of_option(option: &OptionSpec) -> String {
+    // SchedMD's `service=*` must not start an emphasis.
+    let values = option.values.join("|").replace('*', "\\*");
+    format!("**{}=**_{values}_", option.name)
+}
+
+fn default_of(option: &OptionSpec) -> String {
+    let ours = if option.since_us {
+        " Not in SchedMD's module."
+    } else {
+        ""
+    };
+    format!("Default: {}.{ours}", value(option.default))
 }
 
 /// The short format: one row per option.
@@ -347,11 +363,9 @@ mod tests {
     fn every_option_has_its_paragraph_and_row() {
         let (long, short) = (paragraphs(TABLE), table(TABLE));
         for option in TABLE {
-            assert!(
-                long.contains(&format!("**{}=**_", option.name)),
-                "{}",
-                option.name
-            );
+            let form = format!("**{}=**_", option.name);
+            let is_in_both = long.contains(&form) && forms(TABLE).contains(&form);
+            assert!(is_in_both, "{}", option.name);
             assert!(
                 short.contains(&format!("| `{}=`", option.name)),
                 "{}",
