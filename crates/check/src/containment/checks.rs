@@ -81,7 +81,7 @@ pub(super) const ALL_CPUS: Check = Check {
     severity: Severity::Warning,
     title: "a login may use all CPUs of the node",
     why: "Without ConstrainCores=yes in cgroup.conf (the default is no) and task/cgroup in TaskPlugin no job is bound to \
-          its CPUs by cgroups. task/affinity binds the tasks of srun alone, not logins: what runs in an ssh login \
+          its CPUs by cgroups. task/affinity binds only the tasks of srun, not logins: what runs in an ssh login \
           may take the CPUs of other jobs. cgroup.conf(5).",
     fix: "Set ConstrainCores=yes in cgroup.conf and have task/cgroup in TaskPlugin; restart slurmd. Running jobs stay as \
           they are.",

@@ -76,9 +76,9 @@ pub(super) const UNSAFE: Check = Check {
     id: "SA015",
     severity: Severity::Failure,
     title: "others than root can change the module's file",
-    why: "sshd runs the module as root at every login. Who can write to the file, or rename it because a directory \
+    why: "sshd runs the module as root at every login. Anyone who can write to the file, or rename it because a directory \
           above it is theirs or writable to them, makes root run code of their own.",
-    fix: "Make the file and all directories above it root's, and writable by root alone: chown root, chmod go-w.",
+    fix: "Make the file and all directories above it root's, and writable only by root: chown root, chmod go-w.",
 };
 
 pub(super) const DAMAGED: Check = Check {
@@ -126,7 +126,7 @@ pub(super) const NO_SUCH_PHASE: Check = Check {
     id: "SA020",
     severity: Severity::Failure,
     title: "the line is for a phase that the module does not have",
-    why: "SchedMD's module has the account phase alone. libpam fails a session line of a module without \
+    why: "SchedMD's module has only the account phase. libpam fails a session line of a module without \
           pam_sm_open_session (PAM_MODULE_UNKNOWN): with \"required\" nobody gets a session, not even root.",
     fix: "Take the line out, or install this project's module, which has both phases.",
 };

@@ -54,7 +54,7 @@ pub(super) const GLUED: Check = Check {
     id: "SA102",
     severity: Severity::Warning,
     title: "options are separated by something other than a blank",
-    why: "PAM separates arguments by blanks alone. Of options with a comma or semicolon between them only the first \
+    why: "PAM separates arguments only by blanks. Of options with a comma or semicolon between them only the first \
           one counts, in SchedMD's module too: the others are part of its value.",
     fix: "Put a blank between the options.",
 };
@@ -65,7 +65,7 @@ pub(super) const PREFIX: Check = Check {
     title: "only the beginning of the value is taken",
     why: "A value counts if it begins with a word that the option takes, in any case, as in SchedMD's module: \
           \"ignored\" is ignore. What follows is ignored.",
-    fix: "Write the word alone.",
+    fix: "Write only the word.",
 };
 
 pub(super) const ODD_NAME: Check = Check {
@@ -164,7 +164,7 @@ pub(super) const DEAD_SWITCH: Check = Check {
     id: "SA121",
     severity: Severity::Warning,
     title: "the kill switch would not work",
-    why: "The file of kill_switch= counts only if root alone can have made it: a regular file of root's, no link, \
+    why: "The file of kill_switch= counts only if nobody but root can have made it: a regular file of root's, no link, \
           writable by nobody else, and so for all directories above it. A node that must be reachable at once would \
           not be.",
     fix: "Choose a path below a directory of root's, such as /etc/security/slurm_adopt.off.",
@@ -184,7 +184,7 @@ pub(super) const NORMAL_UIDS: Check = Check {
     severity: Severity::Warning,
     title: "exempt_uid_below reaches into the uids of normal users",
     why: "Users whose uid is below the bound get in without a job. UID_MIN of login.defs(5) is where uids of people \
-          begin on this host. (That is right where administrators alone have local accounts, and users have higher \
+          begin on this host. (That is right where only administrators have local accounts, and users have higher \
           uids.)",
     fix: "Lower the bound to UID_MIN, or name administrators in exempt_users= or exempt_groups=.",
 };
@@ -213,7 +213,7 @@ pub(super) const SILENT: Check = Check {
     title: "the module logs nothing",
     why: "With log_level=quiet or fatal neither denials nor faults reach the log: nobody can tell later why a user \
           was kept out, or got in outside a job.",
-    fix: "Set log_level=error for faults alone, or leave it at info.",
+    fix: "Set log_level=error for faults only, or leave it at info.",
 };
 
 pub(super) const NO_SESSION_PHASE: Check = Check {
@@ -273,6 +273,6 @@ pub(super) const UNREAD_FILE: Check = Check {
     id: "SA133",
     severity: Severity::Warning,
     title: "a file looks like the options file, but is not read",
-    why: "The module reads its options from /etc/security/slurm_adopt.conf alone, and there is no such file.",
+    why: "The module reads its options only from /etc/security/slurm_adopt.conf, and there is no such file.",
     fix: "Rename the file to /etc/security/slurm_adopt.conf.",
 };

@@ -46,7 +46,7 @@ const BY_NETWORK: Check = Check {
     severity: Severity::Failure,
     title: "users get in by another service, without a job",
     why: "The service is enabled, opens sessions for users over the network, and its account \
-          stack does not call the module: who has no job here works on the node all the same.",
+          stack does not call the module: users without a job here work on the node all the same.",
     fix: "Disable the service, or add both of the module's lines to its file with \
           service=sshd,NAME.",
 };

@@ -37,7 +37,7 @@ pub(super) const DIRECTORY: Check = Check {
     why: "Whoever may write to the directory of the socket, or to one above it, can put a socket of their own there and \
           vouch for any message of Slurm. The module does not ask such a munged, so it traces no login to its job. \
           munged itself refuses to start like that unless it is forced (munged(8), --force).",
-    fix: "Make the directory munge's or root's and writable by its owner alone.",
+    fix: "Make the directory munge's or root's and writable only by its owner.",
 };
 
 pub(super) const FAILED: Check = Check {
@@ -47,7 +47,7 @@ pub(super) const FAILED: Check = Check {
     why: "To trace a login to the job that it comes from, the module asks the slurmd at the other end, with a credential \
           by munged, or for auth/slurm by slurmd's or sackd's socket or the cluster's key (slurm.key, slurm.jwks). \
           Without one the login goes where action_unknown says.",
-    fix: "For auth/slurm let slurmd run, or put the cluster's key beside slurm.conf, readable by its owner alone.",
+    fix: "For auth/slurm let slurmd run, or put the cluster's key beside slurm.conf, readable only by its owner.",
 };
 
 /// Has a credential made. Whether slurmds can be asked with one.

@@ -27,7 +27,7 @@ pub(super) const SEVERAL: Check = Check {
     severity: Severity::Failure,
     title: "slurmds of several nodes run here and sshd is not told which counts",
     why: "The module looks for jobs of one node. With several slurmds on a host it takes the first one that slurm.conf has \
-          for the host's name: who has jobs only on another one is denied.",
+          for the host's name: users with jobs only on another one are denied.",
     fix: "Run one sshd for each node, each with its own PAM service and nodename=NAME on the module's lines, or with \
           SLURMD_NODENAME=NAME in its environment.",
 };

@@ -71,7 +71,7 @@ pub(super) const DIRECTORY: Check = Check {
     why: "The sockets of slurmstepds are in SlurmdSpoolDir. If that or a directory above it belongs to another user than \
           root, SlurmUser or SlurmdUser, or is writable by others, a user could pose as a slurmstepd, so the module \
           finds no job there: every user is denied.",
-    fix: "Make the directory root's and writable by its owner alone, and restart slurmd.",
+    fix: "Make the directory root's and writable only by its owner, and restart slurmd.",
 };
 
 pub(super) const NO_EXTERN: Check = Check {

@@ -13,7 +13,7 @@ pub(super) const NO_AUTHENTICATION: Check = Check {
     severity: Severity::Failure,
     title: "AuthType=auth/none: any user can pose as root to slurmd",
     why: "Nothing proves who asks: a user can let slurmd run anything as root, and answer the module's caller ID \
-          question. It is meant for tests of Slurm alone. slurm.conf(5), AuthType.",
+          question. It is meant only for tests of Slurm. slurm.conf(5), AuthType.",
     fix: "Use auth/munge or auth/slurm.",
 };
 
@@ -43,7 +43,7 @@ pub(super) const LIMITS_TWICE: Check = Check {
     title: "both ulimit_pam_adopt and limits=job give logins limits",
     why: "LaunchParameters=ulimit_pam_adopt lets slurmstepd set limits of the process that it adopts, from 23.02 \
           on; limits=job takes those of the job's own processes in the session phase, later. The later ones count.",
-    fix: "Keep limits=job alone.",
+    fix: "Keep only limits=job.",
 };
 
 pub(super) const SLURMSTEPD_SERVICE: Check = Check {
@@ -80,7 +80,7 @@ pub(super) const USERS_OF_JOBS: Check = Check {
     id: "SA468",
     severity: Severity::Note,
     title: "nss_slurm knows users only inside their jobs",
-    why: "slurmstepd answers for its job's user to processes of the job alone. sshd asks before the login is in a job: \
+    why: "slurmstepd answers for its job's user only to processes of the job. sshd asks before the login is in a job: \
           a user that no other source of nsswitch.conf has cannot log in. nss_slurm.html.",
     fix: "Have another source for the users who are to log in, such as sss, or put them into /etc/passwd.",
 };

@@ -58,7 +58,7 @@ pub(super) const NO_DEVICES: Check = Check {
     id: "SA424",
     severity: Severity::Warning,
     title: "ConstrainDevices is off: each job and login can use all GPUs",
-    why: "Jobs respect their GPUs only by CUDA_VISIBLE_DEVICES, which a login does not even have: who comes in by \
+    why: "Jobs respect their GPUs only by CUDA_VISIBLE_DEVICES, which a login does not even have: whoever comes in by \
           ssh sees and can use every GPU of the node, also those of other users' jobs. cgroup.conf(5), \
           ConstrainDevices; gres.conf(5).",
     fix: "Set ConstrainDevices=yes in cgroup.conf and TaskPlugin=task/cgroup in slurm.conf, with the device files \

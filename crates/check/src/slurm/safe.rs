@@ -16,7 +16,7 @@ pub(super) const CHANGEABLE: Check = Check {
     severity: Severity::Failure,
     title: "others than root can change Slurm's configuration",
     why: "slurmd runs Prolog, Epilog and the like as root, and plugstack.conf names libraries that slurmstepd \
-          loads as root: who can write such a file or replace it can run anything as root. slurm.conf(5), \"File \
+          loads as root: anyone who can write or replace such a file can run anything as root. slurm.conf(5), \"File \
           and Directory Permissions\".",
     fix: "Give the file or directory to root (or SlurmUser), and take write permission from all others: chmod go-w.",
 };

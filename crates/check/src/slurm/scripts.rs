@@ -17,7 +17,7 @@ pub(super) const CHANGEABLE: Check = Check {
     severity: Severity::Failure,
     title: "others than root can change a script that slurmd runs",
     why: "slurmd runs Prolog, Epilog, HealthCheckProgram and others as root, and TaskProlog and TaskEpilog as each \
-          job's user: who can write the script or replace it can run anything as them. slurm.conf(5), \"File and \
+          job's user: anyone who can write or replace the script can run anything as them. slurm.conf(5), \"File and \
           Directory Permissions\".",
     fix: "Give the script and its directory to root, and take write permission from all others: chmod go-w.",
 };

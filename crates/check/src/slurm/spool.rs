@@ -32,7 +32,7 @@ pub(super) const SHARED: Check = Check {
     severity: Severity::Warning,
     title: "nodes share a spool directory",
     why: "The sockets of all nodes' slurmstepds stand in it, and so do their job scripts and credentials; sockets \
-          on a network file system work on their own node alone. Slurm wants a local directory. slurm.conf(5), \
+          on a network file system work only on their own node. Slurm wants a local directory. slurm.conf(5), \
           SlurmdSpoolDir.",
     fix: "Use a local directory such as /var/spool/slurmd, or put %n into the path.",
 };

@@ -18,7 +18,7 @@ pub(super) const IN_CONTAINER: Check = Check {
     id: "SA361",
     severity: Severity::Note,
     title: "an sshd runs in a container",
-    why: "It has its own configuration and PAM stack, which are not looked at here. Who logs in there is where the \
+    why: "It has its own configuration and PAM stack, which are not looked at here. A login there is where the \
           container is, with a job or without.",
     fix: "Run slurm-adopt check --root on the container's tree if users log in there.",
 };

@@ -22,7 +22,7 @@ pub(super) const WRITABLE: Check = Check {
     id: "SA305",
     severity: Severity::Failure,
     title: "others than root can write sshd's configuration",
-    why: "Who can write it, or the directory that it is in, can turn PAM off and so let everybody in without a job, \
+    why: "Anyone who can write it, or the directory that it is in, can turn PAM off and so let everybody in without a job, \
           and can have root's sshd run programs (AuthorizedKeysCommand, Subsystem).",
     fix: "chown root:root and chmod go-w the file.",
 };

@@ -49,7 +49,7 @@ pub(super) const LOCAL_USERS: Check = Check {
     why: "The line ends the account stack for everyone in /etc/passwd, before pam_slurm_adopt is \
           asked. RHEL's password-auth and system-auth have \"account sufficient \
           pam_localuser.so\", so that a line of the module after \"account include \
-          password-auth\" decides about users of the directory alone.",
+          password-auth\" decides only about users of the directory.",
     fix: "Put the module's account line before this one, or before the include that brings it.",
 };
 
@@ -82,7 +82,7 @@ pub(super) const UNKNOWN: Check = Check {
     title: "a line may let users in without the module, and which is not known",
     why: "The control of the line lets whoever its module accepts get in without a job. This tool \
           does not know whom that module or program accepts.",
-    fix: "Make sure that it lets in administrators alone, or use exempt_groups= of \
+    fix: "Make sure that it lets in only administrators, or use exempt_groups= of \
           pam_slurm_adopt instead.",
 };
 
@@ -123,7 +123,7 @@ pub(super) const OPEN_LIST: Check = Check {
     id: "SA231",
     severity: Severity::Warning,
     title: "a list of users who need no job can be written by a group",
-    why: "Who is in the file's group can add any name to the list of pam_listfile, and that user \
+    why: "Anyone in the file's group can add any name to the list of pam_listfile, and that user \
           gets in without a job.",
     fix: "chown root:root FILE; chmod 644 FILE",
 };
@@ -203,6 +203,6 @@ pub(super) const ONLY_NAMED: Check = Check {
     why: "The line is required and keeps out everyone whom its rules do not let in, whether they \
           have a job here or not. That is right if it names all users of the cluster, and wrong \
           if it was meant to let administrators in without a job.",
-    fix: "For administrators alone, put it behind a sufficient pam_slurm_adopt, or use \
+    fix: "If only administrators are meant, put it behind a sufficient pam_slurm_adopt, or use \
           exempt_groups= instead.",
 };
