@@ -162,14 +162,15 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (into, out) = (self.adopted, self.kept_out);
         write!(
             f,
-            "{} logins: {} into their job, {} kept out, {} while a job of theirs started or ended",
-            self.logins(),
-            self.adopted,
-            self.kept_out,
-            self.either
+            "{} logins: {into} into their job, {out} kept out",
+            self.logins()
         )?;
+        if self.either != 0 {
+            write!(f, ", {} while a job of theirs changed", self.either)?;
+        }
         if self.despite != 0 {
             write!(
                 f,
