@@ -1,4 +1,4 @@
-//! Writes the tables of options, commands and checks in the manual and the README from the code that they describe,
+//! Writes the options, commands and checks in the manual from the code that they describe,
 //! and checks the links between the Markdown files.
 
 use std::fs;
@@ -22,7 +22,7 @@ struct Part {
     make: fn() -> String,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 4] = [
     Part {
         file: "docs/man/pam_slurm_adopt.8.md",
         name: "options",
@@ -32,11 +32,6 @@ const PARTS: [Part; 5] = [
         file: "docs/man/slurm_adopt.conf.5.md",
         name: "options",
         make: || forms(TABLE),
-    },
-    Part {
-        file: "README.md",
-        name: "options",
-        make: || table(TABLE),
     },
     Part {
         file: "docs/man/slurm-adopt.8.md",
@@ -196,22 +191,6 @@ fn default_of(option: &OptionSpec) -> String {
     format!("Default: {}.{ours}", value(option.default))
 }
 
-/// The short format: one row per option.
-fn table(options: &[OptionSpec]) -> String {
-    let mut text = String::from("| option | values | default |\n|---|---|---|\n");
-    for option in options {
-        let values: Vec<String> = option.values.iter().map(|it| value(it)).collect();
-        let ours = if option.since_us { " (new)" } else { "" };
-        text.push_str(&format!(
-            "| `{}=`{ours} | {} | {} |\n",
-            option.name,
-            values.join(", "),
-            value(option.default)
-        ));
-    }
-    text
-}
-
 /// Formats a value: a word to type as code, a placeholder in capitals as emphasis, several words as they are.
 fn value(text: &str) -> String {
     if text.contains(' ') {
@@ -360,19 +339,13 @@ mod tests {
     }
 
     #[test]
-    fn every_option_has_its_paragraph_and_row() {
-        let (long, short) = (paragraphs(TABLE), table(TABLE));
+    fn every_option_has_its_paragraphs() {
+        let (long, short) = (paragraphs(TABLE), forms(TABLE));
         for option in TABLE {
             let form = format!("**{}=**_", option.name);
-            let is_in_both = long.contains(&form) && forms(TABLE).contains(&form);
+            let is_in_both = long.contains(&form) && short.contains(&form);
             assert!(is_in_both, "{}", option.name);
-            assert!(
-                short.contains(&format!("| `{}=`", option.name)),
-                "{}",
-                option.name
-            );
         }
-        assert_eq!(short.lines().count(), TABLE.len() + 2);
     }
 
     #[test]

@@ -93,7 +93,7 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
-    /// Write the option tables into the man page and the README.
+    /// Write options, commands and checks into the manual.
     Docs {
         /// Only check that the tables are up to date, no link is dead and the named tests exist.
         #[arg(long)]

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Suite};
 use tests::{Call, End, Matrix, Module, Outcome, Shared};
 
-/// The README's line, and what no option should weaken.
+/// The safe line of docs/session.md, and what no option should weaken.
 const STRICT: &str = "action_adopt_failure=deny action_generic_failure=deny";
 const NO_JOBS: &str = "Access denied by pam_slurm_adopt: you have no active jobs on this node";
 const SPOOL: &str = "/var/spool/slurmd";

@@ -1,7 +1,7 @@
 //! The module's options, parsed once from the options file and the arguments of the PAM line.
 //!
 //! [`TABLE`] is the only place that lists the options: the parser takes names and values from it, and
-//! `cargo xtask docs` generates the man page and the README from it.
+//! `cargo xtask docs` generates the manual from it.
 //! Names and values match as in SchedMD's module: case-insensitively, and a value by its prefix
 //! (`DENYxyz` is deny). Source: `contribs/pam_slurm_adopt/pam_slurm_adopt.c`, docs/differences.md.
 

@@ -1,4 +1,4 @@
-//! All options: names, values, descriptions and setters. The parser, the man page and the README use this
+//! All options: names, values, descriptions and setters. The parser and the manual use this
 //! table.
 
 use std::ops::RangeInclusive;
