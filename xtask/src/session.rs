@@ -80,9 +80,7 @@ fn differences(page: &str, made: &[Row]) -> Result<String> {
 
 /// Splits each row into one row per method and suite.
 fn unfold(rows: Vec<Row>) -> Vec<Row> {
-    LISTS
-        .into_iter()
-        .fold(rows, |rows, column| split(rows, column))
+    LISTS.into_iter().fold(rows, split)
 }
 
 fn split(rows: Vec<Row>, column: usize) -> Vec<Row> {
@@ -99,9 +97,7 @@ fn split(rows: Vec<Row>, column: usize) -> Vec<Row> {
 
 /// Merges rows that differ only in the suite, then those that differ only in the method.
 fn fold(rows: Vec<Row>) -> Vec<Row> {
-    LISTS
-        .into_iter()
-        .fold(rows, |rows, column| merge(rows, column))
+    LISTS.into_iter().fold(rows, merge)
 }
 
 fn merge(rows: Vec<Row>, column: usize) -> Vec<Row> {
