@@ -54,11 +54,18 @@ fn main() {
     let name = "a prolog that runs in the job is waited for";
     matrix.add_on(&[Suite::Forky], name, |suite, _| run_in_job(suite));
     matrix.add_long(&[Suite::Trixie], name, |suite, _| run_in_job(suite));
+    let name = "the job after one that is ending is waited for";
+    matrix.add_on(&[Suite::Forky], name, |suite, _| after_ending(suite));
+    matrix.add_long(&[Suite::Trixie], name, |suite, _| after_ending(suite));
     matrix.run();
 }
 
 fn start(suite: Suite, flags: &str) -> Result<Cluster> {
-    let conf = format!("PrologFlags={flags}\nProlog=/etc/slurm/prolog\n");
+    start_with(suite, &format!("PrologFlags={flags}\n"))
+}
+
+fn start_with(suite: Suite, lines: &str) -> Result<Cluster> {
+    let conf = format!("{lines}Prolog=/etc/slurm/prolog\n");
     let cluster = tests::cluster(suite)?.nodes(2).slurm_conf(&conf);
     let cluster = cluster.copy(tests::dist("slurm-adopt")?, CLI);
     cluster.file("/etc/slurm/prolog", PROLOG, 0o755).start()
@@ -422,5 +429,36 @@ fn run_in_job(suite: Suite) -> Result<()> {
     cluster.node(1).ssh("alice", "node2", CGROUP)?.ok()?;
     let log = node.syslog_since(mark)?;
     ensure!(!log.contains("wait"), "{log}");
+    Ok(())
+}
+
+/// A job that was cancelled ends for as long as KillWait, and no other starts on its node before. (Up to 22.05 its
+/// extern step is over at once.)
+fn after_ending(suite: Suite) -> Result<()> {
+    let cluster = start_with(suite, "PrologFlags=contain\nKillWait=10\n")?;
+    let node = cluster.node(2);
+    let stays = "--wrap=trap '' TERM; touch /tmp/stays; while :; do sleep 1; done";
+    let old = cluster.submit("alice", &["--nodelist=node2", stays])?;
+    let has_begun = || Ok(node.list("/tmp")?.contains(&"stays".to_owned()));
+    lab::poll::until_true("its script", LIMIT, has_begun)?;
+    node.sh(&format!("scancel {old}"))?;
+    let options = "wait_for_job=60 action_adopt_failure=deny";
+    with_options(&cluster, options)?;
+    let is_ending = || {
+        let told = node.run(&[CLI, "explain", "alice", "--options", options])?;
+        Ok(told.stdout.contains("a login waits up to 60 s"))
+    };
+    lab::poll::until_true("explain to tell of the wait", LIMIT, is_ending)?;
+    let mark = node.syslog_mark()?;
+    let mut login = cluster
+        .node(1)
+        .ssh_command("alice", "node2", CGROUP)
+        .spawn()?;
+    logged(node, mark, "alice waits for a job to start here")?;
+    let is_there = node.unix_sockets()?.contains(&node.extern_socket(old));
+    ensure!(is_there, "job {old} is over: nothing was seen");
+    let job = cluster.submit("alice", &["--nodelist=node2"])?;
+    ensure!(login.wait(LIMIT)? == Some(Status::Exited(0)), "the login");
+    ensure!(job_of_cgroup(node, &login.stdout()?)? == Some(job));
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) fn may_wait_from(options: &Options, from: Option<IpAddr>) -> bool {
     options.wait_from.is_empty() || from.is_some_and(has)
 }
 
-/// The jobs of a user here, for one who waits.
+/// The jobs of a user here that are not ending, for one who waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// None.
@@ -56,9 +56,11 @@ impl Progress {
     }
 
     fn with(own: &[OwnStepd], is_set_up: impl Fn(i32) -> bool) -> Self {
-        match own.last() {
+        // One that is ending takes no login, and may do so for as long as KillWait.
+        let mut own = own.iter().filter(|it| !it.is_ending);
+        match own.clone().next_back() {
             None => Self::NoJob,
-            Some(_) if own.iter().any(|it| is_set_up(it.pid)) => Self::Ready,
+            Some(_) if own.any(|it| is_set_up(it.pid)) => Self::Ready,
             Some(last) => Self::Starting(last.job),
         }
     }

@@ -236,7 +236,8 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "Account phase, service `sshd`, `mode=enforce`. How long the login of a user without a job here waits for \
               one to start, and the login of a user whose only job here is still being set up until that is done (with \
-              PrologFlags=RunInJob that includes the prolog); 0 to 3600. What then is there counts, with a new *timeout*. \
+              PrologFlags=RunInJob that includes the prolog); 0 to 3600. A job that is ending does not count. What then is \
+              there counts, with a new *timeout*. \
               Both together must stay below sshd's LoginGraceTime. A waiting login takes one of sshd's MaxStartups; at \
               most 16 wait on a node, 4 of them of one user, and the others are answered at once. One whose client hangs \
               up no longer waits. Root and exempt users do not wait.",

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use proto::Version;
+use proto::stepd::State;
 use sys::Deadline;
 
 use crate::facts::{OwnJob, Steps};
@@ -27,9 +28,8 @@ pub struct Census {
     pub version: Option<Version>,
     /// The open conversation with the stepd of the user's newest job.
     pub(super) newest: Option<Conversation>,
-    /// The sockets of the user's jobs, to talk to another stepd than the newest, and the pid that listens on each (0 if
-    /// invisible from here).
-    pub(super) own: Vec<(Socket, i32)>,
+    /// The user's jobs with their sockets, to talk to another stepd than the newest.
+    pub(super) own: Vec<(Socket, OwnStepd)>,
     pub(super) uid: u32,
     pub(super) trusted: Trusted,
 }
@@ -41,6 +41,8 @@ pub struct OwnStepd {
     pub job: u32,
     /// Its pid; 0 if invisible from here.
     pub pid: i32,
+    /// Whether it has said that its step is ending.
+    pub is_ending: bool,
 }
 
 /// The user whose stepds to find, and how many stepds must answer.
@@ -204,12 +206,7 @@ impl Census {
     /// The user's jobs with the processes of their extern slurmstepds.
     #[must_use]
     pub fn own(&self) -> Vec<OwnStepd> {
-        let own = self.own.iter();
-        let own = own.map(|(it, pid)| OwnStepd {
-            job: it.job.job,
-            pid: *pid,
-        });
-        own.collect()
+        self.own.iter().map(|(_, it)| *it).collect()
     }
 
     /// Whether the user's newest job has answered, and enough of the others.
@@ -222,7 +219,15 @@ impl Census {
     /// Adds jobs that an earlier login found to be the user's and whose stepds were not asked.
     fn with_unasked(mut self, sockets: Vec<Socket>) -> Self {
         self.steps.own.extend(sockets.iter().map(|it| it.job));
-        self.own.extend(sockets.into_iter().map(|it| (it, UNASKED)));
+        let unasked = sockets.into_iter().map(|it| {
+            let stepd = OwnStepd {
+                job: it.job.job,
+                pid: UNASKED,
+                is_ending: false,
+            };
+            (it, stepd)
+        });
+        self.own.extend(unasked);
         self
     }
 
@@ -232,15 +237,16 @@ impl Census {
         if !self
             .own
             .iter()
-            .any(|(it, pid)| it.job.job == job && *pid == UNASKED)
+            .any(|(_, it)| it.job == job && it.pid == UNASKED)
         {
             return;
         }
         match self.converse(job, &deadline.within(PATIENCE), log) {
             Ok(conversation) => {
                 let mut own = self.own.iter_mut();
-                if let Some((_, pid)) = own.find(|(it, _)| it.job.job == job) {
-                    *pid = conversation.pid;
+                if let Some((_, stepd)) = own.find(|(_, it)| it.job == job) {
+                    stepd.pid = conversation.pid;
+                    stepd.is_ending = conversation.owner.state == State::Ending;
                 }
                 self.newest = Some(conversation);
                 return;

@@ -12,7 +12,7 @@ use crate::access;
 use crate::exchange::{self, Broken};
 use crate::facts::OwnJob;
 use crate::log::Log;
-use crate::stepd::census::Census;
+use crate::stepd::census::{Census, OwnStepd};
 use crate::stepd::heard::{Heard, Reply};
 use crate::stepd::owners::{Owner, Owners};
 use crate::stepd::spool::Socket;
@@ -376,7 +376,12 @@ impl<'a, 'k> Inquiry<'a, 'k> {
         }
         let job = origin.job;
         census.steps.own.push(job);
-        census.own.push((origin, pid));
+        let stepd = OwnStepd {
+            job: job.job,
+            pid,
+            is_ending: owner.state == stepd::State::Ending,
+        };
+        census.own.push((origin, stepd));
         let is_newer = |it: &Conversation| job.age_key() > it.job.age_key();
         if census.newest.as_ref().is_none_or(is_newer) {
             census.newest = Some(Conversation {

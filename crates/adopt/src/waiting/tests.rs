@@ -41,7 +41,12 @@ fn logins_that_may_wait() {
 fn one_job_that_is_set_up_is_enough() {
     let own = |pids: &[i32]| -> Vec<OwnStepd> {
         let jobs = (7..).zip(pids);
-        jobs.map(|(job, pid)| OwnStepd { job, pid: *pid }).collect()
+        let stepd = |(job, pid): (u32, &i32)| OwnStepd {
+            job,
+            pid: pid.abs(),
+            is_ending: *pid < 0,
+        };
+        jobs.map(stepd).collect()
     };
     for (pids, progress) in [
         (&[][..], Progress::NoJob),
@@ -49,6 +54,10 @@ fn one_job_that_is_set_up_is_enough() {
         (&[1, 3], Progress::Starting(8)),
         (&[1, 2], Progress::Ready),
         (&[2, 1], Progress::Ready),
+        // Nobody gets into a job that is ending.
+        (&[-2], Progress::NoJob),
+        (&[1, -2], Progress::Starting(7)),
+        (&[-2, 4], Progress::Ready),
     ] {
         let is_set_up = |pid: i32| pid % 2 == 0;
         assert_eq!(Progress::with(&own(pids), is_set_up), progress, "{pids:?}");

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use sys::Deadline;
 
+use super::junk::Lines;
 use super::requests::Stepd;
 use super::{Silent, Spool, asking};
 use crate::log::Log;
-use crate::options::LogLevel;
+use crate::measure::measure;
+use crate::options::{LogLevel, Unknown};
 use crate::state_dir::StateDir;
 use crate::stepd::{Census, CensusRequest, ConverseError, census};
 
@@ -156,4 +158,18 @@ fn a_job_that_the_connection_comes_from_is_asked_then() {
     assert_eq!(asked(2), (vec![1, 3, 4, 5], vec![2], vec![2]));
     jobs.stepds[0].give_to(2002);
     assert_eq!(asked(1).0, [2, 3, 4, 5], "another user's");
+}
+
+/// A fork for each of a thousand jobs takes time, and a line for each fills the log.
+#[test]
+fn jobs_are_measured_while_there_is_time() {
+    let jobs = Jobs::start("enough-measured");
+    let census = jobs.census(true);
+    let lines = Lines::default();
+    let over = Deadline::after(Duration::ZERO);
+    let log = Log::new(&lines, LogLevel::Info);
+    let measures = measure(&census, Unknown::Longest, &over, log);
+    assert!(measures.is_empty());
+    let lines = lines.0.into_inner();
+    assert_eq!(lines.len(), 1, "{lines:?}");
 }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use super::*;
 
-struct Lines(RefCell<Vec<String>>);
+#[derive(Default)]
+pub(super) struct Lines(pub RefCell<Vec<String>>);
 
 impl Sink for Lines {
     fn line(&self, _: Severity, text: &str) {
@@ -22,7 +23,7 @@ fn each_directory_tells_of_its_own_files() {
     }
     fs::write(two.dir.join("n2_3.4294967292"), "").expect("a file");
 
-    let lines = Lines(RefCell::default());
+    let lines = Lines::default();
     let found = spool::find_sockets(&one.node, Log::new(&lines, LogLevel::Error));
 
     assert!(found.sockets.is_empty());
