@@ -169,23 +169,18 @@ impl StateDir {
         told(replace(), &path, log);
     }
 
-    /// Takes the lock of that name; None if another process has it. It ends with the file, or the process.
+    /// Opens the file of that name, whose bytes are to be locked; makes it.
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) fn try_lock(&self, name: &CStr) -> io::Result<Option<File>> {
+    pub(crate) fn open_locks(&self, name: &CStr) -> io::Result<File> {
         make(&self.path)?;
-        let file = File::options()
+        File::options()
             .append(true)
             .create(true)
             .mode(0o600)
             .custom_flags(sys::NO_FOLLOW)
-            .open(self.path_of(name))?;
-        match sys::try_lock(&file) {
-            Ok(()) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
+            .open(self.path_of(name))
     }
 
     fn path_of(&self, name: &CStr) -> PathBuf {

@@ -8,6 +8,7 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -236,21 +237,30 @@ fn add(watch: &Watch, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes one of the places for waiting logins: each has one of sshd's MaxStartups and one of root's inotify
-/// instances (`fs.inotify.max_user_instances`, 128). A user gets at most a quarter of them.
+/// Takes one of the user's places for waiting logins, and one of the node's: each login has one of sshd's MaxStartups and one
+/// of root's inotify instances (`fs.inotify.max_user_instances`, 128). A place is a byte to lock.
 fn slot(state_dir: &StateDir, uid: u32) -> io::Result<Option<fs::File>> {
-    const NAMES: [&[&std::ffi::CStr; 4]; 4] = [
-        &[c"waits-0", c"waits-1", c"waits-2", c"waits-3"],
-        &[c"waits-4", c"waits-5", c"waits-6", c"waits-7"],
-        &[c"waits-8", c"waits-9", c"waits-10", c"waits-11"],
-        &[c"waits-12", c"waits-13", c"waits-14", c"waits-15"],
-    ];
-    for name in NAMES[uid as usize % NAMES.len()] {
-        if let Some(slot) = state_dir.try_lock(name)? {
-            return Ok(Some(slot));
+    const OF_NODE: u64 = 16;
+    const OF_USER: u64 = 4;
+    let file = state_dir.open_locks(c"waits")?;
+    let own = OF_NODE + OF_USER * u64::from(uid);
+    for places in [own..own + OF_USER, 0..OF_NODE] {
+        if !lock_any(&file, places)? {
+            return Ok(None);
         }
     }
-    Ok(None)
+    Ok(Some(file))
+}
+
+fn lock_any(file: &fs::File, places: Range<u64>) -> io::Result<bool> {
+    for place in places {
+        match sys::try_lock_byte(file, place) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

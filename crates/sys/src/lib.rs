@@ -36,7 +36,8 @@ pub use mount::{mount_tmpfs, unmount};
 pub use namespace::{Namespace, pid_namespace, receive_descriptor};
 pub use proc::{Proc, ProcessDir, ProcessStat};
 pub use process::{
-    effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, program_name, try_lock,
+    effective_uid, hostname, is_file_size_limited, is_set_user_id, is_there, program_name,
+    try_lock, try_lock_byte,
 };
 pub use proxy::{ProxyError, by_proxy};
 pub use socket::{

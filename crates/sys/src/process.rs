@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -44,6 +45,28 @@ pub fn is_there(pid: u32) -> bool {
 pub fn try_lock(file: &File) -> io::Result<()> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(())
+}
+
+/// Tries to take the exclusive lock on one byte of a file that is open for writing, which need not have that byte; an open
+/// file description lock, fcntl(2). It is held until the file is closed.
+///
+/// # Errors
+/// Those of `F_OFD_SETLK`; `WouldBlock` if another holds it, `InvalidInput` beyond 2^63.
+pub fn try_lock_byte(file: &File, byte: u64) -> io::Result<()> {
+    let start = i64::try_from(byte).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as _,
+        l_whence: libc::SEEK_SET as _,
+        l_start: start,
+        l_len: 1,
+        // Open file descriptions are not a process's.
+        l_pid: 0,
+    };
+    // SAFETY: the descriptor is open as long as `file`, and the kernel only reads the lock during the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Whether the size of files that this process writes is limited (RLIMIT_FSIZE): a write beyond the limit
@@ -114,5 +137,23 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(first);
         try_lock(&second).expect("nobody has it");
+    }
+
+    #[test]
+    fn one_has_the_lock_of_a_byte() {
+        let path = std::env::temp_dir().join(format!("sys-lock-{}", std::process::id()));
+        let mut options = File::options();
+        options.append(true).create(true);
+        let open = || options.open(&path).expect("open");
+        let (first, second) = (open(), open());
+        try_lock_byte(&first, 1 << 40).expect("nobody has it");
+        try_lock_byte(&second, 0).expect("another byte");
+        let refused = try_lock_byte(&second, 1 << 40).expect_err("the first has it");
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        try_lock_byte(&second, 1 << 40).expect("nobody has it");
+        let beyond = try_lock_byte(&second, u64::MAX).expect_err("no such byte");
+        assert_eq!(beyond.kind(), io::ErrorKind::InvalidInput);
+        std::fs::remove_file(&path).expect("removal");
     }
 }

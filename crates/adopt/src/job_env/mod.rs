@@ -2,8 +2,8 @@
 //!
 //! slurmstepd starts a job's script, and a step's commands, with what slurmctld and it know of the job in
 //! the environment (`slurmctld/job_scheduler.c`, `slurmd/slurmstepd/slurmstepd_job.c`, `common/env.c`). The process
-//! is the user's: users can put there what they like, and can make whoever reads it wait (a page of it on a FUSE file
-//! system, an execve(2) that does not end). So a copy of this process reads it, with a deadline; only names that are
+//! is the user's: users can put there what they like, and can make whoever reads it wait (an execve(2) that does not end;
+//! on old kernels a page of it on a FUSE file system). So a copy of this process reads it, with a deadline; only names that are
 //! asked for are taken, and only values that are one line of text.
 
 mod names;

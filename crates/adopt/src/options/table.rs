@@ -240,7 +240,7 @@ pub const TABLE: &[OptionSpec] = &[
               there counts, with a new *timeout*. \
               Both together must stay below sshd's LoginGraceTime. A waiting login takes one of sshd's MaxStartups; at \
               most 16 wait on a node, 4 of them of one user, and the others are answered at once. One whose client hangs \
-              up no longer waits. Root and exempt users do not wait.",
+              up no longer waits. Root and exempt users do not wait; whom a later line of the stack lets in does.",
         set: |options, value| duration(&mut options.wait_for_job, value, 0..=3_600_000),
     },
     OptionSpec {

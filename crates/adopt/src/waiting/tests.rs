@@ -94,16 +94,15 @@ fn a_user_takes_a_quarter_of_the_places() {
         is_some
     };
     assert!((0..4).all(|_| take(2001)));
-    assert!(!take(2001) && !take(2005), "the same quarter");
-    assert!(
-        [2002, 2003, 2000]
-            .iter()
-            .all(|uid| (0..4).all(|_| take(*uid)))
-    );
-    assert!(!take(2002));
+    assert!(!take(2001), "a fifth of one user");
+    // A user takes no place of another's, whatever their uids.
+    for uid in [2005, u32::MAX, 2009] {
+        assert!((0..4).all(|_| take(uid)), "{uid}");
+    }
+    assert!(!take(2002), "a seventeenth on the node");
     taken.pop();
-    let again = slot(&dir, 2000).expect("the directory is ours");
-    assert!(again.is_some(), "a login that ends leaves its place");
+    let again = slot(&dir, 2002).expect("the directory is ours");
+    assert!(again.is_some(), "a login that ends leaves its places");
     fs::remove_dir_all(&path).expect("removal");
 }
 
