@@ -20,6 +20,8 @@ const TESTS: &[(&str, Test)] = &[
     ("killed at any moment, undo goes back", steps::killed),
 ];
 
+const PENALTIES: &str = "refused logins of one user shut out nobody else";
+
 fn main() {
     // sshd's PAM stack and configuration are the distribution's.
     let suites = [Suite::Bookworm, Suite::Forky];
@@ -36,5 +38,12 @@ fn main() {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
         });
     }
+    // Suites whose sshd penalizes addresses.
+    matrix.add_on(&[Suite::Forky], PENALTIES, |_, stage| {
+        stage.run(
+            |cluster| steps::refused_logins(cluster),
+            |cluster| cluster.cancel_all(),
+        )
+    });
     matrix.run();
 }

@@ -200,3 +200,38 @@ pub fn killed(cluster: &Cluster) -> Result<()> {
     }
     is_open(node)
 }
+
+/// sshd as the distribution starts it: it counts refused logins against the address that they come from.
+pub fn refused_logins(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let job = cluster.submit("alice", &[])?;
+    let config = node.read("/etc/ssh/sshd_config")?;
+    let reload = "kill -HUP $(cat /run/sshd.pid); sleep 1; until ssh-keyscan node1 2>/dev/null | grep -q .; do sleep 0.2; done";
+    node.sh(&format!(
+        "sed -i /^PerSourcePenalties/d /etc/ssh/sshd_config; {reload}"
+    ))?;
+    let before = node.sh(ETC)?;
+    let shown = ends(node, &["setup", "--dry-run", "--keep-penalties"], 0)?;
+    ensure!(!shown.stdout.contains("authfail"), "{shown}");
+
+    let done = tool(node, &["setup", "--yes"])?;
+    ensure!(matches!(done.status, Status::Exited(0 | 1)), "{done}");
+    // No systemd here, which reloads sshd on other nodes.
+    node.sh(reload)?;
+    for _ in 0..8 {
+        is_set_up(node, job)?;
+    }
+    let checked = tool(node, &["check"])?;
+    ensure!(!checked.stdout.contains("SA333"), "{checked}");
+    ensure!(
+        done.stdout.contains("\n+PerSourcePenalties authfail:0\n"),
+        "{done}"
+    );
+    ensure!(!done.stdout.contains("SA333"), "{done}");
+
+    ends(node, &["undo", "--yes"], 0)?;
+    ensure!(node.sh(ETC)? == before, "not as before");
+    node.write("/etc/ssh/sshd_config", config, 0o644)?;
+    node.sh(reload)?;
+    is_open(node)
+}
