@@ -1,6 +1,7 @@
 //! The stacks of other services: ways out of a job, and in without one.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use pamconf::{Code, Facility, Item};
 
@@ -195,9 +196,13 @@ fn no_effect(host: &Host, notes: &mut Notes) {
         return;
     }
     let included = included(host);
+    let real = |name: &str| host.tree.resolve(format!("/etc/pam.d/{name}")).ok();
+    let of_ssh: BTreeSet<PathBuf> = ssh.iter().filter_map(|it| real(it)).collect();
+    // The file of sshd itself may be a link to another name.
+    let is_sshs = |name: &str| real(name).is_some_and(|it| of_ssh.contains(&it));
     let is_no_service = |name: &str| name.contains(['~', '.']) || name == "other";
     for name in with_lines {
-        if ssh.contains(name) || included.contains(name.as_str()) || is_no_service(name) {
+        if is_sshs(name) || included.contains(name.as_str()) || is_no_service(name) {
             continue;
         }
         for own in host.own_lines(name) {
