@@ -20,8 +20,17 @@ const TESTS: &[(&str, Test)] = &[
     ("killed at any moment, undo goes back", steps::killed),
 ];
 
-const PENALTIES: &str =
-    "check is green on a stock node, and refused logins of one user shut out nobody else";
+/// The same, where sshd penalizes the address of refused logins.
+const PENALTIES: &[(&str, Test)] = &[
+    (
+        "check is green on a stock node, and refused logins of one user shut out nobody else",
+        steps::stock_sshd,
+    ),
+    (
+        "an sshd that waits for its first connection is set up",
+        steps::idle_sshd,
+    ),
+];
 
 fn main() {
     // sshd's PAM stack and configuration are the distribution's.
@@ -41,12 +50,10 @@ fn main() {
             stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
         });
     }
-    // Suites whose sshd penalizes addresses.
-    matrix.add_on(&[Suite::Forky], PENALTIES, |_, stage| {
-        stage.run(
-            |cluster| steps::stock_sshd(cluster),
-            |cluster| cluster.cancel_all(),
-        )
-    });
+    for (name, test) in PENALTIES {
+        matrix.add_on(&[Suite::Forky], name, |_, stage| {
+            stage.run(|cluster| test(cluster), |cluster| cluster.cancel_all())
+        });
+    }
     matrix.run();
 }

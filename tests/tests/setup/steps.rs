@@ -199,6 +199,27 @@ pub fn killed(cluster: &Cluster) -> Result<()> {
     is_open(node)
 }
 
+/// /run/sshd, which sshd -t wants, is there only while sshd runs: systemd starts it for the first connection.
+pub fn idle_sshd(cluster: &Cluster) -> Result<()> {
+    let node = cluster.node(1);
+    let config = node.read("/etc/ssh/sshd_config")?;
+    node.sh(
+        "sed -i /^PerSourcePenalties/d /etc/ssh/sshd_config; kill $(cat /run/sshd.pid)
+        while [ -e /run/sshd.pid ]; do sleep 0.1; done; mv /run/sshd /run/kept; ! /usr/sbin/sshd -t",
+    )?;
+    let before = node.sh(ETC)?;
+    let done = ends(node, &["setup", "--yes"], 0)?;
+    let judged = "\n- run /usr/sbin/sshd -G\n";
+    ensure!(done.stdout.contains(judged), "{done}");
+    ends(node, &["undo", "--yes"], 0)?;
+    ensure!(node.sh(ETC)? == before, "not as before");
+    node.write("/etc/ssh/sshd_config", config, 0o644)?;
+    node.sh(
+        "mv /run/kept /run/sshd; /usr/sbin/sshd; until [ -e /run/sshd.pid ]; do sleep 0.1; done",
+    )?;
+    is_open(node)
+}
+
 /// With sshd_config as the distribution ships it, sshd counts refused logins against the address that they come from.
 pub fn stock_sshd(cluster: &Cluster) -> Result<()> {
     const CONFIG: &str = "/etc/ssh/sshd_config";
