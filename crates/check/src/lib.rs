@@ -28,6 +28,7 @@ pub use module::{Maker, ModuleFile, module_file};
 pub use pam::{moves_session, shut_for_root};
 pub use report::{Report, Request, RequestError, RoomReport, findings, run};
 pub use slurm::{SlurmFacts, slurm_facts};
+pub use sshd::penalizes_refusals;
 pub use systemd::gives_managers;
 
 /// A part of the set-up.

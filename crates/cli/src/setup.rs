@@ -55,6 +55,9 @@ pub struct Setup {
     /// Change slurm.conf and cgroup.conf too, which are the controller's
     #[arg(long)]
     slurm_conf: bool,
+    /// Leave sshd's PerSourcePenalties as they are: a few refused logins shut out all from the same address
+    #[arg(long)]
+    keep_penalties: bool,
     /// The only parts to set up
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<OnlyPart>,
@@ -138,6 +141,7 @@ impl Setup {
             (self.no_session, "--no-session", Part::Pam),
             (self.strict, "--strict", Part::Pam),
             (self.admins.is_some(), "--admins", Part::Pam),
+            (self.keep_penalties, "--keep-penalties", Part::Sshd),
             (self.slurm_conf, "--slurm-conf", Part::Slurm),
             (self.user_manager, "--user-manager", Part::Systemd),
             (self.no_user_manager, "--no-user-manager", Part::Systemd),
@@ -186,6 +190,7 @@ impl Setup {
             strict: self.strict,
             admins: self.admins.clone(),
             slurm_conf: self.slurm_conf,
+            keep_penalties: self.keep_penalties,
             user_manager: either(self.no_user_manager, self.user_manager),
         }
     }

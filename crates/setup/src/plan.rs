@@ -32,6 +32,8 @@ pub struct Wish {
     pub admins: Option<String>,
     /// Change slurm.conf and cgroup.conf too, instead of printing the lines.
     pub slurm_conf: bool,
+    /// Leave sshd's penalties for refused logins on.
+    pub keep_penalties: bool,
     /// Give users no service manager of their own (the drop-in of user@.service); None to ask.
     pub user_manager: Option<bool>,
 }

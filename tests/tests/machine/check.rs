@@ -10,7 +10,10 @@ use tests::{CLI, Module};
 use crate::Test;
 use crate::site::{AS_ADVISED, Setup, Site};
 
-pub const TESTS: &[(&str, Test)] = &[("check names what is wrong", breaks)];
+pub const TESTS: &[(&str, Test)] = &[
+    ("check names what is wrong", breaks),
+    ("setup has sshd read its configuration", reload),
+];
 
 /// The account line alone, beside users' service managers.
 const HALF: Setup = Setup {
@@ -81,5 +84,39 @@ fn breaks(site: &mut Site) -> Result<()> {
     site.sh("systemctl stop user@2001.service")?;
     let is_sound = site.wait_for(|site| Ok(check(site)? == sound))?;
     ensure!(is_sound, "{:?}, before {sound:?}", check(site)?);
+    Ok(())
+}
+
+/// setup changes sshd_config, and systemd reloads sshd: twice, as undo takes it back.
+fn reload(site: &mut Site) -> Result<()> {
+    site.set_up(AS_ADVISED)?;
+    site.sh(&format!(
+        "cp {SSHD} /root/sshd_config; sed -i /^PerSourcePenalties/d {SSHD}; systemctl restart ssh; journalctl --rotate
+         sha256sum {SSHD} >/root/sums"
+    ))?;
+    let setup = site.sh(&format!("{CLI} setup --yes --only sshd || [ $? = 1 ]"));
+    let reloads = "journalctl --sync; journalctl -u ssh -o cat --since=-5min | grep -c 'Received SIGHUP' || true";
+    let first = site.sh(reloads)?;
+    let found = check(site)?;
+    let undo = site.sh(&format!("{CLI} undo --yes && sha256sum -c /root/sums"));
+    let second = site.sh(reloads)?;
+    site.sh(&format!(
+        "cp /root/sshd_config {SSHD}; systemctl restart ssh"
+    ))?;
+    let (setup, undo) = (setup?, undo?);
+    let is_penalizing = site.suite() >= lab::Suite::Trixie;
+    ensure!(
+        setup.contains("\n+PerSourcePenalties authfail:0\n") == is_penalizing,
+        "{setup}"
+    );
+    if is_penalizing {
+        ensure!(
+            first.trim() == "1" && second.trim() == "2",
+            "{first}, {second}: {setup}{undo}"
+        );
+    }
+    for id in ["SA308", "SA333"] {
+        ensure!(!found.iter().any(|it| it.starts_with(id)), "{found:?}");
+    }
     Ok(())
 }

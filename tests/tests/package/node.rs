@@ -38,6 +38,8 @@ impl Packages {
     pub fn start(suite: Suite) -> Result<Self> {
         let package = built(&format!("slurm-adopt_{VERSION}_amd64.deb"))?;
         let cluster = Cluster::new(suite)
+            // Sound, so that check is green once the node is set up.
+            .cgroup_conf("ConstrainCores=yes")
             .copy(dist("pamcall")?, PAMCALL)
             .copy(&package, OURS)
             .start()?;

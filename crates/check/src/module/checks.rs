@@ -48,8 +48,12 @@ pub(super) const SECOND_FILE: Check = Check {
     why: "libpam loads the file whose directory it looks into first; Debian's goes on to the next directory if it \
           cannot load that one. The other one does nothing now, but takes over when the first is removed or cannot \
           be loaded, as after an update.",
-    fix: "Remove the file that is not loaded.",
+    fix: "Leave SchedMD's behind this project's, if it can be loaded: it is the way back. Remove any other.",
 };
+
+/// What to do with SchedMD's module behind ours.
+pub(super) const WAY_BACK: &str = "Leave it: it is the way back to SchedMD's module, and serves logins again once this project's is removed \
+     (docs/migration.md). Remove its package if you will not go back.";
 
 pub(super) const SCHEDMDS: Check = Check {
     id: "SA013",

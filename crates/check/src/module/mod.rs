@@ -236,6 +236,7 @@ fn judge_others(
     notes: &mut Notes,
 ) {
     let name = loaded.path.display();
+    let first = candidates.first().map(|it| &it.path);
     for other in candidates.iter().filter(|it| it.path != loaded.path) {
         let other_name = other.path.display();
         let why = other.faults.first().map(|it| format!("; {}", it.detail));
@@ -244,7 +245,14 @@ fn judge_others(
             notes.find(shadowed(loaded, &other.path, &why));
         } else if other.maker != loaded.maker || !why.is_empty() {
             let detail = format!("libpam loads {name}, not {other_name}{why}");
-            notes.find(Finding::of(&checks::SECOND_FILE, detail).at(file(&other.path)));
+            let finding = Finding::of(&checks::SECOND_FILE, detail).at(file(&other.path));
+            let is_ours = loaded.maker == Maker::Own && first == Some(&loaded.path);
+            notes.find(
+                match is_ours && other.maker == Maker::SchedMd && why.is_empty() {
+                    true => finding.fix(checks::WAY_BACK),
+                    false => finding,
+                },
+            );
         }
     }
     if module.name.starts_with('/') || loaded.maker == Maker::Own {

@@ -1,5 +1,7 @@
 //! Lines of ours in files that a tool writes.
 
+use std::path::{Path, PathBuf};
+
 use pamconf::Service;
 
 use crate::host::{Host, ModuleCall};
@@ -26,6 +28,16 @@ pub(super) const AUTH_UPDATE: Check = Check {
           \"pam-auth-update --force\" or a yes to its question removes the line, and everyone \
           gets in. See pam-auth-update(8).",
     fix: "Move the line to /etc/pam.d/sshd.",
+};
+
+pub(super) const PAM_CONFIG: Check = Check {
+    id: "SA212",
+    severity: Severity::Warning,
+    title: "the line is in a file that pam-config writes",
+    why: "pam-config knows no such module: its next run (\"Unknown module pam_slurm_adopt.so, ignored!\"), also by an \
+          update or by YaST, writes the file without the line, and everyone gets in, or is moved out of their job. See \
+          pam-config(8).",
+    fix: "Move the line to /etc/pam.d/sshd, which pam-config writes only with --service sshd, and keeps the line then.",
 };
 
 /// The comments around the block.
@@ -56,8 +68,20 @@ pub(super) fn look(host: &Host, read: &Service, notes: &mut Notes) {
         } else if is_in_block(&text, place.line) && !is_in_pam_configs(host) {
             let detail = format!("{file} is managed by pam-auth-update");
             notes.find(Finding::of(&AUTH_UPDATE, detail).at(spot()));
+        } else if let Some(written) = of_pam_config(host, &place.file) {
+            let detail = format!("pam-config writes {}", written.display());
+            notes.find(Finding::of(&PAM_CONFIG, detail).at(spot()));
         }
     }
+}
+
+/// The file of pam-config that a file is a link to, or is: common-account-pc for common-account. A site that does
+/// without pam-config has files in the place of the links.
+fn of_pam_config(host: &Host, file: &Path) -> Option<PathBuf> {
+    let real = host.tree.resolve(file).ok()?;
+    let name = real.file_name()?.to_str()?;
+    let is_common = name.starts_with("common-") || name.starts_with("postlogin-");
+    (is_common && name.ends_with("-pc")).then_some(real)
 }
 
 /// The profile that authselect applies.

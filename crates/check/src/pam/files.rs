@@ -22,6 +22,7 @@ pub(crate) const ROOM: Room = Room {
         &ONE_FILE,
         &edits::AUTHSELECT,
         &edits::AUTH_UPDATE,
+        &edits::PAM_CONFIG,
     ],
     look,
 };

@@ -1,6 +1,7 @@
 //! The stacks of other services: ways out of a job, and in without one.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use pamconf::{Code, Facility, Item};
 
@@ -194,10 +195,14 @@ fn no_effect(host: &Host, notes: &mut Notes) {
     if with_lines.iter().all(|it| ssh.contains(it)) {
         return;
     }
-    let included = included(host, &names);
+    let included = included(host);
+    let real = |name: &str| host.tree.resolve(format!("/etc/pam.d/{name}")).ok();
+    let of_ssh: BTreeSet<PathBuf> = ssh.iter().filter_map(|it| real(it)).collect();
+    // The file of sshd itself may be a link to another name.
+    let is_sshs = |name: &str| real(name).is_some_and(|it| of_ssh.contains(&it));
     let is_no_service = |name: &str| name.contains(['~', '.']) || name == "other";
     for name in with_lines {
-        if ssh.contains(name) || included.contains(name.as_str()) || is_no_service(name) {
+        if is_sshs(name) || included.contains(name.as_str()) || is_no_service(name) {
             continue;
         }
         for own in host.own_lines(name) {
@@ -215,10 +220,14 @@ fn no_effect(host: &Host, notes: &mut Notes) {
 }
 
 /// The names that files include: those are no services.
-fn included(host: &Host, names: &[String]) -> BTreeSet<String> {
+fn included(host: &Host) -> BTreeSet<String> {
     let mut included = BTreeSet::new();
-    for name in names.iter().take(500) {
-        for line in host.service(name).lines() {
+    let dirs = host.layout().dirs;
+    let names = dirs
+        .iter()
+        .flat_map(|it| host.tree.names(it).unwrap_or_default());
+    for name in names.take(500) {
+        for line in host.service(&name).lines() {
             if let Item::Include { name } | Item::Substack { name } = &line.item {
                 included.insert(String::from_utf8_lossy(name).into_owned());
             }

@@ -17,6 +17,8 @@ use crate::host::sshd::daemon::{Effective, Sshd};
 use crate::host::{Host, OwnLine};
 use crate::{Notes, Room};
 
+pub use penalties::penalizes_refusals;
+
 pub(crate) const ROOM: Room = Room {
     name: "sshd",
     checks: &[

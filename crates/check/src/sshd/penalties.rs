@@ -2,7 +2,9 @@
 
 use pamconf::Facility;
 
+use crate::host::sshd::daemon::{Effective, Sshd};
 use crate::host::sshd::seconds;
+use crate::host::{Host, OwnLine};
 use crate::sshd::{Daemon, users};
 use crate::{Check, Finding, Notes, Severity};
 
@@ -17,8 +19,9 @@ pub(super) const REFUSALS_PENALIZED: Check = Check {
           reset\" and no reason, and the module is not asked; sshd logs \"drop connection ... penalty: failed \
           authentication\". A session that ends with its job counts nothing. When one refused login is enough \
           (authfail is not below min), this is a failure.",
-    fix: "Exempt the addresses that users come from, login nodes and compute nodes: PerSourcePenaltyExemptList \
-          192.0.2.0/24,2001:db8::/64. Or set PerSourcePenalties authfail:0; then reload sshd.",
+    fix: "Set PerSourcePenalties authfail:0, as slurm-adopt setup does where nothing is set: sshd no longer slows down \
+          who guesses passwords, then. Or exempt the addresses that users come from, login nodes and compute nodes: \
+          PerSourcePenaltyExemptList 192.0.2.0/24,2001:db8::/64. Then reload sshd.",
 };
 
 /// The release from which on penalties are the default.
@@ -31,17 +34,10 @@ const MIN: f64 = 15.0;
 const LOOPBACK: [&str; 4] = ["127.", "::1", "localhost", "none"];
 
 pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
-    let mut own = daemon.own_lines.iter();
-    let refuses = own.any(|it| it.facility == Facility::Account && users::is_enforced(&it.options));
-    if !refuses || !daemon.effective.is_yes("usepam") || is_exempt(daemon) {
+    if !refuses(&daemon.own_lines) || !daemon.effective.is_yes("usepam") {
         return;
     }
-    let values = daemon.effective.values("persourcepenalties");
-    let is_default = daemon.sshd.reader.version.is_some() && daemon.sshd.reader.is_at_least(SINCE);
-    if values.is_empty() && !is_default {
-        return;
-    }
-    let Some(Penalty { authfail, min }) = Penalty::of(&values) else {
+    let Some(Penalty { authfail, min }) = penalty(&daemon.effective, daemon.sshd) else {
         return;
     };
     let (attempts, severity) = match authfail >= min {
@@ -62,9 +58,35 @@ pub(super) fn look(daemon: &Daemon, notes: &mut Notes) {
     notes.find(finding.as_severe_as(severity));
 }
 
+/// Whether an sshd, by its files, shuts out the addresses of logins that the module refuses.
+pub fn penalizes_refusals(host: &Host, sshd: &Sshd) -> bool {
+    let Ok(config) = &sshd.config else {
+        return false;
+    };
+    let services = sshd.services();
+    let lines = services.iter().flat_map(|(name, _)| host.own_lines(name));
+    let effective = Effective::global(config, &sshd.reader, None);
+    refuses(&lines.collect::<Vec<_>>()) && penalty(&effective, sshd).is_some()
+}
+
+fn refuses(lines: &[OwnLine]) -> bool {
+    let mut lines = lines.iter();
+    lines.any(|it| it.facility == Facility::Account && users::is_enforced(&it.options))
+}
+
+/// What a refused login costs its address; None if nothing, or if addresses of other hosts are exempt.
+fn penalty(effective: &Effective, sshd: &Sshd) -> Option<Penalty> {
+    let values = effective.values("persourcepenalties");
+    let is_default = sshd.reader.version.is_some() && sshd.reader.is_at_least(SINCE);
+    if is_exempt(effective) || values.is_empty() && !is_default {
+        return None;
+    }
+    Penalty::of(&values)
+}
+
 /// Whether addresses of other hosts are exempt. Which ones users come from is not known here.
-fn is_exempt(daemon: &Daemon) -> bool {
-    let lists = daemon.effective.values("persourcepenaltyexemptlist");
+fn is_exempt(effective: &Effective) -> bool {
+    let lists = effective.values("persourcepenaltyexemptlist");
     let mut addresses = lists.iter().flat_map(|it| it.split(','));
     let is_loopback = |it: &str| {
         let it = it.to_ascii_lowercase();
@@ -85,7 +107,8 @@ impl Penalty {
     /// Reads `yes`, `no`, or `authfail:5 min:15 ...`; None if failed authentication costs nothing.
     fn of(values: &[String]) -> Option<Self> {
         let first = values.first().map_or("yes", String::as_str);
-        if first.eq_ignore_ascii_case("no") {
+        // A time turns penalties on, in whichever line (servconf.c, 9.8 to 10.6).
+        if first.eq_ignore_ascii_case("no") && !values.iter().any(|it| it.contains(':')) {
             return None;
         }
         // Of several the first counts.
@@ -116,6 +139,8 @@ mod tests {
             ("yes", usual),
             ("no", None),
             ("No", None),
+            ("no crash:90", usual),
+            ("authfail:0 no", None),
             ("authfail:0", None),
             ("crash:90 authfail:0s min:15", None),
             ("authfail:1h max:1d", Some((3600.0, MIN))),

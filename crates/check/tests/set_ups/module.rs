@@ -135,6 +135,29 @@ fn two_files_of_the_name() {
 }
 
 #[test]
+fn schedmds_module_behind_ours_is_the_way_back() {
+    let advice = |tree: Tree| {
+        let report = tree.report();
+        let mut found = report.findings().filter(|it| it.check.id == "SA012");
+        found.next().expect("SA012").advice().to_owned()
+    };
+    let behind_ours = || {
+        let tree = with_libraries(OWN);
+        tree.write_bytes("/usr/lib/security/pam_slurm_adopt.so", &SCHEDMDS.bytes());
+        tree
+    };
+    let tree = behind_ours();
+    let library = "/usr/lib/x86_64-linux-gnu/libslurm.so.42";
+    tree.write_bytes(library, &PLAIN.bytes());
+    assert!(advice(tree).starts_with("Leave it: it is the way back"));
+    // Without its library it serves no login.
+    assert!(
+        advice(behind_ours())
+            .starts_with("Leave SchedMD's behind this project's, if it can be loaded")
+    );
+}
+
+#[test]
 fn a_file_where_libpam_does_not_look() {
     expect(&[
         Case {

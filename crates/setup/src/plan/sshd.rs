@@ -1,4 +1,6 @@
-//! sshd's configuration: it must ask PAM.
+//! sshd's configuration: it must ask PAM, and not shut out others for what PAM answers.
+
+mod penalties;
 
 use std::path::Path;
 
@@ -13,10 +15,25 @@ use crate::plan::{FileRefusal, Refusal, SettingRefusal, Work, pam, units};
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/10-slurm-adopt.conf";
 /// The file that overrides the vendor's.
 const MAIN: &str = "/etc/ssh/sshd_config";
-const LINE: &str = "UsePAM yes";
-const WHY: &str = "without UsePAM sshd asks no PAM module who may log in";
 
-/// Plans `UsePAM yes` for each sshd.
+/// A line of sshd_config that is to count for every connection.
+struct Line {
+    text: &'static str,
+    /// A comment above it, if it does not explain itself.
+    comment: Option<&'static str>,
+    why: &'static str,
+    /// Whether it counts.
+    counts: fn(&Sshd, &Config) -> bool,
+}
+
+const USE_PAM: Line = Line {
+    text: "UsePAM yes",
+    comment: None,
+    why: "without UsePAM sshd asks no PAM module who may log in",
+    counts: asks_pam,
+};
+
+/// Plans the lines for each sshd.
 pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
     let host = work.host();
     for sshd in host.sshds() {
@@ -33,6 +50,7 @@ pub(super) fn plan(work: &mut Work<'_>) -> Result<(), Refusal> {
         if !asks_pam(sshd, config) {
             turn_on(work, sshd, config)?;
         }
+        penalties::plan(work, sshd, config)?;
         keyboard(work, sshd, config);
     }
     Ok(())
@@ -60,7 +78,7 @@ fn turn_on(work: &mut Work<'_>, sshd: &Sshd, config: &Config) -> Result<(), Refu
             return Ok(());
         }
         Some(line) if !line.place.file.starts_with("/usr/") => correct(work, sshd, line)?,
-        _ => add(work, sshd)?,
+        _ => add(work, sshd, &USE_PAM)?,
     }
     make_count(work, sshd);
     Ok(())
@@ -74,8 +92,8 @@ fn correct(work: &mut Work<'_>, sshd: &Sshd, line: &Setting) -> Result<(), Refus
     let old = Lines::of(&text).line(place.line).to_vec();
     let new = with_yes(&old, line).ok_or_else(|| SettingRefusal::Line(place.clone()))?;
     let file = Path::new(&*place.file);
-    work.draft.edit(file, WHY)?.replace(place.line, new);
-    verify(work, sshd, file)
+    work.draft.edit(file, USE_PAM.why)?.replace(place.line, new);
+    verify(work, sshd, file, &USE_PAM)
 }
 
 /// The line with `yes` in the place of its value.
@@ -93,13 +111,15 @@ fn with_yes(line: &[u8], setting: &Setting) -> Option<Vec<u8>> {
     Some([line.get(..start)?, b"yes", line.get(end..)?].concat())
 }
 
-/// Adds the line: in a file of its own if the main file includes it, else before the first Match line of that.
-fn add(work: &mut Work<'_>, sshd: &Sshd) -> Result<(), Refusal> {
+/// Adds a line: in a file of its own if the main file includes it, else before the first Match line of that.
+fn add(work: &mut Work<'_>, sshd: &Sshd, line: &Line) -> Result<(), Refusal> {
     let tree = &work.host().tree;
-    let with_drop_in = sshd.with_file(tree, DROP_IN, LINE.as_bytes());
-    if with_drop_in.is_ok_and(|it| asks_pam(sshd, &it)) && !tree.exists(DROP_IN) {
-        let file = Path::new(DROP_IN);
-        work.draft.edit(file, WHY)?.insert(1, LINE.as_bytes());
+    let drop_in = Path::new(DROP_IN);
+    let own = work.draft.bytes(drop_in).unwrap_or_default();
+    let own = [&own[..], b"\n", line.text.as_bytes()].concat();
+    let with_drop_in = sshd.with_file(tree, DROP_IN, &own);
+    if with_drop_in.is_ok_and(|it| (line.counts)(sshd, &it)) {
+        insert(work.draft.edit(drop_in, line.why)?, None, line);
         return Ok(());
     }
     let file = Path::new(&sshd.file);
@@ -107,30 +127,37 @@ fn add(work: &mut Work<'_>, sshd: &Sshd) -> Result<(), Refusal> {
         let why = format!("{MAIN} overrides {}, the package's", sshd.file);
         work.draft.copy(file, Path::new(MAIN), &why)?;
         // Before all that says otherwise.
-        let lines = work.draft.edit(Path::new(MAIN), WHY)?;
-        lines.insert(1, LINE.as_bytes());
+        let lines = work.draft.edit(Path::new(MAIN), line.why)?;
+        insert(lines, Some(1), line);
         return Ok(());
     }
-    let lines = work.draft.edit(file, WHY)?;
+    let lines = work.draft.edit(file, line.why)?;
     let is_match = |number: &usize| {
         let line = lines.line(*number).trim_ascii_start().to_ascii_lowercase();
         line.starts_with(b"match ") || line.starts_with(b"match\t") || line.starts_with(b"match=")
     };
-    let count = lines.count();
-    let place = (1..=count).find(is_match).unwrap_or(count + 1);
-    lines.insert(place, LINE.as_bytes());
-    verify(work, sshd, file)
+    let place = (1..=lines.count()).find(is_match);
+    insert(lines, place, line);
+    verify(work, sshd, file, line)
+}
+
+/// Inserts a line with its comment before another, or at the end.
+fn insert(lines: &mut Lines, before: Option<usize>, line: &Line) {
+    let before = before.unwrap_or(lines.count() + 1);
+    for text in line.comment.into_iter().chain([line.text]) {
+        lines.insert(before, text.as_bytes());
+    }
 }
 
 /// Makes sure that sshd will take it.
-fn verify(work: &Work<'_>, sshd: &Sshd, file: &Path) -> Result<(), Refusal> {
+fn verify(work: &Work<'_>, sshd: &Sshd, file: &Path, line: &Line) -> Result<(), Refusal> {
     let bytes = work.draft.bytes(file);
     let shown = file.display().to_string();
     let config = bytes.and_then(|it| sshd.with_file(&work.host().tree, &shown, &it));
-    match config.is_ok_and(|it| it.faults.is_empty() && asks_pam(sshd, &it)) {
+    match config.is_ok_and(|it| it.faults.is_empty() && (line.counts)(sshd, &it)) {
         true => Ok(()),
         false => {
-            let (file, line) = (shown, LINE);
+            let (file, line) = (shown, line.text);
             Err(SettingRefusal::Sshd { file, line }.into())
         }
     }
@@ -138,7 +165,13 @@ fn verify(work: &Work<'_>, sshd: &Sshd, file: &Path) -> Result<(), Refusal> {
 
 /// Has sshd judge its configuration, and read it again.
 fn make_count(work: &mut Work<'_>, sshd: &Sshd) {
-    let mut arguments = vec!["-t"];
+    let is_idle = sshd.server.pid.is_none() && work.host().is_live();
+    // -t wants /run/sshd, which systemd makes when it starts sshd.
+    let judge = match is_idle && sshd.reader.is_at_least((9, 3)) {
+        true => "-G",
+        false => "-t",
+    };
+    let mut arguments = vec![judge];
     if let Some(file) = &sshd.server.file {
         arguments.extend(["-f", file]);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use setup::plan::{Part, Plan, Wish};
 
-use crate::planned::{SESSION, SSHD, difference, planned, set_up};
+use crate::planned::{ACCOUNT, SESSION, SSHD, difference, planned, set_up};
 use crate::tree::Tree;
 
 const CONFIG: &str = "/etc/ssh/sshd_config";
@@ -174,4 +174,80 @@ fn keyboard_interactive_without_a_session_line_is_told() {
             .filter(|it| it.title.contains("keyboard-interactive"));
         assert_eq!(titles.count(), count, "{value}");
     }
+}
+
+const COSTLESS: [&str; 2] = [
+    "+# A login that PAM refuses must not shut out all who come from its address.",
+    "+PerSourcePenalties authfail:0",
+];
+
+/// A node whose sshd penalizes refused logins, and which asks PAM.
+fn penalizing(config: &str) -> Tree {
+    let tree = with(&format!(
+        "UsePAM yes\nKbdInteractiveAuthentication no\n{config}"
+    ));
+    tree.write("/usr/sbin/sshd", "OpenSSH_10.0p2\0");
+    tree
+}
+
+#[test]
+fn refused_logins_shut_no_address_out() {
+    let tree = penalizing("Match User x\n  X11Forwarding no\n");
+    assert!(tree.found().iter().any(|it| it.starts_with("SA333")));
+    let plan = set_up(&tree, &sshd());
+    assert_eq!(difference(&plan, CONFIG), COSTLESS);
+    assert_eq!(plan.changes.len(), 1);
+    assert_eq!(commands(&plan), ["/usr/sbin/sshd -t"]);
+    assert!(!tree.found().iter().any(|it| it.starts_with("SA3")));
+    // With the account line that the same plan adds, and beside UsePAM in the file of its own.
+    let tree = penalizing("");
+    tree.replace(SSHD, ACCOUNT, "");
+    tree.write(CONFIG, "Include /etc/ssh/sshd_config.d/*.conf\n");
+    let plan = set_up(&tree, &Wish::default());
+    assert_eq!(
+        difference(&plan, DROP_IN),
+        ["+UsePAM yes", COSTLESS[0], COSTLESS[1]]
+    );
+    // Added to the file that an earlier setup has made.
+    let tree = penalizing("");
+    tree.write(CONFIG, "Include /etc/ssh/sshd_config.d/*.conf\n");
+    tree.write(DROP_IN, "UsePAM yes");
+    let plan = set_up(&tree, &sshd());
+    let text = fs::read_to_string(tree.path(DROP_IN)).expect("the file");
+    assert!(text.starts_with("UsePAM yes\n# A login"), "{text}");
+    assert_eq!(plan.changes.len(), 1);
+}
+
+#[test]
+fn penalties_that_an_admin_has_decided_about_stay() {
+    for config in [
+        "PerSourcePenalties crash:60\n",
+        "PerSourcePenalties no\n",
+        "PerSourcePenaltyExemptList 10.0.0.0/8\n",
+        "PermitRootLogins no\n",
+    ] {
+        assert_eq!(set_up(&penalizing(config), &sshd()).changes, [], "{config}");
+    }
+    let keep = Wish {
+        keep_penalties: true,
+        ..sshd()
+    };
+    assert_eq!(set_up(&penalizing(""), &keep).changes, []);
+}
+
+#[test]
+fn penalties_stay_where_no_login_is_refused() {
+    let tree = penalizing("");
+    tree.write("/usr/sbin/sshd", "OpenSSH_9.6p1\0");
+    assert_eq!(
+        set_up(&tree, &sshd()).changes,
+        [],
+        "before 9.8 there are none"
+    );
+    let tree = penalizing("");
+    tree.write("/etc/security/slurm_adopt.conf", "mode = audit\n");
+    assert_eq!(set_up(&tree, &sshd()).changes, [], "mode = audit");
+    let tree = penalizing("");
+    tree.replace(SSHD, ACCOUNT, "");
+    assert_eq!(set_up(&tree, &sshd()).changes, [], "no account line");
 }

@@ -189,3 +189,43 @@ fn new_lines_stand_where_they_are_reached() {
         assert_eq!(sessions, Some(SESSION.trim_start_matches('+')), "{text}");
     }
 }
+
+#[test]
+fn lines_in_files_that_pam_config_writes_move_to_sshds_own() {
+    for name in ["opensuse-leap-15.6", "opensuse-tumbleweed"] {
+        let tree = stock(name);
+        let parts = [
+            (
+                "/etc/pam.d/common-account-pc",
+                "account\trequired\tpam_slurm_adopt.so\n",
+            ),
+            (
+                "/etc/pam.d/common-session-pc",
+                "session\trequired\tpam_slurm_adopt.so\n",
+            ),
+        ];
+        let before = parts.map(|(file, _)| fs::read_to_string(tree.path(file)).expect("the file"));
+        for (file, line) in parts {
+            tree.append(file, line);
+        }
+        let mut found = tree.found();
+        found.retain(|it| it.starts_with("SA21") || it.starts_with("SA274"));
+        let expected = ["common-account:4", "common-session:9"];
+        let expected = expected.map(|it| format!("SA212 warning /etc/pam.d/{it}"));
+        assert_eq!(found, expected, "{name}");
+        let plan = set_up(&tree, &Wish::default());
+        let after = parts.map(|(file, _)| fs::read_to_string(tree.path(file)).expect("the file"));
+        assert_eq!(after, before, "{name}");
+        let own = fs::read_to_string(tree.path("/etc/pam.d/sshd")).expect("the file");
+        for (_, line) in parts {
+            assert_eq!(own.matches(line).count(), 1, "{name}: {own}");
+        }
+        assert!(
+            plan.changes
+                .iter()
+                .any(|it| it.path == Path::new("/etc/pam.d/common-account-pc"))
+        );
+        let found: Vec<String> = faults(&tree);
+        assert!(!found.iter().any(|it| it.starts_with("SA2")), "{found:?}");
+    }
+}

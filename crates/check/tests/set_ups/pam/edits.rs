@@ -49,7 +49,30 @@ fn lines_that_a_tool_will_remove_are_found() {
             },
             found: &[],
         },
+        Case {
+            name: "pam-config's common-account-pc",
+            make: || {
+                let tree = pam_config("/etc/pam.d/common-account-pc");
+                tree.link("/etc/pam.d/common-account", "common-account-pc");
+                tree
+            },
+            found: &["SA212 warning /etc/pam.d/common-account:1"],
+        },
+        Case {
+            name: "a file of the site's in the place of the link to pam-config's",
+            make: || pam_config("/etc/pam.d/common-account"),
+            found: &[],
+        },
     ]);
+}
+
+/// openSUSE's account lines with ours first, in this file, and no common-account but that.
+fn pam_config(file: &str) -> Tree {
+    let tree = account(Tree::debian(), "");
+    tree.remove("/etc/pam.d/common-account");
+    let unix = "account\trequired\tpam_unix.so\ttry_first_pass \n";
+    tree.write(file, &format!("{ACCOUNT}{unix}"));
+    tree
 }
 
 /// A password-auth of authselect's with our line first.

@@ -103,6 +103,17 @@ fn a_line_that_does_nothing_is_found() {
             found: &["SA274 warning /etc/pam.d/login:18"],
         },
         Case {
+            name: "sshd's file under another name, to which sshd is a link of a link",
+            make: || {
+                let tree = Tree::debian();
+                tree.rename("/etc/pam.d/sshd", "/etc/pam.d/remote-shell");
+                tree.link("/etc/pam.d/ssh", "remote-shell");
+                tree.link("/etc/pam.d/sshd", "ssh");
+                tree
+            },
+            found: &[],
+        },
+        Case {
             name: "a backup, and login with its name",
             make: || {
                 let tree = Tree::debian();

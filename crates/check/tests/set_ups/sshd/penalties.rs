@@ -43,6 +43,18 @@ fn refused_logins_shut_an_address_out() {
             found: &["SA333 failure /etc/ssh/sshd_config:8"],
         },
         Case {
+            name: "switched off in a file of the site's, and on again by a time in the main file",
+            make: || {
+                let tree = with_sshd("OpenSSH_10.0p2", "PerSourcePenalties crash:60\n");
+                tree.write(
+                    &format!("{DROP_INS}/10-site.conf"),
+                    "PerSourcePenalties no\n",
+                );
+                tree
+            },
+            found: &["SA333 warning /etc/ssh/sshd_config.d/10-site.conf:1"],
+        },
+        Case {
             name: "only this host is exempt",
             make: || {
                 let line = "PerSourcePenaltyExemptList 127.0.0.0/8,::1\n";
@@ -64,7 +76,7 @@ fn refused_logins_shut_no_address_out() {
         Case {
             name: "switched off in a file of the site's",
             make: || {
-                let tree = with_sshd("OpenSSH_10.0p2", "PerSourcePenalties authfail:5\n");
+                let tree = with_sshd("OpenSSH_10.0p2", "");
                 tree.write(
                     &format!("{DROP_INS}/10-site.conf"),
                     "PerSourcePenalties no\n",

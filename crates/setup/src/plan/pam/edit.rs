@@ -91,7 +91,7 @@ impl<'a, 'b> Edit<'a, 'b> {
 
     /// The finding that another place would answer: one of these, or that a tool writes the file.
     pub fn misplaced(&self, ids: &[&str]) -> Option<&'b Finding> {
-        let written = ["SA209", "SA210"]
+        let written = ["SA209", "SA210", "SA212"]
             .into_iter()
             .find_map(|it| self.finding(it));
         written.or_else(|| ids.iter().find_map(|it| self.service.finding(it)))
