@@ -4,7 +4,7 @@
 #   fake-display.pl DISPLAY COOKIE    listens as :DISPLAY, on its unix socket
 #
 # Who brings the cookie is told a vendor with an empty list of screens, any other is refused.
-# A line on standard output for each of them. Layouts: X Window System Protocol, X11R7, chapter 8.
+# First a line on standard output for each of them. Layouts: X Window System Protocol, X11R7, chapter 8.
 use strict;
 use warnings;
 use Socket;
@@ -46,12 +46,12 @@ while (accept(my $client, $listener)) {
         # no formats, byte and bit orders, key codes
         my $more = pack('V4 v2 C2 C6 x4', 1, 0, 0xffff, 0, length $vendor, 0xffff, 0, 0, 0, 0, 32, 32, 8, 255)
             . padded($vendor);
-        syswrite $client, pack('C x v v v', 1, 11, 0, length($more) / 4) . $more;
         print "welcome\n";
+        syswrite $client, pack('C x v v v', 1, 11, 0, length($more) / 4) . $more;
     } else {
         my $reason = "not the cookie of this display: $name $data";
-        syswrite $client, pack('C C v v v', 0, length $reason, 11, 0, length(padded($reason)) / 4) . padded($reason);
         print "refused: $name $data\n";
+        syswrite $client, pack('C C v v v', 0, length $reason, 11, 0, length(padded($reason)) / 4) . padded($reason);
     }
     close $client;
 }

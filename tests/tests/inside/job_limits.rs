@@ -5,7 +5,7 @@ use lab::Cluster;
 use tests::OURS;
 use tests::session::Method;
 
-use crate::place::{Place, STRICT, Test, inside, ssh, use_lines, wait_for_file};
+use crate::place::{Place, STRICT, Test, inside, ssh, use_lines, wait_for, wait_for_file};
 
 /// Where jobs have namespaces of their own.
 pub const TESTS: &[(&str, Test)] = &[("limits=job gives the limits of a job in namespaces", same)];
@@ -56,7 +56,8 @@ fn same(_: &Place, cluster: &Cluster) -> Result<()> {
     ensure!(of_job.starts_with("777\n"), "of the job: {of_job}");
     // One that is in the job too, with the limits of sshd.
     use_lines(cluster, &[&account, &session("")])?;
-    let _earlier = ssh(cluster, "exec sleep 100000").spawn()?;
+    let earlier = ssh(cluster, "echo in; exec sleep 100000").spawn()?;
+    wait_for("the earlier login", || Ok(earlier.stdout()? == "in\n"))?;
     for lines in [
         &[&*account, &*session("limits=job")][..],
         &[&*session("limits=job")],

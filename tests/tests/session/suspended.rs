@@ -111,7 +111,8 @@ fn root_gets_in(site: &Site, job: u32) -> Result<()> {
     let root = root.env("HOME", "/root").output()?;
     sh(site, "kill $(cat /run/few.pid)")?;
     ensure!(root.stdout == "0\n", "{root}");
-    for login in &logins {
+    for login in &mut logins {
+        login.wait(Duration::from_secs(60))?;
         let stderr = login.stderr()?;
         ensure!(stderr.contains(&told(job)), "{stderr}");
     }
