@@ -10,7 +10,8 @@ use crate::poll;
 
 /// The step id of an extern step: SLURM_EXTERN_CONT.
 const EXTERN_STEP: u32 = 0xffff_fffc;
-const LIMIT: Duration = Duration::from_secs(60);
+/// Slurm 26.05 takes a minute until a node is idle after a job that was cancelled just after its start.
+const LIMIT: Duration = Duration::from_secs(180);
 /// What a job does that has no script of its own.
 const SCRIPT: &str = "sleep 100000";
 
