@@ -32,12 +32,17 @@ sub get {
 
 sub padded { my ($bytes) = @_; return $bytes . "\0" x (-length($bytes) % 4); }
 
+$SIG{CHLD} = 'IGNORE';
 while (accept(my $client, $listener)) {
-    my $head = get($client, 12) or next;
+    # None waits for another.
+    my $child = fork;
+    if ($child) { close $client; next; }
+    close $listener;
+    my $head = get($client, 12) or exit;
     my ($order, $name_length, $data_length) = (unpack 'a x v v v v v', $head)[0, 3, 4];
-    if ($order ne 'l') { print "a client of the other byte order\n"; next; }
+    if ($order ne 'l') { print "a client of the other byte order\n"; exit; }
     my $rest = get($client, length(padded('.' x $name_length)) + length(padded('.' x $data_length)));
-    next unless defined $rest;
+    exit unless defined $rest;
     my $name = substr $rest, 0, $name_length;
     my $data = unpack 'H*', substr $rest, length(padded('.' x $name_length)), $data_length;
     if ($name eq 'MIT-MAGIC-COOKIE-1' && $data eq $cookie) {
@@ -53,5 +58,5 @@ while (accept(my $client, $listener)) {
         print "refused: $name $data\n";
         syswrite $client, pack('C C v v v', 0, length $reason, 11, 0, length(padded($reason)) / 4) . padded($reason);
     }
-    close $client;
+    exit;
 }
