@@ -27,8 +27,7 @@ sub ask {
     alarm 0;
 }
 
-# What forwards it (half_duplex.c, in srun and the slurmstepd) shuts the number of a descriptor that the other direction
-# has closed: that of the next connection, if it is quick.
+# Sometimes srun 26.05 opens a connection to the display and passes nothing on: then another one.
 for (1 .. 5) {
     last if eval { ask(); is_whole() };
 }
