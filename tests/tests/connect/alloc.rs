@@ -39,6 +39,7 @@ pub fn shared(cluster: &Cluster) -> Result<()> {
         lab::poll::until_true("a login", LIMIT, || Ok(login.stdout()?.contains("node2")))
             .with_context(|| login.stderr().unwrap_or_default())?;
     }
+    seen_by_holder(cluster.node(2))?;
     let third = login(cluster.node(1), "-w node1", LOOK)?;
     let mut jobs = Vec::new();
     for (turn, mut login) in [third].into_iter().chain(logins).enumerate() {
@@ -59,13 +60,29 @@ pub fn shared(cluster: &Cluster) -> Result<()> {
     let list = known(cluster, COMMENT)?;
     let begun = list.iter().filter(|it| !it.contains("CANCELLED"));
     ensure!(begun.count() == 1, "{list:?}");
+    let mut list = Vec::new();
     lab::poll::until_true("the job's end", LIMIT, || {
-        let list = known(cluster, COMMENT)?;
+        list = known(cluster, COMMENT)?;
         Ok(list.iter().any(|it| it.contains("COMPLETED two words")))
-    })?;
+    })
+    .with_context(|| format!("{list:?}"))?;
     cluster.node(1).remove(&others)?;
     cluster.node(2).remove(GO)?;
     nothing_left(cluster)
+}
+
+/// Waits until the job's script has looked for connections once more, between two pauses. Who is gone before its first
+/// look has not come: then it waits for two minutes.
+fn seen_by_holder(node: &Node) -> Result<()> {
+    let pause = || {
+        let all = node.processes("sleep 1")?;
+        let pause = all.into_iter().find(|(_, line)| line == "sleep 1");
+        anyhow::Ok(pause.map(|(pid, _)| pid))
+    };
+    let first = lab::poll::until("a pause of the holder", LIMIT, pause)?;
+    lab::poll::until_true("its next pause", LIMIT, || {
+        Ok(pause()?.is_some_and(|it| it != first))
+    })
 }
 
 /// The job that waits stays as long as anyone waits for it.

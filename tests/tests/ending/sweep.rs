@@ -35,8 +35,9 @@ pub fn stray(node: &Node, user: &str, argv: &[&str]) -> Result<Background> {
     let process = node.command(argv).user(user).spawn()?;
     let line = format!("/proc/{}/cmdline", process.pid());
     until("the program", || {
-        let line = node.read_text(&line)?;
-        Ok(!line.is_empty() && !line.contains("--init-groups"))
+        // What forks may have ended by now.
+        let is_it = |line: String| !line.is_empty() && !line.contains("--init-groups");
+        Ok(node.read_text(&line).map_or(true, is_it))
     })?;
     Ok(process)
 }
