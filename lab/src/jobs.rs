@@ -10,7 +10,10 @@ use crate::poll;
 
 /// The step id of an extern step: SLURM_EXTERN_CONT.
 const EXTERN_STEP: u32 = 0xffff_fffc;
-const LIMIT: Duration = Duration::from_secs(60);
+/// Slurm 26.05 takes a minute until a node is idle after a job that was cancelled just after its start.
+const LIMIT: Duration = Duration::from_secs(180);
+/// What a job does that has no script of its own.
+const SCRIPT: &str = "sleep 100000";
 
 impl Cluster {
     /// Submits a job as `user` with these sbatch arguments, and waits until it runs and all its extern
@@ -23,6 +26,7 @@ impl Cluster {
 
     /// Submits a job without waiting for it.
     pub fn submit_only(&self, user: &str, arguments: &[&str]) -> Result<u32> {
+        let wrap = format!("--wrap=exec {SCRIPT}");
         let mut argv = vec!["sbatch", "--parsable", "--chdir=/tmp", "-o", "/dev/null"];
         argv.extend(arguments);
         if !arguments
@@ -31,7 +35,7 @@ impl Cluster {
         {
             // In place of its shell: a process that outlives its parent by a moment makes the stepds of newer
             // releases wait for whole seconds.
-            argv.extend(["--wrap", "exec sleep 100000"]);
+            argv.push(&wrap);
         }
         let id = self.node(1).run_as(user, &argv)?.ok()?;
         id.trim()
@@ -76,6 +80,31 @@ impl Cluster {
                 }
             }
             Ok(true)
+        })
+        .with_context(|| self.logs())
+    }
+
+    /// Waits until the script of a job that sleeps does so: the batch step comes after the extern step, and a job runs
+    /// before it has one.
+    pub fn wait_script(&self, job: u32) -> Result<()> {
+        let of_job = format!("SLURM_JOB_ID={job}");
+        let runs_on = |node: &Node| -> Result<bool> {
+            let mut all = node.processes(SCRIPT)?;
+            all.retain(|(_, line)| line == SCRIPT);
+            // It may have ended meanwhile.
+            let environ = |pid: u32| node.read_text(&format!("/proc/{pid}/environ"));
+            let environs = all.into_iter().filter_map(|(pid, _)| environ(pid).ok());
+            Ok(environs
+                .flat_map(|it| it.split('\0').map(str::to_owned).collect::<Vec<_>>())
+                .any(|it| it == of_job))
+        };
+        poll::until_true(&format!("the script of job {job}"), LIMIT, || {
+            for node in self.nodes() {
+                if runs_on(node)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
         .with_context(|| self.logs())
     }

@@ -257,6 +257,20 @@ impl Outcome {
     }
 }
 
+/// The time that the module has spent on a login, by its only line in this log.
+///
+/// # Errors
+/// There is no such line, or there are several.
+pub fn took(log: &str) -> Result<Duration> {
+    let times: Vec<&str> = log.split(" ms=").skip(1).collect();
+    let [time] = times[..] else {
+        bail!("not one login: {log}");
+    };
+    let time = time.split(' ').next().unwrap_or_default();
+    let millis: f64 = time.parse().with_context(|| log.to_owned())?;
+    Ok(Duration::from_secs_f64(millis / 1000.0))
+}
+
 /// The job whose extern step on this node contains a process with this /proc/PID/cgroup.
 ///
 /// # Errors

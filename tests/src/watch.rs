@@ -83,7 +83,7 @@ impl Watch {
         self.node.write(STOP, "", 0o644)?;
         let mut logins = Vec::new();
         for background in &mut self.loops {
-            let ended = background.wait(Duration::from_secs(30))?;
+            let ended = background.wait(Duration::from_secs(60))?;
             ensure!(ended.is_some(), "a login hangs: {}", background.stderr()?);
             logins.extend(background.stdout()?.lines().map(str::to_owned));
         }

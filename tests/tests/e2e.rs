@@ -232,9 +232,9 @@ fn ends_during_login(cluster: &Cluster) -> Result<()> {
         };
         ensure!(end != Status::Exited(0), "turn {turn}: {end:?}");
     }
-    let left = node.processes("sleep 1000")?;
-    ensure!(left.is_empty(), "left behind: {left:?}");
-    Ok(())
+    wait_for("what was killed to be gone", || {
+        Ok(node.processes("sleep 1000")?.is_empty())
+    })
 }
 
 fn one_log_line(cluster: &Cluster) -> Result<()> {
@@ -312,18 +312,19 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
     let alices = cluster.submit("alice", &[])?;
     let stepd = node.pid_of_stepd(bobs)?;
     node.signal(stepd, "STOP")?;
-    let start = Instant::now();
+    let mark = node.syslog_mark()?;
     let alice = node.ssh("alice", "node1", CGROUP);
-    let took = start.elapsed();
+    let log = node.syslog_since(mark);
     let bob = node.ssh("bob", "node1", CGROUP);
     let many = more_logins_than_its_backlog(node, alices);
     node.signal(stepd, "CONT")?;
     ensure!(job_of_cgroup(node, &alice?.ok()?)? == Some(alices));
     // Not a measurement: SchedMD's module hangs here for ever (compliance.rs shows it), ours would
     // wait for its deadline of 5 s if it did not know better.
+    let (log, most) = (log?, Duration::from_secs(4));
     ensure!(
-        took < Duration::from_secs(4),
-        "alice waited for bob's stepd: {took:?}"
+        tests::took(&log)? < most,
+        "alice waited for bob's stepd: {log}"
     );
     many?;
     let bob = bob?;
@@ -335,7 +336,7 @@ fn stopped_stepd(cluster: &Cluster) -> Result<()> {
 
 /// Each login leaves a connection in the stopped stepd's backlog of 32; then connecting blocks.
 fn more_logins_than_its_backlog(node: &Node, job: u32) -> Result<()> {
-    for (count, options) in [(38, ""), (3, "action_unknown=deny timeout=1")] {
+    for (count, options) in [(38, ""), (3, "action_unknown=deny timeout=3")] {
         for turn in 1..=count {
             let call = tests::Call::new("alice", options);
             let outcome = call.make(node, tests::Module::Ours)?;
@@ -372,7 +373,8 @@ fn met_before(cluster: &Cluster) -> Result<()> {
     node.signal(stepd, "STOP")?;
     let met = carol();
     // With action_unknown=deny all silent ones are waited for.
-    let strict = tests::Call::new("alice", "action_unknown=deny").make(node, tests::Module::Ours);
+    let strict = tests::Call::new("alice", "action_unknown=deny timeout=15");
+    let strict = strict.make(node, tests::Module::Ours);
     // Spoilt, it is as if it were not there.
     node.sh(&format!(
         "printf x >{FILE}.new; cat {FILE} >>{FILE}.new; cat {FILE}.new >{FILE}"
@@ -386,7 +388,7 @@ fn met_before(cluster: &Cluster) -> Result<()> {
     let strict = strict?;
     ensure!(strict.job(node)? == Some(alices), "{strict}");
     ensure!(
-        strict.micros < 3_000_000,
+        strict.micros < 10_000_000,
         "waited for a stepd that was met: {strict:?}"
     );
     ensure!(
@@ -530,7 +532,7 @@ fn support(cluster: &Cluster) -> Result<()> {
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !done()? {
         ensure!(Instant::now() < end, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -158,7 +158,7 @@ fn ends_with_job(cluster: &Cluster, job: u32) -> Result<()> {
     let argv = ["echo in; sleep 1000"];
     let mut login = node.ssh_command("alice", node.name(), &argv).spawn()?;
     let is_in = || Ok(login.stdout()?.contains("in"));
-    lab::poll::until_true("the login", Duration::from_secs(20), is_in)?;
+    lab::poll::until_true("the login", Duration::from_secs(60), is_in)?;
     cluster.cancel(job)?;
     let end = login.wait(Duration::from_secs(30))?;
     ensure!(
@@ -201,7 +201,7 @@ impl OldRelease<'_> {
         let job = id.trim().parse().with_context(|| format!("sbatch: {id}"))?;
         let socket = self.node.extern_socket(job);
         let listens = || Ok(self.node.unix_sockets()?.contains(&socket));
-        lab::poll::until_true(&socket, Duration::from_secs(30), listens)?;
+        lab::poll::until_true(&socket, Duration::from_secs(60), listens)?;
         Ok(job)
     }
 }
@@ -215,7 +215,7 @@ fn stop(node: &Node, pid_file: &str) -> Result<()> {
         .with_context(|| format!("{pid_file}: {text}"))?;
     node.signal(pid, "TERM")?;
     let ended = || Ok(node.list(&format!("/proc/{pid}"))?.is_empty());
-    lab::poll::until_true(pid_file, Duration::from_secs(20), ended)
+    lab::poll::until_true(pid_file, Duration::from_secs(60), ended)
 }
 
 fn main() {

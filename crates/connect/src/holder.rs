@@ -51,41 +51,71 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
     use std::time::Instant;
+
+    use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
 
-    /// The script below a scontrol that lists a process of this name for so many seconds.
-    fn hold(dir: &Path, keep: u64, comm: &str, time: f32) -> Command {
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// The script below a scontrol that lists a process of this name, of which `pid` has the number, and notes in `asked`
+    /// each time that it is asked.
+    fn hold(dir: &Path, keep: u64, comm: &str) -> Child {
         fs::copy("/bin/sleep", dir.join(comm)).expect("a program");
         let scontrol = format!(
-            "#!/bin/sh\necho 'PID JOBID STEPID LOCALID GLOBALID'\ncat {}/pid\n",
+            "#!/bin/sh\necho 'PID JOBID STEPID LOCALID GLOBALID'\ncat {0}/pid\necho >>{0}/asked\n",
             dir.display()
         );
         fs::write(dir.join("scontrol"), scontrol).expect("scontrol");
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(dir.join("scontrol"), mode).expect("its mode");
         let start = format!(
-            "{0}/{comm} {time} & echo \"$!  7  extern - -\" >{0}/pid\n{1}",
+            "{0}/{comm} 600 & echo \"$!  7  extern - -\" >{0}/pid\n{1}",
             dir.display(),
             script(Duration::from_secs(keep))
         );
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &start]).stdin(Stdio::null());
         shell.env("PATH", format!("{}:/usr/bin:/bin", dir.display()));
-        shell
+        shell.spawn().expect("sh")
+    }
+
+    /// Ends the process that scontrol lists.
+    fn disconnect(dir: &Path) {
+        let pid = fs::read_to_string(dir.join("pid")).expect("its number");
+        let pid = pid.split_whitespace().next().expect("a number").to_owned();
+        Command::new("kill").arg(pid).status().expect("kill");
+    }
+
+    fn until(what: &str, mut check: impl FnMut() -> bool) {
+        let end = Instant::now() + LIMIT;
+        while !check() {
+            assert!(Instant::now() < end, "in vain: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     #[test]
     fn it_ends_after_the_last_connection() {
-        for (keep, least) in [(2, 4.0), (0, 2.5)] {
+        for (keep, least) in [(2, 1), (0, 0)] {
             let dir = tempfile::tempdir().expect("a directory");
+            let mut shell = hold(dir.path(), keep, "sshd-session");
+            let asked = || fs::read(dir.path().join("asked")).map_or(0, |it| it.len());
+            // With the second question the first one has its answer.
+            until("two questions", || asked() > 1);
+            assert_eq!(shell.try_wait().expect("its status"), None);
             let start = Instant::now();
-            let status = hold(dir.path(), keep, "sshd-session", 2.5).status();
-            assert!(status.expect("sh").success());
-            let time = start.elapsed().as_secs_f32();
-            assert!((least..20.0).contains(&time), "{keep}: {time}");
+            disconnect(dir.path());
+            let mut status = None;
+            until("its end", || {
+                status = shell.try_wait().expect("its status");
+                status.is_some()
+            });
+            assert!(status.is_some_and(|it| it.success()), "{keep}: {status:?}");
+            let time = start.elapsed();
+            assert!(time >= Duration::from_secs(least), "{keep}: {time:?}");
         }
     }
 
@@ -97,26 +127,41 @@ mod tests {
         }
     }
 
+    /// Whether the shell has set its trap; till then the signal would end it.
+    fn catches(pid: u32) -> bool {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+        let caught = status.lines().find_map(|it| it.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.expect("signals").trim(), 16).expect("a number");
+        caught & (1 << (Signal::USR1.as_raw() - 1)) != 0
+    }
+
     #[test]
     fn a_signal_ends_it_if_nobody_is_connected() {
         for (comm, is_used) in [("other", false), ("sshd", true)] {
             let dir = tempfile::tempdir().expect("a directory");
-            let mut shell = hold(dir.path(), 600, comm, 60.0).spawn().expect("sh");
+            let mut shell = hold(dir.path(), 600, comm);
+            until("the trap", || catches(shell.id()));
+            let pid = Pid::from_child(&shell);
+            kill_process(pid, Signal::USR1).expect("a signal");
             let mut status = None;
-            let end = Instant::now() + Duration::from_secs(if is_used { 2 } else { 20 });
-            while status.is_none() && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(500));
-                let kill = ["-USR1", &shell.id().to_string()];
-                Command::new("kill").args(kill).status().expect("kill");
-                std::thread::sleep(Duration::from_millis(500));
+            if is_used {
+                until("a question", || dir.path().join("asked").exists());
+                std::thread::sleep(Duration::from_secs(1));
                 status = shell.try_wait().expect("its status");
+                let _ = shell.kill();
+                shell.wait().expect("its end");
+            } else {
+                until("its end", || {
+                    status = shell.try_wait().expect("its status");
+                    status.is_some()
+                });
             }
-            assert_eq!(status.is_none(), is_used, "{comm}: {status:?}");
-            let _ = shell.kill();
-            shell.wait().expect("its end");
-            let pid = fs::read_to_string(dir.path().join("pid")).expect("its number");
-            let pid = pid.split_whitespace().next().expect("a number").to_owned();
-            Command::new("kill").arg(pid).status().expect("kill");
+            assert_eq!(
+                status.map(|it| it.success()),
+                (!is_used).then_some(true),
+                "{comm}"
+            );
+            disconnect(dir.path());
         }
     }
 }

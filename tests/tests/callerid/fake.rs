@@ -100,7 +100,7 @@ impl Fake {
         }
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let mut fake = node.command(&argv).user(user).spawn()?;
-        lab::poll::until_true("the fake slurmd", Duration::from_secs(10), || {
+        lab::poll::until_true("the fake slurmd", Duration::from_secs(60), || {
             ensure!(fake.is_running()?, "it ended: {}", fake.stderr()?);
             Ok(fake.stdout()?.contains("ready"))
         })?;

@@ -328,11 +328,23 @@ impl Site {
         );
     }
 
-    /// Notes it if a PAM call took that long. Not a measurement: who waits where it should not,
-    /// waits for a second more at least.
-    pub fn quick(&mut self, what: &str, login: &Login, limit: Duration) {
-        let quick = login.in_pam.is_some_and(|it| it < limit);
-        self.expect(quick, format!("{what}: took {login:?}"));
+    /// Makes a PAM call, and notes it if that took so long. Not a measurement: who waits where it should not, waits
+    /// for a second more at least. On a busy host the quickest of several counts.
+    pub fn quick(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        login: impl Fn(&mut Self) -> Result<Login>,
+    ) -> Result<Login> {
+        let mut last = login(self)?;
+        for _ in 0..5 {
+            if last.in_pam.is_some_and(|it| it < limit) {
+                return Ok(last);
+            }
+            last = login(self)?;
+        }
+        self.fail(format!("{what}: took {last:?}"));
+        Ok(last)
     }
 
     /// Notes that something is not as it should be; the test goes on.

@@ -113,8 +113,9 @@ pub fn from_a_login_host(site: &mut Site) -> Result<()> {
     without_slurmd(site, 3, |site| {
         unknown(site, Source::Host(3), jobs)?;
         for module in [Module::SchedMd, Module::Ours] {
-            let login = site.call(Source::Host(3), IPV4, module, "")?;
-            site.quick(&format!("{module:?}"), &login, Duration::from_secs(1));
+            site.quick(&format!("{module:?}"), Duration::from_secs(1), |site| {
+                site.call(Source::Host(3), IPV4, module, "")
+            })?;
         }
         Ok(())
     })

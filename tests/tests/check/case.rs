@@ -28,6 +28,7 @@ DENY='action_adopt_failure=deny action_generic_failure=deny'
 SECURITY=/lib/x86_64-linux-gnu/security
 # Waits until a command succeeds.
 until_true() { for turn in $(seq 300); do \"$@\" && return; sleep 0.1; done; echo \"not true: $*\" >&2; return 1; }
+asked() { [ $(grep -c \" $1$\" /proc/net/unix) -gt 1 ]; }
 is_gone() { ! kill -0 $1 2>/dev/null; }
 listens() { grep -qi \"^ *[0-9]*: [0-9A-F]*:$1 .* 0A \" /proc/net/tcp /proc/net/tcp6; }
 stop_slurmd() { pid=$(cat /run/slurmd.pid); kill $pid; until_true is_gone $pid; }
@@ -198,7 +199,10 @@ impl Case {
             if !self.jobs.is_empty() {
                 without_jobs(cluster)?;
             }
-            let submit = |user: &&str| cluster.submit(user, &[]);
+            let submit = |user: &&str| {
+                let job = cluster.submit(user, &[])?;
+                cluster.wait_script(job).map(|()| job)
+            };
             return self.jobs.iter().map(submit).collect();
         }
         let [user] = self.jobs else {
@@ -210,6 +214,7 @@ impl Case {
             Some(job) => job.trim().parse().context("a job's number")?,
             None => cluster.submit(user, &[])?,
         };
+        cluster.wait_script(job)?;
         Ok(vec![job])
     }
 

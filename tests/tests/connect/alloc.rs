@@ -10,7 +10,9 @@ use crate::site::LOOK;
 
 /// Of the job that two share.
 const COMMENT: &str = "two words";
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(60);
+/// With this file on node2 the first two logins end.
+const GO: &str = "/run/go";
 /// The signals by which ssh or a terminal ends a proxy, and what ends ssh alone.
 const ENDS: [(&str, &str); 4] = [
     (CLI, "INT"),
@@ -21,7 +23,7 @@ const ENDS: [(&str, &str); 4] = [
 
 /// Two at the same moment get one job, a third one shares it, and it ends after the last of them.
 pub fn shared(cluster: &Cluster) -> Result<()> {
-    let script = format!("{LOOK}; sleep 4");
+    let script = format!("{LOOK}; until test -e {GO}; do sleep 0.1; done");
     // A name in /tmp is anybody's.
     let others = format!(
         "/tmp/slurm-adopt.{}.dev",
@@ -37,9 +39,13 @@ pub fn shared(cluster: &Cluster) -> Result<()> {
         lab::poll::until_true("a login", LIMIT, || Ok(login.stdout()?.contains("node2")))
             .with_context(|| login.stderr().unwrap_or_default())?;
     }
+    seen_by_holder(cluster.node(2))?;
     let third = login(cluster.node(1), "-w node1", LOOK)?;
     let mut jobs = Vec::new();
-    for mut login in logins.into_iter().chain([third]) {
+    for (turn, mut login) in [third].into_iter().chain(logins).enumerate() {
+        if turn == 1 {
+            cluster.node(2).write(GO, "", 0o644)?;
+        }
         let status = login.wait(LIMIT)?;
         let (seen, told) = (login.stdout()?, login.stderr()?);
         ensure!(
@@ -54,12 +60,29 @@ pub fn shared(cluster: &Cluster) -> Result<()> {
     let list = known(cluster, COMMENT)?;
     let begun = list.iter().filter(|it| !it.contains("CANCELLED"));
     ensure!(begun.count() == 1, "{list:?}");
+    let mut list = Vec::new();
     lab::poll::until_true("the job's end", LIMIT, || {
-        let list = known(cluster, COMMENT)?;
+        list = known(cluster, COMMENT)?;
         Ok(list.iter().any(|it| it.contains("COMPLETED two words")))
-    })?;
+    })
+    .with_context(|| format!("{list:?}"))?;
     cluster.node(1).remove(&others)?;
+    cluster.node(2).remove(GO)?;
     nothing_left(cluster)
+}
+
+/// Waits until the job's script has looked for connections once more, between two pauses. Who is gone before its first
+/// look has not come: then it waits for two minutes.
+fn seen_by_holder(node: &Node) -> Result<()> {
+    let pause = || {
+        let all = node.processes("sleep 1")?;
+        let pause = all.into_iter().find(|(_, line)| line == "sleep 1");
+        anyhow::Ok(pause.map(|(pid, _)| pid))
+    };
+    let first = lab::poll::until("a pause of the holder", LIMIT, pause)?;
+    lab::poll::until_true("its next pause", LIMIT, || {
+        Ok(pause()?.is_some_and(|it| it != first))
+    })
 }
 
 /// The job that waits stays as long as anyone waits for it.
@@ -159,12 +182,14 @@ pub fn in_between(cluster: &Cluster) -> Result<()> {
 
     let waiting = login_keeping(node, "--hold", "sleep 1000", "10")?;
     waits(&waiting)?;
-    // The pauses grow: this one lasts for seconds.
-    std::thread::sleep(Duration::from_secs(6));
     let job: u32 = names(cluster)?.first().context("no job")?.parse()?;
+    // Its pause lasts until ssh is gone.
+    let proxy = *running(node, CLI)?.first().context("no proxy")?;
+    node.signal(proxy, "STOP")?;
     node.run(&["scontrol", "release", &job.to_string()])?.ok()?;
     cluster.wait_running(job)?;
     node.signal(waiting.pid(), "KILL")?;
+    node.signal(proxy, "CONT")?;
     lab::poll::until_true("the job's end", LIMIT, || Ok(names(cluster)?.is_empty()))?;
     nothing_left(cluster)
 }

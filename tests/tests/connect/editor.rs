@@ -40,7 +40,7 @@ pub fn editor(cluster: &Cluster) -> Result<()> {
     let argv = ["ssh", "-N", "-o", "BatchMode=yes", "-L", &forward, &host];
     let _forwarding = node.command(&argv).user("alice").spawn()?;
     let mut seen = String::new();
-    lab::poll::until_true("the server's answer", Duration::from_secs(20), || {
+    lab::poll::until_true("the server's answer", Duration::from_secs(60), || {
         let script = "exec 3<>/dev/tcp/127.0.0.1/9999 && cat <&3";
         seen = node.run(&["bash", "-c", script])?.stdout;
         Ok(!seen.is_empty())
@@ -92,7 +92,7 @@ pub fn forwarding(cluster: &Cluster) -> Result<()> {
     let look = "n=${DISPLAY#*:}; exec 3<>/dev/tcp/localhost/$((6000 + ${n%.*})); printf 'l\\0\\13\\0\\0\\0\\0\\0\\0\\0\\0\\0' >&3; echo display $n";
     let argv = ["ssh", "-Y", "-o", "BatchMode=yes", &host, look];
     let mut seen = String::new();
-    lab::poll::until_true("the display", Duration::from_secs(20), || {
+    lab::poll::until_true("the display", Duration::from_secs(60), || {
         let login = node
             .command(&argv)
             .user("alice")

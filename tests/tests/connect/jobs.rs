@@ -54,7 +54,7 @@ pub fn absent(cluster: &Cluster) -> Result<()> {
         &format!("job {bobs} is not yours: it belongs to bob"),
     )?;
     cluster.cancel(job)?;
-    lab::poll::until_true("the job's end", Duration::from_secs(20), || {
+    lab::poll::until_true("the job's end", Duration::from_secs(60), || {
         let argv = ["squeue", "-h", "--format=%T", "--jobs", &job.to_string()];
         Ok(!cluster.node(1).run(&argv)?.stdout.contains("COMPLETING"))
     })?;
@@ -73,7 +73,7 @@ pub fn waiting(cluster: &Cluster) -> Result<()> {
         let argv = ["ssh", "-o", "BatchMode=yes", &host, LOOK];
         let mut login = node.command(&argv).user("alice").spawn()?;
         let line = format!("slurm-adopt proxy: waiting: job {job} is pending (JobHeldUser)\n");
-        lab::poll::until_true("the line of progress", Duration::from_secs(20), || {
+        lab::poll::until_true("the line of progress", Duration::from_secs(60), || {
             Ok(login.stderr()? == line)
         })?;
         let verb = if is_cancelled { "cancel" } else { "release" };
@@ -81,7 +81,7 @@ pub fn waiting(cluster: &Cluster) -> Result<()> {
             true => node.run(&["scancel", &job.to_string()])?.ok()?,
             false => node.run(&["scontrol", "release", &job.to_string()])?.ok()?,
         };
-        let status = login.wait(Duration::from_secs(40))?;
+        let status = login.wait(Duration::from_secs(60))?;
         let (seen, told) = (login.stdout()?, login.stderr()?);
         if is_cancelled {
             ensure!(

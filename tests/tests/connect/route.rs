@@ -21,7 +21,7 @@ pub fn gone(cluster: &Cluster) -> Result<()> {
     let host = format!("job-{waits}");
     let login = node.ssh_command("alice", &host, &["true"]).spawn()?;
     let waits = || Ok(login.stderr()?.contains("waiting"));
-    lab::poll::until_true("the proxy to wait", Duration::from_secs(20), waits)?;
+    lab::poll::until_true("the proxy to wait", Duration::from_secs(60), waits)?;
     node.signal(login.pid(), "KILL")?;
     wait_no_relay(cluster)
 }
@@ -34,7 +34,7 @@ fn ended(cluster: &Cluster, host: &str, way: &str, signal: &str) -> Result<()> {
     let argv = [&options[..], &[host, "echo in; sleep 1000"]].concat();
     let login = node.command(&argv).user("alice").spawn()?;
     let is_in = || Ok(login.stdout()? == "in\n");
-    lab::poll::until_true("the login", Duration::from_secs(20), is_in)?;
+    lab::poll::until_true("the login", Duration::from_secs(60), is_in)?;
     node.signal(login.pid(), signal)?;
     wait_no_relay(cluster)?;
     let told = login.stderr()?;
@@ -81,7 +81,7 @@ pub fn full(cluster: &Cluster) -> Result<()> {
     let own = "--wrap=exec srun sleep 100000";
     let job = job_on(cluster, 2, &[own])?;
     let argv = ["squeue", "--steps", "-h", "--format=%j"];
-    lab::poll::until_true("the job's step", Duration::from_secs(20), || {
+    lab::poll::until_true("the job's step", Duration::from_secs(60), || {
         Ok(cluster.node(1).run(&argv)?.ok()?.contains("sleep"))
     })?;
     let proxy = format!("ProxyCommand={CLI} proxy --via srun %n");

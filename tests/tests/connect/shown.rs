@@ -14,6 +14,8 @@ const TITLE: &str = "ssh to your job with slurm-adopt";
 /// Seconds for which alice types.
 const TYPING: f64 = 1.5;
 const LIMIT: Duration = Duration::from_secs(60);
+/// Part of a line that tells that a job is waited for.
+const NEWS: &str = ": waiting: ";
 /// Number of the first job, as it is shown.
 const FIRST: u32 = 4711;
 /// What alice types; `{0}` is her first job.
@@ -30,6 +32,20 @@ const TYPED: [&str; 11] = [
     "scancel {0}; sleep 3; ssh job-{0} true",
     "ssh job-trian true",
 ];
+
+/// What alice's pauses are for, on a host of whatever speed.
+const UNTIL: [(&str, &str); 2] = [
+    (
+        "sleep 2;",
+        "sleep 2; until test -e /tmp/waits; do sleep 0.1; done;",
+    ),
+    (
+        "sleep 3;",
+        "sleep 2; while squeue -h -o %T -j {0} | grep -q COMPLETING; do sleep 0.1; done;",
+    ),
+];
+/// A file that is there once a line tells that a job is waited for.
+const WAITS: &str = "/tmp/waits";
 
 /// Runs it, and compares.
 pub fn shown(cluster: &Cluster) -> Result<()> {
@@ -58,6 +74,9 @@ fn recorded(cluster: &Cluster) -> Result<Vec<Event>> {
     let mut now = 0.0;
     for typed in TYPED {
         let (mut real, mut show) = (typed.to_owned(), typed.to_owned());
+        for (pause, until) in UNTIL {
+            real = real.replace(pause, until);
+        }
         for (number, job) in (0..).zip(&jobs) {
             real = real.replace(&format!("{{{number}}}"), job);
             show = show.replace(&format!("{{{number}}}"), &(FIRST + number).to_string());
@@ -102,6 +121,9 @@ fn run(node: &Node, typed: &str) -> Result<Vec<Event>> {
         let at = start.elapsed().as_secs_f64();
         let new = whole.skip(lines.len()).map(str::to_owned);
         lines.extend(new.map(|text| Event { at, text }).collect::<Vec<_>>());
+        if lines.last().is_some_and(|it| it.text.contains(NEWS)) {
+            node.write(WAITS, "", 0o644)?;
+        }
         if has_ended {
             return Ok(lines);
         }
@@ -118,7 +140,7 @@ fn submitted(lines: &[Event]) -> Option<&str> {
 fn without_news(mut lines: Vec<Event>) -> Vec<Event> {
     let mut waited = false;
     lines.retain(|line| {
-        let waits = line.text.contains(": waiting: ");
+        let waits = line.text.contains(NEWS);
         let is_repeated = waits && waited;
         waited = waits;
         !is_repeated

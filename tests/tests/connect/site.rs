@@ -56,7 +56,7 @@ pub fn is_in(node: &Node, seen: &str, job: u32, what: &str) -> Result<()> {
 
 /// Waits until none of alice's steps but those of a job's own are left, and no relay.
 pub fn wait_no_relay(cluster: &Cluster) -> Result<()> {
-    lab::poll::until_true("the relays to end", Duration::from_secs(20), || {
+    lab::poll::until_true("the relays to end", Duration::from_secs(60), || {
         for node in cluster.nodes() {
             for text in [
                 "slurm-adopt proxy",

@@ -5,7 +5,7 @@ use lab::command::Background;
 use lab::{Cluster, Node};
 
 use crate::Test;
-use crate::sweep::{SLEEP, epilog_of, expect, stray, sweep, until};
+use crate::sweep::{SLEEP, epilog_of, expect, has_ended, stray, sweep, until};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("what hides from sweep is ended", hidden),
@@ -53,7 +53,7 @@ fn hidden(cluster: &Cluster) -> Result<()> {
     node.remove(program)?;
     expect(&told, 0, "alice (uid 2001): ended ")?;
     for it in &mut alices {
-        ensure!(!it.is_running()?, "{told}");
+        ensure!(has_ended(it)?, "{told}");
     }
     Ok(())
 }
@@ -118,7 +118,10 @@ fn containers(cluster: &Cluster) -> Result<()> {
         told.contains("alice (uid 2001): ended ") && told.contains("status 0"),
         "{told}"
     );
-    ensure!(!alices.is_running()? && !outside.is_running()?, "{told}");
+    ensure!(
+        has_ended(&mut alices)? && has_ended(&mut outside)?,
+        "{told}"
+    );
     ensure!(roots.is_running()?, "{told}");
     node.remove("/etc/subuid")
 }
@@ -136,13 +139,14 @@ fn prolog(cluster: &Cluster) -> Result<()> {
         })?;
         // At once with SIGKILL, for which what alice has may stand still: su(1) would stop with its child, for ever.
         let told = sweep(node, &["--grace", "0", "alice"])?;
+        let mut status = String::new();
         until("the end of the Prolog", || {
-            Ok(node.list("/run")?.contains(&"prolog.status".to_owned()))
+            status = node.read_text(STATUS).unwrap_or_default();
+            Ok(status.ends_with('\n'))
         })?;
-        let status = node.read_text(STATUS)?;
         ensure!(status == "0\n", "the Prolog's process: {status}{told}");
         // It has no step yet, so what is outside is no job's.
-        ensure!(!left.is_running()?, "{told}");
+        ensure!(has_ended(&mut left)?, "{told}");
         cluster.wait_running(job).context("a job after its Prolog")
     })();
     node.remove(SLOW)?;

@@ -14,23 +14,26 @@ pub const TESTS: &[(&str, Test)] = &[
     ("who wants no messages gets none", no_messages),
 ];
 
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// A login with a terminal that stays.
 fn terminal(node: &Node, user: &str, first: &str) -> Result<Background> {
     let argv = ["ssh", "-tt", "-o", "BatchMode=yes", node.name()];
     let typed = format!("{first}echo 'I'n; exec sleep 1000\n");
     let mut ssh = node.command(&argv).user(user).stdin(typed).spawn()?;
-    lab::poll::until_true("the login", Duration::from_secs(20), || {
+    lab::poll::until_true("the login", LIMIT, || {
         ensure!(ssh.is_running()?, "kept out: {}", ssh.stderr()?);
         Ok(ssh.stdout()?.contains("In\r\n"))
     })?;
     Ok(ssh)
 }
 
-/// Moves the end of a job to this many seconds from now, and runs what the timer runs. Not at the end of a minute:
-/// the line would belong to the next run.
+/// Moves the end of a job to this many seconds from now, and runs what the timer runs. Not at the end of a minute: the
+/// line would belong to the next run. Nor at its beginning: of a job that ends in 63 seconds the last line would belong
+/// to this run, too.
 fn notify(node: &Node, job: u32, seconds: u32) -> Result<()> {
     node.sh(&format!(
-        "s=$(date +%S); s=${{s#0}}; test $s -lt 40 || sleep $((61 - s))\n\
+        "until s=$(date +%S); s=${{s#0}}; test $s -ge 4 && test $s -lt 40; do sleep 0.2; done\n\
          scontrol update jobid={job} EndTime=$(date -d '{seconds} seconds' +%Y-%m-%dT%H:%M:%S)"
     ))?;
     let run = node.run(&[CLI, "notify"])?;
@@ -60,7 +63,7 @@ fn three_lines(cluster: &Cluster) -> Result<()> {
     ] {
         notify(node, job, seconds)?;
         let told = || Ok(alices.stdout()?.matches(&line).count() == 1);
-        let waited = lab::poll::until_true(&line, Duration::from_secs(5), told);
+        let waited = lab::poll::until_true(&line, LIMIT, told);
         waited.with_context(|| alices.stdout().unwrap_or_default())?;
     }
     let told = alices.stdout()?;
@@ -72,9 +75,7 @@ fn three_lines(cluster: &Cluster) -> Result<()> {
     // It may have ended by itself.
     node.sh(&format!("scancel {job} || :"))?;
     cluster.wait_gone(job)?;
-    lab::poll::until_true("the end of the login", Duration::from_secs(30), || {
-        Ok(!alices.is_running()?)
-    })?;
+    lab::poll::until_true("the end of the login", LIMIT, || Ok(!alices.is_running()?))?;
     ensure!(
         !bobs.stdout()?.contains(" ends "),
         "bob's job {others} does not end"
@@ -109,7 +110,7 @@ fn no_messages(cluster: &Cluster) -> Result<()> {
     notify(node, job, 602)?;
     let line = "ends in 10 minutes";
     let told = || Ok(other.stdout()?.contains(line));
-    lab::poll::until_true(line, Duration::from_secs(5), told)?;
+    lab::poll::until_true(line, LIMIT, told)?;
     ensure!(!quiet.stdout()?.contains(line));
     let user = node.run_as("alice", &[CLI, "notify"])?;
     ensure!(user.status == Status::Exited(3), "{user}");

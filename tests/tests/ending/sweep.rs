@@ -23,14 +23,34 @@ pub const LONG: (&str, Test) = (
     half_hanging,
 );
 
+const LIMIT: Duration = Duration::from_secs(30);
 /// The file of options.
 const FILE: &str = "/etc/security/slurm_adopt.conf";
-/// Does not end by SIGTERM.
-const STUBBORN: &[&str] = &["sh", "-c", "trap '' TERM; while :; do sleep 0.2; done"];
+/// Does not end by SIGTERM, of which it tells.
+const STUBBORN: &str = "trap 'echo got TERM' TERM; echo ready; while :; do sleep 0.2; done";
 pub const SLEEP: &[&str] = &["sleep", "100000"];
 
+/// A process of the user's outside any job, once it is that program: the lab starts setpriv(1), as root.
 pub fn stray(node: &Node, user: &str, argv: &[&str]) -> Result<Background> {
-    node.command(argv).user(user).spawn()
+    let process = node.command(argv).user(user).spawn()?;
+    let line = format!("/proc/{}/cmdline", process.pid());
+    until("the program", || {
+        // What forks may have ended by now.
+        let is_it = |line: String| !line.is_empty() && !line.contains("--init-groups");
+        Ok(node.read_text(&line).map_or(true, is_it))
+    })?;
+    Ok(process)
+}
+
+fn stubborn(node: &Node, user: &str) -> Result<Background> {
+    let process = stray(node, user, &["sh", "-c", STUBBORN])?;
+    until("its trap", || Ok(process.stdout()?.contains("ready")))?;
+    Ok(process)
+}
+
+/// Waits until the lab, too, has seen the end of a process that sweep says it has ended.
+pub fn has_ended(process: &mut Background) -> Result<bool> {
+    Ok(process.wait(LIMIT)?.is_some())
 }
 
 pub fn sweep(node: &Node, arguments: &[&str]) -> Result<Output> {
@@ -44,7 +64,7 @@ pub fn expect(output: &Output, status: i32, text: &str) -> Result<()> {
 }
 
 pub fn until(what: &str, check: impl FnMut() -> Result<bool>) -> Result<()> {
-    lab::poll::until_true(what, Duration::from_secs(30), check)
+    lab::poll::until_true(what, LIMIT, check)
 }
 
 /// What an Epilog printed of this job.
@@ -64,10 +84,7 @@ pub fn as_epilog(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let first = cluster.submit("alice", &[])?;
     let second = cluster.submit("alice", &[])?;
-    let mut strays = [
-        stray(node, "alice", SLEEP)?,
-        stray(node, "alice", STUBBORN)?,
-    ];
+    let mut strays = [stray(node, "alice", SLEEP)?, stubborn(node, "alice")?];
     let mut bobs = stray(node, "bob", SLEEP)?;
     let mut roots = stray(node, "root", SLEEP)?;
     cluster.cancel(first)?;
@@ -86,7 +103,7 @@ pub fn as_epilog(cluster: &Cluster) -> Result<()> {
         "{told}"
     );
     for it in &mut strays {
-        ensure!(!it.is_running()?, "not ended: {told}");
+        ensure!(has_ended(it)?, "not ended: {told}");
     }
     ensure!(bobs.is_running()? && roots.is_running()?, "{told}");
     let log = node.syslog_since(mark)?;
@@ -114,7 +131,7 @@ fn dry_run(cluster: &Cluster) -> Result<()> {
     expect(&told, 0, "bob (uid 2002): would end sleep[")?;
     ensure!(alices.is_running()? && bobs.is_running()?, "{told}");
     expect(&sweep(node, &["2002"])?, 0, "bob (uid 2002): ended sleep[")?;
-    ensure!(alices.is_running()? && !bobs.is_running()?);
+    ensure!(alices.is_running()? && has_ended(&mut bobs)?);
     expect(&sweep(node, &["alice"])?, 0, "ended sleep[")?;
     expect(
         &sweep(node, &["alice"])?,
@@ -217,10 +234,13 @@ fn half_hanging(cluster: &Cluster) -> Result<()> {
 
 fn starting(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
-    let mut alices = stray(node, "alice", STUBBORN)?;
-    let argv = [CLI, "sweep", "--grace", "20", "alice"];
+    let mut alices = stubborn(node, "alice")?;
+    let argv = [CLI, "sweep", "--grace", "60", "alice"];
     let job = cluster.submit_only("alice", &["--hold"])?;
     let mut running = node.command(&argv).spawn()?;
+    until("the first signal", || {
+        Ok(alices.stdout()?.contains("got TERM"))
+    })?;
     node.sh(&format!("scontrol release {job}"))?;
     cluster.wait_running(job)?;
     // What the shell starts gets a signal, and before each the stepds are asked again if there are new ones.

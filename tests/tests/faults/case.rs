@@ -12,7 +12,7 @@ use crate::policy::{Actions, Means};
 
 /// By how much a login may miss its deadline on a machine that has other things to do as well. Who waits
 /// for another reason than the deadline, waits for seconds or for ever.
-const SLACK: Duration = Duration::from_millis(1500);
+const SLACK: Duration = Duration::from_secs(3);
 /// Logins at a time.
 pub const AT_A_TIME: usize = 4;
 

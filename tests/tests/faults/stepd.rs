@@ -400,7 +400,7 @@ pub fn each_step(node: &Node) -> Result<()> {
                 options(&name),
             );
             let mut case = Case::new(name.0, name.1, Means::Adopted(OTHER), FINE);
-            case.timeout = 1.0;
+            case.timeout = 2.0;
             case.also = has_display;
             cases.push(case);
         }
@@ -496,7 +496,7 @@ pub fn connecting(node: &Node) -> Result<()> {
         case.name += ", beside another job";
         case.options = options(&format!("{name}o"));
         (case.means, case.reason) = (Means::Adopted(OTHER), FINE.into());
-        case.timeout = 1.0;
+        case.timeout = 2.0;
         cases.push(case);
     }
     let _fake = Fake::start(node, &peers)?;

@@ -1,5 +1,7 @@
 //! /run/slurm-adopt, where logins leave things for the next ones, in the hands of users.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node};
 use tests::{Call, Module};
@@ -20,6 +22,20 @@ fn all_as_it_should(node: &Node, what: &str, alices: u32, bobs: u32) -> Result<(
         only_ours(node, what, &Call::new(user, STRICT), expected)?;
     }
     Ok(())
+}
+
+/// A job of alice's and one of bob's, once logins keep what their slurmstepds said: those of steps that are still
+/// starting they do not.
+fn jobs(cluster: &Cluster) -> Result<[u32; 2]> {
+    let node = cluster.node(1);
+    let jobs = [cluster.submit("alice", &[])?, cluster.submit("bob", &[])?];
+    node.remove(DIR)?;
+    lab::poll::until_true("both stepds to be kept", Duration::from_secs(30), || {
+        Call::new("carol", STRICT).make(node, Module::Ours)?;
+        let size = node.run(&["stat", "-c", "%s", &format!("{DIR}/owners")])?;
+        Ok(size.stdout == "128\n")
+    })?;
+    Ok(jobs)
 }
 
 /// The format of the file `owners` (crates/adopt/src/stepd/owners.rs), what its checksums begin with where only
@@ -55,8 +71,7 @@ fn all_carols(node: &Node) -> Result<Vec<u8>> {
 /// has put there says that all jobs are hers, or leads elsewhere.
 pub fn planted(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
-    let alices = cluster.submit("alice", &[])?;
-    let bobs = cluster.submit("bob", &[])?;
+    let [alices, bobs] = jobs(cluster)?;
     let owners = format!("{DIR}/owners");
     for (what, script) in [
         ("root's", ""),
@@ -126,8 +141,7 @@ pub fn planted(cluster: &Cluster) -> Result<()> {
 /// The caller of a set-user-ID program chooses its mask: what it leaves is root's alone with any.
 pub fn masks(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
-    let alices = cluster.submit("alice", &[])?;
-    let bobs = cluster.submit("bob", &[])?;
+    let [alices, bobs] = jobs(cluster)?;
     for mask in ["000", "777"] {
         node.remove(DIR)?;
         let how = format!("umask {mask}; exec \"$@\"");

@@ -4,7 +4,7 @@
 #   fake-display.pl DISPLAY COOKIE    listens as :DISPLAY, on its unix socket
 #
 # Who brings the cookie is told a vendor with an empty list of screens, any other is refused.
-# A line on standard output for each of them. Layouts: X Window System Protocol, X11R7, chapter 8.
+# First a line on standard output for each of them. Layouts: X Window System Protocol, X11R7, chapter 8.
 use strict;
 use warnings;
 use Socket;
@@ -32,12 +32,17 @@ sub get {
 
 sub padded { my ($bytes) = @_; return $bytes . "\0" x (-length($bytes) % 4); }
 
+$SIG{CHLD} = 'IGNORE';
 while (accept(my $client, $listener)) {
-    my $head = get($client, 12) or next;
+    # None waits for another.
+    my $child = fork;
+    if ($child) { close $client; next; }
+    close $listener;
+    my $head = get($client, 12) or exit;
     my ($order, $name_length, $data_length) = (unpack 'a x v v v v v', $head)[0, 3, 4];
-    if ($order ne 'l') { print "a client of the other byte order\n"; next; }
+    if ($order ne 'l') { print "a client of the other byte order\n"; exit; }
     my $rest = get($client, length(padded('.' x $name_length)) + length(padded('.' x $data_length)));
-    next unless defined $rest;
+    exit unless defined $rest;
     my $name = substr $rest, 0, $name_length;
     my $data = unpack 'H*', substr $rest, length(padded('.' x $name_length)), $data_length;
     if ($name eq 'MIT-MAGIC-COOKIE-1' && $data eq $cookie) {
@@ -46,12 +51,12 @@ while (accept(my $client, $listener)) {
         # no formats, byte and bit orders, key codes
         my $more = pack('V4 v2 C2 C6 x4', 1, 0, 0xffff, 0, length $vendor, 0xffff, 0, 0, 0, 0, 32, 32, 8, 255)
             . padded($vendor);
-        syswrite $client, pack('C x v v v', 1, 11, 0, length($more) / 4) . $more;
         print "welcome\n";
+        syswrite $client, pack('C x v v v', 1, 11, 0, length($more) / 4) . $more;
     } else {
         my $reason = "not the cookie of this display: $name $data";
-        syswrite $client, pack('C C v v v', 0, length $reason, 11, 0, length(padded($reason)) / 4) . padded($reason);
         print "refused: $name $data\n";
+        syswrite $client, pack('C C v v v', 0, length $reason, 11, 0, length(padded($reason)) / 4) . padded($reason);
     }
-    close $client;
+    exit;
 }

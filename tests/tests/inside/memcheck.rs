@@ -1,6 +1,8 @@
 //! Logins into real jobs under valgrind's memcheck: the module as it is shipped, with all that it has from
 //! slurmstepd, munged and slurmd. (`cargo xtask test --only sanitize` has what there is without Slurm.)
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use lab::Cluster;
 use tests::{Call, End, Module};
@@ -33,7 +35,7 @@ fn logins(_: &Place, cluster: &Cluster) -> Result<()> {
     let both_nodes = ["--nodes=2", "--nodelist=node1,node2", &client];
     let first = cluster.submit("alice", &both_nodes)?;
     check(cluster, "one job", alice(""), ADOPTED, Some(first))?;
-    let bob = Call::new("bob", STRICT);
+    let bob = Call::new("bob", &format!("{STRICT} timeout=60"));
     check(cluster, "a job of another's", bob, DENIED, None)?;
     let stepd = node.pid_of_stepd(first)?;
     node.signal(stepd, "STOP")?;
@@ -76,7 +78,9 @@ fn namespaces(place: &Place, cluster: &Cluster) -> Result<()> {
 }
 
 fn alice(options: &str) -> Call {
-    Call::new("alice", &format!("{STRICT} {options}"))
+    // On a busy host memcheck needs seconds. The last one of a word counts.
+    let patient = "timeout=60 callerid_timeout=30";
+    Call::new("alice", &format!("{STRICT} {patient} {options}"))
 }
 
 /// Makes the call under memcheck.
@@ -84,8 +88,8 @@ fn check(cluster: &Cluster, what: &str, call: Call, code: i64, job: Option<u32>)
     let before = call.wrapper.as_deref().unwrap_or_default();
     let wrapper = Some(format!("exec {before} {MEMCHECK} \"$@\""));
     let call = Call { wrapper, ..call };
-    let outcome = call
-        .make(inside(cluster), Module::Ours)
+    let command = call.command(inside(cluster), Module::Ours)?;
+    let outcome = tests::outcome(command.time_limit(Duration::from_secs(180)))
         .with_context(|| format!("{what}, under memcheck"))?;
     let told = outcome.env.get("SLURM_JOB_ID").map(String::as_str);
     ensure!(

@@ -265,8 +265,13 @@ fn descriptors(place: &Place, cluster: &Cluster) -> Result<()> {
         let mut login = ssh(cluster, "exec sleep 86421").spawn()?;
         wait_for("the login's sleep", || Ok(!sleeping(cluster)?.is_empty()))?;
         let title = "alice [";
-        let sshd = node.processes(title)?;
-        ensure!(sshd.len() == 1, "{module:?}: not one '{title}': {sshd:?}");
+        // That of an earlier login may still be there.
+        let mut sshd = Vec::new();
+        wait_for("one sshd", || {
+            sshd = node.processes(title)?;
+            Ok(sshd.len() == 1)
+        })
+        .with_context(|| format!("{module:?}: {title}"))?;
         let shell = sleeping(cluster)?;
         for (who, pid, left) in [("sshd", sshd[0].0, left), ("the shell", shell[0], 0)] {
             let kinds = node.sh(&format!("stat -L -f -c %T /proc/{pid}/fd/* || true"))?;

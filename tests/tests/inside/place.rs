@@ -287,7 +287,7 @@ pub fn wait_for_file(cluster: &Cluster, path: &str) -> Result<String> {
 
 /// Waits until something is so.
 pub fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !done()? {
         ensure!(Instant::now() < end, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));

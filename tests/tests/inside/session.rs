@@ -128,6 +128,7 @@ fn limits_of_an_allocation(_: &Place, cluster: &Cluster) -> Result<()> {
     cluster.node(1).run_as("alice", &argv)?.ok()?;
     let jobs = cluster.node(1).run(&["squeue", "-h", "-o", "%i"])?.ok()?;
     let job: u32 = jobs.trim().parse().with_context(|| jobs.clone())?;
+    cluster.wait_running(job)?;
     let stepd = node.pid_of_stepd(job)?;
     let of_stepd = node.read_text(&format!("/proc/{stepd}/limits"))?;
     use_lines(cluster, &[&account(), &session("limits=job")])?;
@@ -164,6 +165,12 @@ fn is_there(cluster: &Cluster) -> Result<bool> {
         .contains(&"2001".to_owned()))
 }
 
+/// Nor are notes or mounts left.
+fn is_gone(cluster: &Cluster) -> Result<bool> {
+    let look = "ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :";
+    Ok(!is_there(cluster)? && inside(cluster).sh(look)?.is_empty())
+}
+
 fn use_runtime_dir(cluster: &Cluster) -> Result<()> {
     use_lines(cluster, &[&account(), &session("runtime_dir=create")])
 }
@@ -185,10 +192,7 @@ fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
     ensure!(is_there(cluster)?, "the first session still uses it");
     drop(first);
     cluster.cancel(job)?;
-    wait_for("the end of the directory", || Ok(!is_there(cluster)?))?;
-    let left =
-        inside(cluster).sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
-    ensure!(left.is_empty(), "left: {left}");
+    wait_for("the end of the directory", || is_gone(cluster))?;
     // Somebody else has set it, as pam_systemd does.
     submit(cluster, "exec sleep 100000")?;
     let stack = inside(cluster).read_text("/etc/pam.d/sshd")?;
@@ -208,7 +212,6 @@ fn runtime_dir(_: &Place, cluster: &Cluster) -> Result<()> {
 
 /// slurmd's Epilog takes down what a killed session could not.
 fn runtime_dir_and_job(_: &Place, cluster: &Cluster) -> Result<()> {
-    let node = inside(cluster);
     let job = submit(cluster, "exec sleep 100000")?;
     use_runtime_dir(cluster)?;
     let mut login = stay(cluster, SHOW_DIR)?;
@@ -216,10 +219,7 @@ fn runtime_dir_and_job(_: &Place, cluster: &Cluster) -> Result<()> {
     cluster.cancel(job)?;
     let end = login.wait(std::time::Duration::from_secs(30))?;
     ensure!(end.is_some(), "the login outlives its job");
-    wait_for("the Epilog", || Ok(!is_there(cluster)?))?;
-    let left = node.sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
-    ensure!(left.is_empty(), "left: {left}");
-    Ok(())
+    wait_for("the Epilog", || is_gone(cluster))
 }
 
 fn runtime_dir_elsewhere(_: &Place, cluster: &Cluster) -> Result<()> {
@@ -265,9 +265,6 @@ fn runtime_dir_inside(_: &Place, cluster: &Cluster) -> Result<()> {
     // There is no Epilog here.
     wait_for("the end of the directory", || {
         node.sh("/usr/local/bin/slurm-adopt sweep root")?;
-        Ok(!is_there(cluster)?)
-    })?;
-    let left = node.sh("ls /run/slurm-adopt/sessions; grep /run/user /proc/mounts || :")?;
-    ensure!(left.is_empty(), "left: {left}");
-    Ok(())
+        is_gone(cluster)
+    })
 }

@@ -96,7 +96,8 @@ fn display(_: &Place, cluster: &Cluster) -> Result<()> {
         let client = ssh(cluster, X_CLIENT).output()?;
         ensure!(
             client.stdout == "welcome to fake display\n",
-            "{module:?}: {client}"
+            "{module:?}: {client}\nthe display saw {}",
+            forwarding.display.stdout()?
         );
         // The display does look at the cookie.
         let client = ssh(cluster, &format!("XAUTHORITY=$HOME/none {X_CLIENT}")).output()?;
@@ -105,7 +106,8 @@ fn display(_: &Place, cluster: &Cluster) -> Result<()> {
     let seen = forwarding.display.stdout()?;
     let count = |start: &str| seen.lines().filter(|line| line.starts_with(start)).count();
     ensure!(
-        count("welcome") == 2 && count("refused") == 2,
+        // A client whose answer was lost has asked again.
+        count("welcome") >= 2 && count("refused") >= 2,
         "the display saw {seen}"
     );
 

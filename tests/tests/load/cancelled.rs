@@ -16,6 +16,8 @@ use crate::crowd::{Crowd, each_in_a_thread, name};
 const STAY: &str = "15";
 /// At how many points a default run cancels the job.
 const POINTS: usize = 12;
+/// The first user whose job is cancelled only once the command runs.
+const LATE: usize = 17;
 /// Who logs in: those who have no other job.
 const USERS: [usize; 4] = [20, 21, 22, 23];
 
@@ -103,7 +105,7 @@ fn points(crowd: &Crowd) -> Result<Vec<Point>> {
     // Twice: the first login finds out what later ones know.
     for _ in 0..2 {
         let mut login = login(crowd, USERS[0], &["-o", log])?.spawn()?;
-        lab::poll::until_true("the first login", Duration::from_secs(20), || {
+        lab::poll::until_true("the first login", Duration::from_secs(60), || {
             Ok(login.stdout()?.ends_with('\n'))
         })?;
         ensure!(
@@ -210,10 +212,15 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
             let client = crowd.cluster.node(2);
             let ssh = client.ssh_command(&name(*user), "node1", &[&command]);
             let mut login = ssh.dir("/tmp").spawn()?;
-            // From before the connection is there until after the command has begun, however long
-            // that takes with twenty at once: on Debian 12 more than a second and a half.
+            // From before the connection is there until after the command has begun; the last ones' for certain,
+            // however long that takes with twenty at once.
             let step = 75 * (1 + round % 3);
             std::thread::sleep(Duration::from_millis(*user as u64 * step + round * 7));
+            if *user >= LATE {
+                lab::poll::until_true("the command", Duration::from_secs(60), || {
+                    Ok(login.stdout()?.contains("read\n") || !login.is_running()?)
+                })?;
+            }
             crowd.cancel(&[job])?;
             let end = Instant::now() + Duration::from_secs(180);
             let status = loop {

@@ -44,7 +44,7 @@ pub fn all(crowd: &mut Crowd) -> Result<()> {
         tally.add(crowd, &logins);
         tally.check(what)?;
         ensure!(
-            tally.adopted >= 5 && tally.kept_out >= 5 && tally.either == 0,
+            tally.adopted >= storm::ENOUGH && tally.kept_out >= storm::ENOUGH && tally.either == 0,
             "{what}: too few: {tally}"
         );
         record(

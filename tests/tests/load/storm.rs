@@ -193,13 +193,13 @@ impl fmt::Display for Tally {
 /// So many logins of users by chance, so many at a time.
 pub fn logins(crowd: &Crowd, count: usize, at_a_time: usize, seed: u64) -> Result<Vec<Login>> {
     let begun = AtomicUsize::new(0);
-    storm(crowd, at_a_time, seed, || {
+    storm(crowd, at_a_time, seed, |_| {
         begun.fetch_add(1, Ordering::Relaxed) < count
     })
 }
 
 /// Logins of users by chance, so many at a time, from a second before that is done until a second
-/// after it.
+/// after it, and on a slow host until there are [`ENOUGH`].
 pub fn during(
     crowd: &Crowd,
     at_a_time: usize,
@@ -208,8 +208,8 @@ pub fn during(
 ) -> Result<Vec<Login>> {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let storm =
-            scope.spawn(|| storm(crowd, at_a_time, seed, || !is_done.load(Ordering::Relaxed)));
+        let goes_on = |logins: &[Login]| !is_done.load(Ordering::Relaxed) || !is_enough(logins);
+        let storm = scope.spawn(move || storm(crowd, at_a_time, seed, goes_on));
         std::thread::sleep(Duration::from_secs(1));
         let worked = work();
         std::thread::sleep(Duration::from_secs(1));
@@ -221,11 +221,22 @@ pub fn during(
     })
 }
 
+/// Of those who got into a job and of those who were kept out.
+pub const ENOUGH: usize = 5;
+
+/// Whether there are enough, or so many that there never will be.
+fn is_enough(logins: &[Login]) -> bool {
+    let count = |is: fn(&Landing) -> bool| logins.iter().filter(|it| is(&it.landing)).count();
+    let adopted = count(|it| matches!(it, Landing::Job(_)));
+    let kept_out = count(|it| *it == Landing::KeptOut);
+    adopted.min(kept_out) >= ENOUGH || logins.len() > 300
+}
+
 fn storm(
     crowd: &Crowd,
     at_a_time: usize,
     seed: u64,
-    goes_on: impl Fn() -> bool + Sync,
+    goes_on: impl Fn(&[Login]) -> bool + Sync,
 ) -> Result<Vec<Login>> {
     let logins = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -233,14 +244,12 @@ fn storm(
             .map(|thread| {
                 let mut chance = Chance::new(seed * 1000 + thread as u64);
                 let (logins, goes_on) = (&logins, &goes_on);
+                let all = || logins.lock().unwrap_or_else(PoisonError::into_inner);
                 scope.spawn(move || -> Result<()> {
-                    while goes_on() {
+                    while goes_on(&all()) {
                         let user = chance.below(USERS as u64) as usize;
                         let login = log_in(crowd, user)?;
-                        logins
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push(login);
+                        all().push(login);
                     }
                     Ok(())
                 })

@@ -183,9 +183,14 @@ fn terminal(passwords: &Expired<'_>) -> Result<()> {
             })?;
             let told = (client.stdout()?, client.stderr()?);
             ensure!(client.is_running()?, "{method}: {told:?}");
-            let mut all = node.processes("passwd")?;
-            all.extend(sshds_of_alice(site)?);
-            ensure!(all.len() == 3, "{method}: {all:?}");
+            // What an earlier login has left may still be there.
+            let mut all = Vec::new();
+            wait_for("passwd(1) and two sshds", || {
+                all = node.processes("passwd")?;
+                all.extend(sshds_of_alice(site)?);
+                Ok(all.len() == 3)
+            })
+            .with_context(|| method.to_string())?;
             for (pid, line) in all {
                 let cgroup = cgroup_of(node, pid)?;
                 let found = job_of_cgroup(node, &cgroup)?;
@@ -245,8 +250,11 @@ fn too_late(passwords: &Expired<'_>) -> Result<()> {
         wait_for("passwd(1)", || {
             Ok(client.stdout()?.ends_with("Current password: "))
         })?;
-        let found = node.processes("passwd")?;
-        ensure!(found.len() == 1, "{found:?}");
+        let mut found = Vec::new();
+        wait_for("passwd(1) alone", || {
+            found = node.processes("passwd")?;
+            Ok(found.len() == 1)
+        })?;
         for (pid, line) in found {
             let cgroup = cgroup_of(node, pid).with_context(|| line.clone())?;
             ensure!(job_of_cgroup(node, &cgroup)?.is_none(), "{line}: {cgroup}");

@@ -53,13 +53,17 @@ fn rows(site: &Site, module: Module, lines: Lines) -> Result<()> {
     let others = without_a_job(site, module, lines);
 
     site.cluster().cancel(job)?;
-    let longest = Instant::now() + SETTLE;
+    let began = Instant::now();
     let mut wrong = Vec::new();
     for (login, seen) in logins.into_iter().zip(seen) {
         let (shell, outlives) = match &login.shell {
             None => ("kept out".into(), "-".into()),
             Some(shell) => {
-                while shell.alive(node)? != "nothing" && Instant::now() < longest {
+                let limit = match end(module, lines, login.method) {
+                    End::InTheJob => 10 * SETTLE,
+                    End::Outside | End::KeptOut => SETTLE,
+                };
+                while shell.alive(node)? != "nothing" && began.elapsed() < limit {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 (seen?, shell.alive(node)?)
@@ -99,7 +103,7 @@ fn rows(site: &Site, module: Module, lines: Lines) -> Result<()> {
 
 const IN_THE_JOB: &str = "in the job";
 const OUTSIDE: &str = "outside, where sshd is";
-/// How long what is to end with a job may take.
+/// How long what would end with a job takes at most; what is to end has longer, on a busy host.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// Where the shell is; SLURM_JOB_ID names the job, if it is set.

@@ -192,7 +192,7 @@ pub fn cgroup_of(node: &Node, pid: u32) -> Result<String> {
 
 /// Waits until something is so.
 pub fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !done()? {
         ensure!(Instant::now() < end, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));

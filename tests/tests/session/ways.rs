@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use lab::Status;
+use anyhow::{Context, Result, ensure};
+use lab::{Node, Status};
 use tests::session::{Lines, Method};
 use tests::{Module, job_of_cgroup};
 
@@ -64,13 +64,8 @@ fn copies(site: &Site) -> Result<()> {
     wait_for("a server for each copy", || {
         Ok(servers()?.len() == slow.len())
     })?;
-    for (pid, line) in servers()?.into_iter().chain(sshds_of_alice(site)?) {
-        let cgroup = cgroup_of(node, pid)?;
-        ensure!(
-            job_of_cgroup(node, &cgroup)? == Some(job),
-            "{line}: {cgroup}"
-        );
-    }
+    let all = servers()?.into_iter().chain(sshds_of_alice(site)?);
+    all_in(node, all, job)?;
     site.cluster().cancel(job)?;
     // The clients themselves may sleep for a while.
     wait_for("the copies to end with the job", || {
@@ -114,13 +109,7 @@ fn terminal(site: &Site) -> Result<()> {
         let mut login = login.spawn()?;
         wait_for("the terminal", || Ok(login.stdout()?.contains("in")))?;
         ensure!(login.is_running()?, "{method}: {}", login.stderr()?);
-        for (pid, line) in sshds_of_alice(site)? {
-            let cgroup = cgroup_of(node, pid)?;
-            ensure!(
-                job_of_cgroup(node, &cgroup)? == Some(job),
-                "{line}: {cgroup}"
-            );
-        }
+        all_in(node, sshds_of_alice(site)?, job)?;
         drop(login);
         wait_for("the login's end", || Ok(sshds_of_alice(site)?.is_empty()))?;
     }
@@ -146,15 +135,12 @@ fn forwarding(site: &Site) -> Result<()> {
             "{method}: {}",
             client.stderr()?
         );
-        let sshds = sshds_of_alice(site)?;
-        ensure!(sshds.len() == 2, "{method}: {sshds:?}");
-        for (pid, line) in sshds {
-            let cgroup = cgroup_of(node, pid)?;
-            ensure!(
-                job_of_cgroup(node, &cgroup)? == Some(job),
-                "{method}: {line}: {cgroup}"
-            );
-        }
+        let mut sshds = Vec::new();
+        wait_for("two sshds", || {
+            sshds = sshds_of_alice(site)?;
+            Ok(sshds.len() == 2)
+        })?;
+        all_in(node, sshds, job).with_context(|| method.to_string())?;
         drop(client);
         wait_for("the login's end", || Ok(sshds_of_alice(site)?.is_empty()))?;
     }
@@ -171,6 +157,19 @@ fn forwarding(site: &Site) -> Result<()> {
         let bob = site.client("bob", method, &argv).output()?;
         ensure!(bob.status == Status::Exited(255), "{method}: {bob}");
         ensure!(bob.stderr.contains(NO_JOBS), "{method}: {bob}");
+    }
+    Ok(())
+}
+
+/// Checks that these are in that job, as far as they are still there: an sshd outlives its client by a moment.
+fn all_in(node: &Node, all: impl IntoIterator<Item = (u32, String)>, job: u32) -> Result<()> {
+    for (pid, line) in all {
+        let cgroup = match cgroup_of(node, pid) {
+            Err(_) if node.list(&format!("/proc/{pid}"))?.is_empty() => continue,
+            cgroup => cgroup?,
+        };
+        let found = job_of_cgroup(node, &cgroup)?;
+        ensure!(found == Some(job), "{line}: {cgroup}");
     }
     Ok(())
 }

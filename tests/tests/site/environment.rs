@@ -184,7 +184,7 @@ fn two_levels(cluster: &Cluster) -> Result<()> {
 /// Waits until the scripts of so many jobs sleep: a job runs a moment before its script does.
 fn wait_for_scripts(node: &Node, count: u32) -> Result<()> {
     let look = format!(
-        "for i in $(seq 400); do [ $(pgrep -c -x sleep -u alice) -ge {count} ] && exit; sleep 0.05; done; exit 1"
+        "for i in $(seq 800); do [ $(pgrep -c -x sleep -u alice) -ge {count} ] && exit; sleep 0.05; done; exit 1"
     );
     node.sh(&look).map(drop)
 }
@@ -351,7 +351,7 @@ fn hostile(cluster: &Cluster) -> Result<()> {
     ];
     let job = node.run_as("alice", &argv)?.ok()?;
     cluster.wait_running(job.trim().parse().context("a job")?)?;
-    node.sh("for i in $(seq 200); do pgrep -x sleep -u alice && exit; sleep 0.05; done; cat /tmp/out; exit 1")?;
+    node.sh("for i in $(seq 800); do pgrep -x sleep -u alice && exit; sleep 0.05; done; cat /tmp/out; exit 1")?;
     for level in ["allocation", "full"] {
         // The reader has a quarter of the deadline.
         with(

@@ -73,11 +73,10 @@ fn each_step_is_told_with_its_stepds_answer() {
     fs::write(spool.dir.join("n1_12.4294967292"), "").expect("write");
 
     let begun = Instant::now();
-    let seen = steps(&spool.node, &Deadline::after(Duration::from_millis(500)));
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "within the deadline"
-    );
+    let deadline = Duration::from_secs(2);
+    let seen = steps(&spool.node, &Deadline::after(deadline));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "within the deadline");
     let step = |state| Answer::Step {
         state,
         version: Version::V26_05,
@@ -91,9 +90,11 @@ fn each_step_is_told_with_its_stepds_answer() {
     assert_eq!(*seven, (7, &step(StepState::Running)));
     assert_eq!(*eight, (8, &Answer::Silent));
     assert_eq!(*nine, (9, &Answer::Stale));
+    // On a busy host a conversation begins some time after the deadline does.
     assert!(
-        seen.steps[3].took >= Duration::from_millis(490),
-        "it was waited for"
+        took >= deadline && seen.steps[3].took >= deadline / 2,
+        "it was waited for: {:?} of {took:?}",
+        seen.steps[3].took
     );
     let owners: Vec<_> = seen.steps.iter().map(|it| it.owner).collect();
     let alice = Some(2001);

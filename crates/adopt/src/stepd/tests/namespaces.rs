@@ -148,7 +148,11 @@ fn assert_asked(script: Script, keep: bool, expected: Result<Adopted, Option<&st
     spool.fake_script(3, script.clone(), keep);
     let request = request(Join::Now, true);
     let mut census = spool.census(true, 5000);
-    let deadline = Deadline::after(Duration::from_millis(300));
+    let millis = match expected {
+        Err(None) => 300,
+        _ => 10_000,
+    };
+    let deadline = Deadline::after(Duration::from_millis(millis));
     let log = Log::new(&Silent, LogLevel::Debug);
     let result = adoption::adopt(&mut census, 3, request, &deadline, log);
     match (&result, &expected) {
