@@ -31,8 +31,9 @@ const UNITS: [(&str, &str); 2] = [
         include_str!("../../../packaging/systemd/slurm-adopt-notify.timer"),
     ),
 ];
-const NO_TIMER: &str = "systemctl disable --now slurm-adopt-notify.timer
-                        systemctl disable slurm-adopt-notify.service";
+/// In this order: a timer whose unit goes while it runs is left as failed.
+const NO_TIMER: &str = "systemctl stop slurm-adopt-notify.timer
+                        systemctl disable slurm-adopt-notify.timer slurm-adopt-notify.service";
 
 /// A job of three minutes: two of the three lines are due, the first of them when a login stands for sure.
 fn by_timer(site: &mut Site) -> Result<()> {
