@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod ending;
 mod escapes;
 mod inside;
 mod journal;
@@ -39,6 +40,7 @@ fn main() {
         trial::TESTS,
         check::TESTS,
         which::TESTS,
+        ending::TESTS,
     ]
     .concat();
     // Debian 11 starts with cgroup v1 and v2 mixed; its Slurm has v1 alone.

@@ -132,6 +132,11 @@ impl Site {
         self.node.sh(script)
     }
 
+    /// Writes a file there.
+    pub fn write(&mut self, path: &str, text: &str) -> Result<()> {
+        self.node.write(path, text)
+    }
+
     /// Puts the module's lines where docs/session.md has them: each the last of its kind.
     pub fn set_up(&mut self, setup: Setup) -> Result<()> {
         let Setup {
