@@ -280,7 +280,8 @@ impl Broom<'_> {
             // What forks and ends before it is seen, or faster than it is ended, is looked at while it stands still.
             let forks = match seen.strays.is_empty() {
                 true => seen.has_missed,
-                false => times.grace.has_passed(),
+                // Not while a service manager has its time: what stands still cannot end by itself.
+                false => seen.strays.iter().any(|it| times.kills(it)),
             };
             let halt = (forks && seen.may_halt)
                 .then(|| Halt::of(std::mem::take(&mut seen.uids), &times.limit));
