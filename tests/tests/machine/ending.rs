@@ -166,12 +166,12 @@ fn swept(site: &mut Site, lingers: bool) -> Result<()> {
     ensure!(alices.is_empty(), "left: {alices}{told}");
     // logind keeps the runtime directory of a user who lingers.
     let kept = match lingers {
-        true => "grep -v user-runtime-dir@",
-        false => "cat; ls -d /run/user/2001 2>/dev/null",
+        true => "grep -v user-runtime-dir@ || true",
+        false => "cat; ls -d /run/user/2001 2>/dev/null || true",
     };
     let units = format!(
         "systemctl --failed --plain --no-legend
-         systemctl list-units --plain --no-legend 'user@2001*' 'user-runtime-dir@2001*' | {{ {kept}; true; }}"
+         systemctl list-units --plain --no-legend 'user@2001*' 'user-runtime-dir@2001*' | {{ {kept}; }}"
     );
     let are_gone = site.wait_for(|site| Ok(site.sh(&units)?.is_empty()))?;
     ensure!(are_gone, "{}{told}", site.sh(&units)?);
