@@ -34,6 +34,9 @@ pub use watch::Watch;
 pub const OURS: &str = "/lib/x86_64-linux-gnu/security/pam_slurm_adopt_ours.so";
 /// Path of the admin's program on the nodes that have it.
 pub const CLI: &str = "/usr/local/sbin/slurm-adopt";
+/// Shell command that has sshd read its files again, where systemd does not run: it writes its pid when it has read them.
+pub const RELOAD_SSHD: &str = "pid=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $pid; \
+                               until [ -e /run/sshd.pid ]; do sleep 0.1; done";
 /// Path of these tests' PAM application on every node.
 pub const PAMCALL: &str = "/usr/local/bin/pamcall";
 /// Time limit of a PAM call, after which it counts as hung: four times the module's default timeout.

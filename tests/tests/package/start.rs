@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::Status;
-use tests::{job_of_cgroup, page};
+use tests::{RELOAD_SSHD, job_of_cgroup, page};
 
 use crate::life::{ETC, SSHD};
 use crate::node::{OURS, PLACE, Packages, VERSION};
@@ -20,6 +20,7 @@ pub fn quick_start(packages: &Packages) -> Result<()> {
         let stock = std::fs::read(&stock).with_context(|| format!("read {}", stock.display()))?;
         node.write(path, stock, 0o644)?;
     }
+    node.sh(RELOAD_SSHD)?;
     let before = node.sh(ETC)?;
     let done = start_and_go_back(packages);
     ensure!(
@@ -29,6 +30,7 @@ pub fn quick_start(packages: &Packages) -> Result<()> {
     for (path, labs) in STOCK.into_iter().zip(labs) {
         node.write(path, labs?, 0o644)?;
     }
+    node.sh(RELOAD_SSHD)?;
     done
 }
 

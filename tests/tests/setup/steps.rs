@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::{Cluster, Node, Output, Status, Suite};
-use tests::{CLI, job_of_cgroup};
+use tests::{CLI, RELOAD_SSHD, job_of_cgroup};
 
 /// A test.
 pub type Test = fn(&Cluster) -> Result<()>;
@@ -224,16 +224,14 @@ pub fn idle_sshd(cluster: &Cluster) -> Result<()> {
 pub fn stock_sshd(cluster: &Cluster) -> Result<()> {
     const CONFIG: &str = "/etc/ssh/sshd_config";
     const LINE: &str = "\n+PerSourcePenalties authfail:0\n";
-    // Where systemd runs, setup reloads sshd itself. sshd writes its pid when it has read its files.
-    const RELOAD: &str = "pid=$(cat /run/sshd.pid); rm /run/sshd.pid; kill -HUP $pid; \
-                          until [ -e /run/sshd.pid ]; do sleep 0.1; done";
+    // Where systemd runs, setup reloads sshd itself.
     let node = cluster.node(1);
     let job = cluster.submit("alice", &[])?;
     let labs = node.read(CONFIG)?;
     let stock = lab::roots::ensure(cluster.suite())?.join("etc/ssh/sshd_config");
     let stock = std::fs::read(&stock).with_context(|| format!("read {}", stock.display()))?;
     node.write(CONFIG, stock, 0o644)?;
-    node.sh(RELOAD)?;
+    node.sh(RELOAD_SSHD)?;
     let before = node.sh(ETC)?;
     let kept = ends(node, &["setup", "--dry-run", "--keep-penalties"], 0)?;
     ensure!(!kept.stdout.contains(LINE), "{kept}");
@@ -243,7 +241,7 @@ pub fn stock_sshd(cluster: &Cluster) -> Result<()> {
     // That sshd has not read its files yet.
     let mut warnings = done.stdout.lines().filter(|it| it.starts_with("warning: "));
     ensure!(warnings.all(|it| it.contains("SA308")), "{done}");
-    node.sh(RELOAD)?;
+    node.sh(RELOAD_SSHD)?;
     ends(node, &["check"], 0)?;
     for _ in 0..8 {
         is_set_up(node, job)?;
@@ -252,6 +250,6 @@ pub fn stock_sshd(cluster: &Cluster) -> Result<()> {
     ends(node, &["undo", "--yes"], 0)?;
     ensure!(node.sh(ETC)? == before, "not as before");
     node.write(CONFIG, labs, 0o644)?;
-    node.sh(RELOAD)?;
+    node.sh(RELOAD_SSHD)?;
     is_open(node)
 }
