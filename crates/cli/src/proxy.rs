@@ -167,7 +167,7 @@ impl Relay {
                 return failed("relay", format!("connect to {node}, port {port}: {error}"));
             }
         };
-        match ::connect::relay(stream) {
+        match ::connect::relay_in_job(stream) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed("relay", error),
         }

@@ -109,6 +109,8 @@ pub enum Error {
         /// The cause.
         cause: io::Error,
     },
+    /// No port can be listened at for the relay in the job.
+    Listen(io::Error),
     /// The connection broke.
     Relay(io::Error),
 }
@@ -162,6 +164,7 @@ impl fmt::Display for Error {
             Self::Connect { node, port, cause } => {
                 write!(f, "connect to {node}, port {port}: {cause}")
             }
+            Self::Listen(cause) => write!(f, "listen for the relay in the job: {cause}"),
             Self::Relay(cause) => write!(f, "relay: {cause}"),
         }
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod allocate;
+mod callback;
 mod choose;
 mod client;
 mod error;
@@ -16,6 +17,7 @@ mod queue;
 mod reach;
 mod relay;
 mod slurm;
+mod step;
 mod target;
 mod waiters;
 
@@ -25,6 +27,6 @@ pub use error::Error;
 pub use find::{Found, find};
 pub use keys::host_keys;
 pub use reach::{Way, reach};
-pub use relay::{connect_here, relay};
 pub use slurm::Slurm;
+pub use step::{connect_here, relay_in_job};
 pub use target::{PREFIX, Target, TargetError, Which};

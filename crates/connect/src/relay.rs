@@ -1,13 +1,16 @@
 //! Moves bytes between ssh and a node's sshd.
 
+use std::fs::File;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{ChildStdin, ChildStdout};
 use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read, write};
+use rustix::net::sockopt::set_socket_keepalive;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
 /// The time for one address.
@@ -16,16 +19,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// gets small ones for everything else (pipe-user-pages-soft).
 const CHUNK: usize = 256 << 10;
 
-/// Connects to an sshd of this host, for a relay that srun runs on it: by the node's name, or else by localhost. slurmd is
-/// asked at the address from which the connection comes, and listens on IPv4 addresses alone unless slurm.conf says
-/// otherwise (`EnableIPv6`).
-///
-/// # Errors
-/// That of the last address.
-pub fn connect_here(node: &str, port: u16) -> io::Result<TcpStream> {
-    connect(node, port).or_else(|_| connect("localhost", port))
-}
-
 /// Connects, by IPv4 if that is possible.
 pub(crate) fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
@@ -33,14 +26,42 @@ pub(crate) fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::other("no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
+            Ok(stream) => return prepared(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// The connection, as ssh itself makes one: no byte waits for more, and a dead host is noticed (ssh_config(5), TCPKeepAlive).
+pub(crate) fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    set_socket_keepalive(&stream, true)?;
+    Ok(stream)
+}
+
+/// Relays between two connections, until sshd's ends or nobody holds the other end of `life` any more.
+pub(crate) fn relay_between(ssh: TcpStream, sshd: TcpStream, mut life: File) -> io::Result<()> {
+    let (input, up) = (ssh.try_clone()?, sshd.try_clone()?);
+    thread::spawn(move || {
+        let _ = carry(input.as_fd(), up.as_fd());
+        let _ = up.shutdown(Shutdown::Write);
+    });
+    let end = sshd.try_clone()?;
+    thread::spawn(move || {
+        let _ = io::copy(&mut life, &mut io::sink());
+        let _ = end.shutdown(Shutdown::Both);
+    });
+    let done = carry(sshd.as_fd(), ssh.as_fd());
+    let _ = ssh.shutdown(Shutdown::Both);
+    unless_gone(done)
+}
+
+/// Relays between this process's input and output and srun's, until srun ends.
+pub(crate) fn relay_by(to: ChildStdin, from: &ChildStdout) -> io::Result<()> {
+    thread::spawn(move || carry(io::stdin().as_fd(), to.as_fd()));
+    unless_gone(carry(from.as_fd(), io::stdout().as_fd()))
 }
 
 /// Relays between this process's input and output and the connection, until sshd ends it or ssh is gone. The end of the
@@ -48,7 +69,7 @@ pub(crate) fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// The connection broke.
-pub fn relay(stream: TcpStream) -> io::Result<()> {
+pub(crate) fn relay(stream: TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let up = stream.try_clone()?;
     thread::spawn(move || {
@@ -59,8 +80,12 @@ pub fn relay(stream: TcpStream) -> io::Result<()> {
         wait_until_gone(io::stdout().as_fd());
         let _ = up.shutdown(Shutdown::Both);
     });
-    match carry(stream.as_fd(), io::stdout().as_fd()) {
-        // ssh has gone.
+    unless_gone(carry(stream.as_fd(), io::stdout().as_fd()))
+}
+
+/// That ssh has gone is no error.
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -130,7 +155,6 @@ fn wait_until_gone(output: BorrowedFd<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -185,14 +209,5 @@ mod tests {
         input.0.set_nonblocking(true).expect("set it");
         output.1.set_nonblocking(true).expect("set it");
         assert!(carried(input, output) == bytes());
-    }
-
-    #[test]
-    fn localhost_is_tried_where_the_name_leads_nowhere() {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let port = server.local_addr().expect("an address").port();
-        assert!(connect_here("name.invalid", port).is_ok());
-        drop(server);
-        assert!(connect_here("localhost", port).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Runs Slurm's own commands as the user.
 
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
@@ -73,11 +74,21 @@ impl Slurm {
 
     /// The name of the cluster that is asked, if Slurm tells it.
     pub(crate) fn cluster(self) -> Option<String> {
+        self.configured("ClusterName")
+    }
+
+    /// The ports that the site has srun listen at, if it limits them (slurm.conf(5), `SrunPortRange`).
+    pub(crate) fn srun_ports(self) -> Option<RangeInclusive<u16>> {
+        port_range(&self.configured("SrunPortRange")?)
+    }
+
+    /// What slurm.conf says for this key.
+    fn configured(self, key: &str) -> Option<String> {
         let output = self.run("scontrol", &["show", "config"]).ok()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let mut lines = text.lines().filter_map(|it| it.split_once('='));
-        let (_, name) = lines.find(|(key, _)| key.trim() == "ClusterName")?;
-        Some(name.trim().to_owned())
+        let (_, value) = lines.find(|(it, _)| it.trim() == key)?;
+        Some(value.trim().to_owned())
     }
 
     /// Submits a job with these arguments of sbatch; its number.
@@ -128,6 +139,13 @@ impl Slurm {
     }
 }
 
+/// Parses what scontrol prints, `0-0` where there is no limit.
+fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let first = first.parse().ok().filter(|it| *it != 0)?;
+    Some(first..=last.parse().ok()?)
+}
+
 /// Whether this variable would change what Slurm's commands do.
 fn changes_slurm(name: &str) -> bool {
     VARIABLES.iter().any(|it| name.starts_with(it)) && !KEPT.contains(&name)
@@ -169,6 +187,14 @@ mod tests {
         }
         for name in ["SLURM_CONF", "SLURM_JWT", "PATH", "SSH_AUTH_SOCK"] {
             assert!(!changes_slurm(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_ports_is_read() {
+        assert_eq!(port_range("60001-60100"), Some(60001..=60100));
+        for none in ["0-0", "(null)", "", "1-70000"] {
+            assert_eq!(port_range(none), None, "{none}");
         }
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod alloc;
+mod callback;
 mod copies;
 mod editor;
 mod jobs;
@@ -16,12 +17,16 @@ use tests::{Matrix, Shared};
 
 type Test = fn(&Cluster) -> anyhow::Result<()>;
 
-/// What Slurm's commands decide.
+/// What Slurm decides.
 const EACH_RELEASE: &[(&str, Test)] = &[
     ("a login lands in the job that is named", jobs::named),
     (
         "jobs that are over, unknown or another's are told",
         jobs::absent,
+    ),
+    (
+        "a relay in the job calls back, or srun carries all",
+        callback::called_back,
     ),
 ];
 

@@ -1,6 +1,7 @@
 //! A cluster of two nodes. Users connect from the first, where they are in no job, by the lines that `slurm-adopt connect
 //! --print-config` prints.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -12,13 +13,28 @@ pub const LOOK: &str = "cat /proc/self/cgroup; hostname";
 /// ssh's file of options.
 pub const CONFIG: &str = ".ssh/config";
 
+/// Ports at which srun may listen.
+pub const PORTS: RangeInclusive<u16> = 60001..=60900;
+/// slurm.conf's TaskProlog.
+pub const PROLOG: &str = "/usr/local/lib/task-prolog";
+/// One that does nothing.
+pub const NOTHING: &str = "#!/bin/sh\n";
+
 /// Starts one.
 pub fn start(suite: Suite) -> Result<Cluster> {
     let cluster = tests::cluster(suite)?
         .nodes(2)
+        .slurm_conf(&format!(
+            "SrunPortRange={}-{}\nTaskProlog={PROLOG}",
+            PORTS.start(),
+            PORTS.end()
+        ))
         .copy(tests::dist("slurm-adopt")?, CLI)
         .sshd_config("X11Forwarding yes\nX11UseLocalhost yes")
         .start()?;
+    for node in cluster.nodes() {
+        node.write(PROLOG, NOTHING, 0o755)?;
+    }
     for user in ["alice", "bob"] {
         let script = format!("{CLI} connect --print-config >{CONFIG}; cat {CONFIG}");
         let lines = cluster.node(1).run_as(user, &["sh", "-c", &script])?.ok()?;
