@@ -195,7 +195,7 @@ const ROUTES: [Route; 10] = [
         By::Srun,
         SEND[2],
         "to the node: proxy by srun",
-        FEW,
+        MANY,
     ),
     route(Load::Receive, By::Nc, RECEIVE[0], "from the node: nc", MANY),
     route(
@@ -210,7 +210,7 @@ const ROUTES: [Route; 10] = [
         By::Srun,
         RECEIVE[2],
         "from the node: proxy by srun",
-        FEW,
+        MANY,
     ),
     route(Load::Ssh, By::Itself, "ssh-itself", "ssh", OF_SSH),
     route(Load::Ssh, By::Nc, "ssh-nc", "ssh by nc", OF_SSH),
@@ -236,8 +236,7 @@ const fn route(load: Load, by: By, id: &'static str, name: &'static str, mib: u6
 
 /// MiB of a turn.
 const MANY: u64 = 256;
-/// Those of one that takes long.
-const FEW: u64 = 32;
+/// Those of a turn of ssh.
 const OF_SSH: u64 = 128;
 /// As many logins of other axes make a turn.
 const LOGINS: u32 = 10;
