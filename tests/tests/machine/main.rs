@@ -60,9 +60,11 @@ fn main() {
         assert!(all.any(|(it, _)| *it == name), "no test '{name}'");
     }
     // First: its machine has gone when the others come.
-    matrix.add_long(&[Suite::Trixie], podman::NAME, |suite, _| {
-        podman::podman(suite)
-    });
+    matrix.add_long(
+        &[Suite::Bookworm, Suite::Trixie, Suite::Forky],
+        podman::NAME,
+        |suite, _| podman::podman(suite),
+    );
     for (name, test) in selinux::TESTS.iter().copied().chain(tests) {
         let enforces = rows::TESTS
             .iter()
