@@ -2,7 +2,7 @@
 
 use crate::jobs;
 use crate::plot::{Anchor, Color, LogScale, Picture, WIDTH};
-use crate::results::{Results, Row, SuiteResults};
+use crate::results::{Results, Row, Sample, SuiteResults};
 use crate::ssh;
 
 const HEIGHT: f64 = 440.0;
@@ -212,23 +212,7 @@ impl Axes {
 
 /// Draws dots for both modules and the floor, each with a line to the 95th percentile.
 fn of_ssh(results: &Results) -> Option<String> {
-    let mut rows = Vec::new();
-    for suite in &results.suites {
-        for (id, what) in [
-            (ssh::ADOPTED_ID, "into a job"),
-            (ssh::DENIED_ID, "kept out"),
-        ] {
-            let found = suite.row(id);
-            rows.extend(found.map(|row| (format!("{}, {what}", suite.release()), row)));
-        }
-    }
-    let samples = |row: &Row| {
-        [
-            (Color::Floor, row.floor.clone()),
-            (Color::SchedMd, row.schedmd.clone()),
-            (Color::Ours, row.ours.clone()),
-        ]
-    };
+    let rows = ssh_rows(results);
     let all = rows.iter().flat_map(|(_, row)| samples(row));
     let most = all
         .filter_map(|(_, sample)| Some(sample?.p95_ms))
@@ -237,8 +221,6 @@ fn of_ssh(results: &Results) -> Option<String> {
         return None;
     }
     const EACH: f64 = 56.0;
-    const START: f64 = 170.0;
-    const END: f64 = WIDTH - 40.0;
     let bottom = 112.0 + EACH * rows.len() as f64;
     let subtitle = "Public key, median and 95th percentile (line); starts at zero.";
     let mut picture = Picture::new(bottom + 62.0, "The whole of 'ssh host true'", subtitle);
@@ -251,16 +233,7 @@ fn of_ssh(results: &Results) -> Option<String> {
         let text = format!("{:.0} ms", f64::from(number) * step);
         picture.text((x, bottom + 22.0), Anchor::Middle, "small", &text);
     }
-    let names = [
-        (0.0, Color::Floor, "pam_permit, pam_deny"),
-        (220.0, Color::SchedMd, "SchedMD"),
-        (340.0, Color::Ours, "slurm-adopt"),
-    ];
-    for (right, color, name) in names {
-        let x = START + right;
-        picture.dot((x, 80.0), color, false);
-        picture.label((x + 12.0, 85.0), Anchor::Start, color, name);
-    }
+    legend(&mut picture);
     for (index, (name, row)) in rows.iter().enumerate() {
         let middle = 112.0 + EACH * (index as f64 + 0.5) - 6.0;
         picture.text((START - 16.0, middle + 5.0), Anchor::End, "", name);
@@ -273,6 +246,46 @@ fn of_ssh(results: &Results) -> Option<String> {
         }
     }
     Some(picture.finish())
+}
+
+/// The rows of all suites, with their names.
+fn ssh_rows(results: &Results) -> Vec<(String, &Row)> {
+    let mut rows = Vec::new();
+    for suite in &results.suites {
+        for (id, what) in [
+            (ssh::ADOPTED_ID, "into a job"),
+            (ssh::DENIED_ID, "kept out"),
+        ] {
+            let found = suite.row(id);
+            rows.extend(found.map(|row| (format!("{}, {what}", suite.release()), row)));
+        }
+    }
+    rows
+}
+
+fn samples(row: &Row) -> [(Color, Option<&Sample>); 3] {
+    [
+        (Color::Floor, row.floor.as_ref()),
+        (Color::SchedMd, row.schedmd.as_ref()),
+        (Color::Ours, row.ours.as_ref()),
+    ]
+}
+
+/// Where the times of [`of_ssh`] begin and end.
+const START: f64 = 170.0;
+const END: f64 = WIDTH - 40.0;
+
+/// Tells above the rows whose dots have which color.
+fn legend(picture: &mut Picture) {
+    for (right, color, name) in [
+        (0.0, Color::Floor, "pam_permit, pam_deny"),
+        (220.0, Color::SchedMd, "SchedMD"),
+        (340.0, Color::Ours, "slurm-adopt"),
+    ] {
+        let x = START + right;
+        picture.dot((x, 80.0), color, false);
+        picture.label((x + 12.0, 85.0), Anchor::Start, color, name);
+    }
 }
 
 /// A round number of which four to eight cover the whole.

@@ -29,6 +29,7 @@ pub mod keeper;
 pub mod node;
 pub mod paths;
 pub mod poll;
+mod qemu;
 pub mod roots;
 pub mod selinux;
 pub mod suite;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::qemu;
 use crate::suite::Suite;
-use crate::vm;
 
 /// The suite whose machine has the packages. They do nothing unless the kernel is told to use SELinux.
 pub const SUITE: Suite = Suite::Trixie;
@@ -38,7 +38,7 @@ load_policy
     pub(crate) fn write(&self, upper: &Path) -> Result<()> {
         for file in &self.modules {
             let name = file.file_name().context("a policy module without a name")?;
-            vm::copy(file, &upper.join(MODULES).join(name))?;
+            qemu::copy(file, &upper.join(MODULES).join(name))?;
         }
         Ok(())
     }

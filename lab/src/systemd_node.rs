@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use anyhow::{Context, Result, bail};
 use crate::command::{Output, Status};
 use crate::config::{self, Names};
 use crate::keeper::ipv4;
+use crate::qemu::{self, Scratch};
 use crate::roots;
 use crate::selinux::{self, Policy};
 use crate::suite::Suite;
 use crate::users::USERS;
-use crate::vm::{self, Scratch};
 
 /// Packages that logins use on a host with systemd, besides those of a node's root and those to boot.
 const PACKAGES: &[&str] = &["libpam-systemd", "dbus-user-session", "polkitd"];
@@ -44,7 +44,7 @@ pub fn root(suite: Suite) -> Result<PathBuf> {
 }
 
 fn build(name: &str, suite: Suite, more: &[&str]) -> Result<PathBuf> {
-    let packages = [roots::PACKAGES, vm::PACKAGES, PACKAGES, more].concat();
+    let packages = [roots::PACKAGES, qemu::PACKAGES, PACKAGES, more].concat();
     roots::build(name, suite, &packages)
 }
 
@@ -89,51 +89,11 @@ impl SystemdNode {
         policy: Option<&Policy>,
     ) -> Result<Self> {
         let scratch = Scratch::new(&format!("systemd-{suite}"))?;
-        let upper = scratch.path.join("upper");
-        for (from, to) in files {
-            vm::copy(from, &below(&upper, root, to))?;
-        }
-        let schedmds = root.join(suite.original_module().trim_start_matches('/'));
-        vm::copy(&schedmds, &below(&upper, root, config::SCHEDMD_MODULE))?;
-        for (path, text) in furniture(suite, root)? {
-            vm::write(&below(&upper, root, &path), &text)?;
-        }
-        let image = scratch.path.join("disk.img");
-        let mut install = INSTALL.to_owned();
-        let mut kernel = "";
-        if let Some(policy) = policy {
-            policy.write(&upper)?;
-            install += selinux::INSTALL;
-            kernel = selinux::KERNEL;
-        }
-        let in_root = "chroot disk /bin/sh -ec \"$3\"";
-        vm::make_disk(&scratch.path, root, &image, in_root, install.as_ref())?;
-
-        let mut command = vm::qemu(root, &image, kernel)?;
-        command
-            .args(["-display", "none", "-monitor", "none", "-serial"])
-            .arg(format!("file:{}", console(&scratch).display()))
-            .args([
-                "-chardev",
-                "stdio,id=agent,signal=off",
-                "-device",
-                "virtio-serial-pci",
-            ])
-            .args(["-device", "virtserialport,chardev=agent,name=agent"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut qemu = command.spawn().context("running qemu-system-x86_64")?;
+        let image = make_disk(&scratch.path, suite, root, files, policy)?;
+        let kernel = policy.map_or("", |_| selinux::KERNEL);
+        let mut qemu = start_qemu(root, &image, kernel, &console(&scratch))?;
         let to = qemu.stdin.take().context("qemu has no stdin")?;
-        let mut stdout = qemu.stdout.take().context("qemu has no stdout")?;
-        let (sender, from) = mpsc::channel();
-        thread::spawn(move || {
-            let mut bytes = vec![0; 1 << 16];
-            while let Ok(length @ 1..) = stdout.read(&mut bytes) {
-                if sender.send(bytes[..length].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
+        let from = receive_from(qemu.stdout.take().context("qemu has no stdout")?);
         let mut node = Self {
             suite,
             qemu,
@@ -238,6 +198,62 @@ impl Drop for SystemdNode {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
+}
+
+/// Makes the disk: the root with what makes it a node, these files of the host and the policy.
+fn make_disk(
+    dir: &Path,
+    suite: Suite,
+    root: &Path,
+    files: &[(&Path, &str)],
+    policy: Option<&Policy>,
+) -> Result<PathBuf> {
+    let upper = dir.join("upper");
+    for (from, to) in files {
+        qemu::copy(from, &below(&upper, root, to))?;
+    }
+    let schedmds = root.join(suite.original_module().trim_start_matches('/'));
+    qemu::copy(&schedmds, &below(&upper, root, config::SCHEDMD_MODULE))?;
+    for (path, text) in furniture(suite, root)? {
+        qemu::write(&below(&upper, root, &path), &text)?;
+    }
+    let mut install = INSTALL.to_owned();
+    if let Some(policy) = policy {
+        policy.write(&upper)?;
+        install += selinux::INSTALL;
+    }
+    let image = dir.join("disk.img");
+    let in_root = "chroot disk /bin/sh -ec \"$3\"";
+    qemu::make_disk(dir, root, &image, in_root, install.as_ref())?;
+    Ok(image)
+}
+
+/// Starts QEMU with the agent's port on its stdin and stdout.
+fn start_qemu(root: &Path, image: &Path, kernel: &str, console: &Path) -> Result<Child> {
+    let mut command = qemu::command(root, image, kernel)?;
+    command
+        .args(["-display", "none", "-monitor", "none", "-serial"])
+        .arg(format!("file:{}", console.display()))
+        .args(["-chardev", "stdio,id=agent,signal=off"])
+        .args(["-device", "virtio-serial-pci"])
+        .args(["-device", "virtserialport,chardev=agent,name=agent"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    command.spawn().context("running qemu-system-x86_64")
+}
+
+/// Receives what the agent says, so that a wait for it can have a limit.
+fn receive_from(mut stdout: ChildStdout) -> Receiver<Vec<u8>> {
+    let (sender, from) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = stdout.read(&mut bytes) {
+            if sender.send(bytes[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    from
 }
 
 fn console(scratch: &Scratch) -> PathBuf {

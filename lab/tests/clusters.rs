@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use lab::{Cluster, Status, Suite};
+use lab::{Cluster, Node, Status, Suite};
 
 fn one_node(suite: Suite) -> Result<()> {
     let cluster = Cluster::new(suite).start()?;
@@ -111,23 +111,37 @@ fn programs_files_and_time_limits() -> Result<()> {
         .sshd_config("Banner /etc/made")
         .start()?;
     let node = cluster.node(1);
+    has_what_the_builder_gave_it(node)?;
+    files(node)?;
+    a_time_limit(node)?;
+    a_users_program(node)?;
+    a_dropped_program(node)?;
+    a_program_starts_quickly(node)?;
+    node.restart_slurmd()?;
+    // Who it is that answers says so at once.
+    node.run(&["scontrol", "show", "slurmd"])?.ok()?;
+    cluster.wait_idle()
+}
+
+fn has_what_the_builder_gave_it(node: &Node) -> Result<()> {
     ensure!(node.run(&["stat", "-c", "%a", "/etc/made"])?.ok()? == "640\n");
     ensure!(node.read("/opt/copied")? == std::fs::read("/proc/self/exe")?);
-    ensure!(
-        !node
-            .run(&["pamtester", "made", "alice", "acct_mgmt"])?
-            .success()
-    );
-    ensure!(
-        node.sh("scontrol show config")?
-            .contains("KillWait                = 7 sec")
-    );
+    let made = node.run(&["pamtester", "made", "alice", "acct_mgmt"])?;
+    ensure!(!made.success(), "{made}");
+    let conf = node.sh("scontrol show config")?;
+    ensure!(conf.contains("KillWait                = 7 sec"), "{conf}");
+    Ok(())
+}
 
+fn files(node: &Node) -> Result<()> {
     node.write("/opt/deep/er", [0, 1], 0o600)?;
     ensure!(node.read("/opt/deep/er")? == [0, 1]);
     node.remove("/opt/deep")?;
     ensure!(node.read("/opt/deep/er").is_err());
+    Ok(())
+}
 
+fn a_time_limit(node: &Node) -> Result<()> {
     let began = Instant::now();
     let hang = node.command(&["sh", "-c", "echo before; exec sleep 1000"]);
     let hang = hang.time_limit(Duration::from_secs(2)).output()?;
@@ -137,13 +151,19 @@ fn programs_files_and_time_limits() -> Result<()> {
     );
     ensure!(began.elapsed() < Duration::from_secs(60));
     ensure!(node.processes("sleep 1000")?.is_empty());
+    Ok(())
+}
 
+fn a_users_program(node: &Node) -> Result<()> {
     let asked = node.command(&["sh", "-c", "id -un; id -Gn; pwd; echo $X; cat; exit 3"]);
     let asked = asked.user("bob").env("X", "y").stdin("input").output()?;
     ensure!(asked.stdout == "bob\nbob\n/home/bob\ny\ninput", "{asked}");
     ensure!(asked.status == Status::Exited(3), "{asked}");
     ensure!(node.run(&["no-such-program"]).is_err());
+    Ok(())
+}
 
+fn a_dropped_program(node: &Node) -> Result<()> {
     let background = node.command(&["sleep", "2000"]).spawn()?;
     ensure!(node.processes("sleep 2000")?.len() == 1);
     drop(background);
@@ -151,8 +171,10 @@ fn programs_files_and_time_limits() -> Result<()> {
         "the dropped program to end",
         Duration::from_secs(30),
         || Ok(node.processes("sleep 2000")?.is_empty()),
-    )?;
+    )
+}
 
+fn a_program_starts_quickly(node: &Node) -> Result<()> {
     let mut quickest = Duration::MAX;
     for _ in 0..20 {
         let began = Instant::now();
@@ -163,10 +185,7 @@ fn programs_files_and_time_limits() -> Result<()> {
         quickest < Duration::from_millis(30),
         "running a program takes {quickest:?}"
     );
-    node.restart_slurmd()?;
-    // Who it is that answers says so at once.
-    node.run(&["scontrol", "show", "slurmd"])?.ok()?;
-    cluster.wait_idle()
+    Ok(())
 }
 
 #[test]

@@ -32,10 +32,7 @@ pub fn liars(site: &mut Site) -> Result<()> {
 /// The fake's answers as slurmd would give them: they are believed, so the frames are right.
 fn believed(site: &mut Site, jobs: &Jobs) -> Result<()> {
     for by in ["root", "slurm"] {
-        let signed = Signed {
-            by,
-            ..Signed::of(jobs.older)
-        };
+        let signed = Signed::of(jobs.older).by(by);
         both_with(
             site,
             &format!("the word of {by}"),
@@ -113,13 +110,9 @@ fn words_of_others<'a>(
     into_older: Theirs<'a>,
     into_bobs: Theirs<'a>,
 ) -> Vec<Word<'a>> {
-    let by = |by, job| Signed {
-        by,
-        ..Signed::of(job)
-    };
-    let bobs = by("carol", jobs.bobs);
-    let carols = by("carol", jobs.older);
-    let own = by("alice", jobs.older);
+    let bobs = Signed::of(jobs.bobs).by("carol");
+    let carols = Signed::of(jobs.older).by("carol");
+    let own = Signed::of(jobs.older).by("alice");
     vec![
         Word::new(
             "bob's job, carol's word",
@@ -144,18 +137,9 @@ fn words_for_others<'a>(
     by_hash: Theirs<'a>,
     unknown: Theirs<'a>,
 ) -> Vec<Word<'a>> {
-    let everybody = Signed {
-        restricted: false,
-        ..Signed::of(jobs.older)
-    };
-    let message = Signed {
-        signed_for: jobs.newer,
-        ..Signed::of(jobs.older)
-    };
-    let kind = Signed {
-        kind: 8001,
-        ..Signed::of(jobs.older)
-    };
+    let everybody = Signed::of(jobs.older).for_everybody();
+    let message = Signed::of(jobs.older).signed_for(jobs.newer);
+    let kind = Signed::of(jobs.older).of_kind(8001);
     let other = "is for another message";
     vec![
         Word::new("for everybody", everybody, into_older, "is not for us"),
@@ -255,11 +239,7 @@ fn nonsense(site: &mut Site, jobs: &Jobs) -> Result<()> {
         site.says(it.what, &login, NOT_KNOWN);
         site.says(it.what, &login, it.reason);
     }
-    let nameless = Signed {
-        by: "carol",
-        node: None,
-        ..Signed::of(older)
-    };
+    let nameless = Signed::of(older).by("carol").without_node();
     let killed = [Landing::Killed(11)];
     let killed = Theirs::Differs(CHECKED, &killed);
     let answers = |site: &Site| nameless.answers(site);

@@ -15,64 +15,67 @@ pub fn other_versions(site: &mut Site) -> Result<()> {
     let older = site.job("alice", &[2])?;
     let newer = site.job("alice", &[2])?;
     without_slurmd(site, 3, |site| {
-        let suite = site.suite();
-        let any = [Landing::Job(older), Landing::Job(newer)];
-        let theirs = Theirs::Differs(ASKED, &any);
-        let [before, after] = [fake::version_before(suite), suite.protocol() + 0x100];
-        for (version, code) in [(before, 1005), (before, 1007), (after, 1007)] {
-            let answers = |site: &Site| {
-                Ok(vec![
-                    Answer::new(Signed::of(older).bytes_of(site, version)?).to(version),
-                    Answer::new(fake::return_code(version, code)),
-                ])
-            };
-            let what = format!("version {version:#06x}, return code {code}");
-            let ours = Landing::Job(older);
-            both_with(site, &what, answers, "", ours, Some(theirs))?;
+        asked_again(site, older, newer)?;
+        if site.suite() > Suite::Bullseye {
+            answered_in_36(site, older, newer)?;
         }
-        // Slurm 25.11 and later take what they don't know for HTTP.
-        let http = b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n";
-        for (what, other) in [("hangs up", &[][..]), ("speaks HTTP", http)] {
-            let answers = |site: &Site| {
-                Ok(vec![
-                    Answer::new(Signed::of(older).bytes_of(site, before)?).to(before),
-                    Answer::new(other),
-                ])
-            };
-            let ours = Landing::Job(older);
-            both_with(site, what, answers, "", ours, Some(theirs))?;
-        }
-        // Asked in this version, it answers in one in which a credential is for any message.
-        if suite > Suite::Bullseye {
-            let old = Suite::Bullseye.protocol();
-            let answers = |site: &Site| {
-                let answer = Signed::of(older).bytes_of(site, old)?;
-                Ok(vec![Answer::new(answer)])
-            };
-            let login = both_with(
-                site,
-                "answers in 36",
-                answers,
-                "",
-                Landing::Job(newer),
-                None,
-            )?;
-            site.says("answers in 36", &login, NOT_KNOWN);
-        }
-        // It is not asked for ever.
-        let unsaid = [Answer::new(fake::return_code(before, 1005))];
-        let fake = Fake::start(site.cluster.node(3), "carol", &unsaid)?;
-        let login = site.call(Source::Host(3), IPV4, Module::Ours, "")?;
-        let asked = fake.versions()?;
-        fake.stop()?;
-        site.judge("always another version", &login, Landing::Job(newer));
-        let twice = asked.len() == 2 && asked[1] == before;
-        site.expect(
-            twice,
-            format!("it was asked with the versions {asked:04x?}"),
-        );
-        Ok(())
+        not_asked_for_ever(site, newer)
     })
+}
+
+/// What it does not take makes the next question one in its version.
+fn asked_again(site: &mut Site, older: u32, newer: u32) -> Result<()> {
+    let suite = site.suite();
+    let any = [Landing::Job(older), Landing::Job(newer)];
+    let theirs = Theirs::Differs(ASKED, &any);
+    let [before, after] = [fake::version_before(suite), suite.protocol() + 0x100];
+    let codes = [(before, 1005), (before, 1007), (after, 1007)].map(|(version, code)| {
+        let what = format!("version {version:#06x}, return code {code}");
+        (what, version, fake::return_code(version, code))
+    });
+    // Slurm 25.11 and later take what they don't know for HTTP.
+    let http = b"HTTP/1.1 405 NOT ALLOWED\r\n\r\n".to_vec();
+    let others = [("hangs up", Vec::new()), ("speaks HTTP", http)]
+        .map(|(what, bytes)| (what.to_owned(), before, bytes));
+    for (what, version, refusal) in codes.into_iter().chain(others) {
+        let answers = |site: &Site| {
+            Ok(vec![
+                Answer::new(Signed::of(older).bytes_of(site, version)?).to(version),
+                Answer::new(refusal.as_slice()),
+            ])
+        };
+        let ours = Landing::Job(older);
+        both_with(site, &what, answers, "", ours, Some(theirs))?;
+    }
+    Ok(())
+}
+
+/// Asked in this version, it answers in one in which a credential is for any message.
+fn answered_in_36(site: &mut Site, older: u32, newer: u32) -> Result<()> {
+    let what = "answers in 36";
+    let answers = |site: &Site| {
+        let answer = Signed::of(older).bytes_of(site, Suite::Bullseye.protocol())?;
+        Ok(vec![Answer::new(answer)])
+    };
+    let login = both_with(site, what, answers, "", Landing::Job(newer), None)?;
+    site.says(what, &login, NOT_KNOWN);
+    Ok(())
+}
+
+fn not_asked_for_ever(site: &mut Site, newer: u32) -> Result<()> {
+    let before = fake::version_before(site.suite());
+    let unsaid = [Answer::new(fake::return_code(before, 1005))];
+    let fake = Fake::start(site.cluster.node(3), "carol", &unsaid)?;
+    let login = site.call(Source::Host(3), IPV4, Module::Ours, "")?;
+    let asked = fake.versions()?;
+    fake.stop()?;
+    site.judge("always another version", &login, Landing::Job(newer));
+    let twice = asked.len() == 2 && asked[1] == before;
+    site.expect(
+        twice,
+        format!("it was asked with the versions {asked:04x?}"),
+    );
+    Ok(())
 }
 
 /// The source's slurmd is of an older release than everything here: it hangs up on a newer version.

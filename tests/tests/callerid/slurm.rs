@@ -68,55 +68,26 @@ fn believed_tokens(site: &mut Site, jobs: &Jobs) -> Result<()> {
     let into_older = Theirs::Differs(CHECKED, &into_older);
     let into_bobs = [Landing::Job(jobs.bobs)];
     let into_bobs = Theirs::Differs(CHECKED, &into_bobs);
-    let older = jobs.older;
+    let (older, newer, same) = (jobs.older, jobs.newer, Theirs::Same);
+    let roots = || Signed::of(older);
+    let carols = || roots().by("carol");
+    let (other, unsigned) = (carols().forged(), carols().forged_unsigned());
     for (what, signed, ours, theirs) in [
-        ("root's token", Signed::of(older), older, Theirs::Same),
-        (
-            "carol's",
-            Signed {
-                by: "carol",
-                ..Signed::of(older)
-            },
-            jobs.newer,
-            into_older,
-        ),
-        (
-            "for everybody",
-            Signed {
-                restricted: false,
-                ..Signed::of(older)
-            },
-            jobs.newer,
-            into_older,
-        ),
-        ("bob's job", Signed::of(jobs.bobs), jobs.newer, into_bobs),
+        ("root's token", roots(), older, same),
+        ("carol's", carols(), newer, into_older),
+        ("for everybody", roots().for_everybody(), newer, into_older),
+        ("bob's job", Signed::of(jobs.bobs), newer, into_bobs),
         (
             "another message's",
-            Signed {
-                signed_for: jobs.newer,
-                ..Signed::of(older)
-            },
-            jobs.newer,
+            roots().signed_for(newer),
+            newer,
             unknown,
         ),
-        (
-            "carol's with another uid",
-            Signed {
-                by: "carol",
-                forged: Some(false),
-                ..Signed::of(older)
-            },
-            jobs.newer,
-            unknown,
-        ),
+        ("carol's with another uid", other, newer, unknown),
         (
             "carol's with another uid, unsigned",
-            Signed {
-                by: "carol",
-                forged: Some(true),
-                ..Signed::of(older)
-            },
-            jobs.newer,
+            unsigned,
+            newer,
             unknown,
         ),
     ] {

@@ -1,7 +1,6 @@
 //! What a fake slurmd on node3 says of a job, and both modules' logins with it.
 
 use anyhow::{Context, Result};
-use tests::Module;
 
 use crate::fake::{self, Answer, Credential, Fake, RESPONSE_CALLERID};
 use crate::site::{IPV4, Landing, Login, Site, Source, Theirs};
@@ -18,8 +17,7 @@ pub struct Jobs {
     pub elsewhere: u32,
 }
 
-/// Starts the fake anew for each of the two modules: a credential is good once. SchedMD's has no
-/// turn where it is not said what it does. The login with ours.
+/// Both modules' logins, with the fake started anew for each: a credential is good once. The login with ours.
 pub fn both_with(
     site: &mut Site,
     what: &str,
@@ -34,34 +32,25 @@ pub fn both_with(
         fake.stop()?;
         login.with_context(|| what.to_owned())
     };
-    if let Some(theirs) = theirs {
-        let login = login(site, Module::SchedMd)?;
-        site.judge_theirs(what, &login, ours, theirs)?;
-    }
-    let login = login(site, Module::Ours)?;
-    site.judge(what, &login, ours);
-    Ok(login)
+    site.both_by(what, login, ours, theirs)
 }
 
 /// An answer in the suite's own version with a credential as slurmd makes it, or nearly.
 pub struct Signed<'a> {
     /// The job that it names.
-    pub job: u32,
-    /// Who has the credential made.
-    pub by: &'a str,
-    /// Only root may decode it.
-    pub restricted: bool,
-    /// The credential is for an answer that names this job.
-    pub signed_for: u32,
-    /// The credential is for an answer of this type.
-    pub kind: u16,
+    job: u32,
+    by: &'a str,
+    /// Only root may decode its credential.
+    restricted: bool,
+    signed_for: u32,
+    kind: u16,
     /// The node's name in the answer.
-    pub node: Option<&'a str>,
+    node: Option<&'a str>,
     /// Its token is made one of root's: signed for other claims (`Some(false)`), or not at all.
-    pub forged: Option<bool>,
+    forged: Option<bool>,
 }
 
-impl Signed<'_> {
+impl<'a> Signed<'a> {
     /// As slurmd of node3 makes it.
     pub fn of(job: u32) -> Self {
         Signed {
@@ -72,6 +61,50 @@ impl Signed<'_> {
             kind: RESPONSE_CALLERID,
             node: Some("node3"),
             forged: None,
+        }
+    }
+
+    /// That user has the credential made.
+    pub fn by(self, by: &'a str) -> Self {
+        Self { by, ..self }
+    }
+
+    /// Everybody may decode it.
+    pub fn for_everybody(self) -> Self {
+        Self {
+            restricted: false,
+            ..self
+        }
+    }
+
+    /// The credential is for an answer that names this job.
+    pub fn signed_for(self, signed_for: u32) -> Self {
+        Self { signed_for, ..self }
+    }
+
+    /// The credential is for an answer of this type.
+    pub fn of_kind(self, kind: u16) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The answer names no node.
+    pub fn without_node(self) -> Self {
+        Self { node: None, ..self }
+    }
+
+    /// Its token is made one of root's, signed for other claims.
+    pub fn forged(self) -> Self {
+        Self {
+            forged: Some(false),
+            ..self
+        }
+    }
+
+    /// Its token is made one of root's, unsigned.
+    pub fn forged_unsigned(self) -> Self {
+        Self {
+            forged: Some(true),
+            ..self
         }
     }
 

@@ -12,6 +12,7 @@ mod memcheck;
 mod namespaces;
 mod place;
 mod session;
+mod starting;
 mod x11;
 
 use lab::Suite;
@@ -121,7 +122,12 @@ fn tests_of(place: &Place) -> Vec<(&'static str, place::Test)> {
             ([Suite::Forky], [.., "user"]) => memcheck::TESTS_OF_ALL,
             _ => &[],
         };
-        let all = [namespaces::TESTS, x11::TESTS, failed_join::TESTS];
+        let all = [
+            namespaces::TESTS,
+            starting::TESTS,
+            x11::TESTS,
+            failed_join::TESTS,
+        ];
         let kept = [job_limits::TESTS, in_use::TESTS_INSIDE].concat();
         [&all.concat(), &of_one[..], watched, session::TESTS, &kept].concat()
     }

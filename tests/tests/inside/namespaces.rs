@@ -8,8 +8,8 @@ use tests::session::Lines;
 use tests::{Module, job_of_cgroup};
 
 use crate::place::{
-    AS_IT_IS, CONTAINERS, HOLD, METHODS, Place, STRICT, Test, bare, inside, ssh, submit,
-    use_module, wait_for, wait_for_file,
+    AS_IT_IS, CONTAINERS, METHODS, Place, STRICT, Test, bare, inside, ssh, submit, use_module,
+    wait_for, wait_for_file,
 };
 
 /// At each place whose jobs have namespaces of their own.
@@ -21,8 +21,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("no descriptor is left", descriptors),
     ("join_container=false stays outside", outside),
     ("both modules give the same environment", environment),
-    ("a login while the job starts", while_it_starts),
-    ("a login after those that came too early", after_early_ones),
 ];
 
 /// Where they have none.
@@ -35,7 +33,7 @@ pub const SHOW: &str = "cd /proc/self/ns; readlink mnt pid pid_for_children user
                     cat /proc/self/uid_map /proc/self/gid_map";
 
 /// Writes into its /tmp, tells what namespaces it is in, and takes out what it is given there.
-fn job_script(text: &str) -> String {
+pub fn job_script(text: &str) -> String {
     format!(
         "echo '{text}' > /tmp/of-the-job
          ({SHOW}) > /home/alice/.show && mv /home/alice/.show /home/alice/show
@@ -324,57 +322,6 @@ fn outside_all(_: &Place, cluster: &Cluster) -> Result<()> {
             ensure!(call.new_descriptors.is_empty(), "{call:?}");
         }
     }
-    Ok(())
-}
-
-/// An extern step that is still starting says that it has no namespaces: ours waits until it runs.
-/// SchedMD's module does not look; what becomes of its login is up to chance, so it is not asked.
-fn while_it_starts(_: &Place, cluster: &Cluster) -> Result<()> {
-    for turn in 0..3 {
-        inside(cluster).remove("/home/alice/began")?;
-        let script = "touch /home/alice/began; exec sleep 100000";
-        let job = cluster.submit_only("alice", &["--nodelist=node2", "--wrap", script])?;
-        let mut first = bare(cluster, Module::Ours, STRICT, AS_IT_IS)?;
-        wait_for("the job's extern step", || {
-            if first.code != 0 {
-                first = bare(cluster, Module::Ours, STRICT, AS_IT_IS)?;
-            }
-            Ok(first.code == 0)
-        })?;
-        wait_for_file(cluster, "/home/alice/began")?;
-        let later = bare(cluster, Module::Ours, STRICT, AS_IT_IS)?;
-        ensure!(
-            first.namespaces == later.namespaces,
-            "turn {turn}: {first:?} {later:?}"
-        );
-        cluster.cancel(job)?;
-    }
-    Ok(())
-}
-
-/// A stepd keeps the descriptor of its first answer about namespaces: asked before it has made them, it
-/// would hand out an empty file for ever. The second login knows already whose stepd that is.
-fn after_early_ones(place: &Place, cluster: &Cluster) -> Result<()> {
-    let node = inside(cluster);
-    node.remove("/home/alice/show")?;
-    node.write(HOLD, "", 0o644)?;
-    let script = job_script("anything");
-    let job = cluster.submit_only("alice", &["--nodelist=node2", "--wrap", &script])?;
-    let socket = format!("node2_{job}.4294967292");
-    wait_for("the extern step's socket", || {
-        Ok(node.list("/var/spool/slurmd")?.contains(&socket))
-    })?;
-    let patient = format!("{STRICT} timeout=1");
-    for _ in 0..2 {
-        let early = bare(cluster, Module::Ours, &patient, AS_IT_IS)?;
-        let is_held = place.joins == ["mnt"];
-        ensure!(!is_held || early.code != 0, "not held: {early:?}");
-    }
-    node.remove(HOLD)?;
-    let of_job = wait_for_file(cluster, "/home/alice/show")?;
-    use_module(cluster, Module::Ours, STRICT)?;
-    let login = ssh(cluster, SHOW).output()?;
-    ensure!(login.stdout == of_job, "not the job's, {of_job}{login}");
     Ok(())
 }
 

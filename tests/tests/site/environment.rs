@@ -1,13 +1,12 @@
-//! What a login gets of its job's environment (`environment=`), and what it reads (`banner=1`).
+//! What a login gets of its job's environment (`environment=`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::{Cluster, Node, Output, Suite};
-use serde_json::Value;
-use tests::CLI;
+use lab::{Cluster, Node, Suite};
 
+use crate::banner::terminal;
 use crate::{FILE, Test};
 
 /// A default run has them on one release; a long one on all.
@@ -28,8 +27,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("root's pam_exec gets no TMPDIR of the job", root_programs),
     ("sbatch from a login is not bound by its job", submission),
     ("a hostile environment changes nothing but values", hostile),
-    ("a banner on a terminal alone", banner),
-    ("explain tells what a login gets", explanation),
 ];
 
 const STACK: &str = "/etc/pam.d/sshd";
@@ -43,10 +40,10 @@ const KNOWN: [&str; 5] = [
     "SLURM_JOB_USER",
 ];
 
-type Variables = BTreeMap<String, String>;
+pub type Variables = BTreeMap<String, String>;
 
 /// Does something while sshd's stack has both lines, with these options.
-fn with(node: &Node, options: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn with(node: &Node, options: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let before = node.read_text(STACK)?;
     node.write(STACK, format!("{before}{SESSION}"), 0o644)?;
     let options: Vec<_> = options.split(' ').collect();
@@ -57,7 +54,7 @@ fn with(node: &Node, options: &str, work: impl FnOnce() -> Result<()>) -> Result
 }
 
 /// The variables of a login that have to do with Slurm or could harm.
-fn login(node: &Node) -> Result<Variables> {
+pub fn login(node: &Node) -> Result<Variables> {
     let text = node.ssh("alice", node.name(), &["env", "-0"])?.ok()?;
     let pairs = text.split_terminator('\0').map(|entry| {
         let (name, value) = entry.split_once('=').context("a variable")?;
@@ -82,7 +79,7 @@ const OF_SSHD: [&str; 11] = [
     "USER",
 ];
 
-fn names(variables: &Variables) -> Vec<&str> {
+pub fn names(variables: &Variables) -> Vec<&str> {
     let names = variables.keys().map(String::as_str);
     names.filter(|it| *it != "_").collect()
 }
@@ -107,7 +104,7 @@ const GPU_OR_TMP: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "
 fn levels(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let job = cluster.submit("alice", &["--ntasks=2", "--time=90", "--job-name=train"])?;
-    wait_for_scripts(node, 1)?;
+    cluster.wait_script(job)?;
     let job = job.to_string();
     with(node, "environment=none", || {
         let found = login(node)?;
@@ -167,8 +164,8 @@ fn levels(cluster: &Cluster) -> Result<()> {
 
 fn two_levels(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
-    cluster.submit("alice", &["--time=90", "--job-name=train"])?;
-    wait_for_scripts(node, 1)?;
+    let job = cluster.submit("alice", &["--time=90", "--job-name=train"])?;
+    cluster.wait_script(job)?;
     let before = node.read_text(STACK)?;
     let less = SESSION.replace(".so", ".so environment=jobid");
     node.write(STACK, format!("{before}{less}"), 0o644)?;
@@ -179,14 +176,6 @@ fn two_levels(cluster: &Cluster) -> Result<()> {
     let name = found.get("SLURM_JOB_NAME").map(String::as_str);
     ensure!(name == Some("train"), "{found:?}");
     Ok(())
-}
-
-/// Waits until the scripts of so many jobs sleep: a job runs a moment before its script does.
-fn wait_for_scripts(node: &Node, count: u32) -> Result<()> {
-    let look = format!(
-        "for i in $(seq 800); do [ $(pgrep -c -x sleep -u alice) -ge {count} ] && exit; sleep 0.05; done; exit 1"
-    );
-    node.sh(&look).map(drop)
 }
 
 fn no_process(cluster: &Cluster) -> Result<()> {
@@ -216,12 +205,22 @@ fn no_process(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the script of a job has become `sleep`, with whatever environment.
+fn wait_for_sleep(node: &Node) -> Result<()> {
+    const SLEEP: &str = "sleep 100000";
+    let sleeps = || {
+        let mut all = node.processes(SLEEP)?.into_iter();
+        Ok(all.any(|(_, line)| line == SLEEP))
+    };
+    lab::poll::until_true("the job to sleep", Duration::from_secs(40), sleeps)
+}
+
 fn replaced(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let wrap = "--wrap=exec env -i TMPDIR=/tmp sleep 100000";
     let job = cluster.submit_only("alice", &["--time=90", wrap])?;
     cluster.wait_running(job)?;
-    wait_for_scripts(node, 1)?;
+    wait_for_sleep(node)?;
     node.write(FILE, "environment = allocation\n", 0o644)?;
     let found = login(node)?;
     // No empty list of GPUs: the job may have some.
@@ -233,8 +232,8 @@ fn replaced(cluster: &Cluster) -> Result<()> {
 fn root_programs(cluster: &Cluster) -> Result<()> {
     const PROGRAM: &str = "/usr/local/bin/told";
     let node = cluster.node(1);
-    cluster.submit("alice", &["--time=90"])?;
-    wait_for_scripts(node, 1)?;
+    let job = cluster.submit("alice", &["--time=90"])?;
+    cluster.wait_script(job)?;
     node.write(
         PROGRAM,
         "#!/bin/sh\necho \"== $PAM_TYPE\"\nenv\necho \"$PAM_TYPE ==\"\n",
@@ -351,7 +350,7 @@ fn hostile(cluster: &Cluster) -> Result<()> {
     ];
     let job = node.run_as("alice", &argv)?.ok()?;
     cluster.wait_running(job.trim().parse().context("a job")?)?;
-    node.sh("for i in $(seq 800); do pgrep -x sleep -u alice && exit; sleep 0.05; done; cat /tmp/out; exit 1")?;
+    wait_for_sleep(node).with_context(|| node.read_text("/tmp/out").unwrap_or_default())?;
     for level in ["allocation", "full"] {
         // The reader has a quarter of the deadline.
         with(
@@ -385,121 +384,4 @@ fn hostile(cluster: &Cluster) -> Result<()> {
         )?;
     }
     Ok(())
-}
-
-/// A login with a terminal, and what it shows.
-fn terminal(node: &Node, command: &[&str]) -> Result<Output> {
-    let argv = [&["ssh", "-tt", node.name()], command].concat();
-    node.command(&argv).user("alice").stdin("exit\n").output()
-}
-
-const SCHEMA: &str = include_str!("../../../docs/explain.schema.json");
-
-/// What `slurm-adopt explain` says, as text and as JSON.
-fn explained(node: &Node) -> Result<(String, Value)> {
-    let text = node.run(&[CLI, "explain", "alice"])?.ok()?;
-    let json = node.run(&[CLI, "explain", "alice", "--json"])?.ok()?;
-    let json: Value = serde_json::from_str(&json)?;
-    let schema: Value = serde_json::from_str(SCHEMA)?;
-    let required = schema["required"].as_array().context("names")?;
-    let mut required: Vec<_> = required.iter().filter_map(Value::as_str).collect();
-    required.sort_unstable();
-    let mut found: Vec<_> = json.as_object().context("an object")?.keys().collect();
-    found.sort_unstable();
-    ensure!(found == required, "{found:?}, not {required:?}");
-    Ok((text, json))
-}
-
-fn explanation(cluster: &Cluster) -> Result<()> {
-    let node = cluster.node(1);
-    let first = cluster.submit("alice", &["--time=90"])?;
-    let job = cluster.submit("alice", &["--time=90"])?;
-    wait_for_scripts(node, 2)?;
-    for level in ["none", "jobid", "allocation", "full"] {
-        with(node, &format!("environment={level} banner=1"), || {
-            let found = login(node)?;
-            let (text, json) = explained(node)?;
-            let told = json["environment"].as_array().context("names")?;
-            let mut told: Vec<_> = told.iter().filter_map(Value::as_str).collect();
-            told.sort_unstable();
-            ensure!(told == names(&found), "{text}\n{json}, not {found:?}");
-            let pid = json["environment_pid"].as_u64();
-            let is_read = ["allocation", "full"].contains(&level);
-            ensure!(pid.is_some() == is_read, "{json}");
-            if let Some(pid) = pid {
-                let line = node.read_text(&format!("/proc/{pid}/cgroup"))?;
-                let is_script = line.contains(&format!("/job_{job}/step_batch"));
-                ensure!(is_script, "{pid}: {line}");
-                ensure!(
-                    text.contains(&format!(
-                        "; from process {pid} of its script  environment={level} ("
-                    )),
-                    "{text}"
-                );
-            }
-            let banner = json["banner"].as_str().context("a banner")?;
-            let others = format!(". Your other jobs here: {first} (ssh job-{first})");
-            ensure!(
-                banner.starts_with(&format!("This login is in job {job}")),
-                "{banner}"
-            );
-            ensure!(banner.ends_with(&others) && text.contains(banner), "{text}");
-            Ok(())
-        })?;
-    }
-    // The account line alone greets nobody.
-    node.write(FILE, "banner = 1\n", 0o644)?;
-    let (text, json) = explained(node)?;
-    ensure!(
-        json["banner"].is_null() && text.contains("no session line"),
-        "{text}"
-    );
-    node.remove(FILE)
-}
-
-fn banner(cluster: &Cluster) -> Result<()> {
-    const TOLD: &str = "This login is in job";
-    let node = cluster.node(1);
-    let first = cluster.submit("alice", &["--time=90"])?;
-    let job = cluster.submit("alice", &["--time=90"])?;
-    wait_for_scripts(node, 2)?;
-    let has_end = cluster.suite() >= Suite::Trixie;
-    let lines = [30, 29].map(|minutes| {
-        let left = match has_end {
-            true => format!(", 1 h {minutes} min left"),
-            false => String::new(),
-        };
-        format!("{TOLD} {job}{left}. Your other jobs here: {first} (ssh job-{first})\r\n")
-    });
-    with(node, "banner=1", || {
-        let told = terminal(node, &[])?;
-        let is_told = lines.iter().any(|it| told.stdout.contains(it));
-        ensure!(is_told, "none of {lines:?}: {told}");
-        let others: [&[&str]; 4] = [
-            &["ssh", node.name(), "echo here"],
-            &["ssh", "-tt", node.name(), "echo here"],
-            &["scp", "node1:/etc/hostname", "/tmp/here"],
-            &[
-                "sh",
-                "-c",
-                "echo get /etc/hostname /tmp/here | sftp -b - node1",
-            ],
-        ];
-        for argv in others {
-            let silent = node.command(argv).user("alice").output()?;
-            let text = format!("{silent}");
-            ensure!(silent.success() && !text.contains(TOLD), "{argv:?}: {text}");
-        }
-        node.sh("touch /home/alice/.hushlogin")?;
-        let hushed = terminal(node, &[]);
-        node.sh("rm /home/alice/.hushlogin")?;
-        let hushed = hushed?;
-        ensure!(!hushed.stdout.contains(TOLD), "{hushed}");
-        Ok(())
-    })?;
-    with(node, "banner=0", || {
-        let told = terminal(node, &[])?;
-        ensure!(!told.stdout.contains(TOLD), "{told}");
-        Ok(())
-    })
 }

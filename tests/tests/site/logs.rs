@@ -5,7 +5,14 @@ use lab::{Cluster, Node, Status};
 use serde_json::Value;
 use tests::{CLI, Call, End, Module, OURS};
 
-use crate::{by_stack, expect};
+use crate::{Test, by_stack, expect};
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("each line of the log is one JSON object", json),
+    ("foreign text stays within its JSON string", foreign_text),
+    ("what slurm-adopt sums up of JSON lines", sums),
+    ("the journal gets each line once, with fields", journal),
+];
 
 const SCHEMA: &str = include_str!("../../../docs/log.schema.json");
 /// In the place of journald.
@@ -95,7 +102,7 @@ fn is(value: &Value, decision: &str, reason: &str) -> Result<()> {
     Ok(())
 }
 
-pub fn json(cluster: &Cluster) -> Result<()> {
+fn json(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let denied = line_of(node, "bob", "", 6, None)?;
     is(&denied, "denied", "no-job")?;
@@ -152,7 +159,7 @@ pub fn json(cluster: &Cluster) -> Result<()> {
 }
 
 /// The client's owner may choose PAM_RHOST, and a directory may have any name.
-pub fn foreign_text(cluster: &Cluster) -> Result<()> {
+fn foreign_text(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     for text in [
         "x\",\"uid\":0,\"y\":\"\\",
@@ -180,7 +187,7 @@ pub fn foreign_text(cluster: &Cluster) -> Result<()> {
 }
 
 /// Both phases by sshd, and what slurm-adopt sums up of the file that syslog writes.
-pub fn sums(cluster: &Cluster) -> Result<()> {
+fn sums(cluster: &Cluster) -> Result<()> {
     const LOG: &str = "/run/log";
     let node = cluster.node(1);
     node.write(crate::FILE, "log_format = json\nstrict\n", 0o644)?;
@@ -255,7 +262,7 @@ fn entries(node: &Node) -> Result<Vec<String>> {
     Ok(entries.map(str::to_owned).collect())
 }
 
-pub fn journal(cluster: &Cluster) -> Result<()> {
+fn journal(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     begin(node)?;
     let done = entries_with_fields(node, cluster).and_then(|()| fallback(node));

@@ -1,8 +1,8 @@
 //! Warnings about values with separators, quotes or names that do not do what they seem to.
 
 use crate::options::error::BadArgument;
-use crate::options::table::{OptionSpec, TABLE, starts_with};
-use crate::options::{Options, STRICT};
+use crate::options::setters::starts_with;
+use crate::options::{OptionSpec, Options, STRICT, TABLE};
 use crate::text::shown;
 
 /// The warning about a value that the option has taken.

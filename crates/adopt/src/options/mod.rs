@@ -11,6 +11,7 @@ mod hints;
 pub(crate) mod message;
 pub(crate) mod network;
 pub mod origin;
+mod setters;
 mod table;
 mod values;
 

@@ -1,14 +1,11 @@
-//! All options: names, values, descriptions and setters. The parser and the manual use this
-//! table.
+//! All options: names, values, descriptions and setters. The parser and the manual use this table.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
-use crate::options::message::Template;
-use crate::options::network::Network;
+use crate::options::setters::{
+    TIMEOUT, choose, duration, list, log_level, message, networks, switch, text,
+};
 use crate::options::{
-    AdoptFailure, EnvironmentLevel, GenericFailure, Limits, LogFormat, LogLevel, Mode, NoJobs,
-    Options, RuntimeDir, Unknown,
+    AdoptFailure, EnvironmentLevel, GenericFailure, Limits, LogFormat, Mode, NoJobs, Options,
+    RuntimeDir, Unknown,
 };
 
 /// One option, for the parser and for the documentation.
@@ -37,13 +34,7 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: false,
         doc: "The user has no job on this node, or no slurmstepd of theirs answers. `deny`: deny the \
               login (PAM_PERM_DENIED). `ignore`: leave it to the other modules (PAM_IGNORE).",
-        set: |options, value| {
-            choose(
-                &mut options.no_jobs,
-                value,
-                &[("deny", NoJobs::Deny), ("ignore", NoJobs::Ignore)],
-            )
-        },
+        set: |options, value| choose(&mut options.no_jobs, value, NoJobs::WORDS),
     },
     OptionSpec {
         name: "action_unknown",
@@ -57,17 +48,7 @@ pub const TABLE: &[OptionSpec] = &[
               23.02 on), or that has the most CPUs here (its cpuset, else SLURM_CPUS_ON_NODE). Jobs of which that is \
               not known come last; of equal ones the newest is first. `allow`: admit the user *without* adoption. \
               `deny`: deny the login.",
-        set: |options, value| {
-            let words = [
-                ("newest", Unknown::Newest),
-                ("oldest", Unknown::Oldest),
-                ("longest", Unknown::Longest),
-                ("largest", Unknown::Largest),
-                ("allow", Unknown::Allow),
-                ("deny", Unknown::Deny),
-            ];
-            choose(&mut options.unknown, value, &words)
-        },
+        set: |options, value| choose(&mut options.unknown, value, Unknown::WORDS),
     },
     OptionSpec {
         name: "action_adopt_failure",
@@ -78,10 +59,7 @@ pub const TABLE: &[OptionSpec] = &[
               is not in the job afterwards or can't stay there. `allow`: admit the user *without* \
               adoption. `deny`: deny the login. Set `deny` once adoption works. (A slurmstepd that \
               does not answer at all counts as no job.)",
-        set: |options, value| {
-            let words = [("allow", AdoptFailure::Allow), ("deny", AdoptFailure::Deny)];
-            choose(&mut options.adopt_failure, value, &words)
-        },
+        set: |options, value| choose(&mut options.adopt_failure, value, AdoptFailure::WORDS),
     },
     OptionSpec {
         name: "action_generic_failure",
@@ -91,14 +69,7 @@ pub const TABLE: &[OptionSpec] = &[
         doc: "The module can't tell what runs on this node: slurm.conf can't be found, read or parsed, \
               or the module itself failed. `ignore`: leave it to the other modules. `allow`: admit the \
               user. `deny`: deny the login.",
-        set: |options, value| {
-            let words = [
-                ("ignore", GenericFailure::Ignore),
-                ("allow", GenericFailure::Allow),
-                ("deny", GenericFailure::Deny),
-            ];
-            choose(&mut options.generic_failure, value, &words)
-        },
+        set: |options, value| choose(&mut options.generic_failure, value, GenericFailure::WORDS),
     },
     OptionSpec {
         name: "log_level",
@@ -116,7 +87,7 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: false,
         doc: "What goes to the log (facility AUTHPRIV). `error`: what needs an admin. `info`: also one \
               line per login. `debug`: also each step.",
-        set: log_level,
+        set: |options, value| log_level(&mut options.log_level, value),
     },
     OptionSpec {
         name: "nodename",
@@ -142,13 +113,7 @@ pub const TABLE: &[OptionSpec] = &[
         default: "0",
         since_us: false,
         doc: "`1`: don't give the login the job's X11 display.",
-        set: |options, value| {
-            choose(
-                &mut options.disable_x11,
-                value,
-                &[("0", false), ("1", true)],
-            )
-        },
+        set: |options, value| switch(&mut options.disable_x11, value),
     },
     OptionSpec {
         name: "join_container",
@@ -157,11 +122,8 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: false,
         doc: "`false`: don't enter the namespaces of the job's container plugin.",
         set: |options, value| {
-            choose(
-                &mut options.join_container,
-                value,
-                &[("true", true), ("false", false)],
-            )
+            let words = [("true", true), ("false", false)];
+            choose(&mut options.join_container, value, &words)
         },
     },
     OptionSpec {
@@ -170,13 +132,7 @@ pub const TABLE: &[OptionSpec] = &[
         default: "1",
         since_us: false,
         doc: "`0`: trace the connection even if the user has only one job here.",
-        set: |options, value| {
-            choose(
-                &mut options.single_job_skip_rpc,
-                value,
-                &[("1", true), ("0", false)],
-            )
-        },
+        set: |options, value| switch(&mut options.single_job_skip_rpc, value),
     },
     OptionSpec {
         name: "ignore_root",
@@ -185,13 +141,7 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: false,
         doc: "Accepted for compatibility. Root always passes (PAM_IGNORE), with either value, as in \
               SchedMD's module.",
-        set: |options, value| {
-            choose(
-                &mut options.ignore_root,
-                value,
-                &[("1", true), ("0", false)],
-            )
-        },
+        set: |options, value| switch(&mut options.ignore_root, value),
     },
     OptionSpec {
         name: "slurm_conf",
@@ -263,10 +213,7 @@ pub const TABLE: &[OptionSpec] = &[
               has if that is less, because root's sshd runs with these limits too. The line must come \
               after pam_limits, whose hard limits it overrides. `sshd`: leave the limits of sshd and \
               pam_limits.",
-        set: |options, value| {
-            let words = [("sshd", Limits::Sshd), ("job", Limits::Job)];
-            choose(&mut options.limits, value, &words)
-        },
+        set: |options, value| choose(&mut options.limits, value, Limits::WORDS),
     },
     OptionSpec {
         name: "runtime_dir",
@@ -278,10 +225,7 @@ pub const TABLE: &[OptionSpec] = &[
               XDG_RUNTIME_DIR names that directory but it is missing. It stays while the user has an \
               adopted session or any process here; the next login of any user or `slurm-adopt sweep` \
               removes it after that. `leave`: leave it to pam_systemd.",
-        set: |options, value| {
-            let words = [("leave", RuntimeDir::Leave), ("create", RuntimeDir::Create)];
-            choose(&mut options.runtime_dir, value, &words)
-        },
+        set: |options, value| choose(&mut options.runtime_dir, value, RuntimeDir::WORDS),
     },
     OptionSpec {
         name: "environment",
@@ -297,15 +241,7 @@ pub const TABLE: &[OptionSpec] = &[
               of their own. Never what belongs to a task or step (SLURM_PROCID, SLURM_STEP_ID). Values come from \
               the job's batch script, else from its first step on this node; without either only the numbers and \
               names that the node knows are set.",
-        set: |options, value| {
-            let words = [
-                ("jobid", EnvironmentLevel::JobId),
-                ("none", EnvironmentLevel::None),
-                ("allocation", EnvironmentLevel::Allocation),
-                ("full", EnvironmentLevel::Full),
-            ];
-            choose(&mut options.environment, value, &words)
-        },
+        set: |options, value| choose(&mut options.environment, value, EnvironmentLevel::WORDS),
     },
     OptionSpec {
         name: "banner",
@@ -317,7 +253,7 @@ pub const TABLE: &[OptionSpec] = &[
               no node), the user's other jobs here and \
               how to reach them. sshd shows it where it shows the message of the day: not to scp, sftp, rsync or a \
               command, nor with ~/.hushlogin.",
-        set: |options, value| choose(&mut options.banner, value, &[("0", false), ("1", true)]),
+        set: |options, value| switch(&mut options.banner, value),
     },
     OptionSpec {
         name: "log_format",
@@ -326,10 +262,7 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "`json`: each line in the log is one JSON object in ASCII, described by docs/log.schema.json. `text`: words \
               and `name=value`. Fields of the journal are there with either.",
-        set: |options, value| {
-            let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-            choose(&mut options.log_format, value, &words)
-        },
+        set: |options, value| choose(&mut options.log_format, value, LogFormat::WORDS),
     },
     OptionSpec {
         name: "strict",
@@ -338,7 +271,7 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "`1`, or the word alone: *action_adopt_failure* and *action_generic_failure* default to \
               `deny`, so that nobody gets in because something failed. A setting of either still counts.",
-        set: |options, value| choose(&mut options.strict, value, &[("0", false), ("1", true)]),
+        set: |options, value| switch(&mut options.strict, value),
     },
     OptionSpec {
         name: "mode",
@@ -349,14 +282,7 @@ pub const TABLE: &[OptionSpec] = &[
               `adopt-only`: adopt users with a job and deny nobody. `enforce`: carry the decision out. In the place \
               of a denial stands PAM_IGNORE if the account stack has other modules, else PAM_SUCCESS. What the account \
               line enforces the session line does not undo.",
-        set: |options, value| {
-            let words = [
-                ("enforce", Mode::Enforce),
-                ("audit", Mode::Audit),
-                ("adopt-only", Mode::AdoptOnly),
-            ];
-            choose(&mut options.mode, value, &words)
-        },
+        set: |options, value| choose(&mut options.mode, value, Mode::WORDS),
     },
     OptionSpec {
         name: "exempt_users",
@@ -443,97 +369,3 @@ pub const TABLE: &[OptionSpec] = &[
         },
     },
 ];
-
-/// Sets networks that are separated by commas.
-fn networks(place: &mut Vec<Network>, value: &str) -> bool {
-    let networks: Option<Vec<_>> = value.split(',').map(Network::parse).collect();
-    networks.map(|it| *place = it).is_some()
-}
-
-/// Sets names that are separated by commas.
-fn list(place: &mut Vec<String>, value: &str) -> bool {
-    const MOST: usize = 200;
-    let names: Vec<_> = value.split(',').map(|it| it.trim().to_owned()).collect();
-    let is_good = names.len() <= MOST && names.iter().all(|it| !it.is_empty());
-    if is_good {
-        *place = names;
-    }
-    is_good
-}
-
-fn message(place: &mut Option<Template>, value: &str) -> bool {
-    let template = Template::parse(value);
-    let is_good = template.is_some();
-    if is_good {
-        *place = template;
-    }
-    is_good
-}
-
-fn choose<T: Copy>(place: &mut T, value: &str, words: &[(&str, T)]) -> bool {
-    let Some((_, chosen)) = words.iter().find(|(word, _)| starts_with(value, word)) else {
-        return false;
-    };
-    *place = *chosen;
-    true
-}
-
-/// Compares as strncasecmp(3) does with the word's length.
-pub(super) fn starts_with(value: &str, word: &str) -> bool {
-    value
-        .as_bytes()
-        .get(..word.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
-}
-
-fn text(value: &str, set: impl FnOnce(String)) -> bool {
-    if value.is_empty() {
-        return false;
-    }
-    set(value.to_owned());
-    true
-}
-
-fn log_level(options: &mut Options, value: &str) -> bool {
-    use LogLevel::{Debug, Error, Fatal, Info, Quiet, Verbose};
-    const LEVELS: [LogLevel; 6] = [Quiet, Fatal, Error, Info, Verbose, Debug];
-    if let Ok(number) = value.parse::<usize>() {
-        if let Some(level) = LEVELS
-            .get(number.min(LEVELS.len() - 1))
-            .filter(|_| number <= 9)
-        {
-            options.log_level = *level;
-            return true;
-        }
-        return false;
-    }
-    let words = [
-        ("quiet", Quiet),
-        ("fatal", Fatal),
-        ("error", Error),
-        ("info", Info),
-        ("verbose", Verbose),
-        ("debug", Debug),
-    ];
-    choose(&mut options.log_level, value, &words)
-}
-
-/// The bounds of a timeout in milliseconds.
-const TIMEOUT: RangeInclusive<u64> = 100..=60_000;
-
-/// Sets a duration: seconds with at most three decimals, within these milliseconds.
-fn duration(place: &mut Duration, value: &str, range: RangeInclusive<u64>) -> bool {
-    let (seconds, decimals) = value.split_once('.').unwrap_or((value, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_digit());
-    if !digits(seconds) || !digits(decimals) || seconds.len() > 4 || decimals.len() > 3 {
-        return false;
-    }
-    let Ok(millis) = format!("{seconds}{decimals:0<3}").parse() else {
-        return false;
-    };
-    if !range.contains(&millis) {
-        return false;
-    }
-    *place = Duration::from_millis(millis);
-    true
-}

@@ -1,4 +1,4 @@
-//! The values that options take.
+//! The values that options take. A choice has its words in `WORDS`.
 
 /// The answer to a user without a job here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +7,10 @@ pub enum NoJobs {
     Deny,
     /// Leave the user to the other modules of the stack.
     Ignore,
+}
+
+impl NoJobs {
+    pub(super) const WORDS: &[(&str, Self)] = &[("deny", Self::Deny), ("ignore", Self::Ignore)];
 }
 
 /// The action for a user of several jobs if the source job is unknown.
@@ -26,6 +30,17 @@ pub enum Unknown {
     Deny,
 }
 
+impl Unknown {
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("newest", Self::Newest),
+        ("oldest", Self::Oldest),
+        ("longest", Self::Longest),
+        ("largest", Self::Largest),
+        ("allow", Self::Allow),
+        ("deny", Self::Deny),
+    ];
+}
+
 /// The answer if the stepd refuses to adopt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdoptFailure {
@@ -33,6 +48,10 @@ pub enum AdoptFailure {
     Allow,
     /// Deny the user.
     Deny,
+}
+
+impl AdoptFailure {
+    pub(super) const WORDS: &[(&str, Self)] = &[("allow", Self::Allow), ("deny", Self::Deny)];
 }
 
 /// The answer if the node's configuration is unknown.
@@ -46,6 +65,14 @@ pub enum GenericFailure {
     Deny,
 }
 
+impl GenericFailure {
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("ignore", Self::Ignore),
+        ("allow", Self::Allow),
+        ("deny", Self::Deny),
+    ];
+}
+
 /// The maker of the directory in XDG_RUNTIME_DIR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeDir {
@@ -55,6 +82,10 @@ pub enum RuntimeDir {
     Create,
 }
 
+impl RuntimeDir {
+    pub(super) const WORDS: &[(&str, Self)] = &[("leave", Self::Leave), ("create", Self::Create)];
+}
+
 /// The source of a login's resource limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limits {
@@ -62,6 +93,10 @@ pub enum Limits {
     Sshd,
     /// The job.
     Job,
+}
+
+impl Limits {
+    pub(super) const WORDS: &[(&str, Self)] = &[("sshd", Self::Sshd), ("job", Self::Job)];
 }
 
 /// The variables that a login gets of its job.
@@ -77,6 +112,15 @@ pub enum EnvironmentLevel {
     Full,
 }
 
+impl EnvironmentLevel {
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("jobid", Self::JobId),
+        ("none", Self::None),
+        ("allocation", Self::Allocation),
+        ("full", Self::Full),
+    ];
+}
+
 /// The effect of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -86,6 +130,14 @@ pub enum Mode {
     Audit,
     /// Adopt users who have a job, and admit everyone.
     AdoptOnly,
+}
+
+impl Mode {
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("enforce", Self::Enforce),
+        ("audit", Self::Audit),
+        ("adopt-only", Self::AdoptOnly),
+    ];
 }
 
 /// Users who get in without a job.
@@ -116,6 +168,17 @@ pub enum LogLevel {
     Debug,
 }
 
+impl LogLevel {
+    pub(super) const WORDS: &[(&str, Self)] = &[
+        ("quiet", Self::Quiet),
+        ("fatal", Self::Fatal),
+        ("error", Self::Error),
+        ("info", Self::Info),
+        ("verbose", Self::Verbose),
+        ("debug", Self::Debug),
+    ];
+}
+
 /// The form of the lines in the admin's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -123,4 +186,8 @@ pub enum LogFormat {
     Text,
     /// A JSON object each, docs/log.schema.json.
     Json,
+}
+
+impl LogFormat {
+    pub(super) const WORDS: &[(&str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use adopt::survey::{JobSeen, Life, Steps};
 
+use super::broom::strays;
 use super::*;
 
 const SCOPE: &str = "/system.slice/n_slurmstepd.scope";

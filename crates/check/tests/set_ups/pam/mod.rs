@@ -5,6 +5,7 @@ mod bypass;
 mod edits;
 mod files;
 mod good;
+mod kept_out;
 mod other;
 mod session;
 
