@@ -274,6 +274,14 @@ pub fn took(log: &str) -> Result<Duration> {
     Ok(Duration::from_secs_f64(millis / 1000.0))
 }
 
+/// Waits until something is so, up to a minute.
+///
+/// # Errors
+/// It was not, or can't be seen.
+pub fn wait_for(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    lab::poll::until_true(what, Duration::from_secs(60), done)
+}
+
 /// The job whose extern step on this node contains a process with this /proc/PID/cgroup.
 ///
 /// # Errors

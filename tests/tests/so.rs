@@ -13,77 +13,87 @@ const CALLS: usize = 1000;
 /// More growth than this over all calls is a leak: 1 KiB a call.
 const MOST_KIB: u64 = 1024;
 
+/// A stack whose one line calls the module, and the module's answer.
+struct Stack {
+    service: &'static str,
+    module: PathBuf,
+    argument: String,
+    answer: &'static str,
+}
+
 // One test only: another one in this process would open descriptors of its own.
 #[test]
 fn a_thousand_calls_leave_nothing_behind() {
     let dir = env::temp_dir().join(format!("so-{}", std::process::id()));
-    fs::create_dir_all(dir.join("spool")).expect("make a directory");
-    let conf = dir.join("slurm.conf");
-    let spool = dir.join("spool");
-    fs::write(
-        &conf,
-        format!("ClusterName=t\nSlurmdSpoolDir={}\n", spool.display()),
-    )
-    .expect("write slurm.conf");
-    let module = dist("pam_slurm_adopt.so");
-    let panicking = dist("forced-panic/pam_slurm_adopt.so");
-    let stacks = [
-        (
-            "nojobs",
-            &module,
-            format!("slurm_conf={}", conf.display()),
-            "PAM_PERM_DENIED",
-        ),
-        (
-            "noconf",
-            &module,
-            String::from("slurm_conf=/nonexistent"),
-            "PAM_IGNORE",
-        ),
-        (
-            "panics",
-            &panicking,
-            String::from("action_generic_failure=allow"),
-            "PAM_SUCCESS",
-        ),
-    ];
-    for (name, module, argument, _) in &stacks {
-        let line = format!(
-            "account [default=done] {} service=* nodename=n log_level=quiet {argument}\n",
-            module.display()
-        );
-        fs::write(dir.join(name), line).expect("write a stack");
-    }
-
-    let mut before = None;
-    for turn in 0..WARM_UP + CALLS {
-        if turn == WARM_UP {
-            before = Some((descriptors(), resident_kib()));
-        }
-        let (service, _, argument, expected) = &stacks[turn % stacks.len()];
-        let start = Start {
-            service,
-            user: "nobody",
-            confdir: Some(&dir),
-            conversation: true,
-        };
-        let mut transaction = Transaction::start(start).expect("pam_start_confdir");
-        let answer = transaction.account();
-        assert_eq!(answer.name(), *expected, "turn {turn}, {argument}");
-    }
-    let (fds, kib) = before.expect("counted");
+    let stacks = write_stacks(&dir);
+    let call = |turn: usize| stacks[turn % stacks.len()].call(&dir, turn);
+    (0..WARM_UP).for_each(call);
+    let (fds, kib) = (descriptors(), resident_kib());
+    (WARM_UP..WARM_UP + CALLS).for_each(call);
     assert_eq!(descriptors(), fds, "open descriptors");
     let grown = resident_kib().saturating_sub(kib);
     assert!(grown < MOST_KIB, "{grown} KiB more after {CALLS} calls");
 
     // -z nodelete: dlclose(3) at the end of each transaction did not unmap it.
     let maps = fs::read_to_string("/proc/self/maps").expect("read /proc/self/maps");
+    let module = dist("pam_slurm_adopt.so");
     assert!(
         maps.contains(&*module.to_string_lossy()),
         "{} is unmapped",
         module.display()
     );
     fs::remove_dir_all(&dir).expect("remove the directory");
+}
+
+/// A user without a job, a slurm.conf that is missing, and a panic.
+fn write_stacks(dir: &Path) -> [Stack; 3] {
+    let (conf, spool) = (dir.join("slurm.conf"), dir.join("spool"));
+    fs::create_dir_all(&spool).expect("make a directory");
+    let text = format!("ClusterName=t\nSlurmdSpoolDir={}\n", spool.display());
+    fs::write(&conf, text).expect("write slurm.conf");
+    let stacks = [
+        Stack {
+            service: "nojobs",
+            module: dist("pam_slurm_adopt.so"),
+            argument: format!("slurm_conf={}", conf.display()),
+            answer: "PAM_PERM_DENIED",
+        },
+        Stack {
+            service: "noconf",
+            module: dist("pam_slurm_adopt.so"),
+            argument: "slurm_conf=/nonexistent".into(),
+            answer: "PAM_IGNORE",
+        },
+        Stack {
+            service: "panics",
+            module: dist("forced-panic/pam_slurm_adopt.so"),
+            argument: "action_generic_failure=allow".into(),
+            answer: "PAM_SUCCESS",
+        },
+    ];
+    for stack in &stacks {
+        let line = format!(
+            "account [default=done] {} service=* nodename=n log_level=quiet {}\n",
+            stack.module.display(),
+            stack.argument
+        );
+        fs::write(dir.join(stack.service), line).expect("write a stack");
+    }
+    stacks
+}
+
+impl Stack {
+    fn call(&self, dir: &Path, turn: usize) {
+        let start = Start {
+            service: self.service,
+            user: "nobody",
+            confdir: Some(dir),
+            conversation: true,
+        };
+        let mut transaction = Transaction::start(start).expect("pam_start_confdir");
+        let answer = transaction.account();
+        assert_eq!(answer.name(), self.answer, "turn {turn}, {}", self.argument);
+    }
 }
 
 fn descriptors() -> Vec<PathBuf> {

@@ -1,32 +1,16 @@
 //! Who is asked where the connection comes from, fault by fault: munged, slurmd and its SACK socket, all
 //! fakes. Alice has two jobs; the connection comes from the older one.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Result;
 use lab::Node;
-use proto::{Version, jwt};
 use tests::rpc::{self, RESPONSE_CALLERID, hex};
 
+use crate::answers::Step::{self, Create, Decode, Encode, Slurmd, Verify};
+use crate::answers::{VERSION, body, decoded, encoded, munged, payload, slurmd};
 use crate::case::{self, Case};
 use crate::fake::{Door, Fake, Peer, Reads};
 use crate::policy::Means;
 use crate::stepd::{self, DIR, JOB, OTHER};
-
-const VERSION: u16 = 0x2D00;
-/// A question of auth/slurm needs no key.
-const SECRET: &[u8] = b"a key that only this test has";
-
-/// The talk with one of them, as pieces of its answer: where its length stands, and the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Encode,
-    Decode,
-    Slurmd,
-    Create,
-    Verify,
-}
-use Step::{Create, Decode, Encode, Slurmd, Verify};
 
 /// What it does instead of its answer.
 #[derive(Debug, Clone)]
@@ -55,78 +39,6 @@ enum Fault {
 use Fault::{
     Closes, Connecting, Drips, EndsAfter, Hangs, HangsAfter, Killed, Resets, Says, Stopped,
 };
-
-fn munged(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len()).expect("short").to_be_bytes();
-    [&[0, 0x60, 0x6D, 0x4B, 4, kind, 0][..], &length, body].concat()
-}
-
-fn text(text: &str) -> Vec<u8> {
-    let length = u32::try_from(text.len() + 1).expect("short").to_be_bytes();
-    [&length[..], text.as_bytes(), &[0]].concat()
-}
-
-fn encoded() -> Vec<u8> {
-    munged(3, &[&[0, 0][..], &text("MUNGE:AA:")].concat())
-}
-
-fn decoded(uid: u32, for_uid: u32, payload: &[u8]) -> Vec<u8> {
-    let [uid, for_uid] = [uid, for_uid].map(u32::to_be_bytes);
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let fixed = [0, 0, 1, 1, 1, 0, 0, 0, 1, 44, 0, 0, 0, 0, 1, 0, 0, 0, 1];
-    let who = [&uid[..], &uid, &for_uid, &[255; 4]].concat();
-    munged(5, &[&fixed[..], &who, &length, payload].concat())
-}
-
-fn body(job: u32) -> Vec<u8> {
-    rpc::body(VERSION, job, Some("node1"))
-}
-
-fn payload() -> Vec<u8> {
-    rpc::payload(VERSION, RESPONSE_CALLERID, &body(JOB))
-}
-
-fn token(for_uid: u32, payload: &[u8], seconds: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.expect("after 1970").as_secs();
-    let claims = jwt::NewClaims {
-        issued: now - 60,
-        expires: now - 60 + seconds,
-        version: Version::V26_05,
-        restricted_to: for_uid,
-        cluster: "faults",
-        uid: 0,
-        gid: 0,
-        host: "node1",
-        payload,
-    };
-    jwt::sign(None, &claims, SECRET)
-}
-
-fn slurmd(step: Step, job: u32) -> Vec<u8> {
-    let credential = match step {
-        Create | Verify => (rpc::SLURM, token(0, &payload(), 3600)),
-        _ => (rpc::MUNGE, "MUNGE:BB:".to_owned()),
-    };
-    rpc::message(VERSION, RESPONSE_CALLERID, Some(&credential), &body(job))
-}
-
-impl Step {
-    fn is_slurm(self) -> bool {
-        matches!(self, Create | Verify)
-    }
-
-    /// What it answers in health.
-    fn answer(self, of: Step) -> Vec<u8> {
-        match self {
-            Encode => encoded(),
-            Decode => decoded(0, 0, &payload()),
-            Slurmd => slurmd(of, JOB),
-            Create => text(&token(0, &payload(), 3600)),
-            Verify => vec![0; 4],
-        }
-    }
-}
 
 impl Fault {
     fn moves(&self, answer: &[u8]) -> String {

@@ -146,3 +146,8 @@ pub fn run(node: &Node, cases: &[Case]) -> Result<()> {
     println!("{} faults, {all} logins", cases.len());
     Ok(())
 }
+
+/// SchedMD's module, on the node's own Slurm.
+pub fn schedmd(node: &Node, options: &str) -> Result<Outcome> {
+    Call::new("alice", options).make(node, Module::SchedMd)
+}

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::{Cluster, Node};
 use tests::{Call, End, Module, Outcome};
 
-use crate::case::{self, Case};
-use crate::environment::schedmd;
+use crate::case::{self, Case, schedmd};
 use crate::policy::Means;
+use crate::stepd::FINE;
 
 const STRICT: &str = "action_no_jobs=deny action_unknown=deny action_adopt_failure=deny \
                       action_generic_failure=deny";
@@ -48,7 +48,6 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
     let job = cluster.submit("alice", &[])?;
     let pid = node.pid_of_stepd(job)?;
     let socket = node.extern_socket(job);
-    let fine = "the user's only job here";
     let gone = "no job on this node (0 jobs of other users";
     let case = |what: &str, means, reason: &str| Case::new(what, "", means, reason);
     let adopted = Means::Adopted(job);
@@ -61,7 +60,7 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
     stopped.timeout = 0.5;
     let (stop, go_on) = (format!("kill -STOP {pid}"), format!("kill -CONT {pid}"));
     with(node, &stop, &go_on, || case::run(node, &[stopped]))?;
-    let mut for_a_while = case("stopped for a while", adopted, fine);
+    let mut for_a_while = case("stopped for a while", adopted, FINE);
     for_a_while.wrapper = Some(format!("{stop}; (sleep 0.3; {go_on}) & \"$@\"; wait"));
     case::run(node, &[for_a_while.clone()])?;
     for_a_while.name += ", interrupted";
@@ -70,7 +69,7 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
 
     let (deny, give) = (format!("chmod 0 {socket}"), format!("chmod 777 {socket}"));
     with(node, &deny, &give, || {
-        both(node, case("no rights to the socket", adopted, fine))
+        both(node, case("no rights to the socket", adopted, FINE))
     })?;
     let (away, back) = (
         format!("mv {socket} /var/spool/away"),
@@ -83,11 +82,11 @@ pub fn stepd(cluster: &Cluster) -> Result<()> {
     let full = "mkdir -p -m 700 /run/slurm-adopt; mount -t tmpfs -o size=4k,mode=700 full /run/slurm-adopt; \
                 ! head -c 1M /dev/zero >/run/slurm-adopt/full 2>/dev/null";
     with(node, full, "umount /run/slurm-adopt", || {
-        both(node, case("no room for memory", adopted, fine))
+        both(node, case("no room for memory", adopted, FINE))
     })?;
     let slurmd: u32 = node.read_text("/run/slurmd.pid")?.trim().parse()?;
     node.signal(slurmd, "KILL")?;
-    let done = both(node, case("slurmd killed", adopted, fine));
+    let done = both(node, case("slurmd killed", adopted, FINE));
     node.start_slurmd()?;
     done?;
     node.signal(pid, "KILL")?;
@@ -177,8 +176,7 @@ pub fn full_spool(cluster: &Cluster) -> Result<()> {
         Ok(node.list("/tmp")?.contains(&"began".into()))
     })?;
     node.sh(&format!("! head -c 2M /dev/zero >{DIR}/full 2>/dev/null"))?;
-    let fine = "the user's only job here";
-    let case = Case::new("a full spool directory", "", Means::Adopted(job), fine);
+    let case = Case::new("a full spool directory", "", Means::Adopted(job), FINE);
     let done = both(node, case);
     node.sh(&format!("rm {DIR}/full /tmp/began"))?;
     cluster.cancel(job)?;
@@ -196,84 +194,114 @@ pub fn slurmd_and_munged(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let _older = cluster.submit("alice", &[])?;
     let newer = cluster.submit("alice", &[])?;
-    let address = node.ipv4();
-    let run = |what: &str, reason: &str, wrapper: Option<String>| {
-        // Who answers in the end has time for it.
-        let options = match reason {
-            "does not answer" => "callerid_timeout=1",
-            _ => "callerid_timeout=4",
-        };
-        let mut case = Case::new(what, options, Means::Unknown(newer), reason);
-        case.arguments = vec!["--loopback".into(), address.clone()];
-        case.wrapper = wrapper;
-        case::run(node, &[case])
-    };
-    let asked = "knows no job with this connection";
-    run("all well", asked, None)?;
+    let asking = Asking { node, newer };
+    asking.log_in("all well", ASKED)?;
     let slurmd: u32 = node.read_text("/run/slurmd.pid")?.trim().parse()?;
     let munged: u32 = node.sh("pidof munged")?.trim().parse()?;
-    for (what, pid) in [("slurmd", slurmd), ("munged", munged)] {
-        let script = format!("kill -STOP {pid}; (sleep 0.2; kill -CONT {pid}) & \"$@\"; wait");
-        run(&format!("{what} stopped for a while"), asked, Some(script))?;
-        let (stop, go_on) = (format!("kill -STOP {pid}"), format!("kill -CONT {pid}"));
-        with(node, &stop, &go_on, || {
-            run(&format!("{what} stopped"), "does not answer", None)
-        })?;
-    }
-    for how in [
-        "drop",
-        "reject with tcp reset",
-        "reject with icmp type port-unreachable",
-    ] {
-        let rules = format!(
-            "nft add table inet t; nft add chain inet t c '{{ type filter hook input priority 0; }}'; \
-             nft add rule inet t c tcp dport 6818 {how}"
-        );
-        let reason = match how {
-            "drop" => "does not answer",
-            _ => "connect: Connection refused",
-        };
-        with(node, &rules, "nft delete table inet t", || {
-            run(&format!("packets to slurmd: {how}"), reason, None)
-        })?;
-    }
-    with(node, "chmod 777 /run/munge", "chmod 755 /run/munge", || {
-        run(
-            "munged's directory is anybody's",
-            "/run/munge is not safe",
-            None,
-        )
-    })?;
-    let (away, back) = (
-        "mv /run/munge/munge.socket.2 /run/munge/away",
-        "mv /run/munge/away /run/munge/munge.socket.2",
-    );
-    let munge = "ask munged at /run/munge/munge.socket.2: ";
-    with(node, away, back, || run("no munged", munge, None))?;
-    // Nobody listens at a socket that was made by a process that is gone.
-    let stale = format!(
-        "{away}; perl -e 'use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0) or die; \
-         bind(S, sockaddr_un(\"/run/munge/munge.socket.2\")) or die'"
-    );
-    with(node, &stale, back, || {
-        run("munged gone", &format!("{munge}Connection refused"), None)
-    })?;
-    node.signal(munged, "KILL")?;
-    lab::poll::until_true("munged to end", Duration::from_secs(10), || {
-        let left = node.processes("munged")?;
-        Ok(left.iter().all(|(pid, _)| *pid != munged))
-    })?;
-    ensure!(
-        node.list("/run/munge")?.contains(&"munge.socket.2".into()),
-        "munged's socket is not left behind"
-    );
-    let done = run("munged killed", &format!("{munge}Connection refused"), None);
-    // It finds that the lock of the old one is nobody's.
-    node.sh("setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2")?;
-    done?;
-    run("munged anew", asked, None)?;
+    asking.stopped("slurmd", slurmd)?;
+    asking.stopped("munged", munged)?;
+    asking.packets_to_slurmd()?;
+    asking.munged_out_of_reach()?;
+    asking.munged_killed(munged)?;
     node.signal(slurmd, "KILL")?;
-    let done = run("slurmd killed", "connect: Connection refused", None);
+    let done = asking.log_in("slurmd killed", "connect: Connection refused");
     node.start_slurmd()?;
     done
+}
+
+/// Logins that have to ask which of two jobs they come from.
+struct Asking<'a> {
+    node: &'a Node,
+    newer: u32,
+}
+
+const ASKED: &str = "knows no job with this connection";
+const SILENT: &str = "does not answer";
+const ASK_MUNGED: &str = "ask munged at /run/munge/munge.socket.2: ";
+const MUNGED_REFUSES: &str = "ask munged at /run/munge/munge.socket.2: Connection refused";
+const AWAY: &str = "mv /run/munge/munge.socket.2 /run/munge/away";
+const BACK: &str = "mv /run/munge/away /run/munge/munge.socket.2";
+
+impl Asking<'_> {
+    fn log_in(&self, what: &str, reason: &str) -> Result<()> {
+        case::run(self.node, &[self.case(what, reason)])
+    }
+
+    fn case(&self, what: &str, reason: &str) -> Case {
+        // Who answers in the end has time for it.
+        let options = match reason {
+            SILENT => "callerid_timeout=1",
+            _ => "callerid_timeout=4",
+        };
+        let mut case = Case::new(what, options, Means::Unknown(self.newer), reason);
+        case.arguments = vec!["--loopback".into(), self.node.ipv4()];
+        case
+    }
+
+    fn stopped(&self, what: &str, pid: u32) -> Result<()> {
+        let (stop, go_on) = (format!("kill -STOP {pid}"), format!("kill -CONT {pid}"));
+        let mut for_a_while = self.case(&format!("{what} stopped for a while"), ASKED);
+        for_a_while.wrapper = Some(format!("{stop}; (sleep 0.2; {go_on}) & \"$@\"; wait"));
+        case::run(self.node, &[for_a_while])?;
+        with(self.node, &stop, &go_on, || {
+            self.log_in(&format!("{what} stopped"), SILENT)
+        })
+    }
+
+    fn packets_to_slurmd(&self) -> Result<()> {
+        for (how, reason) in [
+            ("drop", SILENT),
+            ("reject with tcp reset", "connect: Connection refused"),
+            (
+                "reject with icmp type port-unreachable",
+                "connect: Connection refused",
+            ),
+        ] {
+            let rules = format!(
+                "nft add table inet t; nft add chain inet t c '{{ type filter hook input priority 0; }}'; \
+                 nft add rule inet t c tcp dport 6818 {how}"
+            );
+            with(self.node, &rules, "nft delete table inet t", || {
+                self.log_in(&format!("packets to slurmd: {how}"), reason)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn munged_out_of_reach(&self) -> Result<()> {
+        let (open, close) = ("chmod 777 /run/munge", "chmod 755 /run/munge");
+        with(self.node, open, close, || {
+            let what = "munged's directory is anybody's";
+            self.log_in(what, "/run/munge is not safe")
+        })?;
+        with(self.node, AWAY, BACK, || {
+            self.log_in("no munged", ASK_MUNGED)
+        })?;
+        // Nobody listens at a socket that was made by a process that is gone.
+        let stale = format!(
+            "{AWAY}; perl -e 'use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0) or die; \
+             bind(S, sockaddr_un(\"/run/munge/munge.socket.2\")) or die'"
+        );
+        with(self.node, &stale, BACK, || {
+            self.log_in("munged gone", MUNGED_REFUSES)
+        })
+    }
+
+    fn munged_killed(&self, munged: u32) -> Result<()> {
+        let node = self.node;
+        node.signal(munged, "KILL")?;
+        lab::poll::until_true("munged to end", Duration::from_secs(10), || {
+            let left = node.processes("munged")?;
+            Ok(left.iter().all(|(pid, _)| *pid != munged))
+        })?;
+        ensure!(
+            node.list("/run/munge")?.contains(&"munge.socket.2".into()),
+            "munged's socket is not left behind"
+        );
+        let done = self.log_in("munged killed", MUNGED_REFUSES);
+        // It finds that the lock of the old one is nobody's.
+        node.sh("setpriv --reuid=munge --regid=munge --clear-groups munged --num-threads=2")?;
+        done?;
+        self.log_in("munged started again", ASKED)
+    }
 }

@@ -4,13 +4,18 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "what was done is told in the run")]
 
+mod answers;
 mod caller;
 mod case;
-mod environment;
+mod conf;
 mod fake;
 mod live;
 mod policy;
+mod process;
+mod several;
+mod spool;
 mod stepd;
+mod steps;
 
 use anyhow::Result;
 use lab::{Cluster, Node, Suite};
@@ -24,19 +29,19 @@ type Test = fn(&Node) -> Result<()>;
 
 /// With fake peers: what the module does with them does not depend on the release.
 const FAKE: &[(&str, Test)] = &[
-    ("stepd, each step", stepd::each_step),
-    ("stepd, interrupted", stepd::interrupted),
-    ("stepd, connecting", stepd::connecting),
-    ("stepd of the caller's job", stepd::of_the_caller),
-    ("stepd of the newest job", stepd::of_the_newest),
+    ("stepd, each step", steps::each_step),
+    ("stepd, interrupted", steps::interrupted),
+    ("stepd, connecting", steps::connecting),
+    ("stepd of the caller's job", several::of_the_caller),
+    ("stepd of the newest job", several::of_the_newest),
     ("munged, slurmd, SACK socket", caller::each_step),
-    ("spool directory", environment::spool_directory),
-    ("slurm.conf", environment::slurm_conf),
-    ("slurm.conf replaced", environment::slurm_conf_replaced),
-    ("process", environment::process),
-    ("junk", environment::junk),
-    ("many steps", environment::many_steps),
-    ("hung file system", environment::hung_file_system),
+    ("spool directory", spool::directory),
+    ("slurm.conf", conf::spoilt),
+    ("slurm.conf replaced", conf::replaced),
+    ("process", process::process),
+    ("junk", spool::junk),
+    ("many steps", spool::many_steps),
+    ("hung file system", spool::hung_file_system),
 ];
 
 type LiveTest = fn(&Cluster) -> Result<()>;
@@ -58,7 +63,7 @@ fn main() {
     }
     // Later libpams want more memory themselves.
     matrix.add_on(&[Suite::Bookworm], "memory", |_, stage| {
-        environment::memory(stage.up()?.node(1))
+        process::memory(stage.up()?.node(1))
     });
     for (name, test) in LIVE {
         matrix.add_on(&suites, name, |_, stage| {

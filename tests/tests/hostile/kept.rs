@@ -67,74 +67,82 @@ fn all_carols(node: &Node) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Nothing of carol's: what the file says would be believed.
+const ROOTS: &str = "root's";
+
+/// What carol has made of the directory, as a script of the shell in it.
+const PLANTED: [(&str, &str); 10] = [
+    (ROOTS, ""),
+    ("her directory", "chown -R carol: ."),
+    ("everybody's directory", "chmod 777 ."),
+    ("a sticky one", "chmod 1777 ."),
+    (
+        "a link to hers",
+        "chown -R carol: .; cd /; mv $DIR /run/hers; ln -s /run/hers $DIR",
+    ),
+    (
+        "links in hers",
+        "chown carol: .; for it in owners owners.new node node.new; do \
+         ln -sfn /etc/precious $it; done",
+    ),
+    ("her files in root's", "chown carol: owners node"),
+    (
+        "files that she may write in root's",
+        "chmod 666 owners node",
+    ),
+    (
+        "links in root's",
+        "mv owners /run/hers; ln -s /run/hers owners; ln -sfn /etc/precious node",
+    ),
+    ("a pipe in root's", "rm owners; mkfifo -m 600 owners"),
+];
+
 /// Carol was there first: with a directory of hers, or with files in one that is everybody's. What she
 /// has put there says that all jobs are hers, or leads elsewhere.
 pub fn planted(cluster: &Cluster) -> Result<()> {
     let node = cluster.node(1);
     let [alices, bobs] = jobs(cluster)?;
-    let owners = format!("{DIR}/owners");
-    for (what, script) in [
-        ("root's", ""),
-        ("her directory", "chown -R carol: ."),
-        ("everybody's directory", "chmod 777 ."),
-        ("a sticky one", "chmod 1777 ."),
-        (
-            "a link to hers",
-            "chown -R carol: .; cd /; mv $DIR /run/hers; ln -s /run/hers $DIR",
-        ),
-        (
-            "links in hers",
-            "chown carol: .; for it in owners owners.new node node.new; do \
-             ln -sfn /etc/precious $it; done",
-        ),
-        ("her files in root's", "chown carol: owners node"),
-        (
-            "files that she may write in root's",
-            "chmod 666 owners node",
-        ),
-        (
-            "links in root's",
-            "mv owners /run/hers; ln -s /run/hers owners; ln -sfn /etc/precious node",
-        ),
-        ("a pipe in root's", "rm owners; mkfifo -m 600 owners"),
-    ] {
+    for (what, script) in PLANTED {
         node.sh(&format!(
             "rm -rf {DIR} {ASIDE} /run/hers; echo precious >/etc/precious"
         ))?;
         all_as_it_should(node, what, alices, bobs)?;
-        node.write(&owners, all_carols(node)?, 0o600)?;
+        node.write(&format!("{DIR}/owners"), all_carols(node)?, 0o600)?;
         node.sh(&format!("DIR={DIR}; cd $DIR; {script}"))?;
-        if what == "root's" {
-            // So it would be believed.
+        if what == ROOTS {
             only_ours(node, what, &Call::new("alice", STRICT), Got::Out)?;
             continue;
         }
-        let look = |dir: &str| {
-            node.sh(&format!(
-                "cd {dir}/; ls -ln . /run/hers || true; md5sum /run/hers/* || true"
-            ))
-        };
-        let before = look(DIR)?;
+        let before = look(node, DIR)?;
         all_as_it_should(node, what, alices, bobs)?;
-        // A directory that is not root's alone is moved aside as it is; files in root's are left alone.
-        let found = node.sh(&format!("stat -c '%F %a %u' {DIR}"))?;
-        ensure!(found == "directory 700 0\n", "{what}: {found}");
-        let is_roots = !node.list("/run")?.contains(&"slurm-adopt.old.1".to_owned());
-        ensure!(
-            is_roots == what.contains("in root's"),
-            "{what}: moved aside"
-        );
-        let after = match is_roots {
-            true => look(DIR)?,
-            false => look(ASIDE)?,
-        };
-        ensure!(before == after, "{what}: changed:\n{before}{after}");
-        ensure!(
-            node.read_text("/etc/precious")? == "precious\n",
-            "{what}: written through a link"
-        );
+        as_planted(node, what, &before)?;
     }
     node.sh(&format!("rm -rf {DIR} {ASIDE} /run/hers /etc/precious"))?;
+    Ok(())
+}
+
+/// All there is to be seen of the directory and of carol's.
+fn look(node: &Node, dir: &str) -> Result<String> {
+    node.sh(&format!(
+        "cd {dir}/; ls -ln . /run/hers || true; md5sum /run/hers/* || true"
+    ))
+}
+
+/// A directory that is not root's alone is moved aside as it is; files in root's are left alone.
+fn as_planted(node: &Node, what: &str, before: &str) -> Result<()> {
+    let found = node.sh(&format!("stat -c '%F %a %u' {DIR}"))?;
+    ensure!(found == "directory 700 0\n", "{what}: {found}");
+    let is_roots = !node.list("/run")?.contains(&"slurm-adopt.old.1".to_owned());
+    ensure!(
+        is_roots == what.contains("in root's"),
+        "{what}: moved aside"
+    );
+    let after = look(node, if is_roots { DIR } else { ASIDE })?;
+    ensure!(before == after, "{what}: changed:\n{before}{after}");
+    ensure!(
+        node.read_text("/etc/precious")? == "precious\n",
+        "{what}: written through a link"
+    );
     Ok(())
 }
 

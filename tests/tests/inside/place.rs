@@ -1,12 +1,12 @@
 //! The clusters that jobs run on here, and the two ways into a job.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use lab::{Cluster, Command, Node, Suite};
 use serde_json::Value;
 use tests::session::{ASKPASS, Method};
 use tests::{Call, Module};
+
+pub use tests::wait_for;
 
 /// What a cluster is like, and what a login into a job of it joins.
 #[derive(Debug)]
@@ -283,14 +283,4 @@ pub fn wait_for_file(cluster: &Cluster, path: &str) -> Result<String> {
     let name = name.to_owned();
     wait_for(path, || Ok(inside(cluster).list(dir)?.contains(&name)))?;
     inside(cluster).read_text(path)
-}
-
-/// Waits until something is so.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !done()? {
-        ensure!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

@@ -1,7 +1,6 @@
 //! A job that is cancelled at each point of a login: the login is kept out, or ends with its job.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,10 +28,13 @@ struct Point {
 }
 
 /// What became of a login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     KeptOut,
     WithItsJob,
+    /// In another job of the user's.
+    Elsewhere,
+    /// The login did not come to the point at which its job is cancelled.
     NotReached,
 }
 
@@ -54,24 +56,20 @@ pub fn at_each_call(crowd: &mut Crowd) -> Result<()> {
             "these are before, at and after the adoption",
         );
     }
-    let ends = Mutex::new(BTreeMap::<End, usize>::new());
     let users = Mutex::new(USERS.to_vec());
-    each_in_a_thread(USERS.len(), &chosen, |point| {
+    let ends = each_in_a_thread(USERS.len(), &chosen, |point| {
         let lock = || users.lock().unwrap_or_else(PoisonError::into_inner);
         let user = lock().pop().context("as many users as threads")?;
         let end = cancel_at(crowd, user, point).with_context(|| format!("{point:?}"))?;
         lock().push(user);
-        let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
-        *ends.entry(end).or_default() += 1;
-        Ok(())
+        Ok(end)
     })?;
-    let ends = ends.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let [kept_out, with_job, missed] = [End::KeptOut, End::WithItsJob, End::NotReached]
-        .map(|it| ends.get(&it).copied().unwrap_or(0));
+    let [kept_out, with_job, missed] =
+        [End::KeptOut, End::WithItsJob, End::NotReached].map(|it| count(&ends, it));
     // Before the adoption and after it, and the most of what was meant.
     ensure!(
         kept_out > 0 && with_job > 0 && missed * 10 <= chosen.len(),
-        "{ends:?} of {} points",
+        "{kept_out} kept out, {with_job} ended with the job, {missed} not reached of {} points",
         chosen.len()
     );
     record(
@@ -83,6 +81,10 @@ pub fn at_each_call(crowd: &mut Crowd) -> Result<()> {
             all.len()
         ),
     )
+}
+
+fn count(ends: &[End], end: End) -> usize {
+    ends.iter().filter(|it| **it == end).count()
 }
 
 fn login(crowd: &Crowd, user: usize, strace: &[&str]) -> Result<lab::Command> {
@@ -189,90 +191,16 @@ fn cancel_at(crowd: &Crowd, user: usize, point: &Point) -> Result<End> {
 /// Whose job is gone in time is let into another of theirs, if they have one.
 pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
     let rounds = if is_long() { 10 } else { 1 };
-    let node = crowd.target();
     crate::storm::stack(crowd, Module::Ours)?;
-    let (mut kept_out, mut with_job, mut elsewhere) = (0_usize, 0, 0);
+    let mut ends = Vec::new();
     for round in 0..rounds {
-        let users: Vec<usize> = (0..20).collect();
-        let jobs = Mutex::new(BTreeMap::new());
-        each_in_a_thread(8, &users, |user| {
-            let job = crowd.submit(*user)?;
-            jobs.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(*user, job);
-            Ok(())
+        ends.extend(twenty_by_ssh(crowd, round)?);
+        lab::poll::until_true("all commands to end", Duration::from_secs(20), || {
+            Ok(crowd.target().processes("sleep 1000.")?.is_empty())
         })?;
-        let jobs = jobs.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (came_in, in_another) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        each_in_a_thread(users.len(), &users, |user| {
-            let job = jobs[user];
-            // To be told from the others'.
-            let sleep = format!("sleep 1000.{user}");
-            let command = format!("echo in; cat /proc/self/cgroup; echo read; {sleep}");
-            let client = crowd.cluster.node(2);
-            let ssh = client.ssh_command(&name(*user), "node1", &[&command]);
-            let mut login = ssh.dir("/tmp").spawn()?;
-            // From before the connection is there until after the command has begun; the last ones' for certain,
-            // however long that takes with twenty at once.
-            let step = 75 * (1 + round % 3);
-            std::thread::sleep(Duration::from_millis(*user as u64 * step + round * 7));
-            if *user >= LATE {
-                lab::poll::until_true("the command", Duration::from_secs(60), || {
-                    Ok(login.stdout()?.contains("read\n") || !login.is_running()?)
-                })?;
-            }
-            crowd.cancel(&[job])?;
-            let end = Instant::now() + Duration::from_secs(180);
-            let status = loop {
-                if let Some(status) = login.wait(Duration::from_millis(200))? {
-                    break status;
-                }
-                let told = login.stdout()?;
-                let other = match told.contains("read\n") {
-                    true => job_of_cgroup(node, &told).unwrap_or(None),
-                    false => None,
-                };
-                if let Some(other) = other.filter(|other| *other != job) {
-                    let owner = ["squeue", "-h", "-o", "%u", "-j", &other.to_string()];
-                    let owner = node.run(&owner)?.ok()?;
-                    ensure!(
-                        owner.trim() == name(*user),
-                        "{} is in job {other} of {owner}",
-                        name(*user)
-                    );
-                    for (pid, _) in node.processes(&sleep)? {
-                        node.run(&["kill", &pid.to_string()])?;
-                    }
-                    in_another.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
-                ensure!(
-                    Instant::now() < end,
-                    "{} outlives job {job}: said '{told}'",
-                    name(*user)
-                );
-            };
-            ensure!(
-                status != Status::Exited(0),
-                "{} ended by itself",
-                name(*user)
-            );
-            came_in.fetch_add(
-                usize::from(login.stdout()?.contains("in")),
-                Ordering::Relaxed,
-            );
-            Ok(())
-        })?;
-        let (came_in, in_another) = (came_in.into_inner(), in_another.into_inner());
-        with_job += came_in;
-        elsewhere += in_another;
-        kept_out += users.len() - came_in - in_another;
-        let end = Instant::now() + Duration::from_secs(20);
-        while let Some((_, left)) = node.processes("sleep 1000.")?.pop() {
-            ensure!(Instant::now() < end, "left behind: {left}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
     }
+    let [kept_out, with_job, elsewhere] =
+        [End::KeptOut, End::WithItsJob, End::Elsewhere].map(|it| count(&ends, it));
     // Both sides of the moment.
     ensure!(
         kept_out + elsewhere > 0 && with_job > 0,
@@ -284,7 +212,83 @@ pub fn during_ssh(crowd: &mut Crowd) -> Result<()> {
         &format!(
             "{} logins: {kept_out} kept out or ended before their command, {with_job} ended with the job, {elsewhere} in \
              another job of theirs; outlived it: 0",
-            kept_out + with_job + elsewhere
+            ends.len()
         ),
     )
+}
+
+fn twenty_by_ssh(crowd: &Crowd, round: u64) -> Result<Vec<End>> {
+    let users: Vec<usize> = (0..20).collect();
+    let jobs = each_in_a_thread(8, &users, |user| Ok((*user, crowd.submit(*user)?)))?;
+    each_in_a_thread(jobs.len(), &jobs, |(user, job)| {
+        // From before the connection is there until after the command has begun.
+        let step = 75 * (1 + round % 3);
+        let pause = Duration::from_millis(*user as u64 * step + round * 7);
+        cancel_during_ssh(crowd, *user, *job, pause)
+    })
+}
+
+/// Cancels the user's newest job that long after ssh was started.
+fn cancel_during_ssh(crowd: &Crowd, user: usize, job: u32, pause: Duration) -> Result<End> {
+    // To be told from the others'.
+    let sleep = format!("sleep 1000.{user}");
+    let command = format!("echo in; cat /proc/self/cgroup; echo read; {sleep}");
+    let client = crowd.cluster.node(2);
+    let ssh = client.ssh_command(&name(user), "node1", &[&command]);
+    let mut login = ssh.dir("/tmp").spawn()?;
+    std::thread::sleep(pause);
+    // The last ones' for certain after that, however long it takes with twenty at once.
+    if user >= LATE {
+        lab::poll::until_true("the command", Duration::from_secs(60), || {
+            Ok(login.stdout()?.contains("read\n") || !login.is_running()?)
+        })?;
+    }
+    crowd.cancel(&[job])?;
+    let end = Instant::now() + Duration::from_secs(180);
+    let status = loop {
+        if let Some(status) = login.wait(Duration::from_millis(200))? {
+            break status;
+        }
+        let told = login.stdout()?;
+        if let Some(other) = job_of_command(crowd, &told).filter(|other| *other != job) {
+            is_in_their_own(crowd, user, other)?;
+            for (pid, _) in crowd.target().processes(&sleep)? {
+                crowd.target().run(&["kill", &pid.to_string()])?;
+            }
+            return Ok(End::Elsewhere);
+        }
+        ensure!(
+            Instant::now() < end,
+            "{} outlives job {job}: said '{told}'",
+            name(user)
+        );
+    };
+    ensure!(
+        status != Status::Exited(0),
+        "{} ended by itself",
+        name(user)
+    );
+    Ok(match login.stdout()?.contains("in") {
+        true => End::WithItsJob,
+        false => End::KeptOut,
+    })
+}
+
+/// The job that the command is in, once it has said so.
+fn job_of_command(crowd: &Crowd, told: &str) -> Option<u32> {
+    match told.contains("read\n") {
+        true => job_of_cgroup(crowd.target(), told).unwrap_or(None),
+        false => None,
+    }
+}
+
+fn is_in_their_own(crowd: &Crowd, user: usize, job: u32) -> Result<()> {
+    let argv = ["squeue", "-h", "-o", "%u", "-j", &job.to_string()];
+    let owner = crowd.target().run(&argv)?.ok()?;
+    ensure!(
+        owner.trim() == name(user),
+        "{} is in job {job} of {owner}",
+        name(user)
+    );
+    Ok(())
 }

@@ -208,7 +208,7 @@ impl Crowd {
                 None => true,
             })
             .collect();
-        each_in_a_thread(8, &missing, |user| self.submit(*user).map(drop))
+        each_in_a_thread(8, &missing, |user| self.submit(*user)).map(drop)
     }
 
     /// Lets the jobs of some users start and end until that is done.
@@ -351,30 +351,26 @@ fn accounts(key: &str) -> String {
     )
 }
 
-/// Does that with each, in so many threads; the first error.
-pub fn each_in_a_thread<T: Sync>(
+/// Does that with each, in so many threads; the results in no particular order, or the first error.
+pub fn each_in_a_thread<T: Sync, R: Send>(
     threads: usize,
     items: &[T],
-    work: impl Fn(&T) -> Result<()> + Sync,
-) -> Result<()> {
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     let next = Mutex::new(items.iter());
     let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let some = || std::iter::from_fn(take).map(&work).collect();
     std::thread::scope(|scope| {
-        let working: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    while let Some(item) = take() {
-                        work(item)?;
-                    }
-                    Ok(())
-                })
+        let working: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let done: Result<Vec<Vec<R>>> = working
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| anyhow::bail!("a thread panicked"))
             })
             .collect();
-        working.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|_| anyhow::bail!("a thread panicked"))
-        })
+        Ok(done?.into_iter().flatten().collect())
     })
 }
 

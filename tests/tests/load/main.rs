@@ -23,11 +23,13 @@ use lab::Suite;
 use tests::{Matrix, Module, Shared, is_long, record};
 
 use crowd::Crowd;
-use storm::Tally;
+use storm::{Login, Tally};
+
+/// Logins at a time, of users by chance.
+const AT_A_TIME: usize = 50;
 
 /// Logins across running jobs, while jobs start and end.
 fn logins(crowd: &mut Crowd) -> Result<()> {
-    const AT_A_TIME: usize = 50;
     let (turns, each) = match is_long() {
         true => (4, 250),
         false => (2, 60),
@@ -57,24 +59,8 @@ fn logins(crowd: &mut Crowd) -> Result<()> {
         running.iter().min().unwrap_or(&0),
         running.iter().max().unwrap_or(&0)
     );
-    let mut tallies = Vec::new();
-    for (module, logins) in made {
-        let mut tally = Tally::default();
-        tally.add(crowd, &logins);
-        let who = match module {
-            Module::Ours => "ours",
-            Module::SchedMd => "SchedMD's module in the same run",
-        };
-        let times = tally.times();
-        let result = format!("{tally}; p50 / p99 / max {times}; {jobs}");
-        println!("{who}: {result}");
-        if module == Module::SchedMd || tally.wrong.is_empty() {
-            let what = format!("ssh logins, {AT_A_TIME} at a time, {who}");
-            record(&what, &crowd.versions()?, &result)?;
-        }
-        tallies.push(tally);
-    }
-    let ours = tallies.first().context("two tallies")?;
+    let [ours, theirs] = made.map(|(module, logins)| tallied(crowd, module, &logins, &jobs));
+    let (ours, _) = (ours?, theirs?);
     ours.check("ours")?;
     // Most of it can be told for certain.
     ensure!(
@@ -88,6 +74,24 @@ fn logins(crowd: &mut Crowd) -> Result<()> {
         "{jobs}"
     );
     Ok(())
+}
+
+/// Judges one module's logins, and leaves a row of them.
+fn tallied(crowd: &Crowd, module: Module, logins: &[Login], jobs: &str) -> Result<Tally> {
+    let mut tally = Tally::default();
+    tally.add(crowd, logins);
+    let who = match module {
+        Module::Ours => "ours",
+        Module::SchedMd => "SchedMD's module in the same run",
+    };
+    let times = tally.times();
+    let result = format!("{tally}; p50 / p99 / max {times}; {jobs}");
+    println!("{who}: {result}");
+    if module == Module::SchedMd || tally.wrong.is_empty() {
+        let what = format!("ssh logins, {AT_A_TIME} at a time, {who}");
+        record(&what, &crowd.versions()?, &result)?;
+    }
+    Ok(tally)
 }
 
 type Test = fn(&mut Crowd) -> Result<()>;

@@ -93,6 +93,15 @@ impl Expired<'_> {
         Ok(self.site.node().read("/etc/shadow")? != self.expired)
     }
 
+    /// With passwords that have not expired.
+    fn bob_is_denied_without(&self, method: Method) -> Result<()> {
+        let node = self.site.node();
+        node.write("/etc/shadow", &self.valid, 0o600)?;
+        let login = self.site.log_in("bob", method)?;
+        denied(&login)?;
+        login.end(node)
+    }
+
     /// sshd has let the user in, for no more than passwd(1), which wants a terminal.
     fn kept_from_a_shell(&self, login: &Login) -> Result<()> {
         let told = login.stderr.contains("Password change required");
@@ -136,10 +145,7 @@ fn expired(passwords: &Expired<'_>) -> Result<()> {
         denied(&login)?;
         ensure!(!passwords.is_changed()?, "{login}");
         login.end(node)?;
-        node.write("/etc/shadow", &passwords.valid, 0o600)?;
-        let login = site.log_in("bob", method)?;
-        denied(&login)?;
-        login.end(node)?;
+        passwords.bob_is_denied_without(method)?;
     }
     // The old one is no new one.
     node.write(ASKPASS.0, "#!/bin/sh\necho \"$USER-secret\"\n", 0o755)?;
@@ -216,63 +222,90 @@ fn terminal(passwords: &Expired<'_>) -> Result<()> {
 /// who has none: no record of the account phase vouches for them.
 fn too_late(passwords: &Expired<'_>) -> Result<()> {
     let site = passwords.site;
-    let node = site.node();
     let job = site.cluster().submit("alice", &[])?;
     for module in [Module::Ours, Module::SchedMd] {
         passwords.use_stack(module, Order::TooLate)?;
         for method in Method::ALL {
             for user in ["alice", "bob"] {
-                let mark = node.syslog_mark()?;
-                let login = passwords.log_in(user, method)?;
-                if method.is_keyboard_interactive() && module == Module::Ours && user == "bob" {
-                    ensure!(login.shell.is_none(), "{login}");
-                    logged(site, mark, &["the record of the account phase is missing"])?;
-                } else if method.is_keyboard_interactive() {
-                    let adopted = (module == Module::Ours).then_some(job);
-                    let found = login.shell()?.job(node)?;
-                    ensure!(found == adopted, "{module:?} {user} {found:?}: {login}");
-                    ensure!(passwords.is_changed()?, "{module:?} {user} {login}");
-                } else {
-                    passwords.kept_from_a_shell(&login)?;
-                }
-                login.end(node)?;
+                log_in_too_late(passwords, module, method, user, job)?;
             }
-            node.write("/etc/shadow", &passwords.valid, 0o600)?;
-            let login = site.log_in("bob", method)?;
-            denied(&login)?;
-            login.end(node)?;
+            passwords.bob_is_denied_without(method)?;
         }
-        // What else bob can have: passwd(1) outside; forwarding, where he can have a shell.
-        passwords.expire()?;
-        let argv = ["ssh", "-tt", "node1"];
-        let client = site.client("bob", Method::PublicKey, &argv).spawn()?;
-        // Before that it has a child of its name, which ends at once.
-        wait_for("passwd(1)", || {
-            Ok(client.stdout()?.ends_with("Current password: "))
-        })?;
-        let mut found = Vec::new();
-        wait_for("passwd(1) alone", || {
-            found = node.processes("passwd")?;
-            Ok(found.len() == 1)
-        })?;
-        for (pid, line) in found {
-            let cgroup = cgroup_of(node, pid).with_context(|| line.clone())?;
-            ensure!(job_of_cgroup(node, &cgroup)?.is_none(), "{line}: {cgroup}");
-        }
-        drop(client);
-        for method in [Method::PublicKey, Method::KeyboardInteractive] {
-            passwords.expire()?;
-            let argv = ["ssh", "-N", "-L", "9001:localhost:22", "node1"];
-            let client = site.client("bob", method, &argv).spawn()?;
-            wait_for("the client to listen", || listens(site))?;
-            let forwarded = !banner(site)?.is_empty();
-            let expected = method.is_keyboard_interactive() && module == Module::SchedMd;
-            ensure!(forwarded == expected, "{method}: {}", client.stderr()?);
-            drop(client);
-            wait_for("the client's end", || Ok(!listens(site)?))?;
-        }
+        passwd_outside(passwords)?;
+        forwarding(passwords, module)?;
     }
-    // Nor does the session line let in whom it can't adopt.
+    not_adopted(passwords, job)
+}
+
+/// alice has that job, bob none.
+fn log_in_too_late(
+    passwords: &Expired<'_>,
+    module: Module,
+    method: Method,
+    user: &str,
+    job: u32,
+) -> Result<()> {
+    let site = passwords.site;
+    let node = site.node();
+    let mark = node.syslog_mark()?;
+    let login = passwords.log_in(user, method)?;
+    if !method.is_keyboard_interactive() {
+        passwords.kept_from_a_shell(&login)?;
+    } else if module == Module::Ours && user == "bob" {
+        ensure!(login.shell.is_none(), "{login}");
+        logged(site, mark, &["the record of the account phase is missing"])?;
+    } else {
+        let adopted = (module == Module::Ours).then_some(job);
+        let found = login.shell()?.job(node)?;
+        ensure!(found == adopted, "{module:?} {user} {found:?}: {login}");
+        ensure!(passwords.is_changed()?, "{module:?} {user} {login}");
+    }
+    login.end(node)
+}
+
+/// bob, who has no job, can have passwd(1) outside.
+fn passwd_outside(passwords: &Expired<'_>) -> Result<()> {
+    let node = passwords.site.node();
+    passwords.expire()?;
+    let argv = ["ssh", "-tt", "node1"];
+    let client = passwords.site.client("bob", Method::PublicKey, &argv);
+    let client = client.spawn()?;
+    // Before that it has a child of its name, which ends at once.
+    wait_for("passwd(1)", || {
+        Ok(client.stdout()?.ends_with("Current password: "))
+    })?;
+    let mut found = Vec::new();
+    wait_for("passwd(1) alone", || {
+        found = node.processes("passwd")?;
+        Ok(found.len() == 1)
+    })?;
+    for (pid, line) in found {
+        let cgroup = cgroup_of(node, pid).with_context(|| line.clone())?;
+        ensure!(job_of_cgroup(node, &cgroup)?.is_none(), "{line}: {cgroup}");
+    }
+    Ok(())
+}
+
+/// bob can have forwarding where he can have a shell.
+fn forwarding(passwords: &Expired<'_>, module: Module) -> Result<()> {
+    let site = passwords.site;
+    for method in [Method::PublicKey, Method::KeyboardInteractive] {
+        passwords.expire()?;
+        let argv = ["ssh", "-N", "-L", "9001:localhost:22", "node1"];
+        let client = site.client("bob", method, &argv).spawn()?;
+        wait_for("the client to listen", || listens(site))?;
+        let forwarded = !banner(site)?.is_empty();
+        let expected = method.is_keyboard_interactive() && module == Module::SchedMd;
+        ensure!(forwarded == expected, "{method}: {}", client.stderr()?);
+        drop(client);
+        wait_for("the client's end", || Ok(!listens(site)?))?;
+    }
+    Ok(())
+}
+
+/// Nor does the session line let in whom it can't adopt.
+fn not_adopted(passwords: &Expired<'_>, job: u32) -> Result<()> {
+    let node = passwords.site.node();
     let stepd = node.pid_of_stepd(job)?;
     for order in [Order::Advised, Order::TooLate] {
         passwords.use_stack(Module::Ours, order)?;

@@ -1,11 +1,13 @@
 //! A node with an sshd for each way in, and logins there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Background, Cluster, Command, Node, Status, Suite};
 use tests::session::{ASKPASS, Lines, Method, Shell, stack};
 use tests::{Module, job_of_cgroup};
+
+pub use tests::wait_for;
 
 /// Options under which nobody gets in who was not adopted.
 pub const STRICT: &str = "action_adopt_failure=deny action_generic_failure=deny";
@@ -188,14 +190,4 @@ impl std::fmt::Display for Login {
 /// The cgroups of a process, as it sees them itself.
 pub fn cgroup_of(node: &Node, pid: u32) -> Result<String> {
     node.run(&["cat", &format!("/proc/{pid}/cgroup")])?.ok()
-}
-
-/// Waits until something is so.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !done()? {
-        ensure!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
