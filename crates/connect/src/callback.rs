@@ -13,12 +13,10 @@ use rustix::io::retry_on_intr;
 
 use crate::relay::prepared;
 
-/// Bytes of the secret, in hexadecimal digits.
+/// Hexadecimal digits of each half of the secret: the caller shows the first, the proxy answers with the second.
 const DIGITS: usize = 32;
 /// The line by which the step says that it does not call.
 pub(crate) const DECLINES: &str = "slurm-adopt: by srun\n";
-/// What the proxy says to a caller that knows the secret.
-const WELCOME: u8 = b'+';
 /// Callers that have not shown the secret, at most.
 const STRANGERS: usize = 8;
 /// The time for a connection to the proxy: one packet may be lost.
@@ -40,24 +38,24 @@ pub(crate) enum Outcome {
     Called(TcpStream),
     /// The connection goes by srun.
     Declined,
-    /// The step has ended, or ssh has gone.
+    /// The step has ended.
+    Ended,
+    /// ssh has gone.
     Gone,
 }
 
 impl Callback {
-    /// Listens at one of these ports, or any one.
+    /// Listens at one of these ports, or any other.
     ///
     /// # Errors
     /// None is free, or there is no randomness.
     pub(crate) fn listen(ports: Option<RangeInclusive<u16>>) -> io::Result<Self> {
-        let mut bytes = [0; DIGITS / 2];
+        let mut bytes = [0; DIGITS];
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         let secret = bytes.iter().map(|it| format!("{it:02x}")).collect();
         let mut failed = io::Error::other("no port");
-        for port in ports.unwrap_or(0..=0) {
-            // By IPv4 too (ipv6(7), IPV6_V6ONLY), or by that alone.
-            let both = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port));
-            match both.or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))) {
+        for port in ports.into_iter().flatten().chain([0]) {
+            match listen_at(port) {
                 Ok(listener) => {
                     listener.set_nonblocking(true)?;
                     return Ok(Self { listener, secret });
@@ -68,10 +66,10 @@ impl Callback {
         Err(failed)
     }
 
-    /// The first line of the step's input: port and secret. Only the user can read it there, unlike arguments.
-    pub(crate) fn invitation(&self) -> io::Result<String> {
+    /// Writes the first line of the step's input: port and secret. Only the user can read it there, unlike arguments.
+    pub(crate) fn invite(&self, step: &mut impl Write) -> io::Result<()> {
         let port = self.listener.local_addr()?.port();
-        Ok(format!("{port} {}\n", self.secret))
+        step.write_all(format!("{port} {}\n", self.secret).as_bytes())
     }
 
     /// Waits for the relay. `said` is the step's output, of which a byte that follows [`DECLINES`] is not read; nobody
@@ -97,7 +95,7 @@ impl Callback {
             }
             // A site's TaskProlog may have said something before.
             if is_ready[1] && !has_more(said, &mut line)? {
-                return Ok(Outcome::Gone);
+                return Ok(Outcome::Ended);
             }
             if line.ends_with(DECLINES.as_bytes()) {
                 return Ok(Outcome::Declined);
@@ -135,15 +133,30 @@ impl Callback {
         }
     }
 
-    /// The caller, if it shows the secret: in one packet, as it was written.
+    /// The caller, if it shows the secret, in one packet as it was written, and waits for the answer.
     fn welcomed(&self, mut stranger: TcpStream) -> Option<TcpStream> {
+        let (first, second) = self.secret.as_bytes().split_at(DIGITS);
         let mut shown = [0; DIGITS + 1];
         let count = stranger.read(&mut shown).ok()?;
-        if shown[..count] != *self.secret.as_bytes() {
+        if shown[..count] != *first {
             return None;
         }
-        stranger.write_all(&[WELCOME]).ok()?;
+        let more = stranger.read(&mut shown).map_err(|error| error.kind());
+        if more != Err(io::ErrorKind::WouldBlock) {
+            return None;
+        }
+        stranger.write_all(second).ok()?;
         prepared(stranger).ok()
+    }
+}
+
+/// By IPv4 too (ipv6(7), IPV6_V6ONLY), or by that alone where there is no IPv6.
+fn listen_at(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+        }
+        result => result,
     }
 }
 
@@ -160,7 +173,7 @@ fn has_more(said: &mut impl Read, line: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The relay's side: reads the invitation and calls the proxy, which is where srun was called (`SLURM_LAUNCH_NODE_IPADDR`,
+/// The relay's side, of which each release must understand each other's: another protocol needs another subcommand. Reads the invitation and calls the proxy, which is where srun was called (`SLURM_LAUNCH_NODE_IPADDR`,
 /// srun's man page), or else tells it that the connection goes by srun.
 ///
 /// # Errors
@@ -188,13 +201,14 @@ fn first_line(input: &mut impl Read) -> io::Result<String> {
 
 fn call(proxy: IpAddr, invitation: &str) -> Option<TcpStream> {
     let (port, secret) = invitation.split_once(' ')?;
+    let (first, second) = secret.split_at_checked(DIGITS)?;
     let address = SocketAddr::new(proxy, port.parse().ok()?);
     let mut stream = TcpStream::connect_timeout(&address, CONNECT).ok()?;
-    stream.write_all(secret.as_bytes()).ok()?;
+    stream.write_all(first.as_bytes()).ok()?;
     stream.set_read_timeout(Some(ANSWER)).ok()?;
-    let mut answer = [0];
+    let mut answer = [0; DIGITS];
     stream.read_exact(&mut answer).ok()?;
-    (answer == [WELCOME]).then_some(())?;
+    (answer == *second.as_bytes()).then_some(())?;
     stream.set_read_timeout(None).ok()?;
     prepared(stream).ok()
 }
@@ -216,7 +230,9 @@ mod tests {
         thread::JoinHandle<(Outcome, UnixStream)>,
     ) {
         let callback = Callback::listen(None).expect("a port");
-        let invitation = callback.invitation().expect("its number");
+        let mut invitation = Vec::new();
+        callback.invite(&mut invitation).expect("its number");
+        let invitation = String::from_utf8(invitation).expect("a text");
         let (step, mut said) = UnixStream::pair().expect("sockets");
         let (ssh, reader) = UnixStream::pair().expect("sockets");
         let waits = thread::spawn(move || {
@@ -251,12 +267,13 @@ mod tests {
         let (port, secret) = invitation.trim_end().split_once(' ').expect("two words");
         let port = port.parse().expect("a port");
         let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
-        let half = &secret[..DIGITS / 2];
+        let first = &secret[..DIGITS];
         let other = "0".repeat(DIGITS);
-        for shown in [half, &other, &format!("{secret}0"), ""] {
+        for shown in [&first[1..], &other, secret, ""] {
             let mut stranger = connect();
             stranger.write_all(shown.as_bytes()).expect("write");
-            stranger.shutdown(std::net::Shutdown::Write).expect("end");
+            // It may be dropped already.
+            let _ = stranger.shutdown(std::net::Shutdown::Write);
             // The end, or a reset where something was left unread.
             let answer = stranger.read(&mut [0]).unwrap_or(0);
             assert_eq!(answer, 0, "{shown}");
@@ -270,15 +287,45 @@ mod tests {
 
     #[test]
     fn a_step_that_cannot_call_is_heard_by_srun() {
-        // A host that does not take it for the proxy; one at which nobody listens; none.
-        let other = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let elsewhere = other.local_addr().expect("an address").port();
-        thread::spawn(move || other.accept().map(drop));
-        for invitation in [&format!("{elsewhere} secret\n"), "1 secret\n", "\n"] {
+        let secret = "0123456789abcdef".repeat(2) + &"fedcba9876543210".repeat(2);
+        let nobody = format!("1 {secret}\n");
+        for invitation in [&nobody, "1 secret\n", "\n"] {
             declined(invitation, HERE);
         }
-        declined("1 secret\n", None);
-        declined("1 secret\n", Some("a name"));
+        declined(&nobody, None);
+        declined(&nobody, Some("a name"));
+        // Another host, which does not know the answer.
+        for answer in ["", &secret[..DIGITS], &"+".repeat(DIGITS)] {
+            declined(&format!("{} {secret}\n", host(answer)), HERE);
+        }
+    }
+
+    /// The port of a host that says this to who calls.
+    fn host(answer: &str) -> u16 {
+        let answer = answer.to_owned();
+        let host = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let port = host.local_addr().expect("an address").port();
+        thread::spawn(move || {
+            let (mut caller, _) = host.accept().expect("a call");
+            caller.read_exact(&mut [0; DIGITS]).expect("half a secret");
+            caller.write_all(answer.as_bytes()).expect("write");
+        });
+        port
+    }
+
+    #[test]
+    fn a_relay_that_has_given_up_is_not_taken() {
+        let callback = Callback::listen(None).expect("a port");
+        let address = callback.listener.local_addr().expect("an address");
+        let (mut step, mut said) = UnixStream::pair().expect("sockets");
+        // All is there before the proxy looks.
+        let mut relay = TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).expect("connect");
+        let first = &callback.secret.as_bytes()[..DIGITS];
+        relay.write_all(first).expect("write");
+        drop(relay);
+        step.write_all(DECLINES.as_bytes()).expect("write");
+        let outcome = callback.wait(&mut said, &step).expect("wait");
+        assert!(matches!(outcome, Outcome::Declined), "{outcome:?}");
     }
 
     /// The proxy hears of it after what a TaskProlog has printed, and reads nothing that follows.
@@ -302,7 +349,7 @@ mod tests {
         let (_, step, _ssh, of_step) = proxy();
         drop(step);
         let (outcome, _) = of_step.join().expect("the proxy");
-        assert!(matches!(outcome, Outcome::Gone), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
 
         let (_, _step, ssh, of_ssh) = proxy();
         drop(ssh);
@@ -314,7 +361,11 @@ mod tests {
     fn a_port_is_one_of_those_that_are_allowed() {
         let one = Callback::listen(None).expect("a port");
         let taken = one.listener.local_addr().expect("an address").port();
-        assert!(Callback::listen(Some(taken..=taken)).is_err(), "taken");
+        let other = Callback::listen(Some(taken..=taken)).expect("any other");
+        assert_ne!(
+            other.listener.local_addr().expect("an address").port(),
+            taken
+        );
         let last = taken.saturating_add(20);
         let other = Callback::listen(Some(taken..=last)).expect("another");
         let port = other.listener.local_addr().expect("an address").port();

@@ -111,6 +111,8 @@ pub enum Error {
     },
     /// No port can be listened at for the relay in the job.
     Listen(io::Error),
+    /// The step of the job ended before it relayed.
+    Ended,
     /// The connection broke.
     Relay(io::Error),
 }
@@ -165,6 +167,7 @@ impl fmt::Display for Error {
                 write!(f, "connect to {node}, port {port}: {cause}")
             }
             Self::Listen(cause) => write!(f, "listen for the relay in the job: {cause}"),
+            Self::Ended => f.write_str("srun ended without a connection"),
             Self::Relay(cause) => write!(f, "relay: {cause}"),
         }
     }

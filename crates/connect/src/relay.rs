@@ -10,11 +10,15 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read, write};
-use rustix::net::sockopt::set_socket_keepalive;
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
+};
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
 /// The time for one address.
 const CONNECT: Duration = Duration::from_secs(10);
+/// The time after which a host that does not answer is dead, if the step has ended.
+const DEAD: Duration = Duration::from_secs(20);
 /// The most that is moved at once, in bytes, and the size of pipes. Larger ones were no faster, and a user who has 64 MiB of pipes
 /// gets small ones for everything else (pipe-user-pages-soft).
 const CHUNK: usize = 256 << 10;
@@ -41,21 +45,36 @@ pub(crate) fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Relays between two connections, until sshd's ends or nobody holds the other end of `life` any more.
-pub(crate) fn relay_between(ssh: TcpStream, sshd: TcpStream, mut life: File) -> io::Result<()> {
-    let (input, up) = (ssh.try_clone()?, sshd.try_clone()?);
+/// Relays between two connections. It ends once nobody holds the other end of `life` any more, which is after ssh has got
+/// everything: a connection that is closed with bytes unread would take those on their way with it. There is nobody to tell
+/// of a failure.
+pub(crate) fn relay_between(ssh: &TcpStream, sshd: &TcpStream, mut life: File) -> io::Result<()> {
+    let (input, up, end) = (ssh.try_clone()?, sshd.try_clone()?, sshd.try_clone()?);
     thread::spawn(move || {
         let _ = carry(input.as_fd(), up.as_fd());
         let _ = up.shutdown(Shutdown::Write);
     });
-    let end = sshd.try_clone()?;
-    thread::spawn(move || {
+    let lives = thread::spawn(move || {
         let _ = io::copy(&mut life, &mut io::sink());
         let _ = end.shutdown(Shutdown::Both);
     });
-    let done = carry(sshd.as_fd(), ssh.as_fd());
-    let _ = ssh.shutdown(Shutdown::Both);
-    unless_gone(done)
+    let _ = carry(sshd.as_fd(), ssh.as_fd());
+    let _ = ssh.shutdown(Shutdown::Write);
+    let _ = lives.join();
+    Ok(())
+}
+
+/// Reads what the step still says, by a thread. Once it has ended so has the relay, unless its host is dead: that is noticed
+/// soon (tcp(7)), not after the two hours of [`prepared`].
+pub(crate) fn watch(mut step: ChildStdout, stream: &TcpStream) -> io::Result<()> {
+    let stream = stream.try_clone()?;
+    thread::spawn(move || {
+        let _ = io::copy(&mut step, &mut io::sink());
+        let _ = set_tcp_keepidle(&stream, DEAD / 4);
+        let _ = set_tcp_keepintvl(&stream, DEAD / 4);
+        let _ = set_tcp_user_timeout(&stream, DEAD.as_millis() as u32);
+    });
+    Ok(())
 }
 
 /// Relays between this process's input and output and srun's, until srun ends.

@@ -82,13 +82,12 @@ pub fn connect_here(node: &str, port: u16) -> io::Result<TcpStream> {
 /// # Errors
 /// The proxy has gone, or a connection broke.
 pub fn relay_in_job(sshd: TcpStream) -> io::Result<()> {
-    // Not by std's buffers, which would take more than the first line.
+    // Not by std's buffer, which would take more than the first line.
     let mut input = File::from(dup(io::stdin())?);
-    let output = File::from(dup(io::stdout())?);
     // srun's man page: where it was called.
     let proxy = std::env::var("SLURM_LAUNCH_NODE_IPADDR").ok();
-    match call_back(&mut input, output, proxy.as_deref())? {
-        Some(ssh) => relay_between(ssh, sshd, input),
+    match call_back(&mut input, io::stdout(), proxy.as_deref())? {
+        Some(ssh) => relay_between(&ssh, &sshd, input),
         None => relay(sshd),
     }
 }
