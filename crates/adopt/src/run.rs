@@ -117,6 +117,9 @@ impl<'a> Call<'a> {
         let gather = || self.gather(options, Phase::Account, uid, options.timeout);
         let (mut facts, mut stepds) = gather();
         if self.has_waited(uid, &facts, &stepds) {
+            if let Some(outcome) = self.switched_off(uid) {
+                return outcome;
+            }
             (facts, stepds) = gather();
         }
         let deadline = stepds.whole;

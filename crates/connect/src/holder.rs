@@ -7,7 +7,7 @@ pub(crate) const SIGNAL: &str = "USR1";
 /// The time for the first connection: sshd's own for a login (LoginGraceTime), who may be fetched for a password after hours.
 /// A proxy makes it within its pause between two looks.
 const FIRST: Duration = Duration::from_secs(120);
-/// The longest pause between two counts.
+/// The longest pause between two counts. Before the first connection it is a second, so that the first may be short.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// A script of sh that ends so long after the last connection: a sshd of the user's among the processes of the job on its
@@ -31,14 +31,14 @@ is_used() {{
     return 1
 }}
 trap 'is_used || exit 0' {SIGNAL}
-idle=0 limit={first}
+idle=0 limit={first} pause=1
 while :; do
-    sleep {pause} &
+    sleep $pause &
     wait $!
     if is_used; then
-        idle=0 limit={keep}
+        idle=0 limit={keep} pause={pause}
     else
-        idle=$((idle + {pause}))
+        idle=$((idle + pause))
         test "$idle" -lt "$limit" || exit 0
     fi
 done
@@ -119,11 +119,26 @@ mod tests {
         }
     }
 
+    /// At its later pace it would not ask so often within the limit.
+    #[test]
+    fn it_looks_often_before_the_first_connection() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut shell = hold(dir.path(), 600, "other");
+        let questions = LIMIT.as_secs() / PAUSE.as_secs() + 1;
+        let asked = || fs::read_to_string(dir.path().join("asked")).unwrap_or_default();
+        until("many questions", || {
+            asked().lines().count() as u64 > questions
+        });
+        let _ = shell.kill();
+        shell.wait().expect("its end");
+        disconnect(dir.path());
+    }
+
     #[test]
     fn the_time_for_the_first_connection_is_that_of_sshd() {
         for keep in [0, 600] {
             let script = script(Duration::from_secs(keep));
-            assert!(script.contains("limit=120\n"), "{keep}: {script}");
+            assert!(script.contains("limit=120 "), "{keep}: {script}");
         }
     }
 

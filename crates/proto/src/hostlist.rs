@@ -10,7 +10,7 @@ use std::fmt;
 const MAX_RANGE: u64 = 65536;
 /// Limit on digits: more than any number in a host's name has.
 const MAX_WIDTH: usize = 255;
-/// Limit on pairs of brackets, more than any site has in one name; bounds the recursion of [`position`].
+/// Limit on pairs of brackets, more than any site has in one name; bounds the work of [`position`].
 const MAX_BRACKETS: usize = 8;
 
 /// Reason why a text is not a host list.
@@ -156,72 +156,46 @@ impl<'a> Element<'a> {
         })
     }
 
+    /// The lowest position of all ways to match: n[1-20][1-20] has n111 twice.
     fn position(&self, name: &str) -> Result<Option<u64>, HostListError> {
-        let mut indices = Vec::with_capacity(self.parts.len());
-        let mut first = None;
-        self.match_from(0, name, &mut indices, &mut first)?;
-        Ok(first)
+        // No position is larger: nothing below overflows.
+        self.count()?;
+        // The places in the name that the brackets so far may lead to, each with the lowest sum of what they add.
+        let mut ways = vec![(0, 0)];
+        for ((literal, ranges), weight) in self.parts.iter().zip(self.weights()) {
+            let mut longer = Vec::new();
+            for (place, sum) in ways {
+                let Some(rest) = name[place..].strip_prefix(literal) else {
+                    continue;
+                };
+                let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                let start = place + literal.len();
+                longer.extend((1..=digits).filter_map(|length| {
+                    let index = index_in(ranges, &rest[..length])?;
+                    Some((start + length, sum + index * weight))
+                }));
+            }
+            longer.sort_unstable();
+            longer.dedup_by_key(|(place, _)| *place);
+            ways = longer;
+        }
+        let whole = ways.iter().find(|it| name[it.0..] == *self.suffix);
+        Ok(whole.map(|(_, sum)| *sum))
     }
 
-    /// Matches `rest` against the parts from `part` on; the parts before it matched with these indices.
-    /// `first` becomes the lowest position of all ways to match.
-    fn match_from(
-        &self,
-        part: usize,
-        rest: &str,
-        indices: &mut Vec<u64>,
-        first: &mut Option<u64>,
-    ) -> Result<bool, HostListError> {
-        let Some((literal, ranges)) = self.parts.get(part) else {
-            if rest != self.suffix {
-                return Ok(false);
+    /// What one more in each bracket adds to the position: the last bracket varies fastest, among those before it the
+    /// first.
+    fn weights(&self) -> Vec<u64> {
+        let mut weights = Vec::new();
+        if let Some(((_, last), firsts)) = self.parts.split_last() {
+            let mut weight = size(last);
+            for (_, ranges) in firsts {
+                weights.push(weight);
+                weight *= size(ranges);
             }
-            let number = self.number(indices)?;
-            *first = Some(first.map_or(number, |it| it.min(number)));
-            return Ok(true);
-        };
-        let Some(rest) = rest.strip_prefix(literal) else {
-            return Ok(false);
-        };
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        // n[1-20][1-20] has n111 twice: try on unless a non-digit separates the brackets.
-        let is_one_way = self.parts.get(part + 1).is_none_or(|(literal, _)| {
-            let next = literal.bytes().next();
-            next.is_some_and(|sign| !sign.is_ascii_digit())
-        });
-        let mut is_matched = false;
-        // Usually all the digits belong to the bracket; fewer only if digits follow it.
-        for length in (1..=digits).rev() {
-            let Some(index) = index_in(ranges, &rest[..length]) else {
-                continue;
-            };
-            indices.push(index);
-            is_matched |= self.match_from(part + 1, &rest[length..], indices, first)?;
-            indices.pop();
-            if is_matched && is_one_way {
-                break;
-            }
+            weights.push(1);
         }
-        Ok(is_matched)
-    }
-
-    /// The position in the expansion: the last bracket varies fastest, among those before it the first.
-    fn number(&self, indices: &[u64]) -> Result<u64, HostListError> {
-        let Some((last, firsts)) = indices.split_last() else {
-            return Ok(0);
-        };
-        let mut prefix = 0u64;
-        for (index, (_, ranges)) in firsts.iter().zip(&self.parts).rev() {
-            prefix = prefix
-                .checked_mul(size(ranges))
-                .and_then(|sum| sum.checked_add(*index))
-                .ok_or(HostListError::TooMany)?;
-        }
-        let last_size = self.parts.last().map_or(1, |(_, ranges)| size(ranges));
-        prefix
-            .checked_mul(last_size)
-            .and_then(|sum| sum.checked_add(*last))
-            .ok_or(HostListError::TooMany)
+        weights
     }
 
     fn nth(&self, index: u64) -> Result<String, HostListError> {
@@ -277,7 +251,10 @@ impl Range {
     fn index_of(&self, digits: &str) -> Option<u64> {
         let padded = digits.len() == self.width;
         let longer = digits.len() > self.width && !digits.starts_with('0');
-        let value = number(digits).ok().filter(|_| padded || longer)?;
+        if !padded && !longer {
+            return None;
+        }
+        let value = number(digits).ok()?;
         (self.low <= value && value <= self.high).then(|| value - self.low)
     }
 }

@@ -40,8 +40,8 @@ pub fn bytes_by_copy(
     let (answer, result) = pipe_with(PipeFlags::CLOEXEC)?;
     let blocked = Blocked::all()?;
     let Some(pid) = copy()? else {
-        // Signals stay blocked here: the handlers are the application's.
-        run(&result, work);
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        end_copy(|| write(&result, &work()));
     };
     drop(blocked);
     drop(result);
@@ -53,8 +53,9 @@ pub fn bytes_by_copy(
     read
 }
 
-/// Copies this process. Returns the copy's pid; None in the copy.
-fn copy() -> io::Result<Option<Pid>> {
+/// Copies this process. Returns the copy's pid; None in the copy. There signals must stay blocked: the handlers are the
+/// application's.
+pub(crate) fn copy() -> io::Result<Option<Pid>> {
     // Not fork(2): without an exit signal it is a "clone child", clone(2), that nobody else waits for.
     // SAFETY: clone(2) without flags copies this process with its memory and stack. All arguments but the flags are
     // 0, so that their order, which differs by architecture, does not matter.
@@ -66,17 +67,18 @@ fn copy() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Runs in the copy: does the work, reports its result and exits.
-fn run(result: &OwnedFd, work: &dyn Fn() -> Vec<u8>) -> ! {
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    if let Ok(bytes) = panic::catch_unwind(AssertUnwindSafe(work)) {
-        let mut rest = &bytes[..];
-        while let Ok(count @ 1..) = rustix::io::retry_on_intr(|| rustix::io::write(result, rest)) {
-            rest = rest.get(count..).unwrap_or_default();
-        }
-    }
+/// Ends the copy after its last work.
+pub(crate) fn end_copy(work: impl FnOnce()) -> ! {
+    let _ = panic::catch_unwind(AssertUnwindSafe(work));
     // SAFETY: _exit(2) ends the process and runs no handlers of the application's.
     unsafe { libc::_exit(0) }
+}
+
+fn write(result: &OwnedFd, bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Ok(count @ 1..) = rustix::io::retry_on_intr(|| rustix::io::write(result, rest)) {
+        rest = rest.get(count..).unwrap_or_default();
+    }
 }
 
 fn read_bytes(answer: &OwnedFd, most: usize, deadline: &Deadline) -> io::Result<Vec<u8>> {
@@ -106,7 +108,7 @@ fn read_bytes(answer: &OwnedFd, most: usize, deadline: &Deadline) -> io::Result<
 }
 
 /// Waits briefly for the end of the copy. One that cannot be killed now (a dead NFS server) is left to init.
-fn reap(pid: Pid) {
+pub(crate) fn reap(pid: Pid) {
     const TRIES: usize = 20;
     let options = WaitOptions::from_bits_retain(libc::__WALL as u32) | WaitOptions::NOHANG;
     for _ in 0..TRIES {

@@ -9,6 +9,7 @@
 mod copy;
 mod deadline;
 mod files;
+mod guard;
 mod limits;
 mod login;
 mod mask;
@@ -30,6 +31,7 @@ pub use files::{
     Directory, FileStatus, IS_LINK, NO_FOLLOW, identify, is_same_file, make_dir, read_identified,
     read_open, read_regular, read_with_metadata,
 };
+pub use guard::Guard;
 pub use limits::{Limit, Resource, limit, limit_in, set_limit};
 pub use login::{become_user, end_process, lead_session, take_standard_input};
 pub use mount::{mount_tmpfs, unmount};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use lab::Cluster;
+use lab::{Cluster, Status};
 use tests::{CLI, Call, End, Module, job_of_cgroup};
 
 use crate::{CGROUP, LIMIT, NO_JOB, SLOW, Test, lands_in, logged, login, with_options};
@@ -19,6 +19,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ),
     ("only logins from wait_from wait", from_networks),
     ("exempt users and root do not wait", exempt),
+    ("the kill switch lets in who waits", kill_switch),
     ("a user waits four times at most", four_times),
     ("a client that hangs up leaves its place at once", hang_up),
 ];
@@ -185,6 +186,25 @@ fn four_times(cluster: &Cluster) -> Result<()> {
     ensure!(other.wait(Duration::ZERO)?.is_none(), "bob still waits");
     let bobs = cluster.submit("bob", &["--nodelist=node2"])?;
     lands_in(node, other, bobs)
+}
+
+fn kill_switch(cluster: &Cluster) -> Result<()> {
+    const SWITCH: &str = "/run/let-all-in";
+    let node = cluster.node(2);
+    with_options(cluster, &format!("wait_for_job=10 kill_switch={SWITCH}"))?;
+    let mark = node.syslog_mark()?;
+    let mut login = login(cluster, "bob")?;
+    logged(node, mark, "bob waits for a job to start here")?;
+    node.write(SWITCH, "", 0o600)?;
+    let ended = login.wait(LIMIT);
+    node.remove(SWITCH)?;
+    let log = node.syslog_since(mark)?;
+    ensure!(ended? == Some(Status::Exited(0)), "refused: {log}");
+    ensure!(
+        log.contains("the kill switch /run/let-all-in is on"),
+        "{log}"
+    );
+    Ok(())
 }
 
 fn hang_up(cluster: &Cluster) -> Result<()> {

@@ -322,7 +322,8 @@ pub const TABLE: &[OptionSpec] = &[
         since_us: true,
         doc: "While this file exists, everyone gets in without adoption, and the log says so at each login. \
               The file and the directories above it must be root's and writable by root alone, on a local file system \
-              (it is looked at without a deadline). `touch` it when a node must be reachable at once.",
+              (it is looked at without a deadline). `touch` it when a node must be reachable at once. Logins that wait \
+              for a job (*wait_for_job*) see it when they have waited.",
         set: |options, value| {
             value.starts_with('/') && text(value, |value| options.kill_switch = Some(value.into()))
         },

@@ -90,3 +90,14 @@ fn invalid_lists_are_errors() {
         assert_eq!(count(&list), Err(HostListError::TooMany), "{width}");
     }
 }
+
+/// One way after the other, this takes years: a hundred digits belong to eight brackets in C(99, 7) ways.
+#[test]
+fn a_name_that_matches_in_many_ways_is_found_at_once() {
+    let widths: Vec<_> = (1..=100).map(|width| "0".repeat(width)).collect();
+    let list = format!("[{}]", widths.join(",")).repeat(MAX_BRACKETS);
+    let name = "0".repeat(100);
+    assert_eq!(position(&list, &format!("{name}x")), Ok(None));
+    // The seven that vary slowest have one digit each: the last has 93.
+    assert_eq!(position(&list, &name), Ok(Some(92)));
+}

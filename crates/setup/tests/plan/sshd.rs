@@ -251,3 +251,45 @@ fn penalties_stay_where_no_login_is_refused() {
     tree.replace(SSHD, ACCOUNT, "");
     assert_eq!(set_up(&tree, &sshd()).changes, [], "no account line");
 }
+
+/// A second sshd, of a release that does not know the line and would not start with it.
+#[test]
+fn penalties_stay_where_an_older_sshd_would_read_the_line() {
+    const UNITS: &str = "/etc/systemd/system";
+    for (old_config, is_read) in [
+        ("Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", true),
+        ("UsePAM yes\n", false),
+    ] {
+        let tree = penalizing("");
+        tree.write(
+            CONFIG,
+            "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n",
+        );
+        tree.write(
+            "/opt/sbin/sshd",
+            &format!("OpenSSH_9.2p1\0include\0{}", "\0".repeat(100_000)),
+        );
+        tree.write("/etc/ssh/old_config", old_config);
+        for (unit, start) in [
+            ("ssh.service", "/usr/sbin/sshd -D"),
+            (
+                "ssh-old.service",
+                "/opt/sbin/sshd -D -f /etc/ssh/old_config",
+            ),
+        ] {
+            tree.write(
+                &format!("{UNITS}/{unit}"),
+                &format!("[Service]\nExecStart={start}\n"),
+            );
+            let want = format!("{UNITS}/multi-user.target.wants/{unit}");
+            tree.link(&want, &format!("{UNITS}/{unit}"));
+        }
+        let plan = set_up(&tree, &sshd());
+        let tells = |it: &setup::plan::Advice| it.title.contains("/opt/sbin/sshd");
+        assert_eq!(plan.advice.iter().any(tells), is_read, "{:?}", plan.advice);
+        match is_read {
+            true => assert_eq!(plan.changes, []),
+            false => assert_eq!(difference(&plan, DROP_IN), COSTLESS),
+        }
+    }
+}

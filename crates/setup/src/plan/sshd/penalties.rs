@@ -4,7 +4,7 @@ use check::Host;
 use check::host::sshd::config::Config;
 use check::host::sshd::daemon::{Effective, Sshd};
 
-use crate::plan::sshd::{Line, add, make_count};
+use crate::plan::sshd::{DROP_IN, Line, add, make_count};
 use crate::plan::{FileRefusal, Refusal, Work};
 
 const COSTLESS: Line = Line {
@@ -32,9 +32,29 @@ pub(super) fn plan(work: &mut Work<'_>, sshd: &Sshd, config: &Config) -> Result<
     let host = work.host();
     let tree = host.tree.with_changes(work.draft.contents());
     let tree = tree.map_err(FileRefusal::Root)?;
-    if check::penalizes_refusals(&Host::new(tree, host.deadline), sshd) {
-        add(work, sshd, &COSTLESS)?;
-        make_count(work, sshd);
+    if !check::penalizes_refusals(&Host::new(tree, host.deadline), sshd) {
+        return Ok(());
     }
+    if let Some(older) = host.sshds().iter().find(|it| would_stop(it, sshd, host)) {
+        let (text, own) = (COSTLESS.text, &sshd.server.program);
+        let title = format!(
+            "{} would read \"{text}\" too, and does not start with it: a few logins that {own} refuses shut out all who come \
+             from the same address",
+            older.server.program
+        );
+        let how = format!("{text}   # in a file that {own} alone reads");
+        work.advise(title, &[&how]);
+        return Ok(());
+    }
+    add(work, sshd, &COSTLESS)?;
+    make_count(work, sshd);
     Ok(())
+}
+
+/// Whether an sshd reads the line, wherever it is added for another one, and does not start with it: before 9.8.
+fn would_stop(sshd: &Sshd, other: &Sshd, host: &Host) -> bool {
+    [DROP_IN, &other.file].iter().any(|file| {
+        let config = sshd.with_file(&host.tree, file, COSTLESS.text.as_bytes());
+        config.is_ok_and(|it| it.faults.iter().any(|it| it.place.text == COSTLESS.text))
+    })
 }
