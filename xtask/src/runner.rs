@@ -183,13 +183,16 @@ impl Runner {
         });
     }
 
-    /// Runs cargo as a gate, in a directory of the repository.
+    /// Runs cargo as a gate, in a directory of the repository. What it checks is kept apart from what tests run, so
+    /// that neither waits for the other's lock.
     pub fn cargo(&mut self, name: &str, dir: &str, arguments: &[&str]) {
         let dir = self.workspace.path(dir);
+        let checked = self.workspace.target("checked");
         self.report.gate(name, || {
             let mut cargo = run::cargo(&dir);
             // Affects only rustdoc: a dead link in a comment is an error.
             cargo.args(arguments).env("RUSTDOCFLAGS", "--deny=warnings");
+            cargo.env("CARGO_TARGET_DIR", &checked);
             run::check(&mut cargo).map(|()| run::describe(&cargo))
         });
     }

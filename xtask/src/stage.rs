@@ -153,13 +153,21 @@ impl Stage {
 
     /// Whether it needs no cluster, no machine, no other processor and no long build.
     pub fn is_quick(self) -> bool {
-        self < Self::Lab && !self.is_beside()
+        self < Self::Sanitize
     }
 
-    /// Whether a default run has it in another process, beside the clusters: it computes for minutes, and no clock decides
-    /// what it finds.
+    /// Whether a default run has it in another process, beside the clusters: it computes, no clock decides what it finds,
+    /// and no other stage needs what it builds.
     pub fn is_beside(self) -> bool {
-        [Self::Sanitize, Self::Aarch64, Self::Fuzz].contains(&self)
+        [
+            Self::Clippy,
+            Self::Docs,
+            Self::Budgets,
+            Self::Sanitize,
+            Self::Aarch64,
+            Self::Fuzz,
+        ]
+        .contains(&self)
     }
 
     /// Name in `--only`.

@@ -52,7 +52,7 @@ pub fn all(workspace: Workspace, size: Size, write: bool, only: &[Stage]) -> Exi
         if has_beside && stage.is_beside() {
             continue;
         }
-        if *stage == Stage::Clippy && only.is_empty() && size != Size::Quick {
+        if *stage == Stage::Unit && only.is_empty() && size != Size::Quick {
             runner.begin_roots();
         }
         if has_beside && *stage == Stage::Lab {
