@@ -160,27 +160,30 @@ impl<'a> Element<'a> {
     fn position(&self, name: &str) -> Result<Option<u64>, HostListError> {
         // No position is larger: nothing below overflows.
         self.count()?;
-        // The places in the name that the brackets so far may lead to, each with the lowest sum of what they add.
-        let mut ways = vec![(0, 0)];
+        // For each place in the name to which the brackets so far may lead, the lowest sum of what they add.
+        let mut ways = vec![None; name.len() + 1];
+        ways[0] = Some(0);
         for ((literal, ranges), weight) in self.parts.iter().zip(self.weights()) {
-            let mut longer = Vec::new();
-            for (place, sum) in ways {
+            let mut longer = vec![None; name.len() + 1];
+            for (place, sum) in ways.iter().enumerate() {
+                let &Some(sum) = sum else { continue };
                 let Some(rest) = name[place..].strip_prefix(literal) else {
                     continue;
                 };
                 let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-                let start = place + literal.len();
-                longer.extend((1..=digits).filter_map(|length| {
-                    let index = index_in(ranges, &rest[..length])?;
-                    Some((start + length, sum + index * weight))
-                }));
+                for length in 1..=digits {
+                    if let Some(index) = index_in(ranges, &rest[..length]) {
+                        let way: &mut Option<u64> = &mut longer[place + literal.len() + length];
+                        let sum: u64 = sum + index * weight;
+                        *way = Some(way.map_or(sum, |it| it.min(sum)));
+                    }
+                }
             }
-            longer.sort_unstable();
-            longer.dedup_by_key(|(place, _)| *place);
             ways = longer;
         }
-        let whole = ways.iter().find(|it| name[it.0..] == *self.suffix);
-        Ok(whole.map(|(_, sum)| *sum))
+        // The suffix holds no bracket: it fits at one place.
+        let place = name.strip_suffix(self.suffix).map(str::len);
+        Ok(place.and_then(|it| ways[it]))
     }
 
     /// What one more in each bracket adds to the position: the last bracket varies fastest, among those before it the
