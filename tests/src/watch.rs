@@ -100,11 +100,14 @@ impl Seen {
     /// # Errors
     /// Says what was not so.
     pub fn check(&self, modules: &[&[u8]]) -> Result<()> {
-        let failed = self.logins.iter().filter(|it| *it != "0").count();
+        let is_failed = |it: &&String| *it != "0";
+        let failed: Vec<&String> = self.logins.iter().filter(is_failed).collect();
         ensure!(
-            failed == 0,
-            "{failed} of {} logins failed",
-            self.logins.len()
+            failed.is_empty(),
+            "of {} logins some failed, with status {failed:?}; the file was missing {} times of {}",
+            self.logins.len(),
+            self.missing,
+            self.looks
         );
         ensure!(
             self.missing == 0,
