@@ -161,7 +161,6 @@ impl Stage {
     pub fn is_beside(self) -> bool {
         [
             Self::Clippy,
-            Self::Docs,
             Self::Budgets,
             Self::Sanitize,
             Self::Aarch64,
