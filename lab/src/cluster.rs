@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -56,19 +56,8 @@ impl Cluster {
             one_cpu,
             hierarchies: Vec::new(),
         };
-        let program = paths::program()?;
         let (dir, lock) = keeper::register(&spec)?;
-        let log = dir.join("log");
-        let log = File::create(&log).with_context(|| format!("making {}", log.display()))?;
-
-        let mut command = std::process::Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "--net", "--"]);
-        command.arg(program).arg("keep").arg(&dir);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log);
-        let mut keeper = command.spawn().context("running unshare")?;
+        let mut keeper = run_keeper(&dir)?;
         let line = keeper.stdin.take();
         let stdout = keeper.stdout.take().context("the keeper has no stdout")?;
         let mut cluster = Self {
@@ -167,6 +156,17 @@ impl Cluster {
         }
         logs + &self.keeper_log()
     }
+}
+
+/// Runs the keeper of the cluster in this directory.
+fn run_keeper(dir: &Path) -> Result<Child> {
+    let log = dir.join("log");
+    let log = File::create(&log).with_context(|| format!("making {}", log.display()))?;
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--net", "--"]);
+    command.arg(paths::program()?).arg("keep").arg(dir);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(log).spawn().context("running unshare")
 }
 
 impl Drop for Cluster {

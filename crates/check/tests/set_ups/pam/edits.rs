@@ -13,23 +13,12 @@ fn lines_that_a_tool_will_remove_are_found() {
         },
         Case {
             name: "a custom profile without the line",
-            make: || {
-                let tree = authselect("custom/hpc\n");
-                tree.write(
-                    "/etc/authselect/custom/hpc/password-auth",
-                    "account required pam_unix.so\n",
-                );
-                tree
-            },
+            make: || custom_profile("account required pam_unix.so\n"),
             found: &["SA209 warning /etc/pam.d/password-auth:11"],
         },
         Case {
             name: "a custom profile with the line",
-            make: || {
-                let tree = authselect("custom/hpc\n");
-                tree.write("/etc/authselect/custom/hpc/password-auth", ACCOUNT);
-                tree
-            },
+            make: || custom_profile(ACCOUNT),
             found: &[],
         },
         Case {
@@ -64,6 +53,13 @@ fn lines_that_a_tool_will_remove_are_found() {
             found: &[],
         },
     ]);
+}
+
+/// A profile of the site's own, with this password-auth.
+fn custom_profile(text: &str) -> Tree {
+    let tree = authselect("custom/hpc\n");
+    tree.write("/etc/authselect/custom/hpc/password-auth", text);
+    tree
 }
 
 /// openSUSE's account lines with ours first, in this file, and no common-account but that.
